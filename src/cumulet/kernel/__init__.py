@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machinery under every service; it knows none of them."""

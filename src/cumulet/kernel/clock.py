@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one source of wall-clock time, so that tests can hold it still."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+_source: Callable[[], float] = time.time
+
+
+def now() -> float:
+    """Seconds since the epoch."""
+    return _source()
+
+
+def utcnow() -> datetime:
+    """The current time in UTC, without a zone, as database columns keep it."""
+    return datetime.fromtimestamp(now(), UTC).replace(tzinfo=None)
+
+
+def set_source(source: Callable[[], float] = time.time) -> None:
+    """Replace the clock; without an argument, put the real one back."""
+    global _source
+    _source = source
+
+
+def iso_z(moment: datetime) -> str:
+    """`2026-01-31T12:00:00Z`: compute, image, network."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_micro(moment: datetime) -> str:
+    """`2026-01-31T12:00:00.000000`: block storage, actions of servers."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def iso_micro_z(moment: datetime) -> str:
+    """`2026-01-31T12:00:00.000000Z`: identity."""
+    return iso_micro(moment) + "Z"

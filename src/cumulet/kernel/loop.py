@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process's one event loop, for sockets only; everything else runs in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+LAG_PERIOD = 0.5  # seconds between two measurements of the loop's lag
+
+
+class Loop:
+    """An event loop on a thread of its own, or wrapped around one that already runs.
+
+    Plain code calls `wait(coroutine)` to block for an answer from a socket; coroutines call `await run(pool, fn)` to get off the loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._thread: threading.Thread | None = None
+        if loop is None:
+            loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=loop.run_forever, name="loop", daemon=True)
+        self.asyncio = loop
+        self.lag = 0.0
+        if self._thread is not None:
+            self._thread.start()
+        loop.call_soon_threadsafe(self._measure, loop.time())
+
+    def wait(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run `work` on the loop and block the calling thread for its result; never call it on the loop itself.
+
+        Raises TimeoutError after `timeout` seconds, the work being cancelled.
+        """
+        future = asyncio.run_coroutine_threadsafe(work, self.asyncio)
+        try:
+            return future.result(timeout)
+        except concurrent.futures.TimeoutError:
+            future.cancel()
+            raise TimeoutError from None
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
+        """Run `work` on the loop without waiting for it."""
+        return asyncio.run_coroutine_threadsafe(work, self.asyncio)
+
+    async def run(self, pool: concurrent.futures.Executor, fn: Callable[..., T], *args: Any) -> T:
+        """Run plain `fn` in `pool` and await its result."""
+        return await self.asyncio.run_in_executor(pool, fn, *args)
+
+    def close(self) -> None:
+        """Stop a loop that this object started."""
+        if self._thread is not None:
+            self.asyncio.call_soon_threadsafe(self.asyncio.stop)
+            self._thread.join(5)
+
+    def _measure(self, due: float) -> None:
+        now = self.asyncio.time()
+        self.lag = max(0.0, now - due)
+        self.asyncio.call_later(LAG_PERIOD, self._measure, now + LAG_PERIOD)

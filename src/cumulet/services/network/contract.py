@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other services may ask: of the host part (`HostPorts`) and in the control plane (`NetworkContract`)."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from cumulet.kernel.context import Context
+
+# The kernel's opaque transaction, and what a store can read from (a transaction or a snapshot).
+Tx: TypeAlias = Any
+Source: TypeAlias = Any
+
+
+class PortRequest(msgspec.Struct, kw_only=True, frozen=True):
+    """One interface that a server asks for: a port that exists, or a network on which to make one.
+
+    `address` is the fixed IPv4 or IPv6 address that is wanted there (only with `network_id`). `tag` is compute's own.
+    """
+
+    network_id: str | None = None
+    port_id: str | None = None
+    address: str | None = None
+    tag: str | None = None
+
+
+class Route(msgspec.Struct, kw_only=True, frozen=True):
+    """A static route: `destination` in CIDR form, `nexthop` an address."""
+
+    destination: str
+    nexthop: str
+
+
+class SubnetInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """What a guest has to know of a subnet to configure itself (`network_data.json`)."""
+
+    id: str
+    cidr: str
+    version: int
+    gateway: str | None
+    dhcp: bool
+    dns: list[str]
+    routes: list[Route]
+
+
+class AddressInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """A fixed address of a port, with the floating addresses that lead to it."""
+
+    address: str
+    prefix: int
+    subnet: SubnetInfo
+    floating: list[str] = []
+
+
+class PortInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """A port as compute sees it. `network_name` is the label in a server's `addresses`; `mtu` is in bytes.
+
+    `host` is "" while unbound; `status` is ACTIVE, DOWN or BUILD. `made_for_server` says that the port was made by
+    `create_ports` and goes away with its server. `security_groups` are ids.
+    """
+
+    id: str
+    network_id: str
+    network_name: str
+    mac: str
+    mtu: int
+    status: str
+    host: str
+    addresses: list[AddressInfo]
+    security_groups: list[str]
+    made_for_server: bool
+    port_security: bool = True
+    tag: str | None = None
+
+
+class GroupInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """A security group as compute's proxies show it."""
+
+    id: str
+    name: str
+
+
+class NetworkUsage(msgspec.Struct, kw_only=True, frozen=True):
+    """Limits (-1: none) and use of a project, for compute's `limits`."""
+
+    floating_ips: int
+    floating_ips_used: int
+    security_groups: int
+    security_groups_used: int
+    security_group_rules: int
+    ports: int
+    ports_used: int
+
+
+class HostPorts(Protocol):
+    """On a host: the network ends of ports, for the hypervisor."""
+
+    def open_tap(self, port_id: str) -> int:
+        """A file descriptor of the port's tap device (Ethernet frames with a virtio-net header in front).
+
+        The device lies behind the port's security rules from its first moment. The caller owns the descriptor, passes
+        it to the hypervisor and closes its own copy. Idempotent: a new descriptor of the same device; the device must
+        not be in use by a running hypervisor. Raises NotFound where the port is not bound to this host.
+        """
+
+    def close_tap(self, port_id: str) -> None:
+        """The hypervisor is gone: the port's device goes as well. Nothing happens where there is none."""
+
+
+class NetworkContract(Protocol):
+    """In the control plane: what compute asks.
+
+    Errors are the kernel's; their `code` is the name of Neutron's or Nova's exception for the case
+    (NetworkNotFound, PortNotFound, PortInUse, NetworkAmbiguous, FixedIpNotFoundForNetwork, FixedIpAlreadyInUse,
+    NoMoreFixedIps, SecurityGroupNotFound, NoUniqueMatch, PortLimitExceeded, ExternalNetworkAttachForbidden,
+    PortRequiresFixedIP). All verbs are synchronous; those that take `tx` run inside the caller's commit.
+    """
+
+    def check(
+        self, ctx: Context, requests: list[PortRequest] | None, security_groups: list[str] | None = None
+    ) -> list[PortRequest]:
+        """Validate what a new server asks for, without changing anything; the answer is the requests made definite.
+
+        `requests` None means that the caller named nothing: the project's only network is taken, no network where there
+        is none, NetworkAmbiguous (409) where there are several. `security_groups` are names or ids of the project.
+        """
+
+    def create_ports(
+        self,
+        tx: Tx,
+        ctx: Context,
+        *,
+        server_id: str,
+        host: str,
+        availability_zone: str,
+        requests: list[PortRequest],
+        security_groups: list[str] | None = None,
+    ) -> list[PortInfo]:
+        """Make or take over one port per request, in order, owned by `server_id` (device_owner `compute:<zone>`).
+
+        `host` may be "" where it is not known yet (see `bind`). Quota is counted here. Without `security_groups` the
+        project's default group is used. Ports that the user made keep their own groups.
+        """
+
+    def bind(self, tx: Tx, port_ids: list[str], host: str) -> None:
+        """Say on which host the ports are from now on; `host` "" takes the binding away."""
+
+    def converge(self, host: str, timeout: float = 30.0) -> None:
+        """Block until `host` applied all that was committed before this call; NotReady after `timeout` seconds."""
+
+    def nudge(self, host: str) -> None:
+        """Ask for the same without waiting: after a server's ports were released."""
+
+    def release_server(self, tx: Tx, server_id: str) -> None:
+        """The server goes: delete the ports made for it, unbind and free those that its user made. Idempotent."""
+
+    def release_ports(self, tx: Tx, server_id: str, port_ids: list[str]) -> None:
+        """The same for some interfaces of the server."""
+
+    def ports_of(self, source: Source, server_ids: list[str]) -> dict[str, list[PortInfo]]:
+        """The ports of each server in the order of attachment; servers without ports are absent."""
+
+    def port(self, source: Source, ctx: Context, port_id: str) -> PortInfo:
+        """One port that the caller may see. Raises NotFound."""
+
+    def security_groups_of(self, source: Source, server_ids: list[str]) -> dict[str, list[GroupInfo]]:
+        """The groups on each server's ports, each once, sorted by name."""
+
+    def add_security_group(self, tx: Tx, ctx: Context, server_id: str, name: str) -> None:
+        """Put the group (name or id) on all ports of the server that have addresses and port security."""
+
+    def remove_security_group(self, tx: Tx, ctx: Context, server_id: str, name: str) -> None:
+        """Take it off again. Raises NotFound where no port has it."""
+
+    def default_security_group(self, tx: Tx, project_id: str) -> GroupInfo:
+        """The project's group `default`, made with its rules where it does not exist yet."""
+
+    def server_by_address(self, source: Source, network_id: str, address: str) -> str | None:
+        """The server that has `address` on the network, for the metadata service."""
+
+    def usage(self, source: Source, project_id: str) -> NetworkUsage:
+        """Limits and use of the project."""

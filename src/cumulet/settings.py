@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator may choose: one typed tree, filled from defaults, `cumulet.toml`, the environment and flags.
+
+A later source wins over an earlier one. In the environment a setting is spelled `CUMULET_SECTION__KEY`
+(`CUMULET_STATE`, `CUMULET_CONTROL__PORT`); as a flag it is `--set section.key=value`. Values given as text are read by
+the type of the setting; a list is separated by commas. `docs/operate/settings.md` describes each one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
+
+import msgspec
+
+PREFIX = "CUMULET_"
+FILE_NAME = "cumulet.toml"
+SYSTEM_FILE = Path("/etc/cumulet") / FILE_NAME
+# Names with our prefix that are not settings: where the file is, and what a supervisor tells its children.
+NOT_SETTINGS = frozenset({"CUMULET_CONFIG", "CUMULET_SUPERVISOR"})
+
+_UNSET = Path()
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; `problems` holds one sentence for each fault."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings."""
+
+
+class Listen(Section, frozen=True, kw_only=True):
+    """An address that a part listens on; port 0 lets the system choose one."""
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """What the log files hold and how much is kept: `keep` files of `size` bytes beside the one being written."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    size: Count = 16 * 1024 * 1024
+    keep: Count = 3
+
+
+class Identity(Section, frozen=True, kw_only=True):
+    """Tokens and passwords. `token_lifetime` is in seconds; `bcrypt_rounds` is the logarithm of the work per hash."""
+
+    token_lifetime: Count = 3600
+    bcrypt_rounds: Annotated[int, msgspec.Meta(ge=4, le=31)] = 12
+
+
+class Image(Section, frozen=True, kw_only=True):
+    """The image service. `guest` is the test image that a new cloud is seeded with; empty: the one built and cached."""
+
+    guest: str = ""
+
+
+class Compute(Section, frozen=True, kw_only=True):
+    """Servers. `stop_timeout` is how long a guest may take to shut down, in seconds, before its power is cut."""
+
+    driver: Literal["qemu", "fake"] = "qemu"
+    accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    stop_timeout: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+
+
+class Network(Section, frozen=True, kw_only=True):
+    """Networks. The host owns `external_gateway` within `external_cidr`; floating IPs are taken from the allocation."""
+
+    driver: Literal["fabric", "fake"] = "fabric"
+    external_cidr: str = "172.24.4.0/24"
+    external_gateway: str = "172.24.4.1"
+    external_allocation: str = "172.24.4.10-172.24.4.250"
+    mtu: Annotated[int, msgspec.Meta(ge=1280, le=65535)] = 1500
+
+
+class BlockStorage(Section, frozen=True, kw_only=True):
+    """Volumes."""
+
+    driver: Literal["file", "fake"] = "file"
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """The whole tree.
+
+    `state` holds all that must survive, `run` what need not (sockets, locks; default: `run` in the state directory),
+    `cache` what can be made again. `host` is this machine's name in the cloud; `public_host` the name or address that
+    clients reach it by (default: the control address). `policy_dir` may hold `<service>.yaml` with an operator's
+    own rules. `threads` is the size of the pool that requests run in.
+    """
+
+    state: Path
+    run: Path = _UNSET
+    cache: Path = _UNSET
+    host: str = msgspec.field(default_factory=socket.gethostname)
+    public_host: str = ""
+    region: str = "RegionOne"
+    policy_dir: Path = _UNSET
+    threads: Count = 4
+    control: Listen = Listen(port=8700)
+    data: Listen = Listen(port=8701)
+    log: Log = Log()
+    identity: Identity = Identity()
+    image: Image = Image()
+    compute: Compute = Compute()
+    network: Network = Network()
+    block_storage: BlockStorage = BlockStorage()
+
+    def __post_init__(self) -> None:
+        fill = msgspec.structs.force_setattr
+        fill(self, "state", self.state.absolute())
+        fill(self, "run", self.state / "run" if self.run == _UNSET else self.run.absolute())
+        fill(self, "cache", default_cache() if self.cache == _UNSET else self.cache.absolute())
+        fill(self, "policy_dir", self.state / "policy" if self.policy_dir == _UNSET else self.policy_dir.absolute())
+
+    @property
+    def control_url(self) -> str:
+        """Where clients find the control plane, without a slash at the end."""
+        return self._url(self.control)
+
+    @property
+    def data_url(self) -> str:
+        """Where clients find the services that carry bulk bytes, without a slash at the end."""
+        return self._url(self.data)
+
+    def _url(self, listen: Listen) -> str:
+        host = self.public_host or listen.host
+        return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
+
+
+def load(
+    path: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the settings from all their sources.
+
+    `path` names the file (else `CUMULET_CONFIG`, else `cumulet.toml` in the state directory, else
+    `/etc/cumulet/cumulet.toml`, the last two only where they exist); `overrides` are flags by dotted name
+    (`{"control.port": "8800"}`). Raises SettingsError, which names every unknown setting with the nearest known one.
+    """
+    flags = {name: (value, f"--set {name}") for name, value in (overrides or {}).items()}
+    spoken = {**dict(_from_environment(environ)), **flags}
+    state = spoken["state"][0] if "state" in spoken else default_state(environ)
+    file = _find_file(path, environ, Path(state))
+    values = {"state": (str(state), "the default")}
+    if file is not None:
+        values.update(_from_file(file))
+    values.update(spoken)
+    return _build(values)
+
+
+def default_state(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where state is kept when nothing says otherwise: the system's place for root, the user's own for others."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/cumulet")
+    return _user_folder(environ, "XDG_STATE_HOME", ".local/state") / "cumulet"
+
+
+def default_cache(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where things that can be made again are kept."""
+    if os.geteuid() == 0:
+        return Path("/var/cache/cumulet")
+    return _user_folder(environ, "XDG_CACHE_HOME", ".cache") / "cumulet"
+
+
+def known_names(section: type[Section] = Settings, prefix: str = "") -> dict[str, Any]:
+    """Every setting's dotted name and type."""
+    names: dict[str, Any] = {}
+    for name, kind in get_type_hints(section, include_extras=True).items():
+        if isinstance(kind, type) and issubclass(kind, Section):
+            names.update(known_names(kind, f"{prefix}{name}."))
+        else:
+            names[prefix + name] = kind
+    return names
+
+
+def _user_folder(environ: Mapping[str, str], variable: str, fallback: str) -> Path:
+    return Path(environ[variable]) if environ.get(variable) else Path.home() / fallback
+
+
+def _find_file(path: Path | None, environ: Mapping[str, str], state: Path) -> Path | None:
+    named = path or (Path(environ["CUMULET_CONFIG"]) if environ.get("CUMULET_CONFIG") else None)
+    if named is not None:
+        if not named.is_file():
+            raise SettingsError([f"the settings file {named} is not there"])
+        return named
+    return next((place for place in (state / FILE_NAME, SYSTEM_FILE) if place.is_file()), None)
+
+
+def _from_file(file: Path) -> dict[str, tuple[Any, str]]:
+    try:
+        tree = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{file}: {error}"]) from error
+    return {name: (value, str(file)) for name, value in _leaves(tree)}
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[Any, str]]]:
+    for variable, text in environ.items():
+        if variable.startswith(PREFIX) and variable not in NOT_SETTINGS:
+            yield variable[len(PREFIX) :].lower().replace("__", "."), (text, variable)
+
+
+def _build(values: Mapping[str, tuple[Any, str]]) -> Settings:
+    known = known_names()
+    problems = [_unknown(name, source, known) for name, (_, source) in values.items() if name not in known]
+    tree: dict[str, Any] = {}
+    for name, (value, _) in values.items():
+        *sections, key = name.split(".")
+        folder = tree
+        for section in sections:
+            folder = folder.setdefault(section, {})
+        folder[key] = _split(value, known.get(name))
+    if problems:
+        raise SettingsError(problems)
+    try:
+        return msgspec.convert(tree, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise SettingsError([_refusal(error, values)]) from error
+
+
+def _unknown(name: str, source: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{source}: there is no setting {name}{hint}"
+
+
+def _split(value: Any, kind: Any) -> Any:
+    if isinstance(value, str) and get_origin(kind) in (tuple, list):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value).expanduser()
+    raise ValueError("expected a path")
+
+
+def _refusal(error: msgspec.ValidationError, values: Mapping[str, tuple[Any, str]]) -> str:
+    text = str(error)
+    place = re.search(r" - at `\$\.([^`\[]+)", text)
+    if place is None:
+        return text
+    name = place.group(1)
+    source = values[name][1] if name in values else "settings"
+    return f"{source}: {name}: {text[: place.start()]}"

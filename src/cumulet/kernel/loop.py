@@ -17,7 +17,8 @@ LAG_PERIOD = 0.5  # seconds between two measurements of the loop's lag
 class Loop:
     """An event loop on a thread of its own, or wrapped around one that already runs.
 
-    Plain code calls `wait(coroutine)` to block for an answer from a socket; coroutines call `await run(pool, fn)` to get off the loop.
+    Plain code calls `wait(coroutine)` to block for an answer from a socket; a coroutine gets off the loop by
+    `await run(pool, fn)`.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The composition root: the only module that knows every service.
+
+It reads the manifests, binds contracts to the facades that offer them, and runs one of the two roles that serve APIs: the
+control plane, or the data process for services whose requests carry bulk bytes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import uvicorn
+from sqlalchemy import text
+
+from cumulet.kernel import log, metrics
+from cumulet.kernel.cloud import Cloud, HostInfo, Hosts
+from cumulet.kernel.contracts import Contracts
+from cumulet.kernel.db import Database, migrate
+from cumulet.kernel.db.outbox import Outbox
+from cumulet.kernel.errors import NotReady
+from cumulet.kernel.http.message import Reply
+from cumulet.kernel.http.routes import Api
+from cumulet.kernel.http.shell import Shell
+from cumulet.kernel.link import controller
+from cumulet.kernel.loop import Loop
+from cumulet.kernel.manifest import Manifest, read_all
+from cumulet.kernel.periodic import Periodic, Timers
+from cumulet.kernel.policy import Policy
+from cumulet.kernel.saga import Flow, Sagas
+from cumulet.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+SERVICES = Path(__file__).parent / "services"
+POLICY_RELOAD = 10.0  # seconds between two looks at the policy files
+SAGA_PRUNE = 3600.0  # seconds between two clearings of ended sagas
+SCHEMA_WAIT = 30.0  # seconds that the data process waits for the control plane's migrations
+
+Role = Literal["control", "data"]
+
+
+class NoHosts:
+    """The hosts as the data process sees them: none, for they are joined to the control plane."""
+
+    def call(self, host: str, verb: str, body: dict[str, Any], *, timeout: float = 60.0) -> Any:
+        raise NotReady(f"host {host} cannot be reached from this process")
+
+    def connected(self) -> list[HostInfo]:
+        return []
+
+    def on_connect(self, fn: Callable[[HostInfo, dict[str, Any]], None]) -> None:
+        """No host will ever join here."""
+
+    def on_disconnect(self, fn: Callable[[HostInfo], None]) -> None:
+        """No host will ever leave here."""
+
+    def on_event(self, name: str, fn: Callable[[str, dict[str, Any]], None]) -> None:
+        """No event will ever come here."""
+
+    def offer(self, verb: str, fn: Callable[[str, dict[str, Any]], Any]) -> None:
+        """No host will ever call here."""
+
+
+class App:
+    """One process's worth of cloud: built, then started, then stopped."""
+
+    def __init__(self, settings: Settings, role: Role) -> None:
+        self.settings = settings
+        self.role = role
+        self.services = tuple(read_all(SERVICES))
+        self._flows: dict[str, Flow] = {}
+        self._apis: dict[str, Api] = {}
+        self._stopping = threading.Event()
+        settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.loop = Loop()
+        self.db = Database.sqlite(settings.state / "cumulet.db")
+        self.hosts: Hosts = controller.Hosts(self.loop, settings.run / "link.sock") if role == "control" else NoHosts()
+        contracts = Contracts()
+        owner = f"{settings.host}/{role}"
+        self.cloud = Cloud(
+            settings=settings,
+            db=self.db,
+            contracts=contracts,
+            outbox=Outbox(self.db),
+            sagas=Sagas(self.db, self.flow, owner),
+            hosts=self.hosts,
+            services=self.services,
+            load_policy=self._load_policy,
+        )
+        self.timers = Timers(self.cloud, owner, self._periodic() if role == "control" else [])
+        self.shell = Shell(self.cloud, self.find_api, self._pages(), settings.threads)
+        self._bind()
+
+    def start(self) -> None:
+        """Bring the schema up to date, fill what must be there, and begin to work; the API is served by `asgi`."""
+        if self.role == "data":
+            self._await_schema()
+            return
+        for applied in migrate.migrate(self.db, self._migrations()):
+            LOG.info("migrated %s", applied)
+        self._each_room("bootstrap", lambda room: room.run(self.cloud))
+        self._each_room("hosts", lambda room: room.listen(self.cloud))
+        self.cloud.outbox.start()
+        self.cloud.sagas.run(self.cloud)
+        self.timers.start()
+        assert isinstance(self.hosts, controller.Hosts)
+        self.hosts.start()
+
+    def stop(self) -> None:
+        """Let go of everything; what is unfinished is resumed by the next start."""
+        self._stopping.set()
+        if self.role == "control":
+            assert isinstance(self.hosts, controller.Hosts)
+            self.hosts.stop()
+            self.timers.stop()
+            self.cloud.sagas.stop()
+            self.cloud.outbox.stop()
+        self.shell.close()
+        self.db.close()
+        self.loop.close()
+
+    def find_api(self, segment: str) -> Api | None:
+        """The API below a path's first segment, loaded at its first request."""
+        api = self._apis.get(segment)
+        if api is None:
+            for service in self.services:
+                if service.root == segment and service.runs == self.role and (room := service.room("api")):
+                    api = self._apis[segment] = room.API
+        return api
+
+    def flow(self, name: str) -> Flow:
+        """The flow called `<service>.<verb>`."""
+        if name not in self._flows:
+            package = name.partition(".")[0]
+            for service in self.services:
+                if service.package == package and (room := service.room("flows")):
+                    self._flows.update({flow.name: flow for flow in room.FLOWS})
+        return self._flows[name]
+
+    def _bind(self) -> None:
+        for service in self.services:
+            if service.offers and (facade := service.room("facade")):
+                for protocol, make in facade.offers(self.cloud).items():
+                    self.cloud.contracts.offer(protocol, make)
+
+    def _each_room(self, name: str, act: Callable[[Any], None]) -> None:
+        for service in self.services:
+            if room := service.room(name):
+                act(room)
+
+    def _migrations(self) -> dict[str, Path]:
+        return {service.package: service.migrations for service in self.services if service.migrations}
+
+    def _await_schema(self) -> None:
+        deadline = time.monotonic() + SCHEMA_WAIT
+        while migrate.pending(self.db, self._migrations()):
+            if time.monotonic() > deadline:
+                raise NotReady("the control plane has not brought the schema up to date")
+            self._stopping.wait(0.1)
+
+    def _periodic(self) -> list[Periodic]:
+        work = [
+            Periodic("kernel.policies", POLICY_RELOAD, lambda cloud: cloud.reload_policies()),
+            Periodic("kernel.sagas", SAGA_PRUNE, lambda cloud: cloud.sagas.prune()),
+        ]
+        self._each_room("loops", lambda room: work.extend(room.LOOPS))
+        return work
+
+    def _load_policy(self, package: str) -> Policy:
+        service = next(service for service in self.services if service.package == package)
+        rules = service.room("policy")
+        policy = Policy(rules.RULES if rules else {})
+        override = self.settings.policy_dir / f"{service.type}.yaml"
+        if override.is_file():
+            for warning in policy.load(override):
+                LOG.warning("%s: %s", override, warning)
+        return policy
+
+    def _pages(self) -> dict[str, Callable[[], Reply]]:
+        metrics.gauge_callback("cumulet_loop_lag_seconds", "How late the event loop is", lambda: self.loop.lag)
+        return {
+            "/": self._index,
+            "/healthz": lambda: Reply(200, {"status": "alive"}),
+            "/readyz": self._ready,
+            "/metrics": lambda: Reply(200, metrics.render().encode(), media_type="text/plain; version=0.0.4"),
+        }
+
+    def _index(self) -> Reply:
+        here = [service for service in self.services if service.runs == self.role]
+        return Reply(200, {"services": {service.type: f"/{service.root}" for service in here}})
+
+    def _ready(self) -> Reply:
+        parts = {"database": self._database_answers()}
+        if self.role == "control":
+            parts["agent"] = bool(self.hosts.connected())
+            parts["data"] = self._data_answers()
+        return Reply(200 if all(parts.values()) else 503, {"ready": all(parts.values()), "parts": parts})
+
+    def _database_answers(self) -> bool:
+        return bool(self.db.dialect.reader().execute(text("SELECT 1")).scalar())
+
+    def _data_answers(self) -> bool:
+        try:
+            with urlopen(f"{self.settings.data_url}/healthz", timeout=2) as answer:  # noqa: S310
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+
+def serve(settings: Settings, role: Role) -> None:
+    """Run one role in the foreground until a SIGTERM or SIGINT."""
+    log.setup(settings.log.level)
+    settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _alone(settings.run / f"{role}.lock"):
+        app = App(settings, role)
+        listen = settings.control if role == "control" else settings.data
+        ended = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
+        app.start()
+        config = uvicorn.Config(
+            app.shell, host=listen.host, port=listen.port, log_config=None, access_log=False, server_header=False,
+            http="httptools", ws="none", lifespan="off", timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        running = app.loop.start(server.serve())
+        running.add_done_callback(lambda _: ended.set())
+        LOG.info("%s serves http://%s:%d", role, listen.host, listen.port)
+        ended.wait()
+        server.should_exit = True
+        running.result(15)
+        app.stop()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"another process holds {path}: is this cloud running already?") from None
+        yield

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events that leave after commit: written beside the rows that they tell of, delivered in order, at least once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, select
+
+from cumulet.kernel import clock
+from cumulet.kernel.db import sql, tables
+from cumulet.kernel.db.database import Database
+from cumulet.kernel.db.tx import Tx
+
+LOG = logging.getLogger(__name__)
+
+RESCAN = 5.0  # seconds: how late an event can be whose wake-up was lost
+BATCH = 200
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event: `topic` is a dotted name (`compute.instance.create.end`), `payload` plain data."""
+
+    id: int
+    topic: str
+    payload: Any
+    request_id: str
+    created_at: float
+
+
+Subscriber = Callable[[Event], None]
+
+
+class Outbox:
+    """Writes events in the transactions that cause them and hands them to this process's subscribers."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._subscribers: dict[str, list[Subscriber]] = defaultdict(list)
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def publish(self, tx: Tx, topic: str, payload: Any, request_id: str = "") -> None:
+        """Store an event; it is delivered once the transaction has committed."""
+        values = {"topic": topic, "payload": payload, "request_id": request_id, "created_at": clock.now()}
+        sql.execute(tx, tables.outbox.insert().values(values))
+        tx.after_commit(self._wake.set)
+
+    def subscribe(self, prefix: str, subscriber: Subscriber) -> None:
+        """Hand every event whose topic is `prefix`, or stands below it, to `subscriber`; it must be idempotent."""
+        self._subscribers[prefix].append(subscriber)
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(10)
+
+    def deliver(self) -> int:
+        """Deliver what is there now; returns how many events were delivered."""
+        query = select(tables.outbox).order_by(tables.outbox.c.id).limit(BATCH)
+        events = sql.rows(self._db, query, Event)
+        for event in events:
+            self._hand_out(event)
+        if events:
+            done = [event.id for event in events]
+            self._db.write(lambda tx: sql.execute(tx, delete(tables.outbox).where(tables.outbox.c.id.in_(done))))
+        return len(events)
+
+    def _loop(self) -> None:
+        while not self._stopping:
+            self._wake.wait(RESCAN)
+            self._wake.clear()
+            try:
+                while not self._stopping and self.deliver() == BATCH:
+                    pass
+            except Exception:
+                LOG.exception("the outbox could not be read")
+
+    def _hand_out(self, event: Event) -> None:
+        for prefix, subscribers in self._subscribers.items():
+            if event.topic == prefix or event.topic.startswith(prefix + "."):
+                for subscriber in subscribers:
+                    try:
+                        subscriber(event)
+                    except Exception:
+                        LOG.exception("a subscriber failed on event %s", event.topic)

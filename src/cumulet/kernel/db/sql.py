@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stores' view of the database: statements in, row Structs out. No other room imports this module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import ColumnElement, CursorResult, Executable, Select, Text, TypeDecorator, insert, true
+
+from cumulet.kernel.context import Context
+from cumulet.kernel.db.tx import Source, Tx
+
+T = TypeVar("T")
+
+
+class Json(TypeDecorator[Any]):
+    """A column of plain data, kept as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> str | None:
+        return None if value is None else orjson.dumps(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Any) -> Any:
+        return None if value is None else orjson.loads(value)
+
+
+def rows(source: Source, query: Select[Any], struct: type[T]) -> list[T]:
+    """All rows of `query` as `struct`, whose fields stand in the order of the selected columns."""
+    return [struct(*row) for row in source._connection().execute(query)]
+
+
+def row(source: Source, query: Select[Any], struct: type[T]) -> T | None:
+    """The first row of `query` as `struct`, or None."""
+    found = source._connection().execute(query).first()
+    return None if found is None else struct(*found)
+
+
+def tuples(source: Source, query: Select[Any]) -> Sequence[Any]:
+    """All rows of `query` as tuples."""
+    return source._connection().execute(query).all()
+
+
+def scalar(source: Source, query: Select[Any]) -> Any:
+    """The first column of the first row, or None."""
+    return source._connection().execute(query).scalar()
+
+
+def column(source: Source, query: Select[Any]) -> list[Any]:
+    """The first column of all rows."""
+    return list(source._connection().execute(query).scalars())
+
+
+def execute(tx: Tx, statement: Executable, values: Sequence[Mapping[str, Any]] | None = None) -> int:
+    """Run a statement that writes; the number of rows that it matched."""
+    result: CursorResult[Any] = tx._connection().execute(statement, values)
+    return result.rowcount
+
+
+def add(tx: Tx, table: Any, *structs: Any) -> None:
+    """Insert row Structs into `table`."""
+    if structs:
+        tx._connection().execute(insert(table), [_values(struct) for struct in structs])
+
+
+def visible(query: Select[Any], ctx: Context, project: ColumnElement[Any], *, everywhere: bool = False) -> Select[Any]:
+    """Limit `query` to what the caller may see: its project's rows, or all where policy said `everywhere`."""
+    return query if everywhere else query.where(project == ctx.project_id)
+
+
+def any_of(column_: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """`column IN values`, false for no values."""
+    listed = list(values)
+    return column_.in_(listed) if listed else ~true()
+
+
+def _values(struct: Any) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}

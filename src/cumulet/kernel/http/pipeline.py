@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""THE list of handlers that every request passes, in order; then what every answer gets.
+
+A handler takes the request and returns None to go on, or a Reply to end there. They run in a thread of the pool, so they may
+query. Reading the body and sending the answer belong to the shell (`kernel.http.shell`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import cast
+
+import orjson
+
+from cumulet.kernel import log
+from cumulet.kernel.auth import Authenticator
+from cumulet.kernel.errors import CumuletError, Invalid, NotAllowed, NotFound, Unauthorized
+from cumulet.kernel.http.errors import unauthenticated
+from cumulet.kernel.http.message import Reply, Request
+from cumulet.kernel.http.routes import ANYONE, PUBLIC, Handler, Route
+from cumulet.kernel.schema import Schema
+
+LOG = logging.getLogger(__name__)
+
+Step = Callable[[Request], Reply | None]
+
+
+def find_path(request: Request) -> None:
+    """Find the routes of this path and method; 404 without the first, 405 without the second."""
+    allowed: set[str] = set()
+    for node, values in request.api.tree.find(request.path):
+        candidates = node.routes.get(request.method) or (node.routes.get("GET") if request.method == "HEAD" else None)
+        if candidates:
+            request.candidates, request.params = candidates, values
+            return
+        allowed |= node.routes.keys()
+    if allowed:
+        allow = ", ".join(sorted(allowed))
+        raise NotAllowed("The method is not allowed for this resource.", headers={"Allow": allow})
+    raise NotFound("The resource could not be found.", code="NoSuchPath")
+
+
+def negotiate_version(request: Request) -> None:
+    """Settle the microversion that the caller asked for."""
+    if request.api.microversions is not None:
+        request.version = request.api.microversions.negotiate(request.headers)
+
+
+def authenticate(request: Request) -> None:
+    """Turn the token into the caller; a public route needs none."""
+    if all(route.rule == PUBLIC for route in request.candidates):
+        return
+    token = request.headers.get("x-auth-token")
+    if not token:
+        raise Unauthorized("The request you have made requires authentication.")
+    authenticator = request.cloud.contracts.use(Authenticator)  # type: ignore[type-abstract]
+    request.ctx = authenticator.context(token, request.headers.get("x-service-token"))
+
+
+def parse_body(request: Request) -> None:
+    """Parse the JSON body of a route that takes one."""
+    if not request.raw or all(route.stream for route in request.candidates):
+        return
+    try:
+        request.body = orjson.loads(request.raw)
+    except orjson.JSONDecodeError:
+        raise Invalid("Malformed request body", code="MalformedRequestBody") from None
+
+
+def choose_route(request: Request) -> None:
+    """Choose among the path's routes by action and microversion."""
+    routes = [route for route in request.candidates if route.serves(request.version)]
+    if not routes:
+        raise NotFound("The resource could not be found.", code="NoSuchVersion")
+    if any(route.action for route in routes):
+        routes = [_by_action(request, routes)]
+    request.route = routes[0]
+
+
+def authorize(request: Request) -> None:
+    """Judge the route's rule."""
+    route = _chosen(request)
+    if route.rule not in (PUBLIC, ANYONE):
+        request.require(route.rule, route.target(request) if route.target is not None else None)
+
+
+def validate(request: Request) -> None:
+    """Hold the body and the query against the route's schemas."""
+    route = _chosen(request)
+    if route.body is not None:
+        if request.body is None and not request.raw:
+            raise Invalid("The request body is missing.", code="MissingBody")
+        _check(request, route.body, request.body)
+    if route.query is not None:
+        values: dict[str, list[str]] = {}
+        for name, value in request.query_pairs:
+            values.setdefault(name, []).append(value)
+        _check(request, route.query, values)
+
+
+def handle(request: Request) -> Reply | None:
+    """Call the route's handler; a stream's is awaited by the shell."""
+    route = _chosen(request)
+    return None if route.stream else cast(Handler, route.handler)(request)
+
+
+REQUEST: tuple[Step, ...] = (
+    find_path,
+    negotiate_version,
+    authenticate,
+    parse_body,
+    choose_route,
+    authorize,
+    validate,
+    handle,
+)
+
+
+def process(request: Request) -> Reply | None:
+    """Pass `request` through the list; None where a stream handler has to finish it."""
+    log.request_id.set(request.request_id)
+    try:
+        for step in REQUEST:
+            reply = step(request)
+            if reply is not None:
+                return reply
+        return None
+    except Exception as error:
+        return failed(request, error)
+
+
+def failed(request: Request, error: Exception) -> Reply:
+    """The answer to an error: the service's own body for one of the dozen, 500 for a bug."""
+    if isinstance(error, CumuletError):
+        if isinstance(error, Unauthorized) and not error.code:
+            return unauthenticated(request)
+        return request.api.dialect.error(error, request)
+    LOG.error("a bug: %s %s", request.method, request.path, exc_info=error)
+    bug = CumuletError(
+        "Unexpected API Error. Please report this with the request id "
+        f"{request.request_id}. ({type(error).__name__})"
+    )
+    return request.api.dialect.error(bug, request)
+
+
+def finish(request: Request, reply: Reply) -> Reply:
+    """Add what every answer carries."""
+    reply.headers.setdefault("x-openstack-request-id", request.request_id)
+    if request.api.microversions is not None and request.version != (0, 0):
+        for name, value in request.api.microversions.headers(request.version).items():
+            reply.headers.setdefault(name, value)
+    return reply
+
+
+def _by_action(request: Request, routes: list[Route]) -> Route:
+    body = request.body
+    if not isinstance(body, dict) or not body:
+        raise Invalid("Malformed request body", code="MalformedRequestBody")
+    for route in routes:
+        if route.action in body:
+            return route
+    name = next(iter(body))
+    raise Invalid(f"There is no such action: {name}", code="NoSuchAction")
+
+
+def _check(request: Request, schema: Schema, value: object) -> None:
+    schema.check(value, request.version if request.api.microversions is not None else None)
+
+
+def _chosen(request: Request) -> Route:
+    assert request.route is not None
+    return request.route

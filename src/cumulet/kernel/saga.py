@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Durable slow work: named steps that checkpoint in the same commit as the rows that they change.
+
+A flow is a list of steps. A step does its work outside the database and returns a function `commit(tx)` with the rows
+that follow from it; the kernel commits those rows together with the saga's progress. After a crash the interrupted step
+runs again, so steps are idempotent. When a step fails, the undo of it and of the steps before it run backwards, then the
+flow's `failed` says in one last commit what became of the subject. Sagas of one subject run one after the other, in the
+order in which they were started. A saga is held under a lease, and each checkpoint is fenced: an owner that lost the
+lease finds its commit refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import Select, exists, func, or_, select, update
+
+from cumulet.kernel import clock, faults, log
+from cumulet.kernel.db import sql, tables
+from cumulet.kernel.db.database import Database
+from cumulet.kernel.db.tx import Source, Tx
+from cumulet.kernel.errors import CumuletError, NotReady
+
+if TYPE_CHECKING:
+    from cumulet.kernel.cloud import Cloud
+
+LOG = logging.getLogger(__name__)
+
+LEASE = 30.0  # seconds that an owner holds a saga without a word
+RESCAN = 1.0  # seconds: how late a saga can be whose wake-up was lost
+PATIENCE = 600.0  # seconds that one step may keep answering "not ready"
+BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds between attempts of one step
+KEEP = 86_400.0  # seconds that an ended saga can be looked up
+WORKERS = 32  # threads; most of them are parked, waiting for hosts
+
+RUNNING, UNDOING, DONE, FAILED = "running", "undoing", "done", "failed"
+
+Commit = Callable[[Tx], Any]
+
+
+class Fenced(Exception):
+    """Another owner holds the saga now; this one's work is void."""
+
+
+class Saga(msgspec.Struct):
+    """A row of the saga table. Times are seconds since the epoch; `step` counts from 0."""
+
+    id: int
+    flow: str
+    subject: str
+    request_id: str
+    args: dict[str, Any]
+    state: dict[str, Any]
+    status: str
+    step: int
+    cancelled: bool
+    error: str | None
+    attempts: int
+    wake_at: float
+    step_since: float
+    owner: str | None
+    lease_until: float
+    fence: int
+    created_at: float
+    finished_at: float | None
+
+
+@dataclass
+class Run:
+    """What a step is given.
+
+    `args` are what the saga was started with, never changed. `state` is the steps' own memory: what a step puts there
+    is kept with its checkpoint. `subject` is the id of what the saga is about. `error` is set while undoing.
+    """
+
+    cloud: Cloud
+    id: int
+    subject: str
+    args: Mapping[str, Any]
+    state: dict[str, Any]
+    request_id: str
+    error: str | None = None
+
+
+Action = Callable[[Run], Commit | None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One idempotent piece of a flow; `undo` takes back what `do` may have done, wholly or in part."""
+
+    name: str
+    do: Action
+    undo: Action | None = None
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A slow action. `failed(run)` is asked for the last commit after everything was undone; `run.error` says why."""
+
+    name: str
+    steps: tuple[Step, ...]
+    failed: Action = field(default=lambda run: None)
+
+
+class Sagas:
+    """Starts sagas, and runs those that this process gets hold of."""
+
+    def __init__(self, db: Database, find_flow: Callable[[str], Flow], owner: str) -> None:
+        self._db = db
+        self._find_flow = find_flow
+        self._owner = owner
+        self._cloud: Cloud | None = None
+        self._pool = ThreadPoolExecutor(WORKERS, "saga")
+        self._wake = threading.Event()
+        self._stopping = False
+        self._held: dict[int, int] = {}
+        self._threads: list[threading.Thread] = []
+
+    def start(
+        self, tx: Tx, flow: str, subject: str, args: Mapping[str, Any] | None = None, request_id: str = ""
+    ) -> int:
+        """Write a saga; it begins once the transaction has committed. Returns its id."""
+        now = clock.now()
+        values = {
+            "flow": flow,
+            "subject": subject,
+            "request_id": request_id,
+            "args": dict(args or {}),
+            "state": {},
+            "status": RUNNING,
+            "step": 0,
+            "cancelled": False,
+            "attempts": 0,
+            "wake_at": now,
+            "step_since": now,
+            "lease_until": 0.0,
+            "fence": 0,
+            "created_at": now,
+        }
+        result = tx._connection().execute(tables.saga.insert().values(values))
+        tx.after_commit(self._wake.set)
+        return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+    def cancel(self, tx: Tx, subject: str) -> int:
+        """Ask the unfinished sagas of `subject` to undo what they did; returns how many there were."""
+        saga = tables.saga.c
+        found = sql.execute(
+            tx,
+            update(tables.saga)
+            .where(saga.subject == subject, saga.finished_at.is_(None), saga.status == RUNNING)
+            .values(cancelled=True, wake_at=clock.now()),
+        )
+        tx.after_commit(self._wake.set)
+        return found
+
+    def unfinished(self, source: Source, subject: str) -> list[Saga]:
+        """The sagas of `subject` that have not ended, oldest first."""
+        saga = tables.saga
+        query = select(saga).where(saga.c.subject == subject, saga.c.finished_at.is_(None)).order_by(saga.c.id)
+        return sql.rows(source, query, Saga)
+
+    def find(self, source: Source, saga_id: int) -> Saga | None:
+        return sql.row(source, select(tables.saga).where(tables.saga.c.id == saga_id), Saga)
+
+    def run(self, cloud: Cloud) -> None:
+        """Begin to work: take back what a former life of this owner held, then whatever is free."""
+        self._cloud = cloud
+        own = tables.saga.c.owner == self._owner
+        self._db.write(lambda tx: sql.execute(tx, update(tables.saga).where(own).values(owner=None, lease_until=0.0)))
+        for name, target in (("saga-scan", self._scan_loop), ("saga-lease", self._lease_loop)):
+            thread = threading.Thread(target=target, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Take no more work; steps under way are given up, and resumed by the next owner."""
+        self._stopping = True
+        self._wake.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for thread in self._threads:
+            thread.join(5)
+
+    def prune(self) -> None:
+        """Forget sagas that ended long ago."""
+        old = tables.saga.c.finished_at < clock.now() - KEEP
+        self._db.write(lambda tx: sql.execute(tx, tables.saga.delete().where(old)))
+
+    def _scan_loop(self) -> None:
+        while not self._stopping:
+            self._wake.wait(RESCAN)
+            self._wake.clear()
+            try:
+                for saga in self._claim():
+                    self._pool.submit(self._work, saga)
+            except Exception:
+                if not self._stopping:
+                    LOG.exception("sagas could not be scanned")
+
+    def _claim(self) -> list[Saga]:
+        room = WORKERS - len(self._held)
+        if room <= 0 or not sql.column(self._db, _claimable().limit(1)):
+            return []
+        saga = tables.saga
+
+        def take(tx: Tx) -> list[Saga]:
+            ids = sql.column(tx, _claimable().limit(room))
+            lease = {"owner": self._owner, "lease_until": clock.now() + LEASE, "fence": saga.c.fence + 1}
+            sql.execute(tx, update(saga).where(sql.any_of(saga.c.id, ids)).values(lease))
+            return sql.rows(tx, select(saga).where(sql.any_of(saga.c.id, ids)).order_by(saga.c.id), Saga)
+
+        taken = self._db.write(take)
+        self._held.update({saga.id: saga.fence for saga in taken})
+        return taken
+
+    def _lease_loop(self) -> None:
+        tick = threading.Event()
+        while not self._stopping:
+            tick.wait(LEASE / 3)
+            held = list(self._held)
+            if held and not self._stopping:
+                mine = [tables.saga.c.id.in_(held), tables.saga.c.owner == self._owner]
+                until = clock.now() + LEASE
+                self._db.write(
+                    lambda tx, m=mine, u=until: sql.execute(  # type: ignore[misc]
+                        tx, update(tables.saga).where(*m).values(lease_until=u)
+                    )
+                )
+
+    def _work(self, saga: Saga) -> None:
+        log.request_id.set(saga.request_id)
+        try:
+            while not self._stopping and saga.finished_at is None and saga.wake_at <= clock.now():
+                self._advance(saga)
+        except Fenced:
+            LOG.warning("saga %s %s was taken over", saga.id, saga.flow)
+        except Exception:
+            if not self._stopping:
+                LOG.exception("saga %s %s could not be advanced", saga.id, saga.flow)
+        finally:
+            self._held.pop(saga.id, None)
+            self._wake.set()
+
+    def _advance(self, saga: Saga) -> None:
+        assert self._cloud is not None
+        flow = self._find_flow(saga.flow)
+        run = Run(self._cloud, saga.id, saga.subject, saga.args, dict(saga.state), saga.request_id, saga.error)
+        if saga.status == RUNNING:
+            self._forward(saga, flow, run)
+        elif saga.step >= 0:
+            self._backward(saga, flow, run)
+        else:
+            self._commit(saga, run, flow.failed(run), status=FAILED, finished_at=clock.now(), owner=None)
+
+    def _forward(self, saga: Saga, flow: Flow, run: Run) -> None:
+        if self._cancelled(saga):
+            return self._turn_back(saga, run, "cancelled", saga.step - 1)
+        step = flow.steps[saga.step]
+        place = f"{flow.name}.{step.name}"
+        faults.point(f"{place}:before")
+        try:
+            commit = step.do(run)
+        except NotReady as error:
+            if clock.now() - saga.step_since > PATIENCE:
+                return self._turn_back(saga, run, error.message, saga.step)
+            return self._later(saga, error.message)
+        except CumuletError as error:
+            LOG.info("saga %s %s: %s", saga.id, place, error.message)
+            return self._turn_back(saga, run, error.message, saga.step)
+        except Exception as error:
+            LOG.exception("saga %s: step %s failed", saga.id, place)
+            return self._turn_back(saga, run, f"{type(error).__name__}: {error}", saga.step)
+        faults.point(f"{place}:inside")
+        last = saga.step + 1 == len(flow.steps)
+        ending = {"status": DONE, "finished_at": clock.now(), "owner": None} if last else {}
+        try:
+            self._commit(saga, run, commit, step=saga.step + 1, **ending)
+        except CumuletError as error:
+            return self._turn_back(saga, run, error.message, saga.step)
+        faults.point(f"{place}:after")
+
+    def _backward(self, saga: Saga, flow: Flow, run: Run) -> None:
+        step = flow.steps[saga.step]
+        place = f"{flow.name}.{step.name}"
+        commit = None
+        if step.undo is not None:
+            faults.point(f"{place}:undo")
+            try:
+                commit = step.undo(run)
+            except Exception as error:
+                if clock.now() - saga.step_since <= PATIENCE:
+                    LOG.warning("saga %s: undo of %s has to wait: %s", saga.id, place, error)
+                    return self._later(saga, str(error))
+                LOG.exception("saga %s: undo of %s is given up", saga.id, place)
+        self._commit(saga, run, commit, step=saga.step - 1)
+
+    def _cancelled(self, saga: Saga) -> bool:
+        return bool(sql.scalar(self._db, select(tables.saga.c.cancelled).where(tables.saga.c.id == saga.id)))
+
+    def _turn_back(self, saga: Saga, run: Run, error: str, step: int) -> None:
+        run.error = error
+        self._commit(saga, run, None, status=UNDOING, step=step, error=error)
+
+    def _later(self, saga: Saga, reason: str) -> None:
+        pause = BACKOFF[min(saga.attempts, len(BACKOFF) - 1)]
+        LOG.info("saga %s %s waits %.1f s: %s", saga.id, saga.flow, pause, reason)
+        values = {"attempts": saga.attempts + 1, "wake_at": clock.now() + pause, "owner": None}
+        self._db.write(lambda tx: self._update(tx, saga, values))
+
+    def _commit(self, saga: Saga, run: Run, commit: Commit | None, **values: Any) -> None:
+        if "step" in values and values["step"] != saga.step:
+            values |= {"attempts": 0, "step_since": clock.now()}
+
+        def write(tx: Tx) -> None:
+            self._update(tx, saga, {**values, "state": run.state})
+            if commit is not None:
+                commit(tx)
+
+        self._db.write(write)
+        saga.state = run.state
+        for name, value in values.items():
+            setattr(saga, name, value)
+
+    def _update(self, tx: Tx, saga: Saga, values: Mapping[str, Any]) -> None:
+        mine = [tables.saga.c.id == saga.id, tables.saga.c.owner == self._owner, tables.saga.c.fence == saga.fence]
+        if sql.execute(tx, update(tables.saga).where(*mine).values(**values)) != 1:
+            raise Fenced
+        if "wake_at" in values:
+            saga.wake_at = values["wake_at"]
+
+
+def _claimable() -> Select[Any]:
+    """Ids of the sagas that are due, free, and the oldest unfinished one of their subject."""
+    saga = tables.saga
+    earlier = tables.saga.alias("earlier")
+    now = clock.now()
+    return (
+        select(saga.c.id)
+        .where(
+            saga.c.finished_at.is_(None),
+            saga.c.wake_at <= now,
+            or_(saga.c.owner.is_(None), saga.c.lease_until < now),
+            ~exists(
+                select(earlier.c.id).where(
+                    earlier.c.subject == saga.c.subject, earlier.c.finished_at.is_(None), earlier.c.id < saga.c.id
+                )
+            ),
+        )
+        .order_by(saga.c.id)
+    )
+
+
+def counts(source: Source) -> dict[str, int]:
+    """How many sagas there are by status."""
+    query = select(tables.saga.c.status, func.count()).group_by(tables.saga.c.status)
+    return {row[0]: row[1] for row in sql.tuples(source, query)}
+
+
+def places(flows: Iterable[Flow]) -> list[str]:
+    """Every named place of `flows` at which a process may die (`kernel.faults`)."""
+    return [
+        f"{flow.name}.{step.name}:{moment}"
+        for flow in flows
+        for step in flow.steps
+        for moment in ("before", "inside", "after")
+    ]

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be done with regions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Conflict, Invalid, NotFound
+from cumulet.services.identity.store import regions as store
+from cumulet.services.identity.types import Region
+
+
+def get(source: Source, region_id: str) -> Region:
+    found = store.find(source, region_id)
+    if found is None:
+        raise NotFound(f"Could not find region: {region_id}.", code="RegionNotFound")
+    return found
+
+
+def find_all(cloud: Cloud, parent_region_id: str | None = None) -> list[Region]:
+    return store.find_all(cloud.db, parent_region_id)
+
+
+def create(cloud: Cloud, new: Region) -> Region:
+    """Store a new region; Conflict where its id is taken, NotFound for a parent that is not there."""
+
+    def write(tx: Tx) -> None:
+        if store.find(tx, new.id) is not None:
+            raise Conflict(f"Conflict occurred attempting to store region - Duplicate ID, {new.id}.")
+        _check_parent(tx, new.id, new.parent_region_id)
+        store.add(tx, new)
+
+    cloud.db.write(write)
+    return new
+
+
+def update(cloud: Cloud, region_id: str, changes: dict[str, Any]) -> Region:
+    """Change `description` or `parent_region_id`; a region cannot come to stand below itself."""
+
+    def write(tx: Tx) -> Region:
+        get(tx, region_id)
+        if "parent_region_id" in changes:
+            _check_parent(tx, region_id, changes["parent_region_id"])
+        if changes:
+            store.change(tx, region_id, changes)
+        return get(tx, region_id)
+
+    return cloud.db.write(write)
+
+
+def delete(cloud: Cloud, region_id: str) -> None:
+    """Remove a region that has no children."""
+
+    def write(tx: Tx) -> None:
+        get(tx, region_id)
+        if store.find_all(tx, region_id):
+            raise Conflict(f"Unable to delete region {region_id} because it or its child regions have associated endpoints.")
+        store.remove(tx, region_id)
+
+    cloud.db.write(write)
+
+
+def _check_parent(tx: Tx, region_id: str, parent_id: str | None) -> None:
+    while parent_id is not None:
+        if parent_id == region_id:
+            raise Invalid(f"Circular reference or a repeated entry found in region tree - {region_id}.")
+        parent_id = get(tx, parent_id).parent_region_id

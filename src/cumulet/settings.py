@@ -22,8 +22,8 @@ import msgspec
 PREFIX = "CUMULET_"
 FILE_NAME = "cumulet.toml"
 SYSTEM_FILE = Path("/etc/cumulet") / FILE_NAME
-# Names with our prefix that are not settings: where the file is, and what a supervisor tells its children.
-NOT_SETTINGS = frozenset({"CUMULET_CONFIG", "CUMULET_SUPERVISOR"})
+# Names with our prefix that are not settings: where the file is, and where a test has the process killed.
+NOT_SETTINGS = frozenset({"CUMULET_CONFIG", "CUMULET_FAULTS"})
 
 _UNSET = Path()
 

@@ -68,7 +68,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_every_unknown_name_is_reported_with_its_source(tmp_path: Path) -> None:
-    environ = {"CUMULET_STATE": str(tmp_path), "CUMULET_REGOIN": "x", "CUMULET_SUPERVISOR": "1"}
+    environ = {"CUMULET_STATE": str(tmp_path), "CUMULET_REGOIN": "x", "CUMULET_FAULTS": "1"}
     with pytest.raises(SettingsError) as refusal:
         load(environ=environ, overrides={"no.such": "1"})
     first, second = refusal.value.problems

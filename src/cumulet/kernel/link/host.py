@@ -2,7 +2,8 @@
 """What a service's part on a host is given, and what it must offer.
 
 `services/<type>/agent/__init__.py` exports `create(host: Host) -> HostService`; the agent process makes one of each
-and joins them to the link. Host code holds no database and speaks no HTTP.
+and joins them to the link. It may also hold `AFTER`, the names of the services that must have started before this one
+(`AFTER = ("network",)`). Host code holds no database and speaks no HTTP.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -41,6 +42,17 @@ class HostService(Protocol):
 
     def report(self) -> Body:
         """The whole truth about this service on this host, sent at each connect (plain msgpack data)."""
+
+
+@runtime_checkable
+class LeavesNothing(Protocol):
+    """What a host service adds that keeps things on the host which outlive the agent: servers, networks, mounts."""
+
+    def shutdown(self) -> None:
+        """Take them away, servers gracefully, as `cumulet down` asks; the journal stays, so `start` brings all back.
+
+        Called instead of `start`, on a service that was just created and never joined the link; idempotent.
+        """
 
 
 @dataclass(frozen=True)

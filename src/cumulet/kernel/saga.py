@@ -119,7 +119,7 @@ class Sagas:
         self._cloud: Cloud | None = None
         self._pool = ThreadPoolExecutor(WORKERS, "saga")
         self._wake = threading.Event()
-        self._stopping = False
+        self._stop = threading.Event()
         self._held: dict[int, int] = {}
         self._threads: list[threading.Thread] = []
 
@@ -181,7 +181,7 @@ class Sagas:
 
     def stop(self) -> None:
         """Take no more work; steps under way are given up, and resumed by the next owner."""
-        self._stopping = True
+        self._stop.set()
         self._wake.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
         for thread in self._threads:
@@ -193,14 +193,14 @@ class Sagas:
         self._db.write(lambda tx: sql.execute(tx, tables.saga.delete().where(old)))
 
     def _scan_loop(self) -> None:
-        while not self._stopping:
+        while not self._stop.is_set():
             self._wake.wait(RESCAN)
             self._wake.clear()
             try:
                 for saga in self._claim():
                     self._pool.submit(self._work, saga)
             except Exception:
-                if not self._stopping:
+                if not self._stop.is_set():
                     LOG.exception("sagas could not be scanned")
 
     def _claim(self) -> list[Saga]:
@@ -220,11 +220,9 @@ class Sagas:
         return taken
 
     def _lease_loop(self) -> None:
-        tick = threading.Event()
-        while not self._stopping:
-            tick.wait(LEASE / 3)
+        while not self._stop.wait(LEASE / 3):
             held = list(self._held)
-            if held and not self._stopping:
+            if held:
                 mine = [tables.saga.c.id.in_(held), tables.saga.c.owner == self._owner]
                 until = clock.now() + LEASE
                 self._db.write(
@@ -236,12 +234,12 @@ class Sagas:
     def _work(self, saga: Saga) -> None:
         log.request_id.set(saga.request_id)
         try:
-            while not self._stopping and saga.finished_at is None and saga.wake_at <= clock.now():
+            while not self._stop.is_set() and saga.finished_at is None and saga.wake_at <= clock.now():
                 self._advance(saga)
         except Fenced:
             LOG.warning("saga %s %s was taken over", saga.id, saga.flow)
         except Exception:
-            if not self._stopping:
+            if not self._stop.is_set():
                 LOG.exception("saga %s %s could not be advanced", saga.id, saga.flow)
         finally:
             self._held.pop(saga.id, None)

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sagas: order, undo, retry, cancel, fence, and what a kill leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import select, update
+
+from cumulet.kernel import clock
+from cumulet.kernel.db import Database, migrate, sql, tables
+from cumulet.kernel.errors import Conflict, NotReady
+from cumulet.kernel.saga import DONE, FAILED, Flow, Saga, Sagas, Step, places
+
+
+@pytest.fixture
+def db(tmp_path):
+    database = Database.sqlite(tmp_path / "test.db", durable=False)
+    migrate.migrate(database, {})
+    yield database
+    database.close()
+
+
+class Bench:
+    """Sagas over a database, with flows made by the test and a record of what ran."""
+
+    def __init__(self, db, *flows, owner="a"):
+        self.db = db
+        self.ran = []
+        self.flows = {flow.name: flow for flow in flows}
+        self.sagas = Sagas(db, self.flows.__getitem__, owner)
+
+    def go(self):
+        self.sagas.run(SimpleNamespace(db=self.db))
+
+    def start(self, flow, subject="s", **args):
+        return self.db.write(lambda tx: self.sagas.start(tx, flow, subject, args, "req-1"))
+
+    def ended(self, saga_id, timeout=10) -> Saga:
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            saga = self.sagas.find(self.db, saga_id)
+            if saga.finished_at is not None:
+                return saga
+            time.sleep(0.01)
+        raise AssertionError(f"still {saga}")
+
+
+@pytest.fixture
+def bench(db):
+    made = []
+
+    def make(*flows, owner="a"):
+        made.append(Bench(db, *flows, owner=owner))
+        return made[-1]
+
+    yield make
+    for item in made:
+        item.sagas.stop()
+
+
+def mark(ran, word, commit=None):
+    def act(run):
+        ran.append(word)
+        return commit
+
+    return act
+
+
+def put_lease(name):
+    return lambda tx: sql.execute(tx, tables.lease.insert().values(name=name, owner="x", until=0.0))
+
+
+def lease_names(db):
+    return set(sql.column(db, select(tables.lease.c.name)))
+
+
+def test_steps_run_in_order_and_keep_state_and_rows(db, bench):
+    ran = []
+
+    def first(run):
+        ran.append(("first", run.args["word"], run.subject, run.request_id))
+        run.state["made"] = 7
+        return put_lease("row")
+
+    def second(run):
+        ran.append(("second", run.state["made"], lease_names(db)))
+
+    a = bench(Flow("t.f", (Step("one", first), Step("two", second))))
+    a.go()
+    saga = a.ended(a.start("t.f", word="hello"))
+    assert saga.status == DONE
+    assert ran == [("first", "hello", "s", "req-1"), ("second", 7, {"row"})]
+
+
+def test_a_failed_step_is_undone_backwards_itself_first(db, bench):
+    ran = []
+
+    def breaks(run):
+        ran.append("three")
+        raise Conflict("no room")
+
+    flow = Flow(
+        "t.f",
+        (
+            Step("one", mark(ran, "one"), mark(ran, "undo one")),
+            Step("two", mark(ran, "two")),
+            Step("three", breaks, mark(ran, "undo three")),
+        ),
+        failed=lambda run: ran.append(f"failed: {run.error}") or put_lease("failed"),
+    )
+    a = bench(flow)
+    a.go()
+    saga = a.ended(a.start("t.f"))
+    assert (saga.status, saga.error) == (FAILED, "no room")
+    assert ran == ["one", "two", "three", "undo three", "undo one", "failed: no room"]
+    assert lease_names(db) == {"failed"}
+
+
+def test_a_bug_in_a_step_undoes_too(db, bench):
+    ran = []
+    flow = Flow("t.f", (Step("one", mark(ran, "one"), mark(ran, "undo one")), Step("two", lambda run: 1 / 0)))
+    a = bench(flow)
+    a.go()
+    saga = a.ended(a.start("t.f"))
+    assert saga.status == FAILED
+    assert "ZeroDivisionError" in saga.error
+    assert ran == ["one", "undo one"]
+
+
+def test_a_commit_that_is_refused_undoes_its_step(db, bench):
+    ran = []
+
+    def refused(tx):
+        put_lease("half")(tx)
+        raise Conflict("taken meanwhile")
+
+    flow = Flow("t.f", (Step("one", lambda run: refused, mark(ran, "undo one")),))
+    a = bench(flow)
+    a.go()
+    saga = a.ended(a.start("t.f"))
+    assert (saga.status, saga.error, ran) == (FAILED, "taken meanwhile", ["undo one"])
+    assert lease_names(db) == set()
+
+
+def test_not_ready_is_tried_again(db, bench):
+    tries = []
+
+    def later(run):
+        tries.append(1)
+        if len(tries) < 3:
+            raise NotReady("host away")
+
+    a = bench(Flow("t.f", (Step("one", later),)))
+    a.go()
+    assert a.ended(a.start("t.f")).status == DONE
+    assert len(tries) == 3
+
+
+def test_a_failing_undo_is_tried_again(db, bench):
+    tries = []
+
+    def undo(run):
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError("busy")
+
+    a = bench(Flow("t.f", (Step("one", lambda run: 1 / 0, undo),)))
+    a.go()
+    assert a.ended(a.start("t.f")).status == FAILED
+    assert len(tries) == 3
+
+
+def test_sagas_of_one_subject_wait_for_each_other_and_others_do_not(db, bench):
+    gate, ran = threading.Event(), []
+
+    def slow(run):
+        gate.wait(10)
+        ran.append("slow")
+
+    a = bench(Flow("t.slow", (Step("one", slow),)), Flow("t.next", (Step("one", lambda run: ran.append(run.subject)),)))
+    a.go()
+    first, second, other = a.start("t.slow"), a.start("t.next"), a.start("t.next", "other")
+    a.ended(other)
+    assert ran == ["other"]
+    gate.set()
+    a.ended(first)
+    a.ended(second)
+    assert ran == ["other", "slow", "s"]
+
+
+def test_a_cancelled_saga_undoes_what_it_did(db, bench):
+    ran, reached, gate = [], threading.Event(), threading.Event()
+
+    def wait(run):
+        reached.set()
+        gate.wait(10)
+
+    flow = Flow("t.f", (Step("one", wait, mark(ran, "undo one")), Step("two", mark(ran, "two"))))
+    a = bench(flow)
+    a.go()
+    saga_id = a.start("t.f")
+    assert reached.wait(10)
+    assert db.write(lambda tx: a.sagas.cancel(tx, "s")) == 1
+    gate.set()
+    saga = a.ended(saga_id)
+    assert (saga.status, saga.error, ran) == (FAILED, "cancelled", ["undo one"])
+
+
+def test_an_owner_that_lost_its_lease_cannot_commit(db, bench):
+    reached, gate = threading.Event(), threading.Event()
+
+    def wait(run):
+        reached.set()
+        gate.wait(10)
+        return put_lease(f"by {threading.current_thread().name}")
+
+    a = bench(Flow("t.f", (Step("one", wait),)))
+    a.go()
+    saga_id = a.start("t.f")
+    assert reached.wait(10)
+    taken = {"owner": "b", "fence": tables.saga.c.fence + 1, "lease_until": clock.now() + 60}
+    db.write(lambda tx: sql.execute(tx, update(tables.saga).values(taken)))
+    gate.set()
+    time.sleep(0.3)
+    saga = a.sagas.find(db, saga_id)
+    assert (saga.owner, saga.step, saga.finished_at) == ("b", 0, None)
+    assert lease_names(db) == set()
+
+
+def test_another_owner_takes_over_after_the_lease_only(db, bench):
+    ran = []
+    flow = Flow("t.f", (Step("one", mark(ran, "one")),))
+    a = bench(flow, owner="b")
+    saga_id = a.start("t.f")
+    dead = {"owner": "a", "lease_until": clock.now() + 1.5}
+    db.write(lambda tx: sql.execute(tx, update(tables.saga).values(dead)))
+    began = time.monotonic()
+    a.go()
+    a.ended(saga_id)
+    assert time.monotonic() - began > 1.3
+    assert ran == ["one"]
+
+
+CHILD = """
+import sys, threading
+from pathlib import Path
+from types import SimpleNamespace
+from cumulet.kernel.db import Database, migrate, sql, tables
+from cumulet.kernel.saga import Flow, Sagas, Step
+log = Path(sys.argv[2])
+def act(word):
+    def do(run):
+        with log.open("a") as sink:
+            sink.write(word + "\\n")
+        return lambda tx: sql.execute(tx, tables.lease.insert().values(name=word, owner="x", until=0.0))
+    return do
+flow = Flow("t.f", (Step("one", act("one")), Step("two", act("two")), Step("three", act("three"))))
+db = Database.sqlite(Path(sys.argv[1]), durable=False)
+migrate.migrate(db, {})
+sagas = Sagas(db, {"t.f": flow}.__getitem__, "a")
+if sys.argv[3] == "first":
+    db.write(lambda tx: sagas.start(tx, "t.f", "s"))
+sagas.run(SimpleNamespace(db=db))
+while sagas.unfinished(db, "s"):
+    threading.Event().wait(0.02)
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "inside", "after"])
+@pytest.mark.parametrize("step", ["one", "two", "three"])
+def test_a_killed_process_resumes_at_the_interrupted_step(tmp_path, step, moment):
+    faults = tmp_path / "faults"
+    faults.write_text(f"t.f.{step}:{moment}")
+    argv = [sys.executable, "-c", CHILD, str(tmp_path / "s.db"), str(tmp_path / "log")]
+    environment = {**os.environ, "CUMULET_FAULTS": str(faults)}
+    killed = subprocess.run([*argv, "first"], env=environment, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert subprocess.run([*argv, "again"], env=environment, timeout=60).returncode == 0
+    steps = ["one", "two", "three"]
+    if moment == "inside":
+        steps.insert(steps.index(step), step)
+    assert (tmp_path / "log").read_text().split() == steps
+    db = Database.sqlite(tmp_path / "s.db")
+    assert lease_names(db) == {"one", "two", "three"}
+    db.close()
+
+
+def test_the_places_of_a_flow_are_named_for_the_kill_tests():
+    flow = Flow("t.f", (Step("one", lambda run: None),))
+    assert places([flow]) == ["t.f.one:before", "t.f.one:inside", "t.f.one:after"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 LAG_PERIOD = 0.5  # seconds between two measurements of the loop's lag
+CLOSE_TIMEOUT = 5.0  # seconds that work on the loop is given to end after its cancellation
 
 
 class Loop:
@@ -53,12 +55,24 @@ class Loop:
         return await self.asyncio.run_in_executor(pool, fn, *args)
 
     def close(self) -> None:
-        """Stop a loop that this object started."""
-        if self._thread is not None:
-            self.asyncio.call_soon_threadsafe(self.asyncio.stop)
-            self._thread.join(5)
+        """Cancel what still runs on a loop that this object started, and end the loop."""
+        if self._thread is None or self.asyncio.is_closed():
+            return
+        with contextlib.suppress(TimeoutError):
+            self.wait(_cancel_all(), CLOSE_TIMEOUT)
+        self.asyncio.call_soon_threadsafe(self.asyncio.stop)
+        self._thread.join(CLOSE_TIMEOUT)
+        if not self._thread.is_alive():
+            self.asyncio.close()
 
     def _measure(self, due: float) -> None:
         now = self.asyncio.time()
         self.lag = max(0.0, now - due)
         self.asyncio.call_later(LAG_PERIOD, self._measure, now + LAG_PERIOD)
+
+
+async def _cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

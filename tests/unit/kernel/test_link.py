@@ -128,6 +128,18 @@ class Wire:
         return taken
 
 
+@pytest.fixture
+def dial(path: Path, hosts: Hosts) -> Iterator[Callable[[], Wire]]:
+    with contextlib.ExitStack() as stack:
+
+        def connect() -> Wire:
+            wire = dial()
+            stack.callback(wire.socket.close)
+            return wire
+
+        yield connect
+
+
 def test_calls_in_both_directions(hosts: Hosts, join: Callable[..., Agent]) -> None:
     hosts.offer("image.chunk", lambda host, body: {"from": host, "bytes": b"\0" * body["length"]})
     agent = join({"toy.double": lambda body: {"value": 2 * body["value"]}})
@@ -237,14 +249,14 @@ def test_the_agent_waits_for_a_control_plane(loop: Loop, path: Path) -> None:
         hosts.stop()
 
 
-def test_a_new_link_replaces_the_old_one(hosts: Hosts, path: Path) -> None:
+def test_a_new_link_replaces_the_old_one(hosts: Hosts, dial: Callable[[], Wire]) -> None:
     joined: list[int] = []
     gone: list[str] = []
     seen: list[tuple[str, Body]] = []
     hosts.on_connect(lambda info, report: joined.append(info.generation))
     hosts.on_disconnect(lambda info: gone.append(info.name))
     hosts.on_event("news", lambda host, body: seen.append((host, body)))
-    old, new = Wire(path), Wire(path)
+    old, new = dial(), dial()
     assert old.join("one")["generation"] == 1
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(hosts.call, "one", "build", {})
@@ -426,8 +438,8 @@ def test_a_host_may_be_asked_as_soon_as_it_joins(hosts: Hosts, join: Callable[..
         frames.encode(Frame(kind="hello", body={"host": "", "frames": 1})),
     ],
 )
-def test_what_is_no_hello_is_refused(hosts: Hosts, path: Path, raw: bytes) -> None:
-    wire = Wire(path)
+def test_what_is_no_hello_is_refused(hosts: Hosts, dial: Callable[[], Wire], raw: bytes) -> None:
+    wire = dial()
     wire.socket.sendall(raw)
     answer = wire.hear()
     assert answer is None or "refused" in answer.body
@@ -436,8 +448,8 @@ def test_what_is_no_hello_is_refused(hosts: Hosts, path: Path, raw: bytes) -> No
 
 
 @pytest.mark.parametrize("raw", [b"\x00\x00\x00\x01\xc1", (9_000_000).to_bytes(4, "big")])
-def test_a_malformed_frame_ends_the_link(hosts: Hosts, path: Path, raw: bytes) -> None:
-    wire = Wire(path)
+def test_a_malformed_frame_ends_the_link(hosts: Hosts, dial: Callable[[], Wire], raw: bytes) -> None:
+    wire = dial()
     wire.join("one")
     wire.socket.sendall(raw)
     eventually(lambda: hosts.connected() == [])
@@ -445,25 +457,25 @@ def test_a_malformed_frame_ends_the_link(hosts: Hosts, path: Path, raw: bytes) -
         assert wire.hear() is None
 
 
-def test_nothing_is_served_before_the_report(hosts: Hosts, path: Path) -> None:
+def test_nothing_is_served_before_the_report(hosts: Hosts, dial: Callable[[], Wire]) -> None:
     hosts.offer("x", lambda _host, _body: {})
-    wire = Wire(path)
+    wire = dial()
     wire.send(kind="hello", body={"host": "one", "frames": 1})
     wire.send(kind="call", id=7, verb="x", body={})
     assert wire.hear_kind("error").body["class"] == "NotReady"
 
 
-def test_unknown_fields_are_skipped(hosts: Hosts, path: Path) -> None:
-    wire = Wire(path)
+def test_unknown_fields_are_skipped(dial: Callable[[], Wire]) -> None:
+    wire = dial()
     packed = msgspec.msgpack.encode({"kind": "hello", "later": 1, "body": {"host": "one", "frames": 1, "new": 2}})
     wire.socket.sendall(len(packed).to_bytes(4, "big") + packed)
     assert wire.hear_kind("hello").body["generation"] == 1
 
 
-def test_silence_ends_a_link(hosts: Hosts, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_ends_a_link(hosts: Hosts, dial: Callable[[], Wire], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cumulet.kernel.link.peer.PING_PERIOD", 0.05)
     monkeypatch.setattr("cumulet.kernel.link.peer.SILENCE", 0.2)
-    wire = Wire(path)
+    wire = dial()
     wire.join("one")
     assert wire.hear_kind("ping")
     eventually(lambda: hosts.connected() == [])

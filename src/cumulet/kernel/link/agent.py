@@ -68,7 +68,8 @@ class Uplink:
 
     def emit(self, event: str, body: Body) -> None:
         """Queue an event; dropped while there is no link, for the next report tells the same."""
-        self._loop.asyncio.call_soon_threadsafe(self._emit, event, body)
+        with contextlib.suppress(RuntimeError):  # the loop has ended: so has the agent
+            self._loop.asyncio.call_soon_threadsafe(self._emit, event, body)
 
     def call(self, verb: str, body: Body, timeout: float = 60.0, op: str = "") -> Any:
         """Ask the control plane and block for its answer; NotReady while there is no link."""

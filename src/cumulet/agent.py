@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent process: the host parts of all services, joined to the control plane by one link."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import platform
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from cumulet import __version__
+from cumulet.kernel import lock, log, manifest
+from cumulet.kernel.contracts import Contracts
+from cumulet.kernel.link.agent import Uplink
+from cumulet.kernel.link.controller import SOCKET_NAME
+from cumulet.kernel.link.dispatch import Dispatcher
+from cumulet.kernel.link.host import Host, HostService, LeavesNothing, Verb
+from cumulet.kernel.loop import Loop
+from cumulet.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+LOCK_NAME = "agent.lock"
+WORKERS = 64  # threads for verbs: most of them wait for a guest, a disk or another program
+SERVICES = "cumulet.services"
+
+
+class Agent:
+    """The host services of the package `services`, in the order in which they start."""
+
+    def __init__(self, settings: Settings, services: str = SERVICES) -> None:
+        self.loop = Loop()
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="verb")
+        self._verbs: dict[str, Verb] = {}
+        self._parts: dict[str, HostService] = {}
+        self._uplink = Uplink(
+            self.loop,
+            settings.run / SOCKET_NAME,
+            hello={"host": settings.host, "version": __version__, "capabilities": capabilities()},
+            dispatcher=Dispatcher(self._verbs.get, self._pool),
+            report=self.report,
+            pool=self._pool,
+        )
+        host = Host(
+            name=settings.host,
+            state=settings.state / "agent",
+            run_dir=settings.run,
+            settings=settings,
+            loop=self.loop,
+            contracts=Contracts(),
+            emit=self._uplink.emit,
+            call=self._uplink.call,
+        )
+        host.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        host.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, room in _rooms(services).items():
+            self._parts[name] = room.create(host)
+            self._take_verbs(name, self._parts[name])
+
+    def start(self) -> None:
+        """Bring every service back, then dial."""
+        for name, part in self._parts.items():
+            begin = time.monotonic()
+            part.start()
+            LOG.info("%s is back after %.2f s", name, time.monotonic() - begin)
+        self._uplink.start()
+
+    def stop(self) -> None:
+        """Leave; servers and networks go on."""
+        self._uplink.stop()
+        for name, part in reversed(self._parts.items()):
+            _attempt(f"stopping {name}", part.stop)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.loop.close()
+
+    def shutdown(self) -> bool:
+        """Take away what the services keep on this host, in the place of `start`; False where something stayed."""
+        done = [
+            _attempt(f"shutting down {name}", part.shutdown)
+            for name, part in reversed(self._parts.items())
+            if isinstance(part, LeavesNothing)
+        ]
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.loop.close()
+        return all(done)
+
+    def report(self) -> dict[str, Any]:
+        """The whole truth about this host, by service."""
+        return {name: part.report() for name, part in self._parts.items()}
+
+    def _take_verbs(self, name: str, part: HostService) -> None:
+        for verb, fn in part.verbs.items():
+            if verb in self._verbs:
+                raise ValueError(f"{name} offers the verb {verb}, which another service offers already")
+            self._verbs[verb] = fn
+
+
+def run(settings: Settings, services: str = SERVICES) -> None:
+    """Be the agent until SIGTERM or SIGINT. Raises lock.Held where this state directory has one."""
+    log.setup(settings.log.level)
+    with lock.hold(settings.state / LOCK_NAME):
+        ended = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
+        agent = Agent(settings, services)
+        agent.start()
+        ended.wait()
+        agent.stop()
+
+
+def drain(settings: Settings, services: str = SERVICES) -> bool:
+    """End the servers and remove the networks that an agent left running; False where something stayed.
+
+    Raises lock.Held while an agent still runs.
+    """
+    log.setup(settings.log.level)
+    with lock.hold(settings.state / LOCK_NAME):
+        return Agent(settings, services).shutdown()
+
+
+def capabilities() -> dict[str, Any]:
+    """What this machine is, as every service may want to know it."""
+    return {"architecture": platform.machine(), "kernel": platform.release(), "processors": os.cpu_count() or 1}
+
+
+def _rooms(services: str) -> dict[str, Any]:
+    package = importlib.import_module(services)
+    found = manifest.read_all(Path(package.__path__[0]))
+    rooms = {each.package: importlib.import_module(f"{services}.{each.package}.agent") for each in found if each.agent}
+    after = {name: [other for other in getattr(room, "AFTER", ()) if other in rooms] for name, room in rooms.items()}
+    return {name: rooms[name] for name in TopologicalSorter(after).static_order()}
+
+
+def _attempt(what: str, act: Any) -> bool:
+    try:
+        act()
+    except Exception:
+        LOG.exception("%s failed", what)
+        return False
+    return True

@@ -23,7 +23,7 @@ import uvicorn
 from sqlalchemy import text
 
 from cumulet.kernel import log, metrics
-from cumulet.kernel.cloud import Cloud, HostInfo, Hosts
+from cumulet.kernel.cloud import Cloud, Hosts
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.db import Database, migrate
 from cumulet.kernel.db.outbox import Outbox
@@ -32,6 +32,7 @@ from cumulet.kernel.http.message import Reply
 from cumulet.kernel.http.routes import Api
 from cumulet.kernel.http.shell import Shell
 from cumulet.kernel.link import controller
+from cumulet.kernel.link.controller import HostInfo
 from cumulet.kernel.loop import Loop
 from cumulet.kernel.manifest import Manifest, read_all
 from cumulet.kernel.periodic import Periodic, Timers

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import orjson
 
@@ -25,6 +25,7 @@ ACCESS = logging.getLogger("cumulet.access")
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Page = Callable[[], Reply]
+T = TypeVar("T")
 
 REQUESTS = Counter("cumulet_http_requests_total", "Requests answered", ("service", "method", "status"))
 SECONDS = Histogram("cumulet_http_request_seconds", "Time from the last byte in to the first byte out", ("service",))
@@ -119,7 +120,7 @@ class Shell:
                 return all(route.stream for route in routes)
         return False
 
-    async def _in_pool(self, fn: Callable[..., Any], *args: Any) -> Any:
+    async def _in_pool(self, fn: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, fn, *args)
 
 

@@ -133,7 +133,7 @@ def dial(path: Path, hosts: Hosts) -> Iterator[Callable[[], Wire]]:
     with contextlib.ExitStack() as stack:
 
         def connect() -> Wire:
-            wire = dial()
+            wire = Wire(path)
             stack.callback(wire.socket.close)
             return wire
 

@@ -94,6 +94,25 @@ class NetworkUsage(msgspec.Struct, kw_only=True, frozen=True):
     ports_used: int
 
 
+class MetadataQuery(msgspec.Struct, kw_only=True, frozen=True):
+    """What the network's host part asks the control plane by the verb `compute.metadata`.
+
+    A guest at `address` on `network_id` wants `path`, such as `/openstack/latest/meta_data.json`.
+    """
+
+    network_id: str
+    address: str
+    path: str
+
+
+class MetadataAnswer(msgspec.Struct, kw_only=True, frozen=True):
+    """The answer to it: `status` 200 or 404, the media type without parameters, the bytes. Compute renders it."""
+
+    status: int
+    media_type: str = "text/plain"
+    body: bytes = b""
+
+
 class HostPorts(Protocol):
     """On a host: the network ends of ports, for the hypervisor."""
 

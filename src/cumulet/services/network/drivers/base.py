@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every network engine must do: take the desired state of a host and make it so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from cumulet.services.network.contract import MetadataAnswer, MetadataQuery
+from cumulet.services.network.types import Applied, Capabilities, HostState
+
+# Answers a guest's metadata request; runs in a thread, may block for seconds.
+Metadata: TypeAlias = Callable[[MetadataQuery], MetadataAnswer]
+
+
+class Fabric(Protocol):
+    """One host's network engine. Calls may come from any thread; applies are serialised within."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this host can do, probed once."""
+
+    def apply(self, state: HostState) -> Applied:
+        """Make the host as `state` says, whatever it is now; the same state twice changes nothing the second time.
+
+        A port's rules stand before its device is up. One object that cannot be made does not keep the others from
+        it: it is named in `failed`.
+        """
+
+    def open_tap(self, port_id: str) -> int:
+        """See `HostPorts.open_tap`."""
+
+    def close_tap(self, port_id: str) -> None:
+        """See `HostPorts.close_tap`."""
+
+    def report(self) -> Applied:
+        """What stands now, without changing anything."""
+
+    def stop(self) -> None:
+        """Let go of sockets and threads; what forwards packets stays."""
+
+    def shutdown(self) -> None:
+        """Take everything away: afterwards the host is as if the engine had never run."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel fabric: bridges, nftables and router namespaces inside one private network namespace."""

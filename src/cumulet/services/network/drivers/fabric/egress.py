@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way to the outside world: `pasta` in a namespace of its own carries packets as the host's own connections.
+
+The host forwards nothing and its firewall stays as it is. Routers send to a link-local next hop on the physical
+network; behind it packets are hidden behind the address that pasta gave the namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import shutil
+import signal
+from pathlib import Path
+
+from cumulet.kernel import run
+from cumulet.services.network.drivers.fabric import names, nft
+from cumulet.services.network.drivers.fabric.links import Links, sysctl
+from cumulet.services.network.drivers.fabric.namespace import Namespace
+from cumulet.services.network.drivers.fabric.options import FabricOptions
+from cumulet.services.network.types import NetworkState
+
+HOP = "169.254.1.1"
+_LEG = "inside"
+_DEVICE = "world"
+_NAT = f"""
+chain forward {{ type filter hook forward priority 0; policy drop;
+ct state established,related accept
+iifname "{_LEG}" oifname "{_DEVICE}" accept
+}}
+chain post {{ type nat hook postrouting priority srcnat; oifname "{_DEVICE}" masquerade; }}
+"""
+
+
+class Egress:
+    """Runs and joins pasta where it is wanted and installed."""
+
+    PLUG = "egress0"
+
+    def __init__(self, options: FabricOptions) -> None:
+        self._wanted = options.egress and shutil.which("pasta") is not None
+        self._space = Namespace(names.fabric(options.mark) + "-world")
+        self._pid = Path("/run") / f"cumulet-{options.mark}-pasta.pid"
+
+    @property
+    def hop(self) -> str | None:
+        """The next hop that leads outside; None where there is no egress."""
+        return HOP if self._wanted else None
+
+    def settle(self, home: Namespace, network: NetworkState, host_address: str) -> int:
+        """Have pasta run and its namespace joined to the physical network; the number of changes."""
+        if not self._wanted:
+            return 0
+        changes = 0
+        if self._space.create():
+            self._space.visit(_first_settings)
+            changes += 1
+        changes += self._start()
+        changes += home.visit(lambda: self._plug(network))
+        inside = str(ipaddress.ip_interface(host_address).network) if host_address else "172.24.4.0/24"
+        return changes + self._space.visit(lambda: _settle_inside(inside, network.mtu))
+
+    def remove(self) -> None:
+        """End pasta and take its namespace away."""
+        process = self._running()
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+        self._pid.unlink(missing_ok=True)
+        self._space.delete()
+
+    def _running(self) -> int | None:
+        """pasta's process id, if the one in the file is still pasta."""
+        try:
+            process = int(self._pid.read_text())
+            name = Path(f"/proc/{process}/comm").read_text().strip()
+        except (OSError, ValueError):
+            return None
+        return process if name.startswith("pasta") else None
+
+    def _start(self) -> int:
+        """`--no-map-gw`: without it guests would reach the host's loopback through the gateway's address."""
+        if self._running() is not None:
+            return 0
+        words: list[run.Arg] = [
+            "pasta",
+            "--config-net",
+            "--no-map-gw",
+            "--ns-ifname",
+            _DEVICE,
+            "--netns",
+            self._space.path,
+        ]
+        words += ["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"]
+        run.run(words, timeout=10)
+        return 1
+
+    def _plug(self, network: NetworkState) -> int:
+        with Links() as links:
+            links.cable(self.PLUG, _LEG, self._space, mtu=network.mtu)
+            links.settle(self.PLUG, mtu=network.mtu, master=names.bridge(network.id))
+            return links.changes
+
+
+def _settle_inside(inside: str, mtu: int) -> int:
+    changes = int(nft.replace("ip", "cumulet", _NAT))
+    with Links() as links:
+        links.settle(_LEG, mtu=mtu)
+        if links.addresses(_LEG, [f"{HOP}/32"]):
+            links.on_link(_LEG, inside)
+        return changes + links.changes
+
+
+def _first_settings() -> None:
+    sysctl("net/ipv4/ip_forward", "1")
+    for which in ("all", "default"):
+        sysctl(f"net/ipv4/conf/{which}/rp_filter", "0")

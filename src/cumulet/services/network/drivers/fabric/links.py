@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices, addresses and routes of the calling thread's namespace, each brought to what is wanted and counted."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from cumulet.services.network.drivers.fabric.namespace import Namespace
+
+_UP = 1
+_BROADCAST = "ff:ff:ff:ff:ff:ff"
+_KERNEL_PROTOCOL = 2
+
+
+class Device(msgspec.Struct, kw_only=True):
+    """One network device; `number` is its link group, in which the fabric keeps a bridge's zone."""
+
+    name: str
+    index: int
+    mtu: int
+    up: bool
+    master: int
+    number: int
+    mac: str
+
+
+class Links:
+    """The namespace's devices, read once at entry; every method that changes something adds to `changes`."""
+
+    def __init__(self) -> None:
+        self._route = IPRoute()
+        self.changes = 0
+        self.devices: dict[str, Device] = {}
+
+    def __enter__(self) -> Links:
+        self.refresh()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._route.close()
+
+    def refresh(self) -> None:
+        """Read the devices anew."""
+        self.devices = {device.name: device for device in map(_device, self._route.get_links())}
+
+    def bridge(self, name: str, mtu: int, number: int) -> None:
+        """A bridge without multicast snooping and without address."""
+        if name not in self.devices:
+            self._change("add", ifname=name, kind="bridge", br_mcast_snooping=0, br_forward_delay=0, mtu=mtu)
+            self._found(name)
+            self._change("set", index=self.devices[name].index, group=number)
+            self.devices[name].number = number
+        self.settle(name, mtu=mtu)
+
+    def cable(self, name: str, inner: str, inside: Namespace, *, mac: str | None = None, mtu: int = 1500) -> None:
+        """A veth pair whose other end `inner` lies in the namespace `inside`; left alone where `name` exists."""
+        if name in self.devices:
+            return
+        peer: dict[str, Any] = {"ifname": inner, "mtu": mtu, "net_ns_fd": inside.name}
+        if mac is not None:
+            peer["address"] = mac
+        self._change("add", ifname=name, kind="veth", mtu=mtu, peer=peer)
+        self._found(name)
+
+    def settle(self, name: str, *, mtu: int | None = None, master: str | None = None, up: bool = True) -> None:
+        """Bring a device's MTU, bridge and state to what is given."""
+        device = self.devices[name]
+        wanted: dict[str, Any] = {}
+        if mtu is not None and device.mtu != mtu:
+            wanted["mtu"] = mtu
+        if master is not None and device.master != self.devices[master].index:
+            wanted["master"] = self.devices[master].index
+        if device.up != up:
+            wanted["state"] = "up" if up else "down"
+        if wanted:
+            self._change("set", index=device.index, **wanted)
+            self._found(name)
+
+    def remove(self, name: str) -> None:
+        """Delete a device and, for a cable, its other end; nothing happens where there is none."""
+        device = self.devices.pop(name, None)
+        if device is None:
+            return
+        try:
+            self._change("del", index=device.index)
+        except NetlinkError as error:
+            if error.code != errno.ENODEV:  # else its other end's namespace went in this moment and took it along
+                raise
+
+    def addresses(self, name: str, wanted: list[str]) -> list[str]:
+        """Make `wanted` (with prefix) the device's addresses, link-local IPv6 aside; the ones that were added."""
+        index = self.devices[name].index
+        present = {
+            f"{ipaddress.ip_address(item.get_attr('IFA_LOCAL') or item.get_attr('IFA_ADDRESS'))}/{item['prefixlen']}"
+            for item in self._route.get_addr(index=index)
+        }
+        for text in sorted(present - set(wanted)):
+            if not ipaddress.ip_interface(text).ip.is_link_local or "." in text:
+                self._address("del", index, text)
+        added = [text for text in wanted if text not in present]
+        for text in added:
+            self._address("add", index, text)
+        return added
+
+    def routes(self, wanted: dict[str, tuple[str, str]]) -> None:
+        """Make `wanted` the IPv4 and IPv6 routes by gateway: CIDR (`default` too) to next hop and device name."""
+        present: dict[str, tuple[str, str]] = {}
+        by_index = {device.index: device.name for device in self.devices.values()}
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for item in self._route.get_routes(family=family, table=254):
+                hop = item.get_attr("RTA_GATEWAY")
+                if hop is None or item["proto"] == _KERNEL_PROTOCOL or item.get_attr("RTA_OIF") not in by_index:
+                    continue
+                target = item.get_attr("RTA_DST")
+                default = "0.0.0.0/0" if family == socket.AF_INET else "::/0"
+                text = f"{target}/{item['dst_len']}" if target else default
+                present[text] = (hop, by_index[item.get_attr("RTA_OIF")])
+        for target in present:
+            if target not in wanted:
+                self._route.route("del", dst=target)
+                self.changes += 1
+        for target, (hop, device) in wanted.items():
+            if present.get(target) != (hop, device):
+                self._route.route("replace", dst=target, gateway=hop, oif=self.devices[device].index, flags=["onlink"])
+                self.changes += 1
+
+    def on_link(self, name: str, destination: str) -> None:
+        """Say that `destination` (CIDR) is reached directly over the device."""
+        self._route.route("replace", dst=destination, oif=self.devices[name].index, scope="link")
+
+    def announce(self, name: str, addresses: Iterable[str]) -> None:
+        """Tell the neighbours whose each IPv4 address is now (gratuitous ARP, RFC 5227)."""
+        device = self.devices[name]
+        mac = bytes.fromhex(device.mac.replace(":", ""))
+        everyone = bytes.fromhex(_BROADCAST.replace(":", ""))
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as wire:
+            wire.bind((name, 0))
+            for text in addresses:
+                if ":" in text:
+                    continue
+                own = socket.inet_aton(text.split("/")[0])
+                header = everyone + mac + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
+                wire.send(header + mac + own + bytes(6) + own + bytes(18))
+
+    def _address(self, verb: str, index: int, text: str) -> None:
+        address, prefix = text.split("/")
+        extra: dict[str, Any] = {"flags": 0x02} if ":" in address and verb == "add" else {}  # IFA_F_NODAD
+        self._route.addr(verb, index=index, address=address, prefixlen=int(prefix), **extra)
+        self.changes += 1
+
+    def _change(self, verb: str, **words: Any) -> None:
+        self._route.link(verb, **words)
+        self.changes += 1
+
+    def _found(self, name: str) -> None:
+        index = socket.if_nametoindex(name)
+        self.devices[name] = _device(self._route.get_links(index)[0])
+
+
+def sysctl(path: str, value: str) -> None:
+    """Set a switch (`net/ipv4/ip_forward`) of the calling thread's namespace; one that the kernel lacks is skipped."""
+    target = Path("/proc/sys") / path
+    try:
+        handle = os.open(target, os.O_WRONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.write(handle, value.encode())
+    finally:
+        os.close(handle)
+
+
+def _device(item: Any) -> Device:
+    return Device(
+        name=item.get_attr("IFLA_IFNAME"),
+        index=item["index"],
+        mtu=item.get_attr("IFLA_MTU"),
+        up=bool(item["flags"] & _UP),
+        master=item.get_attr("IFLA_MASTER") or 0,
+        number=item.get_attr("IFLA_GROUP") or 0,
+        mac=item.get_attr("IFLA_ADDRESS") or "",
+    )

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A router's rulesets as text: source NAT, floating IPs with hairpin, and the way to metadata."""
+
+from __future__ import annotations
+
+from cumulet.services.network.drivers.fabric import names
+from cumulet.services.network.types import RouterState
+
+TABLE = "cumulet"
+METADATA_PORT = 9697  # where the metadata server listens inside a router
+
+_NAT = """
+set floating {{ type ipv4_addr; {addresses} }}
+map inward {{ type ipv4_addr : ipv4_addr; {inward} }}
+map outward {{ type ipv4_addr : ipv4_addr; {outward} }}
+chain pre {{ type nat hook prerouting priority dstnat;
+iifname "qr-*" ip daddr 169.254.169.254 tcp dport 80 redirect to :{metadata}
+iifname "qr-*" ip daddr @floating ct mark set 1
+dnat to ip daddr map @inward
+}}
+chain post {{ type nat hook postrouting priority srcnat;
+{post}
+}}
+"""
+
+_FILTER = """
+chain input {{ type filter hook input priority 0; policy drop;
+iifname "lo" accept
+ct state established,related accept
+meta l4proto {{ 1, 58 }} accept
+iifname "qr-*" ct status dnat tcp dport {metadata} accept
+}}
+chain forward {{ type filter hook forward priority 0;
+ct state invalid drop
+}}
+"""
+
+
+def nat_table(router: RouterState) -> str:
+    """The ip table: a floating address is mapped both ways; all else leaves from the gateway's first address.
+
+    Connection mark 1 is the hairpin: a guest that reaches another, or itself, by a floating address; its source is
+    replaced too, so that the answer comes back through the router.
+    """
+    floating = sorted(router.floating, key=lambda item: item.address)
+    post: list[str] = []
+    if router.gateway is not None:
+        leg = router.gateway.leg
+        own = next((text.split("/")[0] for text in leg.addresses if ":" not in text), None)
+        outside = names.outer_leg(leg.port_id)
+        post += ["ct mark 1 snat to ip saddr map @outward"]
+        post += [f"ct mark 1 snat to {own}"] if own else []
+        post += [f'oifname "{outside}" snat to ip saddr map @outward']
+        if own and router.gateway.snat:
+            post += [f'oifname "{outside}" snat to {own}']
+    return _NAT.format(
+        addresses=_elements([item.address for item in floating]),
+        inward=_elements([f"{item.address} : {item.fixed}" for item in floating]),
+        outward=_elements([f"{item.fixed} : {item.address}" for item in floating]),
+        metadata=METADATA_PORT,
+        post="\n".join(post),
+    )
+
+
+def filter_table(router: RouterState) -> str:
+    """The inet table: the router itself answers pings and metadata, nothing else."""
+    return _FILTER.format(metadata=METADATA_PORT)
+
+
+def _elements(items: list[str]) -> str:
+    return f"elements = {{ {', '.join(items)} }};" if items else ""

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rulesets of nftables, loaded in process: a table is replaced whole, in one transaction, and carries its own stamp.
+
+The stamp is an empty chain named after the hash of the table's text, so the kernel itself says whether a table is the
+wanted one, after a restart of the agent too. Connections that are tracked live through a replacement.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+from functools import cache
+from typing import Any
+
+_JSON_OUTPUT = 1 << 4
+
+
+class RulesRefused(Exception):
+    """nftables did not take a ruleset; the message is its own words."""
+
+
+def replace(family: str, table: str, body: str) -> bool:
+    """Make `table` of `family` hold exactly `body`, in the namespace of the calling thread; False where it did already.
+
+    `body` is what stands between the table's braces in nft's language. Raises RulesRefused; the old table stands then.
+    """
+    stamp = "v" + hashlib.sha256(body.encode()).hexdigest()[:24]
+    if stamp in chains(family, table):
+        return False
+    _run(
+        f"add table {family} {table}\ndelete table {family} {table}\n"
+        f"table {family} {table} {{\nchain {stamp} {{ }}\n{body}\n}}\n"
+    )
+    return True
+
+
+def remove(family: str, table: str) -> bool:
+    """Take the table away; False where there is none."""
+    if not chains(family, table):
+        return False
+    _run(f"delete table {family} {table}\n")
+    return True
+
+
+def chains(family: str, table: str) -> set[str]:
+    """Names of the table's chains; empty where there is no such table."""
+    found = _run(f"list chains {family}\n", as_json=True)
+    items = json.loads(found).get("nftables", []) if found else []
+    return {item["chain"]["name"] for item in items if "chain" in item and item["chain"]["table"] == table}
+
+
+def complaint(family: str, table: str, body: str) -> str | None:
+    """What nftables would say to the table, without loading it; None where it would take it."""
+    try:
+        _run(f"table {family} {table} {{\n{body}\n}}\n", dry=True)
+    except RulesRefused as error:
+        return str(error)
+    return None
+
+
+def accepts(text: str) -> str | None:
+    """Try `text` in the calling thread's namespace; None where it was taken, else nftables' complaint."""
+    try:
+        _run(text)
+    except (RulesRefused, OSError) as error:
+        return str(error)
+    return None
+
+
+@cache
+def _library() -> Any:
+    library = ctypes.CDLL("libnftables.so.1")
+    library.nft_ctx_new.restype = ctypes.c_void_p
+    library.nft_ctx_free.argtypes = [ctypes.c_void_p]
+    library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
+    library.nft_ctx_set_dry_run.argtypes = [ctypes.c_void_p, ctypes.c_bool]
+    for name in ("nft_ctx_buffer_output", "nft_ctx_buffer_error"):
+        getattr(library, name).argtypes = [ctypes.c_void_p]
+    for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
+        getattr(library, name).argtypes = [ctypes.c_void_p]
+        getattr(library, name).restype = ctypes.c_char_p
+    library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    return library
+
+
+def _run(text: str, *, as_json: bool = False, dry: bool = False) -> str:
+    library = _library()
+    context = library.nft_ctx_new(0)
+    try:
+        library.nft_ctx_buffer_output(context)
+        library.nft_ctx_buffer_error(context)
+        library.nft_ctx_set_dry_run(context, dry)
+        if as_json:
+            library.nft_ctx_output_set_flags(context, _JSON_OUTPUT)
+        code = library.nft_run_cmd_from_buffer(context, text.encode())
+        output = library.nft_ctx_get_output_buffer(context) or b""
+        complaint = library.nft_ctx_get_error_buffer(context) or b""
+    finally:
+        library.nft_ctx_free(context)
+    if code != 0:
+        raise RulesRefused(bytes(complaint).decode(errors="replace").strip())
+    return bytes(output).decode()

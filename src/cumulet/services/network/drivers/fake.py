@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The complete network engine in memory: no root, no devices, and an answer to what would pass."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from cumulet.kernel.errors import NotFound
+from cumulet.services.network.contract import MetadataAnswer, MetadataQuery
+from cumulet.services.network.drivers import reach
+from cumulet.services.network.drivers.base import Metadata
+from cumulet.services.network.drivers.fabric import dhcp
+from cumulet.services.network.types import Applied, Capabilities, HostState, PortState
+
+PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state
+
+
+class FakeFabric:
+    """The Fabric of `drivers.base`, forgetful: a new object begins with nothing."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self.capabilities = Capabilities(driver="fake", vxlan=True, egress=True)
+        self._metadata = metadata
+        self._changed = threading.Condition(threading.RLock())
+        self._state = HostState()
+        self._taps: set[str] = set()
+
+    def apply(self, state: HostState) -> Applied:
+        """See `Fabric.apply`."""
+        with self._changed:
+            changes = _differences(self._state, state)
+            self._state = state
+            self._taps &= {port.id for port in state.ports}
+            self._changed.notify_all()
+            return self._applied(changes)
+
+    def open_tap(self, port_id: str) -> int:
+        """See `HostPorts.open_tap`; the descriptor swallows what is written and has nothing to read."""
+        end = time.monotonic() + PATIENCE
+        with self._changed:
+            while self._port(port_id) is None:
+                if not self._changed.wait(end - time.monotonic()):
+                    raise NotFound(f"port {port_id} is not bound to this host")
+            self._taps.add(port_id)
+            return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+
+    def close_tap(self, port_id: str) -> None:
+        """See `HostPorts.close_tap`."""
+        with self._changed:
+            self._taps.discard(port_id)
+
+    def report(self) -> Applied:
+        """See `Fabric.report`."""
+        with self._changed:
+            return self._applied(0)
+
+    def stop(self) -> None:
+        """See `Fabric.stop`."""
+
+    def shutdown(self) -> None:
+        """See `Fabric.shutdown`."""
+        with self._changed:
+            self._state = HostState()
+            self._taps.clear()
+
+    def passes(self, packet: reach.Packet) -> bool:
+        """Whether the packet would arrive, its sender's and its receiver's devices being open."""
+        with self._changed:
+            return (packet.port is None or packet.port in self._taps) and reach.reaches(self._state, packet)
+
+    def lease(self, port_id: str) -> dhcp.Offer | None:
+        """What DHCP would tell the port."""
+        with self._changed:
+            port = self._port(port_id)
+            if port is None:
+                return None
+            network = next(one for one in self._state.networks if one.id == port.network_id)
+            table = dhcp.table(network, [port])
+            return table.offers.get(port.mac) if table is not None else None
+
+    def fetch(self, port_id: str, path: str) -> MetadataAnswer | None:
+        """What the port's guest would read at 169.254.169.254; None where no network service or router listens."""
+        with self._changed:
+            port = self._port(port_id)
+            if port is None or not self._serves_metadata(port):
+                return None
+            query = MetadataQuery(network_id=port.network_id, address=port.addresses[0].address, path=path)
+        return self._metadata(query)
+
+    def _serves_metadata(self, port: PortState) -> bool:
+        network = next(one for one in self._state.networks if one.id == port.network_id)
+        routed = any(leg.network_id == port.network_id for router in self._state.routers for leg in router.legs)
+        return bool(port.addresses) and (network.service is not None or routed)
+
+    def _port(self, port_id: str) -> PortState | None:
+        return next((port for port in self._state.ports if port.id == port_id), None)
+
+    def _applied(self, changes: int) -> Applied:
+        standing = sorted(port.id for port in self._state.ports if port.id in self._taps and port.up)
+        return Applied(generation=self._state.generation, changes=changes, ports=standing)
+
+
+def _differences(old: HostState, new: HostState) -> int:
+    count = 0
+    for kind in ("networks", "ports", "groups", "routers"):
+        before = {item.id: item for item in getattr(old, kind)}
+        after = {item.id: item for item in getattr(new, kind)}
+        count += sum(before.get(key) != after.get(key) for key in before.keys() | after.keys())
+    return count

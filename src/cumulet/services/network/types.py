@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The desired state that the control plane sends to one host, and what the host answers."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Route(msgspec.Struct, kw_only=True, frozen=True):
+    """`destination` in CIDR form, `nexthop` an address of the same family."""
+
+    destination: str
+    nexthop: str
+
+
+class SubnetState(msgspec.Struct, kw_only=True, frozen=True):
+    """A subnet as its DHCP answers need it."""
+
+    id: str
+    cidr: str
+    version: int = 4
+    gateway: str | None = None
+    dhcp: bool = True
+    dns: list[str] = []
+    routes: list[Route] = []
+
+
+class ServiceState(msgspec.Struct, kw_only=True, frozen=True):
+    """The leg on which a network's DHCP and metadata are answered; `addresses` with prefix (`10.0.0.2/24`)."""
+
+    port_id: str
+    mac: str
+    addresses: list[str]
+
+
+class NetworkState(msgspec.Struct, kw_only=True, frozen=True):
+    """A network that has ports or routers on the host. `mtu` in bytes; `physical` names the network of the
+    outside world that it is, if it is one."""
+
+    id: str
+    mtu: int
+    segment: int = 0
+    physical: str | None = None
+    subnets: list[SubnetState] = []
+    service: ServiceState | None = None
+
+
+class FixedAddress(msgspec.Struct, kw_only=True, frozen=True):
+    """An address of a port on one of its network's subnets, `prefix` bits long."""
+
+    address: str
+    prefix: int
+    subnet_id: str
+
+
+class AddressPair(msgspec.Struct, kw_only=True, frozen=True):
+    """A further source that a port may use: a MAC (lower case) with an address or CIDR."""
+
+    mac: str
+    cidr: str
+
+
+class PortState(msgspec.Struct, kw_only=True, frozen=True):
+    """A server's port bound to the host. Without `security` nothing is filtered and nothing may be in `groups`.
+
+    `name` is the host name that DHCP tells.
+    """
+
+    id: str
+    network_id: str
+    mac: str
+    addresses: list[FixedAddress] = []
+    pairs: list[AddressPair] = []
+    security: bool = True
+    groups: list[str] = []
+    up: bool = True
+    name: str = ""
+
+
+class RuleState(msgspec.Struct, kw_only=True, frozen=True):
+    """One allowance of a security group.
+
+    `direction` is `ingress` or `egress`, `version` 4 or 6, `protocol` an IP protocol number (None: any). `low`/`high`
+    are a port range, or type and code for ICMP. At most one of `remote_cidr` and `remote_group` is set.
+    """
+
+    direction: str
+    version: int
+    protocol: int | None = None
+    low: int | None = None
+    high: int | None = None
+    remote_cidr: str | None = None
+    remote_group: str | None = None
+
+
+class GroupState(msgspec.Struct, kw_only=True, frozen=True):
+    """A security group that ports of the host use, or that rules of such a group name as the remote one.
+
+    `members` are the addresses of all its ports in the whole cloud; filled only where a rule needs them.
+    """
+
+    id: str
+    rules: list[RuleState] = []
+    members: list[str] = []
+
+
+class LegState(msgspec.Struct, kw_only=True, frozen=True):
+    """A router's interface; `addresses` with prefix."""
+
+    port_id: str
+    network_id: str
+    mac: str
+    addresses: list[str]
+
+
+class GatewayState(msgspec.Struct, kw_only=True, frozen=True):
+    """A router's way out: its external leg, the default route's next hop, whether the inside hides behind it."""
+
+    leg: LegState
+    nexthop: str | None = None
+    snat: bool = True
+
+
+class FloatingState(msgspec.Struct, kw_only=True, frozen=True):
+    """An external address that stands for a fixed one behind the router."""
+
+    address: str
+    fixed: str
+
+
+class RouterState(msgspec.Struct, kw_only=True, frozen=True):
+    """A router that runs on the host."""
+
+    id: str
+    up: bool = True
+    legs: list[LegState] = []
+    gateway: GatewayState | None = None
+    floating: list[FloatingState] = []
+    routes: list[Route] = []
+
+
+class HostState(msgspec.Struct, kw_only=True, frozen=True):
+    """All that one host's network should be. A host takes no state whose generation is below the one that it has."""
+
+    generation: int = 0
+    networks: list[NetworkState] = []
+    ports: list[PortState] = []
+    groups: list[GroupState] = []
+    routers: list[RouterState] = []
+
+
+class HostDelta(msgspec.Struct, kw_only=True, frozen=True):
+    """From generation `base` to `generation`: whole objects that are new or changed, and the ids that are gone."""
+
+    base: int
+    generation: int
+    networks: list[NetworkState] = []
+    ports: list[PortState] = []
+    groups: list[GroupState] = []
+    routers: list[RouterState] = []
+    gone: list[str] = []
+
+
+class Applied(msgspec.Struct, kw_only=True, frozen=True):
+    """What an apply came to: how many changes were needed, and for each object that could not be made, why.
+
+    `ports` are the ids whose device exists behind its rules; `failed` maps an id to a message for the operator.
+    """
+
+    generation: int
+    changes: int = 0
+    ports: list[str] = []
+    failed: dict[str, str] = {}
+
+
+class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
+    """What a fabric can do on this host, found by trying; `missing` maps a feature to what stands in its way."""
+
+    driver: str
+    namespaces: bool = True
+    bridge_filter: bool = True
+    bridge_netfilter: bool = True
+    nat: bool = True
+    tap: bool = True
+    vxlan: bool = False
+    egress: bool = False
+    missing: dict[str, str] = {}

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two places to try a network engine in: the fake one, and the kernel's with guests in namespaces of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import os
+import secrets
+import selectors
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from cumulet.services.network.contract import MetadataAnswer, MetadataQuery
+from cumulet.services.network.drivers import reach
+from cumulet.services.network.drivers.base import Fabric
+from cumulet.services.network.drivers.fabric import dhcp
+from cumulet.services.network.drivers.fabric.engine import KernelFabric
+from cumulet.services.network.drivers.fabric.links import Links, sysctl
+from cumulet.services.network.drivers.fabric.namespace import FOLDER, Namespace
+from cumulet.services.network.drivers.fabric.options import FabricOptions
+from cumulet.services.network.drivers.fabric.taps import open_tap
+from cumulet.services.network.drivers.fake import FakeFabric
+from cumulet.services.network.types import Applied, HostState, PortState
+
+T = TypeVar("T")
+HOST_ADDRESS = "198.18.4.1/24"
+LISTENING = (22, 8080)
+
+
+def metadata(query: MetadataQuery) -> MetadataAnswer:
+    """Tells the guest what was asked, so that a test sees who the engine thought was asking."""
+    if "missing" in query.path:
+        return MetadataAnswer(status=404)
+    return MetadataAnswer(status=200, body=f"{query.network_id} {query.address} {query.path}".encode())
+
+
+class Lab(Protocol):
+    """Guests on ports of an engine under test. `port` None stands for the host, outside."""
+
+    fabric: Fabric
+
+    def apply(self, state: HostState) -> Applied: ...
+    def boot(self, port_id: str) -> None: ...
+    def ping(self, port: str | None, address: str, source: str | None = None, mac: str | None = None) -> bool: ...
+    def tcp(self, port: str | None, address: str, number: int) -> bool: ...
+    def lease(self, port: str) -> dict[str, Any] | None: ...
+    def fetch(self, port: str, path: str) -> tuple[int, str] | None: ...
+    def leftovers(self) -> list[str]: ...
+    def close(self) -> None: ...
+
+
+class FakeLab:
+    """The engine in memory; packets are asked about."""
+
+    def __init__(self) -> None:
+        self.fabric = FakeFabric(metadata)
+
+    def apply(self, state: HostState) -> Applied:
+        return self.fabric.apply(state)
+
+    def boot(self, port_id: str) -> None:
+        os.close(self.fabric.open_tap(port_id))
+
+    def ping(self, port: str | None, address: str, source: str | None = None, mac: str | None = None) -> bool:
+        outside = HOST_ADDRESS.split("/")[0] if port is None else None
+        return self.fabric.passes(
+            reach.Packet(port=port, destination=address, source=source or outside, mac=mac, protocol=1, low=8, high=0)
+        )
+
+    def tcp(self, port: str | None, address: str, number: int) -> bool:
+        outside = HOST_ADDRESS.split("/")[0] if port is None else None
+        return self.fabric.passes(
+            reach.Packet(port=port, destination=address, source=outside, protocol=6, low=number, high=number)
+        )
+
+    def lease(self, port: str) -> dict[str, Any] | None:
+        offer = self.fabric.lease(port)
+        if offer is None:
+            return None
+        return {
+            "address": offer.address, "prefix": offer.prefix, "gateway": offer.gateway, "mtu": offer.mtu,
+            "dns": offer.dns, "name": offer.name, "routes": dhcp.encode_routes(offer.routes),
+        }  # fmt: skip
+
+    def fetch(self, port: str, path: str) -> tuple[int, str] | None:
+        answer = self.fabric.fetch(port, path)
+        return (answer.status, answer.body.decode()) if answer is not None else None
+
+    def leftovers(self) -> list[str]:
+        return []
+
+    def close(self) -> None:
+        self.fabric.shutdown()
+
+
+class FabricLab:
+    """The kernel fabric, with a namespace that stands for the host and one for each guest."""
+
+    def __init__(self) -> None:
+        self.mark = secrets.token_hex(3)
+        self.host = Namespace(f"lab-{self.mark}-host")
+        self.host.create()
+        self.guests: dict[str, Guest] = {}
+        self.state = HostState()
+        self.fabric = self.host.visit(self._engine)
+
+    def _engine(self) -> KernelFabric:
+        options = FabricOptions(mark=self.mark, host_address=HOST_ADDRESS, egress=False)
+        return KernelFabric(options, metadata)
+
+    def restart(self) -> None:
+        """A new engine on what the old one left standing."""
+        self.fabric.stop()
+        self.fabric = self.host.visit(self._engine)
+
+    def apply(self, state: HostState) -> Applied:
+        self.state = state
+        return self.host.visit(lambda: self.fabric.apply(state))
+
+    def boot(self, port_id: str) -> None:
+        port = next(port for port in self.state.ports if port.id == port_id)
+        gateway = next((n.subnets[0].gateway for n in self.state.networks if n.id == port.network_id), None)
+        self.guests[port_id] = Guest(f"lab-{self.mark}-{port_id[:8]}", port, gateway, self.fabric.open_tap(port_id))
+
+    def ping(self, port: str | None, address: str, source: str | None = None, mac: str | None = None) -> bool:
+        if port is None:
+            return self.host.visit(lambda: ping(address))
+        guest = self.guests[port]
+        with guest.pretending(source, mac):
+            return guest.space.visit(lambda: ping(address, source))
+
+    def tcp(self, port: str | None, address: str, number: int) -> bool:
+        space = self.host if port is None else self.guests[port].space
+        return space.visit(lambda: connects(address, number))
+
+    def lease(self, port: str) -> dict[str, Any] | None:
+        guest = self.guests[port]
+        return guest.space.visit(lambda: ask_dhcp(guest.port.mac))
+
+    def fetch(self, port: str, path: str) -> tuple[int, str] | None:
+        return self.guests[port].space.visit(lambda: get("169.254.169.254", path))
+
+    def leftovers(self) -> list[str]:
+        """What the engine left of itself: namespaces and the cable."""
+        spaces = [path.name for path in FOLDER.glob(f"cumulet-{self.mark}*")]
+        with_cable = self.host.visit(lambda: [name for _, name in socket.if_nameindex() if name.startswith("cml")])
+        return spaces + with_cable
+
+    def close(self) -> None:
+        for guest in self.guests.values():
+            guest.close()
+        self.host.visit(self.fabric.shutdown)
+        left = self.leftovers()
+        self.host.delete()
+        assert left == []
+
+
+class Guest:
+    """A namespace in place of a virtual machine: its `eth0` is joined to the descriptor of the port's tap."""
+
+    def __init__(self, name: str, port: PortState, gateway: str | None, handle: int) -> None:
+        self.port = port
+        self.space = Namespace(name)
+        self.space.create()
+        self._outer = handle
+        self._inner = self.space.visit(lambda: self._configure(gateway))
+        self._stop, self._stopper = socket.socketpair()
+        self._pump = threading.Thread(target=self._carry, name=name, daemon=True)
+        self._pump.start()
+        self._listeners = self.space.visit(lambda: [listen(number) for number in LISTENING])
+
+    def _configure(self, gateway: str | None) -> int:
+        handle = open_tap("eth0")
+        sysctl("net/ipv6/conf/all/disable_ipv6", "1")
+        with Links() as links:
+            links._route.link("set", index=links.devices["eth0"].index, address=self.port.mac, mtu=1450, state="up")
+            links.settle("lo")
+            links.addresses("eth0", [f"{one.address}/{one.prefix}" for one in self.port.addresses])
+            if gateway is not None and self.port.addresses:
+                links.routes({"0.0.0.0/0": (gateway, "eth0")})
+        return handle
+
+    @contextlib.contextmanager
+    def pretending(self, source: str | None, mac: str | None):
+        """Have a further address, or another MAC, for a while."""
+        self.space.visit(lambda: self._dress(source, mac))
+        try:
+            yield
+        finally:
+            self.space.visit(lambda: self._dress(None, self.port.mac if mac else None))
+
+    def _dress(self, source: str | None, mac: str | None) -> None:
+        with Links() as links:
+            own = [f"{one.address}/{one.prefix}" for one in self.port.addresses]
+            links.addresses("eth0", own + ([f"{source}/24"] if source else []))
+            if mac is not None:
+                links._route.link("set", index=links.devices["eth0"].index, address=mac)
+
+    def _carry(self) -> None:
+        ways = {self._outer: self._inner, self._inner: self._outer}
+        with selectors.DefaultSelector() as selector:
+            for handle in (*ways, self._stop):
+                selector.register(handle, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is self._stop:
+                        return
+                    with contextlib.suppress(OSError):
+                        os.write(ways[key.fd], os.read(key.fd, 65536))
+
+    def close(self) -> None:
+        self._stopper.close()
+        self._pump.join(2)
+        for sock in self._listeners:
+            sock.close()
+        os.close(self._inner)
+        os.close(self._outer)
+        self._stop.close()
+        self.space.delete()
+
+
+def ping(address: str, source: str | None = None) -> bool:
+    """Send up to three echo requests; whether one is answered within a second in all."""
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock:
+        if source:
+            sock.bind((source, 0))
+        number = secrets.randbelow(65536)
+        for sequence in range(3):
+            body = struct.pack("!BBHHH", 8, 0, 0, number, sequence)
+            total = sum(struct.unpack("!4H", body))
+            check = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+            with contextlib.suppress(OSError):
+                sock.sendto(body[:2] + struct.pack("!H", check) + body[4:], (address, 0))
+            end = time.monotonic() + 0.35
+            while (left := end - time.monotonic()) > 0:
+                sock.settimeout(left)
+                try:
+                    data, _ = sock.recvfrom(2048)
+                except OSError:
+                    break
+                if data[20] == 0 and struct.unpack("!H", data[24:26])[0] == number:
+                    return True
+    return False
+
+
+def connects(address: str, number: int) -> bool:
+    try:
+        socket.create_connection((address, number), 1.2).close()
+    except OSError:
+        return False
+    return True
+
+
+def listen(number: int) -> socket.socket:
+    return socket.create_server(("0.0.0.0", number), backlog=16)
+
+
+def get(address: str, path: str) -> tuple[int, str] | None:
+    connection = http.client.HTTPConnection(address, 80, timeout=3)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except OSError:
+        return None
+    finally:
+        connection.close()
+
+
+def ask_dhcp(mac: str) -> dict[str, Any] | None:
+    """Discover and request like a client; what the acknowledgement says."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sock.setsockopt(socket.SOL_SOCKET, 25, b"eth0")
+        sock.bind(("0.0.0.0", 68))
+        sock.settimeout(1)
+        offer = _exchange(sock, mac, b"\x35\x01\x01")
+        if offer is None:
+            return None
+        wanted = offer[16:20]
+        server = dhcp.parse_options(offer[240:])[54]
+        reply = _exchange(sock, mac, b"\x35\x01\x03\x32\x04" + wanted + b"\x36\x04" + server)
+    if reply is None or dhcp.parse_options(reply[240:])[53] != b"\x05":
+        return None
+    options = dhcp.parse_options(reply[240:])
+    return {
+        "address": socket.inet_ntoa(reply[16:20]),
+        "prefix": ipaddress.ip_network(f"0.0.0.0/{socket.inet_ntoa(options[1])}").prefixlen,
+        "gateway": socket.inet_ntoa(options[3]) if 3 in options else None,
+        "mtu": struct.unpack("!H", options[26])[0],
+        "dns": [socket.inet_ntoa(options[6][at : at + 4]) for at in range(0, len(options.get(6, b"")), 4)],
+        "name": options.get(12, b"").decode(),
+        "routes": options[121],
+    }
+
+
+def _exchange(sock: socket.socket, mac: str, options: bytes) -> bytes | None:
+    hardware = bytes.fromhex(mac.replace(":", ""))
+    head = struct.pack("!BBBBIHH", 1, 1, 6, 0, secrets.randbits(32), 0, 0x8000) + bytes(16) + hardware + bytes(202)
+    for _ in range(3):
+        sock.sendto(head + b"\x63\x82\x53\x63" + options + b"\xff", ("255.255.255.255", 67))
+        with contextlib.suppress(TimeoutError):
+            return sock.recv(2048)
+    return None
+
+
+def eventually(check: Callable[[], bool], seconds: float = 3.0) -> bool:
+    """Whether `check` comes true in time."""
+    end = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

@@ -7,13 +7,11 @@ control plane, or the data process for services whose requests carry bulk bytes.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.error import URLError
@@ -22,7 +20,7 @@ from urllib.request import urlopen
 import uvicorn
 from sqlalchemy import text
 
-from cumulet.kernel import log, metrics
+from cumulet.kernel import lock, log, metrics
 from cumulet.kernel.cloud import Cloud, Hosts
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.db import Database, migrate
@@ -223,7 +221,7 @@ def serve(settings: Settings, role: Role) -> None:
     """Run one role in the foreground until a SIGTERM or SIGINT."""
     log.setup(settings.log.level)
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _alone(settings.run / f"{role}.lock"):
+    with lock.hold(settings.run / f"{role}.lock"):
         app = App(settings, role)
         listen = settings.control if role == "control" else settings.data
         ended = threading.Event()
@@ -242,13 +240,3 @@ def serve(settings: Settings, role: Role) -> None:
         server.should_exit = True
         running.result(15)
         app.stop()
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SystemExit(f"another process holds {path}: is this cloud running already?") from None
-        yield

@@ -7,12 +7,12 @@ runs the same scripts; no table is ever created from its definition in Python, w
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sqlalchemy import MetaData, inspect, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from cumulet.kernel import clock
@@ -23,7 +23,8 @@ from cumulet.kernel.db.tx import Tx
 KERNEL = "kernel"
 KERNEL_FOLDER = Path(__file__).parent / "migrations"
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
-_DIALECTS = {"sqlite": sqlite.dialect(), "postgres": postgresql.dialect()}  # type: ignore[no-untyped-call]
+# SQLAlchemy's module of each dialect, loaded only to draft a script: a start needs no second dialect.
+_MODULES = {"sqlite": "sqlalchemy.dialects.sqlite", "postgres": "sqlalchemy.dialects.postgresql"}
 
 
 def migrate(db: Database, folders: Mapping[str, Path]) -> list[str]:
@@ -53,11 +54,12 @@ def pending(db: Database, folders: Mapping[str, Path]) -> bool:
 
 def draft(metadata: MetaData, dialect: str) -> str:
     """The script that creates all of `metadata`'s tables and indexes under `dialect` (`sqlite`, `postgres`)."""
+    compiler = importlib.import_module(_MODULES[dialect]).dialect()
     statements = []
     for table in metadata.sorted_tables:
-        statements.append(str(CreateTable(table).compile(dialect=_DIALECTS[dialect])).strip())
+        statements.append(str(CreateTable(table).compile(dialect=compiler)).strip())
         statements.extend(
-            str(CreateIndex(index).compile(dialect=_DIALECTS[dialect])).strip()
+            str(CreateIndex(index).compile(dialect=compiler)).strip()
             for index in sorted(table.indexes, key=lambda index: str(index.name))
         )
     return "".join(re.sub(r"[ \t]+\n", "\n", statement) + ";\n\n" for statement in statements).rstrip() + "\n"

@@ -79,9 +79,7 @@ class Request:
     def require(self, rule: str, target: Mapping[str, Any] | None = None) -> None:
         """Raise Forbidden unless the caller passes `rule`."""
         if not self.allows(rule, target):
-            raise Forbidden(
-                f"Policy doesn't allow {rule} to be performed.", code="PolicyNotAuthorized", rule=rule
-            )
+            raise Forbidden(f"Policy doesn't allow {rule} to be performed.", code="PolicyNotAuthorized", rule=rule)
 
 
 @dataclass

@@ -15,7 +15,9 @@ def whole_number(request: Request, name: str) -> int | None:
     if text is None:
         return None
     if not text.isascii() or not text.isdigit():
-        raise Invalid(f"{name} param must be an integer" if not text.startswith("-") else f"{name} param must be positive")
+        raise Invalid(
+            f"{name} param must be an integer" if not text.startswith("-") else f"{name} param must be positive"
+        )
     return int(text)
 
 

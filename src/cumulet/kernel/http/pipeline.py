@@ -138,8 +138,7 @@ def failed(request: Request, error: Exception) -> Reply:
         return request.api.dialect.error(error, request)
     LOG.error("a bug: %s %s", request.method, request.path, exc_info=error)
     bug = CumuletError(
-        "Unexpected API Error. Please report this with the request id "
-        f"{request.request_id}. ({type(error).__name__})"
+        f"Unexpected API Error. Please report this with the request id {request.request_id}. ({type(error).__name__})"
     )
     return request.api.dialect.error(bug, request)
 

@@ -104,9 +104,7 @@ class Node:
         """The nodes that `path` can mean, the most literal first, with the variables' values."""
         yield from self._find(_segments(path), 0, {})
 
-    def _find(
-        self, segments: list[str], at: int, values: dict[str, str]
-    ) -> Iterator[tuple[Node, dict[str, str]]]:
+    def _find(self, segments: list[str], at: int, values: dict[str, str]) -> Iterator[tuple[Node, dict[str, str]]]:
         if at == len(segments):
             if self.routes:
                 yield self, values

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Cumulet may cost. A change that breaks a budget says so here; the bounds leave room for a busy machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+TICKS = os.sysconf("SC_CLK_TCK")
+START_CPU = 2.0  # seconds of CPU from an empty directory to the first answer
+IDLE_MEMORY = 120  # MB of the control plane, idle
+IMPORT_CPU = 1.5  # seconds; 0.35 on a quiet, quick machine
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("no VmRSS")
+
+
+@pytest.fixture
+def control_plane(tmp_path):
+    """A control plane in a directory of its own, from before its first start."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "CUMULET_STATE": str(tmp_path / "state"),
+        "CUMULET_CONTROL__PORT": str(port),
+        "CUMULET_DATA__PORT": str(free_port()),
+    }
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cumulet.cli", "serve"], env=environment, stdout=log, stderr=log
+        )
+    yield process.pid, f"http://127.0.0.1:{port}"
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+
+
+def first_answer(url: str, seconds: float = 60) -> dict:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with urlopen(f"{url}/identity/v3", timeout=5) as answer:
+                return json.load(answer)
+        except (URLError, OSError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
+def test_the_control_plane_starts_from_nothing_and_idles_within_its_budget(control_plane):
+    pid, url = control_plane
+    assert first_answer(url)["version"]["id"].startswith("v3")
+    assert cpu_seconds(pid) < START_CPU
+    before = cpu_seconds(pid)
+    time.sleep(5)
+    assert resident_mb(pid) < IDLE_MEMORY
+    assert (cpu_seconds(pid) - before) / 5 < 0.1
+
+
+def test_importing_the_application_is_quick_and_loads_nothing_that_can_wait():
+    script = "import json, sys, time; import cumulet.app;print(json.dumps([time.process_time(), sorted(sys.modules)]))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, timeout=60)
+    seconds, modules = json.loads(done.stdout)
+    assert seconds < IMPORT_CPU
+    heavy = {"jsonschema", "pydantic", "eventlet", "pyroute2", "pycdlib", "openstack", "sqlalchemy.orm"}
+    assert not heavy & set(modules)
+    assert not [name for name in modules if name.startswith("cumulet.services.") and name.count(".") > 2]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
-from cumulet.kernel import errors
+from cumulet.kernel import errors, faults
 
 LOG = logging.getLogger(__name__)
 
@@ -99,10 +99,13 @@ class Dispatcher:
 
 
 def _guarded(fn: Verb, verb: str, body: dict[str, Any]) -> Any:
+    faults.point(f"{verb}:before")
     try:
-        return fn(body)
+        outcome = fn(body)
     except errors.CumuletError:
         raise
     except Exception:
         LOG.exception("%s failed", verb)
         raise
+    faults.point(f"{verb}:after")
+    return outcome

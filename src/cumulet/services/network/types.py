@@ -140,8 +140,13 @@ class RouterState(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class HostState(msgspec.Struct, kw_only=True, frozen=True):
-    """All that one host's network should be. A host takes no state whose generation is below the one that it has."""
+    """All that one host's network should be.
 
+    A host takes no state whose generation is below the one that it has, unless the `epoch` is another: then the
+    control plane's database was begun anew, and counts from the start.
+    """
+
+    epoch: str = ""
     generation: int = 0
     networks: list[NetworkState] = []
     ports: list[PortState] = []
@@ -152,6 +157,7 @@ class HostState(msgspec.Struct, kw_only=True, frozen=True):
 class HostDelta(msgspec.Struct, kw_only=True, frozen=True):
     """From generation `base` to `generation`: whole objects that are new or changed, and the ids that are gone."""
 
+    epoch: str
     base: int
     generation: int
     networks: list[NetworkState] = []
@@ -171,6 +177,16 @@ class Applied(msgspec.Struct, kw_only=True, frozen=True):
     changes: int = 0
     ports: list[str] = []
     failed: dict[str, str] = {}
+
+
+class HostReport(msgspec.Struct, kw_only=True, frozen=True):
+    """What a host says of its network when it joins; `ports` and `failed` as in Applied."""
+
+    epoch: str = ""
+    generation: int = 0
+    ports: list[str] = []
+    failed: dict[str, str] = {}
+    capabilities: dict[str, object] = {}
 
 
 class Capabilities(msgspec.Struct, kw_only=True, frozen=True):

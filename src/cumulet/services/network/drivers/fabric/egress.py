@@ -74,26 +74,18 @@ class Egress:
         """pasta's process id, if the one in the file is still pasta."""
         try:
             process = int(self._pid.read_text())
-            name = Path(f"/proc/{process}/comm").read_text().strip()
+            words = Path(f"/proc/{process}/cmdline").read_bytes()
         except (OSError, ValueError):
             return None
-        return process if name.startswith("pasta") else None
+        return process if bytes(self._space.path) in words else None
 
     def _start(self) -> int:
         """`--no-map-gw`: without it guests would reach the host's loopback through the gateway's address."""
         if self._running() is not None:
             return 0
-        words: list[run.Arg] = [
-            "pasta",
-            "--config-net",
-            "--no-map-gw",
-            "--ns-ifname",
-            _DEVICE,
-            "--netns",
-            self._space.path,
-        ]
+        words: list[run.Arg] = ["pasta", "--quiet", "--pid", self._pid, "--runas", "0:0", "--config-net", "--no-map-gw"]
         words += ["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"]
-        run.run(words, timeout=10)
+        run.run([*words, "--ns-ifname", _DEVICE, "--netns", self._space.path], timeout=10)
         return 1
 
     def _plug(self, network: NetworkState) -> int:

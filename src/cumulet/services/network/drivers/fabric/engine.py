@@ -13,6 +13,7 @@ import msgspec
 from pyroute2.netlink.exceptions import NetlinkError
 
 from cumulet.kernel.errors import NotFound, NotReady
+from cumulet.kernel.run import CommandFailed
 from cumulet.services.network.drivers.base import Metadata
 from cumulet.services.network.drivers.fabric import dhcp, filters, names, nft, routers, taps
 from cumulet.services.network.drivers.fabric.egress import Egress
@@ -26,7 +27,7 @@ from cumulet.services.network.types import Applied, Capabilities, HostState, Net
 
 PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state
 _PREFIXES = ("tap", "sv-", "rt-", "brq", names.HOST_PEER, Egress.PLUG)
-_TROUBLE = (OSError, NetlinkError, nft.RulesRefused)
+_TROUBLE = (OSError, NetlinkError, nft.RulesRefused, CommandFailed)
 
 
 class KernelFabric:

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs of the network's host part, and the journal from which a host rebuilds its network without a controller."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel.errors import Conflict
+from cumulet.kernel.link.host import Body, Host, Verb
+from cumulet.services.network.agent.delta import merge
+from cumulet.services.network.agent.metadata import MetadataSource
+from cumulet.services.network.contract import HostPorts
+from cumulet.services.network.drivers.base import Fabric, Metadata
+from cumulet.services.network.drivers.fake import FakeFabric
+from cumulet.services.network.types import Applied, HostDelta, HostReport, HostState
+
+LOG = logging.getLogger(__name__)
+
+_RECORD = "state"
+
+
+class NetworkHost:
+    """The HostService of the network; offers HostPorts to the hypervisor's host part."""
+
+    def __init__(self, host: Host, fabric: Fabric | None = None) -> None:
+        self._host = host
+        self._journal = host.journal("network")
+        self._fabric = fabric or _engine(host, MetadataSource(host.call))
+        self._lock = threading.Lock()
+        self._state = HostState()
+        self._last = Applied(generation=0)
+        self.verbs: Mapping[str, Verb] = {"network.apply": self._apply, "network.report": lambda _: self.report()}
+        host.contracts.offer(HostPorts, lambda: _Ports(self._fabric, host))  # type: ignore[type-abstract]
+
+    def start(self) -> None:
+        """See HostService: the last state from the journal; a no-op where it still stands."""
+        record = self._journal.get(_RECORD)
+        if record is None:
+            return
+        with self._lock:
+            self._state = msgspec.convert(record, HostState)
+            self._last = self._fabric.apply(self._state)
+        for key, reason in self._last.failed.items():
+            LOG.error("network object %s could not be brought back: %s", key, reason)
+
+    def stop(self) -> None:
+        """See HostService."""
+        self._fabric.stop()
+
+    def shutdown(self) -> None:
+        """See LeavesNothing."""
+        self._fabric.shutdown()
+
+    def report(self) -> Body:
+        """See HostService; a HostReport."""
+        now = self._fabric.report()
+        report = HostReport(
+            epoch=self._state.epoch,
+            generation=self._state.generation,
+            ports=now.ports,
+            failed=self._last.failed,
+            capabilities=msgspec.to_builtins(self._fabric.capabilities),
+        )
+        return _body(report)
+
+    def _apply(self, body: Body) -> Body:
+        """`network.apply`: `{"state": HostState}` or `{"delta": HostDelta}`; the answer is an Applied.
+
+        Raises Conflict, code GenerationTooOld for what was overtaken and FullStateNeeded for a delta that does not fit.
+        """
+        with self._lock:
+            wanted = self._wanted(body)
+            self._journal.put(_RECORD, msgspec.to_builtins(wanted))
+            self._state = wanted
+            self._last = self._fabric.apply(wanted)
+            for key, reason in self._last.failed.items():
+                LOG.error("network object %s could not be made: %s", key, reason)
+            return _body(self._last)
+
+    def _wanted(self, body: Body) -> HostState:
+        if "delta" in body:
+            delta = msgspec.convert(body["delta"], HostDelta)
+            if (delta.epoch, delta.base) != (self._state.epoch, self._state.generation):
+                raise Conflict("the delta does not fit what this host has", code="FullStateNeeded")
+            return merge(self._state, delta)
+        state = msgspec.convert(body["state"], HostState)
+        if state.epoch == self._state.epoch and state.generation < self._state.generation:
+            raise Conflict(
+                f"generation {state.generation} is older than {self._state.generation}", code="GenerationTooOld"
+            )
+        return state
+
+
+class _Ports:
+    """HostPorts over the engine; tells the control plane which ports came up or went down."""
+
+    def __init__(self, fabric: Fabric, host: Host) -> None:
+        self._fabric = fabric
+        self._host = host
+
+    def open_tap(self, port_id: str) -> int:
+        handle = self._fabric.open_tap(port_id)
+        self._host.emit("network.port", {"port_id": port_id, "up": True})
+        return handle
+
+    def close_tap(self, port_id: str) -> None:
+        self._fabric.close_tap(port_id)
+        self._host.emit("network.port", {"port_id": port_id, "up": False})
+
+
+def _engine(host: Host, metadata: Metadata) -> Fabric:
+    if host.settings.network.driver == "fake":
+        return FakeFabric(metadata)
+    # Loaded late: netlink and nftables cost a tenth of a second that the fake engine need not pay.
+    from cumulet.services.network.drivers.fabric import names
+    from cumulet.services.network.drivers.fabric.engine import KernelFabric
+    from cumulet.services.network.drivers.fabric.options import FabricOptions
+
+    chosen = host.settings.network
+    prefix = chosen.external_cidr.rpartition("/")[2]
+    address = f"{chosen.external_gateway}/{prefix}" if chosen.external_gateway else ""
+    return KernelFabric(FabricOptions(mark=names.suffix(host.state), host_address=address), metadata)
+
+
+def _body(struct: msgspec.Struct) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(struct)
+    return found

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether this machine can carry the cloud's networks; every check makes the thing in a scratch namespace."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from cumulet.kernel.doctor import Finding, Probe
+from cumulet.services.network.types import Capabilities
+
+if TYPE_CHECKING:
+    from cumulet.settings import Settings
+
+_NFT = "apt-get install libnftables1"
+_NEEDED = {
+    "namespaces": ("network namespaces and bridges", "run the agent as root"),
+    "bridge_filter": ("nftables for bridges: security groups", _NFT),
+    "bridge_netfilter": ("connection tracking for bridged packets", "modprobe br_netfilter"),
+    "nat": ("nftables NAT: routers and floating IPs", _NFT),
+    "tap": ("taps for servers", "modprobe tun"),
+}
+
+
+def probes(settings: Settings) -> list[Probe]:
+    """Nothing is needed for the fake engine."""
+    if settings.network.driver == "fake":
+        return []
+    found = functools.cache(_capabilities)
+    checks = [Probe(f"network: {feature}", functools.partial(_needed, found, feature)) for feature in _NEEDED]
+    return [
+        *checks,
+        Probe("network: vxlan", lambda: _vxlan(found())),
+        Probe("network: egress", lambda: _egress(found())),
+    ]
+
+
+def _capabilities() -> Capabilities:
+    # Loaded late: a machine without libnftables must still get its answer from the other probes.
+    from cumulet.services.network.drivers.fabric.probe import probe
+
+    return probe()
+
+
+def _needed(found: functools._lru_cache_wrapper[Capabilities], feature: str) -> Finding:
+    what, remedy = _NEEDED[feature]
+    capabilities = found()
+    if getattr(capabilities, feature):
+        return Finding("ok", what)
+    return Finding("missing", f"{what}: {capabilities.missing.get(feature, 'not tried')}", remedy)
+
+
+def _vxlan(found: Capabilities) -> Finding:
+    if found.vxlan:
+        return Finding("ok", "vxlan: networks could span hosts")
+    return Finding(
+        "degraded", f"networks stay on one host: {found.missing.get('vxlan', 'not tried')}", "modprobe vxlan"
+    )
+
+
+def _egress(found: Capabilities) -> Finding:
+    if found.egress:
+        return Finding("ok", "pasta carries guests' packets to the outside world")
+    return Finding("degraded", "guests reach this host and each other, not the outside world", "apt-get install passt")

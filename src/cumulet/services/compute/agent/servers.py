@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs that the control plane calls on a host, and what keeps its servers true to the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel.errors import CumuletError
+from cumulet.kernel.link.host import Body, Host, Verb
+from cumulet.services.compute.agent.disks import DisksOnHost
+from cumulet.services.compute.agent.records import Record, Records, Wish
+from cumulet.services.compute.drivers.base import Hypervisor, Stopped, boot_id
+from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
+from cumulet.services.network.contract import HostPorts
+
+LOG = logging.getLogger(__name__)
+
+ROTATE_PERIOD = 30.0  # seconds between two looks at the logs
+DRAIN_TIMEOUT = 20.0  # seconds that guests get when the whole host is shut down
+STOPPED_EVENT = "server.stopped"
+
+
+class ServersOnHost:
+    """Compute on one host.
+
+    Every verb takes the server's `id`. The journal is written before a server is made and after each change that
+    succeeded, so that whatever a crash leaves behind is either finished by the same verb coming again, or swept away.
+    """
+
+    def __init__(self, host: Host, make_hypervisor: Callable[[Stopped], Hypervisor]) -> None:
+        self._host = host
+        self._records = Records(host.journal("servers"))
+        self._hypervisor = make_hypervisor(self._stopped)
+        self._boot_id = boot_id()
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="servers")
+        self._rotation: Future[Any] | None = None
+        self._closing = False
+        self.disks = DisksOnHost(self._hypervisor, self._records)
+
+    @property
+    def verbs(self) -> Mapping[str, Verb]:
+        return {
+            "server.build": self.build,
+            "server.start": self.power_on,
+            "server.stop": self.power_off,
+            "server.reboot": self.reboot,
+            "server.pause": self.pause,
+            "server.unpause": self.unpause,
+            "server.destroy": self.destroy,
+            "server.attach_volume": self.attach_volume,
+            "server.detach_volume": self.detach_volume,
+            "server.attach_port": self.attach_port,
+            "server.detach_port": self.detach_port,
+            "server.console": self.console,
+            "server.diagnostics": self.diagnostics,
+            "server.power": self.power,
+            "server.resize_disk": self.resize_disk,
+            "server.usage": self.usage,
+        }
+
+    def start(self) -> None:
+        """Take up what runs, start what the machine's own restart ended, sweep away what nobody knows."""
+        records = self._records.all()
+        for server_id in self._hypervisor.list():
+            if server_id not in records:
+                LOG.warning("server %s is on this host though no record names it: removed", server_id)
+                self._hypervisor.destroy(server_id)
+        for record in records.values():
+            self._restore(record)
+        self._rotation = self._host.loop.start(self._rotate())
+
+    def stop(self) -> None:
+        self._closing = True
+        if self._rotation is not None:
+            self._rotation.cancel()
+        self._hypervisor.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def shutdown(self) -> None:
+        """End all servers for now; the next start brings back those that were running."""
+        list(self._pool.map(self._drain, self._records.all().values()))
+        self.stop()
+
+    def report(self) -> Body:
+        return {
+            "servers": {server_id: int(self._hypervisor.power(server_id)) for server_id in self._records.all()},
+            "capabilities": msgspec.to_builtins(self._hypervisor.capabilities()),
+            "usage": msgspec.to_builtins(self._hypervisor.usage()),
+        }
+
+    # -- verbs -------------------------------------------------------------------------------------------------------
+
+    def build(self, body: Body) -> Body:
+        """Make the server of `spec` (a ServerSpec) and start it."""
+        spec = msgspec.convert(body["spec"], ServerSpec)
+        with self._records.lock(spec.id):
+            self._records.put(Record(spec=spec, wish="running", boot_id=self._boot_id))
+            self._hypervisor.build(spec)
+            self._hypervisor.start(spec)
+            return self._power(spec.id)
+
+    def power_on(self, body: Body) -> Body:
+        """Start a server that is stopped."""
+        with self._records.lock(body["id"]):
+            record = self._records.get(body["id"])
+            self._hypervisor.build(record.spec)
+            self._hypervisor.start(record.spec)
+            return self._wish(record, "running")
+
+    def power_off(self, body: Body) -> Body:
+        """Stop it: by its power button for `timeout` seconds, then by force."""
+        with self._records.lock(body["id"]):
+            record = self._records.get(body["id"])
+            self._hypervisor.stop(body["id"], float(body.get("timeout", 0)))
+            return self._wish(record, "shutdown")
+
+    def reboot(self, body: Body) -> Body:
+        """`soft` or not; a soft one that takes longer than `timeout` seconds becomes a hard one."""
+        with self._records.lock(body["id"]):
+            record = self._records.get(body["id"])
+            soft, timeout = bool(body.get("soft")), float(body.get("timeout", 0))
+            self._hypervisor.build(record.spec)
+            self._hypervisor.reboot(record.spec, soft=soft, timeout=timeout)
+            return self._wish(record, "running")
+
+    def pause(self, body: Body) -> Body:
+        with self._records.lock(body["id"]):
+            record = self._records.get(body["id"])
+            self._hypervisor.pause(body["id"])
+            return self._wish(record, "paused")
+
+    def unpause(self, body: Body) -> Body:
+        with self._records.lock(body["id"]):
+            record = self._records.get(body["id"])
+            self._hypervisor.unpause(body["id"])
+            return self._wish(record, "running")
+
+    def destroy(self, body: Body) -> Body:
+        """End the server and remove its files, taps and record; nothing happens where it is not here."""
+        with self._records.lock(body["id"]):
+            record = self._records.find(body["id"])
+            self._hypervisor.destroy(body["id"])
+            if record is not None:
+                for port in record.spec.ports:
+                    self._close_tap(port.id)
+                self._records.delete(body["id"])
+        return {}
+
+    def attach_volume(self, body: Body) -> Body:
+        """Plug in `volume` (a VolumeSpec)."""
+        volume = msgspec.convert(body["volume"], VolumeSpec)
+        with self._records.lock(body["id"]):
+            record = self._records.get(body["id"])
+            self._hypervisor.attach_disk(body["id"], volume)
+            others = [each for each in record.spec.volumes if each.volume_id != volume.volume_id]
+            self._change(record, volumes=[*others, volume])
+        return {}
+
+    def detach_volume(self, body: Body) -> Body:
+        """Unplug the volume `volume_id`; nothing happens where the server is not here."""
+        with self._records.lock(body["id"]):
+            record = self._records.find(body["id"])
+            if record is not None:
+                self._hypervisor.detach_disk(body["id"], body["volume_id"])
+                left = [each for each in record.spec.volumes if each.volume_id != body["volume_id"]]
+                self._change(record, volumes=left)
+        return {}
+
+    def attach_port(self, body: Body) -> Body:
+        """Plug in `port` (a PortSpec)."""
+        port = msgspec.convert(body["port"], PortSpec)
+        with self._records.lock(body["id"]):
+            record = self._records.get(body["id"])
+            self._hypervisor.attach_port(body["id"], port)
+            self._change(record, ports=[*(each for each in record.spec.ports if each.id != port.id), port])
+        return {}
+
+    def detach_port(self, body: Body) -> Body:
+        """Unplug the port `port_id` and remove its tap; nothing happens where the server is not here."""
+        with self._records.lock(body["id"]):
+            record = self._records.find(body["id"])
+            if record is not None:
+                self._hypervisor.detach_port(body["id"], body["port_id"])
+                self._close_tap(body["port_id"])
+                self._change(record, ports=[each for each in record.spec.ports if each.id != body["port_id"]])
+        return {}
+
+    def console(self, body: Body) -> Body:
+        """The last `lines` lines (None: all) of the serial console: `{"output": bytes}`."""
+        return {"output": self._hypervisor.console(body["id"], body.get("lines"))}
+
+    def diagnostics(self, body: Body) -> Body:
+        found: Body = msgspec.to_builtins(self._hypervisor.diagnostics(body["id"]))
+        return found
+
+    def power(self, body: Body) -> Body:
+        return self._power(body["id"])
+
+    def resize_disk(self, body: Body) -> Body:
+        """The volume `volume_id` has `size` bytes from now on; `done` is false where no running server has it open."""
+        return {"done": self.disks.resize(body["volume_id"], int(body["size"]))}
+
+    def usage(self, _body: Body) -> Body:
+        found: Body = msgspec.to_builtins(self._hypervisor.usage())
+        return found
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _power(self, server_id: str) -> Body:
+        return {"power": int(self._hypervisor.power(server_id))}
+
+    def _wish(self, record: Record, wish: Wish) -> Body:
+        self._records.put(msgspec.structs.replace(record, wish=wish, boot_id=self._boot_id))
+        return self._power(record.spec.id)
+
+    def _change(self, record: Record, **changes: Any) -> None:
+        spec = msgspec.structs.replace(record.spec, **changes)
+        self._records.put(msgspec.structs.replace(record, spec=spec))
+
+    def _close_tap(self, port_id: str) -> None:
+        self._host.contracts.use(HostPorts).close_tap(port_id)
+
+    def _restore(self, record: Record) -> None:
+        server_id = record.spec.id
+        with self._records.lock(server_id):
+            if self._hypervisor.adopt(server_id) or record.wish == "shutdown":
+                return
+            if record.boot_id == self._boot_id:
+                # The machine was not restarted: the server ended while nobody looked.
+                self._wish(record, "shutdown")
+                return
+            try:
+                self._hypervisor.start(record.spec)
+                if record.wish == "paused":
+                    self._hypervisor.pause(server_id)
+            except CumuletError as error:
+                LOG.exception("server %s could not be started again: %s", server_id, error)
+                self._wish(record, "shutdown")
+            else:
+                self._wish(record, record.wish)
+
+    def _drain(self, record: Record) -> None:
+        with self._records.lock(record.spec.id):
+            self._hypervisor.stop(record.spec.id, min(self._host.settings.compute.stop_timeout, DRAIN_TIMEOUT))
+            for port in record.spec.ports:
+                self._close_tap(port.id)
+            if record.wish != "shutdown":
+                self._records.put(msgspec.structs.replace(record, boot_id=""))
+
+    def _stopped(self, server_id: str, reason: str) -> None:
+        """A server ended by itself; the verbs that end one never come here."""
+        with self._records.lock(server_id):
+            record = self._records.find(server_id)
+            if self._closing or record is None or self._hypervisor.power(server_id) != PowerState.SHUTDOWN:
+                return
+            self._wish(record, "shutdown")
+        LOG.info("server %s ended: %s", server_id, reason)
+        self._host.emit(STOPPED_EVENT, {"id": server_id, "reason": reason})
+
+    async def _rotate(self) -> None:
+        while True:
+            await asyncio.sleep(ROTATE_PERIOD)
+            await self._host.loop.run(self._pool, self._hypervisor.rotate)

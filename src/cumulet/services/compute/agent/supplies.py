@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a hypervisor takes from the other host parts, found through their contracts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cumulet.kernel.contracts import Contracts
+from cumulet.services.block_storage.contract import HostVolumes
+from cumulet.services.compute.drivers.base import Disk
+from cumulet.services.image.contract import HostImages
+from cumulet.services.network.contract import HostPorts
+
+
+class ContractSupplies:
+    """Asks at each use, for the other parts may be made after this one."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self._contracts = contracts
+
+    def base(self, image_id: str) -> Path:
+        return self._contracts.use(HostImages).base(image_id)
+
+    def open_tap(self, port_id: str) -> int:
+        return self._contracts.use(HostPorts).open_tap(port_id)
+
+    def close_tap(self, port_id: str) -> None:
+        self._contracts.use(HostPorts).close_tap(port_id)
+
+    def open_volume(self, volume_id: str) -> Disk:
+        source = self._contracts.use(HostVolumes).open(volume_id)
+        return Disk(path=str(source.path), format=source.format)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other services may ask of compute: in the control plane (`ServersContract`) and on a host (`HostDisks`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from cumulet.kernel.context import Context
+
+# The kernel's opaque transaction, and what a store can read from (a transaction or a snapshot).
+Tx: TypeAlias = Any
+Source: TypeAlias = Any
+
+
+class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A server as other services see it; `host` is "" until one is chosen, states are compute's own words."""
+
+    id: str
+    name: str
+    project_id: str
+    user_id: str
+    host: str
+    vm_state: str
+    task_state: str | None = None
+
+
+class ServersContract(Protocol):
+    """In the control plane."""
+
+    def server(self, source: Source, server_id: str) -> ServerInfo | None:
+        """The server, or None where there is none (any more)."""
+
+    def is_visible(self, source: Source, ctx: Context, server_id: str) -> bool:
+        """Whether the caller may know of the server."""
+
+    def volume_gone(self, tx: Tx, server_id: str, volume_id: str) -> None:
+        """Block storage took the volume away by force: forget the attachment. Idempotent."""
+
+    def port_gone(self, tx: Tx, server_id: str, port_id: str) -> None:
+        """Network deleted a port of the server: take the interface out of the server. Idempotent."""
+
+    def resize_disk(self, server_id: str, volume_id: str, size: int) -> bool:
+        """Tell the server's hypervisor that the volume, open in it, has `size` bytes from now on.
+
+        False where no running server has it open, so that the caller extends it itself. Blocks for the host's answer.
+        """
+
+
+class HostDisks(Protocol):
+    """On a host: what block storage asks about disks that a running server has open (a disk has one opener)."""
+
+    def is_open(self, volume_id: str) -> bool:
+        """Whether a running server on this host has the volume open."""
+
+    def resize(self, volume_id: str, size: int) -> bool:
+        """Make the volume `size` bytes long; False where no running server has it open."""
+
+    def snapshot(self, volume_id: str, name: str) -> bool:
+        """Take an internal snapshot of a qcow2 volume; False where no running server has it open."""
+
+    def copy(self, volume_id: str, target: Path, target_format: str) -> bool:
+        """Write a consistent full copy of the volume as of now to `target`; False where no running server has it open.
+
+        `target` exists with the volume's size and is opened by the server's process for the time of the copy.
+        """

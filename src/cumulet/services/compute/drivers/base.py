@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a hypervisor can do: the Protocol that every driver answers, and its capabilities as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
+
+# A server's run ended and nobody here asked for it: its id, and why ("guest", "killed").
+Stopped = Callable[[str, str], None]
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host offers; `memory` in MiB, `disk` in GiB.
+
+    `version` is major * 1000000 + minor * 1000 + micro, as the API shows it. `features` are names of CPU features
+    (`avx2`). `accelerator` is `kvm`, `tcg` or `fake`, `accelerator_reason` says why it was chosen.
+    """
+
+    hypervisor: str
+    version: int
+    vcpus: int
+    memory: int
+    disk: int
+    accelerator: str
+    accelerator_reason: str
+    architecture: str
+    cpu_model: str
+    cpu_vendor: str
+    features: list[str]
+    max_interfaces: int
+    max_volumes: int
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host spends at this moment; MiB and GiB."""
+
+    memory_used: int
+    disk_used: int
+    load: tuple[float, float, float]
+    uptime: float
+
+
+class Disk(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a volume is opened: a path and its format (`qcow2`, `raw`)."""
+
+    path: str
+    format: str
+
+
+class Supplies(Protocol):
+    """What a hypervisor takes from the other parts of its host.
+
+    Each may raise NotFound (not here) or NotReady (not now).
+    """
+
+    def base(self, image_id: str) -> Path:
+        """The local copy of an image; read only."""
+
+    def open_tap(self, port_id: str) -> int:
+        """A file descriptor of the port's tap device, owned by the caller."""
+
+    def close_tap(self, port_id: str) -> None:
+        """The port is not used by any server of this host from now on."""
+
+    def open_volume(self, volume_id: str) -> Disk:
+        """Where the volume is opened."""
+
+
+class Hypervisor(Protocol):
+    """Servers on one host. Every verb may block, may come from any thread, and does nothing where all is done already.
+
+    Errors: NotFound (no such server here), Conflict (the guest or the state forbids it; `code` names the case),
+    NotReady (the hypervisor does not answer).
+    """
+
+    def capabilities(self) -> Capabilities:
+        """What this host offers; found once, then kept."""
+
+    def usage(self) -> Usage:
+        """What it spends now."""
+
+    def build(self, spec: ServerSpec) -> None:
+        """Make the server's disks; does not start it."""
+
+    def start(self, spec: ServerSpec) -> None:
+        """See that the server runs: start it, or take up one that is running already."""
+
+    def adopt(self, server_id: str) -> bool:
+        """Take up a server that runs already, such as one started before the agent; False where it does not."""
+
+    def stop(self, server_id: str, timeout: float) -> None:
+        """Press the power button, wait up to `timeout` seconds, then take the power away (at once where it is 0)."""
+
+    def reboot(self, spec: ServerSpec, *, soft: bool, timeout: float) -> None:
+        """Stop and start; `soft` presses the power button first and waits up to `timeout` seconds."""
+
+    def pause(self, server_id: str) -> None:
+        """Hold the processors. Conflict where the server does not run."""
+
+    def unpause(self, server_id: str) -> None:
+        """Let them go on. Conflict where the server does not run."""
+
+    def destroy(self, server_id: str) -> None:
+        """End the server and remove all that was made for it here; its ports are not closed."""
+
+    def attach_disk(self, server_id: str, volume: VolumeSpec) -> None:
+        """Plug the volume into the running server; nothing happens to one that does not run."""
+
+    def detach_disk(self, server_id: str, volume_id: str) -> None:
+        """Unplug it; Conflict (`DeviceDetachFailed`) where the guest does not let go in time."""
+
+    def attach_port(self, server_id: str, port: PortSpec) -> None:
+        """Plug a network interface into the running server."""
+
+    def detach_port(self, server_id: str, port_id: str) -> None:
+        """Unplug it, as with disks."""
+
+    def resize_disk(self, server_id: str, volume_id: str, size: int) -> None:
+        """The volume has `size` bytes from now on; the server must run."""
+
+    def snapshot_disk(self, server_id: str, volume_id: str, name: str) -> None:
+        """Take an internal snapshot of a qcow2 volume of the running server."""
+
+    def copy_disk(self, server_id: str, volume_id: str | None, target: Path, target_format: str) -> None:
+        """Write a consistent copy of a disk (None: the root disk) of a server, running or not, to `target`.
+
+        For a running server, `target` exists in the right size and format; a stopped one creates it.
+        """
+
+    def root_size(self, server_id: str) -> int:
+        """The size of the root disk in bytes."""
+
+    def console(self, server_id: str, lines: int | None) -> bytes:
+        """The end of what the guest wrote to its serial console: `lines` of it, or all that is kept."""
+
+    def rotate(self) -> None:
+        """Keep the logs of all servers inside their limits; called now and then."""
+
+    def diagnostics(self, server_id: str) -> Diagnostics:
+        """Counters of the running server."""
+
+    def power(self, server_id: str) -> PowerState:
+        """What the server does now; NOSTATE where there is none."""
+
+    def list(self) -> dict[str, PowerState]:
+        """All servers that exist here, whether anybody knows of them or not."""
+
+    def close(self) -> None:
+        """The agent is leaving: let go of sockets and threads, leave the servers running."""
+
+
+class DiskCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """A disk's counters since the server started."""
+
+    read_bytes: int
+    read_requests: int
+    write_bytes: int
+    write_requests: int
+    errors: int = 0
+
+
+class Diagnostics(msgspec.Struct, frozen=True, kw_only=True):
+    """A running server's counters: `cpu_times` in nanoseconds a processor, memory in MiB, `uptime` in seconds."""
+
+    uptime: int
+    memory: int
+    memory_used: int
+    cpu_times: list[int]
+    disks: list[DiskCounters]
+    macs: list[str]
+
+
+def boot_id() -> str:
+    """Which run of the host's kernel this is; it changes with each start of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hypervisor without machines: complete in what it keeps and refuses, needing neither root nor QEMU.
+
+Its servers are records in a journal, so that they outlive the agent as QEMU's processes do. A guest here acknowledges
+everything at once and writes one line to its console at each start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from cumulet.kernel.errors import Conflict, NotFound
+from cumulet.kernel.link.host import Journal
+from cumulet.services.compute.drivers.base import (
+    Capabilities,
+    Diagnostics,
+    DiskCounters,
+    Stopped,
+    Supplies,
+    Usage,
+)
+from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
+
+GIB = 1 << 30
+
+
+class _Guest(msgspec.Struct):
+    """What the fake knows of one server."""
+
+    power: int
+    root_size: int
+    memory: int
+    vcpus: int
+    console: str = ""
+    started: float = 0.0
+    volumes: dict[str, int] = {}
+    snapshots: dict[str, list[str]] = {}
+    ports: dict[str, str] = {}
+
+
+class FakeHypervisor:
+    """Servers as records. `die` is for tests: a server's end that nobody asked for."""
+
+    def __init__(self, journal: Journal, supplies: Supplies, stopped: Stopped) -> None:
+        self._journal = journal
+        self._supplies = supplies
+        self._stopped = stopped
+        self._lock = threading.RLock()
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            hypervisor="fake",
+            version=1_000_000,
+            vcpus=64,
+            memory=65536,
+            disk=1024,
+            accelerator="fake",
+            accelerator_reason="servers here are records",
+            architecture="x86_64",
+            cpu_model="fake",
+            cpu_vendor="Cumulet",
+            features=["sse", "sse2"],
+            max_interfaces=26,
+            max_volumes=26,
+        )
+
+    def usage(self) -> Usage:
+        with self._lock:
+            guests = [self._read(server_id) for server_id in self._journal.items()]
+        memory = sum(guest.memory for guest in guests if guest.power != PowerState.SHUTDOWN)
+        return Usage(
+            memory_used=memory, disk_used=0, load=(0.0, 0.0, 0.0), uptime=time.clock_gettime(time.CLOCK_BOOTTIME)
+        )
+
+    def build(self, spec: ServerSpec) -> None:
+        with self._lock:
+            if self._journal.get(spec.id) is not None:
+                return
+            size = spec.disk * GIB
+            if spec.image_id is not None:
+                length = self._supplies.base(spec.image_id).stat().st_size
+                if size and length > size:
+                    raise Conflict("the image is larger than the disk", code="FlavorDiskSmallerThanImage")
+                size = max(size, length)
+            guest = _Guest(power=PowerState.SHUTDOWN, root_size=size, memory=spec.ram, vcpus=spec.vcpus)
+            self._write(spec.id, guest)
+
+    def start(self, spec: ServerSpec) -> None:
+        with self._lock:
+            guest = self._read(spec.id)
+            if guest.power != PowerState.SHUTDOWN:
+                return
+            guest.volumes, guest.ports = {}, {}
+            for volume in spec.volumes:
+                self._open_volume(guest, volume)
+            for port in spec.ports:
+                self._open_port(guest, port)
+            guest.power = PowerState.RUNNING
+            guest.started = time.time()
+            guest.console += f"server {spec.id} started\n"
+            self._write(spec.id, guest)
+
+    def adopt(self, server_id: str) -> bool:
+        with self._lock:
+            record = self._journal.get(server_id)
+            return record is not None and record["power"] != PowerState.SHUTDOWN
+
+    def stop(self, server_id: str, timeout: float) -> None:
+        with self._lock:
+            if self.adopt(server_id):
+                self._set_power(server_id, PowerState.SHUTDOWN)
+
+    def reboot(self, spec: ServerSpec, *, soft: bool, timeout: float) -> None:
+        with self._lock:
+            self.stop(spec.id, timeout if soft else 0)
+            self.start(spec)
+
+    def pause(self, server_id: str) -> None:
+        with self._lock:
+            self._running(server_id)
+            self._set_power(server_id, PowerState.PAUSED)
+
+    def unpause(self, server_id: str) -> None:
+        with self._lock:
+            self._running(server_id)
+            self._set_power(server_id, PowerState.RUNNING)
+
+    def destroy(self, server_id: str) -> None:
+        with self._lock:
+            self._journal.delete(server_id)
+
+    def attach_disk(self, server_id: str, volume: VolumeSpec) -> None:
+        with self._lock:
+            guest = self._read(server_id)
+            if guest.power != PowerState.SHUTDOWN:
+                self._open_volume(guest, volume)
+                self._write(server_id, guest)
+
+    def detach_disk(self, server_id: str, volume_id: str) -> None:
+        with self._lock:
+            if self.adopt(server_id):
+                guest = self._read(server_id)
+                guest.volumes.pop(volume_id, None)
+                self._write(server_id, guest)
+
+    def attach_port(self, server_id: str, port: PortSpec) -> None:
+        with self._lock:
+            guest = self._read(server_id)
+            if guest.power != PowerState.SHUTDOWN and port.id not in guest.ports:
+                self._open_port(guest, port)
+                self._write(server_id, guest)
+
+    def detach_port(self, server_id: str, port_id: str) -> None:
+        with self._lock:
+            if self.adopt(server_id):
+                guest = self._read(server_id)
+                guest.ports.pop(port_id, None)
+                self._write(server_id, guest)
+
+    def resize_disk(self, server_id: str, volume_id: str, size: int) -> None:
+        with self._lock:
+            guest = self._running(server_id)
+            self._opened(guest, volume_id)
+            guest.volumes[volume_id] = size
+            self._write(server_id, guest)
+
+    def snapshot_disk(self, server_id: str, volume_id: str, name: str) -> None:
+        with self._lock:
+            guest = self._running(server_id)
+            self._opened(guest, volume_id)
+            guest.snapshots.setdefault(volume_id, []).append(name)
+            self._write(server_id, guest)
+
+    def copy_disk(self, server_id: str, volume_id: str | None, target: Path, target_format: str) -> None:
+        with self._lock:
+            guest = self._read(server_id)
+            if volume_id is not None:
+                self._opened(self._running(server_id), volume_id)
+            elif guest.power == PowerState.SHUTDOWN:
+                target.touch()
+            # The target is there in the right size: what a disk nobody writes to holds.
+
+    def root_size(self, server_id: str) -> int:
+        with self._lock:
+            return self._read(server_id).root_size
+
+    def console(self, server_id: str, lines: int | None) -> bytes:
+        with self._lock:
+            text = self._read(server_id).console.encode()
+        if lines is None or lines < 0:
+            return text
+        return b"".join(text.splitlines(keepends=True)[-lines:]) if lines else b""
+
+    def rotate(self) -> None:
+        with self._lock:
+            for server_id in self._journal.items():
+                guest = self._read(server_id)
+                if len(guest.console) > 65536:
+                    guest.console = guest.console[-32768:]
+                    self._write(server_id, guest)
+
+    def diagnostics(self, server_id: str) -> Diagnostics:
+        with self._lock:
+            guest = self._running(server_id)
+        uptime = int(time.time() - guest.started)
+        idle = DiskCounters(read_bytes=0, read_requests=0, write_bytes=0, write_requests=0)
+        return Diagnostics(
+            uptime=uptime,
+            memory=guest.memory,
+            memory_used=guest.memory,
+            cpu_times=[0] * guest.vcpus,
+            disks=[idle] * (len(guest.volumes) + (1 if guest.root_size else 0)),
+            macs=sorted(guest.ports.values()),
+        )
+
+    def power(self, server_id: str) -> PowerState:
+        with self._lock:
+            record = self._journal.get(server_id)
+            return PowerState.NOSTATE if record is None else PowerState(record["power"])
+
+    def list(self) -> dict[str, PowerState]:
+        with self._lock:
+            return {server_id: PowerState(record["power"]) for server_id, record in self._journal.items().items()}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def die(self, server_id: str, reason: str = "killed") -> None:
+        """The server ends by itself (`guest`) or is killed."""
+        with self._lock:
+            self._set_power(server_id, PowerState.SHUTDOWN)
+        self._stopped(server_id, reason)
+
+    def _open_volume(self, guest: _Guest, volume: VolumeSpec) -> None:
+        disk = self._supplies.open_volume(volume.volume_id)
+        size = 0
+        with contextlib.suppress(FileNotFoundError):
+            size = Path(disk.path).stat().st_size
+        guest.volumes.setdefault(volume.volume_id, size)
+
+    def _open_port(self, guest: _Guest, port: PortSpec) -> None:
+        tap = self._supplies.open_tap(port.id)
+        if tap >= 0:
+            os.close(tap)
+        guest.ports[port.id] = port.mac
+
+    def _running(self, server_id: str) -> _Guest:
+        guest = self._read(server_id)
+        if guest.power == PowerState.SHUTDOWN:
+            raise Conflict("the server does not run", code="InstanceNotRunning")
+        return guest
+
+    def _opened(self, guest: _Guest, volume_id: str) -> None:
+        if volume_id not in guest.volumes:
+            raise Conflict(f"volume {volume_id} is not open here", code="HypervisorFailed")
+
+    def _set_power(self, server_id: str, power: PowerState) -> None:
+        guest = self._read(server_id)
+        guest.power = power
+        self._write(server_id, guest)
+
+    def _read(self, server_id: str) -> _Guest:
+        record = self._journal.get(server_id)
+        if record is None:
+            raise NotFound(f"no server {server_id} on this host", code="InstanceNotFound")
+        return msgspec.convert(record, _Guest)
+
+    def _write(self, server_id: str, guest: _Guest) -> None:
+        self._journal.put(server_id, msgspec.to_builtins(guest))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hypervisor driver that runs each server as a QEMU process."""

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server's QEMU command line, as a pure function of what the server is.
+
+The machine is `pc`: it starts sooner than `q35`, and all slots of its one PCI bus take hot-plugged devices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cumulet.services.compute.drivers.base import Disk
+from cumulet.services.compute.types import PortSpec, ServerSpec, VolumeSpec
+
+PROGRAM = "qemu-system-x86_64"
+# 32 slots, less those of the host bridge, the south bridge, the random number generator and the root disk.
+PCI_SLOTS = 28
+# Without a bound the cache of translated code makes each guest grow beyond 1 GB.
+TRANSLATION_CACHE = 128  # MiB
+CONTROL_SOCKET = "control.sock"
+EVENTS_SOCKET = "events.sock"
+SERIAL_SOCKET = "serial.sock"
+CONSOLE_LOG = "console.log"
+PID_FILE = "qemu.pid"
+ROOT_DISK = "root.qcow2"
+CONFIG_DRIVE = "config-drive.iso"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What the host decides: `accelerator` `kvm` or `tcg`, `cpu` a QEMU CPU model or "" for the accelerator's own."""
+
+    accelerator: str
+    cpu: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inheritance:
+    """The file descriptors that QEMU inherits: listening sockets by name, taps by port id."""
+
+    sockets: dict[str, int]
+    taps: dict[str, int] = field(default_factory=dict)
+
+    def all(self) -> list[int]:
+        return [*self.sockets.values(), *self.taps.values()]
+
+
+def command_line(
+    spec: ServerSpec, folder: Path, machine: Machine, volumes: dict[str, Disk], inherited: Inheritance
+) -> list[str]:
+    """The argument list. `folder` holds the server's disks; `volumes` says where each attached volume is opened."""
+    return [
+        PROGRAM,
+        *_identity(spec, folder),
+        *_processors(spec, machine),
+        *_monitors(inherited),
+        *_serial(folder, inherited),
+        *_disks(spec, folder, volumes),
+        *[word for port in spec.ports for word in _interface(port, inherited.taps[port.id])],
+    ]
+
+
+def volume_node(volume_id: str) -> str:
+    """The block node's name; QEMU takes 31 characters."""
+    return f"vol-{volume_id[:20]}"
+
+
+def volume_device(volume_id: str) -> str:
+    return f"disk-{volume_id}"
+
+
+def port_netdev(port_id: str) -> str:
+    return f"tap-{port_id}"
+
+
+def port_device(port_id: str) -> str:
+    return f"nic-{port_id}"
+
+
+def disk_arguments(volume: VolumeSpec) -> dict[str, str]:
+    """The device of a volume, as `device_add` and `-device` take it."""
+    return {
+        "driver": "virtio-blk-pci",
+        "drive": volume_node(volume.volume_id),
+        "id": volume_device(volume.volume_id),
+        "serial": volume.serial,
+    }
+
+
+def block_arguments(node: str, disk: Disk, *, read_only: bool = False) -> dict[str, object]:
+    """A block node as `blockdev-add` and `-blockdev` take it. Backing files are named in qcow2 itself."""
+    return {
+        "node-name": node,
+        "driver": disk.format,
+        "discard": "unmap",
+        "read-only": read_only,
+        "file": {"driver": "file", "filename": disk.path},
+    }
+
+
+def interface_arguments(port: PortSpec) -> dict[str, str]:
+    """The device of a port. It has no boot ROM, which would cost seconds at each start."""
+    found = {
+        "driver": "virtio-net-pci",
+        "netdev": port_netdev(port.id),
+        "id": port_device(port.id),
+        "mac": port.mac,
+        "romfile": "",
+    }
+    if port.mtu:
+        found["host_mtu"] = str(port.mtu)
+    return found
+
+
+def _identity(spec: ServerSpec, folder: Path) -> list[str]:
+    return [
+        *("-name", f"guest={spec.id}"),
+        *("-uuid", spec.id),
+        *("-pidfile", str(folder / PID_FILE)),
+        *("-machine", "pc,usb=off,vmport=off,graphics=off"),
+        *("-nodefaults", "-no-user-config", "-display", "none"),
+        *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+        # Guests find out by these that they run in an OpenStack cloud.
+        *("-smbios", f"type=1,manufacturer=Cumulet,product=OpenStack Compute,serial={spec.id},uuid={spec.id}"),
+        *("-rtc", "base=utc,driftfix=slew"),
+        *("-boot", "strict=on"),
+    ]
+
+
+def _processors(spec: ServerSpec, machine: Machine) -> list[str]:
+    accelerator = machine.accelerator
+    if accelerator == "tcg":
+        accelerator = f"tcg,thread=multi,tb-size={TRANSLATION_CACHE}"
+    cpu = machine.cpu or ("host" if machine.accelerator == "kvm" else "")
+    return [
+        *("-accel", accelerator),
+        *(("-cpu", cpu) if cpu else ()),
+        *("-m", f"{spec.ram}M"),
+        *("-smp", f"cpus={spec.vcpus},sockets={spec.vcpus},cores=1,threads=1"),
+    ]
+
+
+def _monitors(inherited: Inheritance) -> list[str]:
+    words: list[str] = []
+    for name in (CONTROL_SOCKET, EVENTS_SOCKET):
+        label = name.removesuffix(".sock")
+        words += ["-chardev", f"socket,id={label},fd={inherited.sockets[name]},server=on,wait=off"]
+        words += ["-mon", f"chardev={label},mode=control"]
+    return words
+
+
+def _serial(folder: Path, inherited: Inheritance) -> list[str]:
+    log = _escape(str(folder / CONSOLE_LOG))
+    socket = inherited.sockets[SERIAL_SOCKET]
+    return [
+        "-chardev",
+        f"socket,id=serial0,fd={socket},server=on,wait=off,logfile={log},logappend=on",
+        *("-serial", "chardev:serial0"),
+        *("-object", "rng-random,id=random0,filename=/dev/urandom"),
+        *("-device", "virtio-rng-pci,rng=random0"),
+    ]
+
+
+def _disks(spec: ServerSpec, folder: Path, volumes: dict[str, Disk]) -> list[str]:
+    words: list[str] = []
+    if spec.image_id is not None:
+        root = block_arguments("root", Disk(path=str(folder / ROOT_DISK), format="qcow2"))
+        words += ["-blockdev", _flatten(root), "-device", "virtio-blk-pci,drive=root,id=root,bootindex=1"]
+    for volume in sorted(spec.volumes, key=_attach_order):
+        node = block_arguments(volume_node(volume.volume_id), volumes[volume.volume_id])
+        device = disk_arguments(volume)
+        if volume.boot_index is not None and volume.boot_index >= 0:
+            device["bootindex"] = str(volume.boot_index + 1)
+        words += ["-blockdev", _flatten(node), "-device", _device(device)]
+    for disk in spec.disks:
+        label = f"local-{disk.name}"
+        node = block_arguments(label, Disk(path=str(folder / f"{disk.name}.qcow2"), format="qcow2"))
+        words += ["-blockdev", _flatten(node), "-device", f"virtio-blk-pci,drive={label},id={label}"]
+    if spec.config_drive is not None:
+        node = block_arguments("config", Disk(path=str(folder / CONFIG_DRIVE), format="raw"), read_only=True)
+        words += ["-blockdev", _flatten(node), "-device", "virtio-blk-pci,drive=config,id=config"]
+    return words
+
+
+def _attach_order(volume: VolumeSpec) -> tuple[bool, str, str]:
+    """The root disk first, then by device name, which is what guests number their disks by."""
+    return volume.boot_index != 0, f"{len(volume.device):04}", volume.device
+
+
+def _interface(port: PortSpec, tap: int) -> list[str]:
+    netdev = f"tap,id={port_netdev(port.id)},fd={tap}"
+    return ["-netdev", netdev, "-device", _device(interface_arguments(port))]
+
+
+def _device(arguments: dict[str, str]) -> str:
+    words = dict(arguments)
+    driver = words.pop("driver")
+    return ",".join([driver, *(f"{name}={_escape(value)}" for name, value in words.items())])
+
+
+def _flatten(arguments: dict[str, object], prefix: str = "") -> str:
+    words: list[str] = []
+    for name, value in arguments.items():
+        if isinstance(value, dict):
+            words.append(_flatten(value, f"{prefix}{name}."))
+        elif isinstance(value, bool):
+            words.append(f"{prefix}{name}={'on' if value else 'off'}")
+        else:
+            words.append(f"{prefix}{name}={_escape(str(value))}")
+    return ",".join(words)
+
+
+def _escape(value: str) -> str:
+    """QEMU reads a doubled comma as one that is part of the value."""
+    return value.replace(",", ",,")

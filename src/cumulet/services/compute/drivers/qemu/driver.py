@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hypervisor on QEMU: one process a server, driven over its monitor, outliving the agent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cumulet.kernel.errors import Conflict, NotFound, NotReady
+from cumulet.kernel.loop import Loop
+from cumulet.services.compute.drivers.base import (
+    Capabilities,
+    Diagnostics,
+    Disk,
+    Stopped,
+    Supplies,
+    Usage,
+)
+from cumulet.services.compute.drivers.qemu import configdrive, console, host, overlay, process, work
+from cumulet.services.compute.drivers.qemu.command_line import (
+    CONFIG_DRIVE,
+    CONSOLE_LOG,
+    CONTROL_SOCKET,
+    EVENTS_SOCKET,
+    ROOT_DISK,
+    SERIAL_SOCKET,
+    Inheritance,
+    Machine,
+    command_line,
+    volume_node,
+)
+from cumulet.services.compute.drivers.qemu.qmp import Monitor, QmpError, QmpGoneError, listen
+from cumulet.services.compute.drivers.qemu.watch import Watch
+from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
+
+T = TypeVar("T")
+
+MIB = 1 << 20
+_RUN_STATES = {
+    "paused": PowerState.PAUSED,
+    "prelaunch": PowerState.PAUSED,
+    "shutdown": PowerState.SHUTDOWN,
+    "guest-panicked": PowerState.CRASHED,
+    "internal-error": PowerState.CRASHED,
+}
+
+
+class QemuHypervisor:
+    """Servers as QEMU processes, each with a folder of its own below `folder`.
+
+    A server's folder holds its disks, sockets, logs and pid file; a folder is all that `destroy` has to remove.
+
+    LIMITATIONS: x86_64 guests; no graphical console; all processors in one NUMA node without pinning; QEMU runs as the
+    agent's user, inside QEMU's own system call filter.
+    """
+
+    def __init__(
+        self, folder: Path, loop: Loop, supplies: Supplies, stopped: Stopped, accelerator: str = "auto"
+    ) -> None:
+        self._folder = folder.resolve()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._servers = self._folder / "servers"
+        self._servers.mkdir(exist_ok=True, mode=0o700)
+        self._loop = loop
+        self._supplies = supplies
+        self._stopped = stopped
+        self._accelerator = accelerator
+        self._capabilities: Capabilities | None = None
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.RLock] = {}
+        self._watches: dict[str, Watch] = {}
+
+    def capabilities(self) -> Capabilities:
+        with self._guard:
+            if self._capabilities is None:
+                self._capabilities = host.capabilities(self._folder, self._accelerator)
+            return self._capabilities
+
+    def usage(self) -> Usage:
+        return host.usage(self._folder)
+
+    def build(self, spec: ServerSpec) -> None:
+        with self._lock(spec.id):
+            folder = self._servers / spec.id
+            folder.mkdir(exist_ok=True, mode=0o700)
+            if spec.image_id is not None:
+                base = self._supplies.base(spec.image_id)
+                overlay.make_root(folder / ROOT_DISK, base, spec.image_format, spec.disk)
+            for disk in spec.disks:
+                overlay.make_empty(folder / f"{disk.name}.qcow2", disk.size * MIB)
+            if spec.config_drive is not None and not (folder / CONFIG_DRIVE).exists():
+                configdrive.make(folder / CONFIG_DRIVE, spec.config_drive)
+
+    def start(self, spec: ServerSpec) -> None:
+        with self._lock(spec.id):
+            if self.adopt(spec.id):
+                return
+            folder = self._folder_of(spec.id)
+            machine = Machine(accelerator=self.capabilities().accelerator)
+            volumes = {volume.volume_id: self._supplies.open_volume(volume.volume_id) for volume in spec.volumes}
+            with contextlib.ExitStack() as stack:
+                inherited = self._inheritance(spec, folder, stack)
+                argv = command_line(spec, folder, machine, volumes, inherited)
+                process.launch(argv, folder, inherited.all())
+            try:
+                self._watch(spec.id)
+            except QmpGoneError as error:
+                words = process.last_words(folder) or str(error)
+                self._end(spec.id)
+                raise Conflict(f"QEMU did not start: {words}", code="HypervisorFailed") from error
+
+    def adopt(self, server_id: str) -> bool:
+        with self._lock(server_id):
+            watch = self._watches.get(server_id)
+            if watch is not None and not watch.ended:
+                return True
+            with self._process(server_id) as running:
+                if running is None:
+                    return False
+            try:
+                self._watch(server_id)
+            except QmpGoneError:
+                # It hangs, or it was killed in the middle of its start: neither can be served.
+                self._end(server_id)
+                return False
+            return True
+
+    def stop(self, server_id: str, timeout: float) -> None:
+        with self._lock(server_id), self._process(server_id) as running:
+            if running is None:
+                return
+            self._expect_end(server_id)
+            if timeout > 0:
+                with contextlib.suppress(QmpGoneError, QmpError, TimeoutError):
+                    self._control(server_id, work.press_power_button)
+                    running.wait(timeout)
+            running.kill()
+            self._forget(server_id)
+
+    def reboot(self, spec: ServerSpec, *, soft: bool, timeout: float) -> None:
+        with self._lock(spec.id):
+            self.stop(spec.id, timeout if soft else 0)
+            self.start(spec)
+
+    def pause(self, server_id: str) -> None:
+        self._on_running(server_id, work.pause)
+
+    def unpause(self, server_id: str) -> None:
+        self._on_running(server_id, work.unpause)
+
+    def destroy(self, server_id: str) -> None:
+        with self._lock(server_id):
+            self._end(server_id)
+            shutil.rmtree(self._servers / server_id, ignore_errors=True)
+        with self._guard:
+            self._locks.pop(server_id, None)
+
+    def attach_disk(self, server_id: str, volume: VolumeSpec) -> None:
+        with self._lock(server_id):
+            self._folder_of(server_id)
+            if self.adopt(server_id):
+                disk = self._supplies.open_volume(volume.volume_id)
+                self._control(server_id, work.attach_disk, volume, disk)
+
+    def detach_disk(self, server_id: str, volume_id: str) -> None:
+        with self._lock(server_id):
+            if self.adopt(server_id):
+                self._control(server_id, work.detach_disk, volume_id)
+
+    def attach_port(self, server_id: str, port: PortSpec) -> None:
+        with self._lock(server_id):
+            self._folder_of(server_id)
+            if self.adopt(server_id) and not self._control(server_id, work.has_port, port.id):
+                tap = self._supplies.open_tap(port.id)
+                try:
+                    self._control(server_id, work.attach_port, port, tap)
+                finally:
+                    os.close(tap)
+
+    def detach_port(self, server_id: str, port_id: str) -> None:
+        with self._lock(server_id):
+            if self.adopt(server_id):
+                self._control(server_id, work.detach_port, port_id)
+
+    def resize_disk(self, server_id: str, volume_id: str, size: int) -> None:
+        self._on_running(server_id, work.resize_disk, volume_node(volume_id), size)
+
+    def snapshot_disk(self, server_id: str, volume_id: str, name: str) -> None:
+        self._on_running(server_id, work.snapshot_disk, volume_node(volume_id), name)
+
+    def copy_disk(self, server_id: str, volume_id: str | None, target: Path, target_format: str) -> None:
+        with self._lock(server_id):
+            folder = self._folder_of(server_id)
+            if self.adopt(server_id):
+                node = "root" if volume_id is None else volume_node(volume_id)
+                self._control(server_id, work.copy_disk, node, Disk(path=str(target), format=target_format))
+            elif volume_id is None:
+                overlay.copy(folder / ROOT_DISK, target, target_format)
+            else:
+                raise Conflict("the server does not run", code="InstanceNotRunning")
+
+    def root_size(self, server_id: str) -> int:
+        return overlay.overlay_size(self._folder_of(server_id) / ROOT_DISK)
+
+    def console(self, server_id: str, lines: int | None) -> bytes:
+        return console.tail(self._folder_of(server_id) / CONSOLE_LOG, lines)
+
+    def rotate(self) -> None:
+        for folder in self._servers.iterdir():
+            console.rotate(folder / CONSOLE_LOG)
+
+    def diagnostics(self, server_id: str) -> Diagnostics:
+        with self._process(server_id) as running:
+            if running is None:
+                raise Conflict("the server does not run", code="InstanceNotRunning")
+            uptime, memory_used, cpu_times = work.process_counters(running.pid)
+        memory, disks, macs = self._on_running(server_id, work.counters)
+        return Diagnostics(
+            uptime=uptime,
+            memory=memory // MIB,
+            memory_used=memory_used // MIB,
+            cpu_times=cpu_times,
+            disks=disks,
+            macs=macs,
+        )
+
+    def power(self, server_id: str) -> PowerState:
+        with self._lock(server_id):
+            if not self.adopt(server_id):
+                return PowerState.SHUTDOWN if (self._servers / server_id).is_dir() else PowerState.NOSTATE
+            try:
+                status = self._control(server_id, work.status)
+            except NotReady:
+                return PowerState.SHUTDOWN
+            return _RUN_STATES.get(status, PowerState.RUNNING)
+
+    def list(self) -> dict[str, PowerState]:
+        known = {path.name for path in self._servers.iterdir() if path.is_dir()} | set(process.find(self._servers))
+        return {server_id: self.power(server_id) for server_id in sorted(known)}
+
+    def close(self) -> None:
+        with self._guard:
+            watches = list(self._watches.values())
+            self._watches.clear()
+        for watch in watches:
+            watch.close()
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _lock(self, server_id: str) -> Iterator[None]:
+        """One piece of work at a time on each server: a monitor serves one client."""
+        with self._guard:
+            lock = self._locks.setdefault(server_id, threading.RLock())
+        with lock:
+            yield
+
+    def _folder_of(self, server_id: str) -> Path:
+        folder = self._servers / server_id
+        if not folder.is_dir():
+            raise NotFound(f"no server {server_id} on this host", code="InstanceNotFound")
+        return folder
+
+    @contextlib.contextmanager
+    def _process(self, server_id: str) -> Iterator[process.Process | None]:
+        running = process.Process.of(self._servers / server_id)
+        try:
+            yield running
+        finally:
+            if running is not None:
+                running.close()
+
+    def _inheritance(self, spec: ServerSpec, folder: Path, stack: contextlib.ExitStack) -> Inheritance:
+        """Open what QEMU inherits; this process's copies are closed when `stack` is."""
+        sockets: dict[str, int] = {}
+        for name in (CONTROL_SOCKET, EVENTS_SOCKET, SERIAL_SOCKET):
+            sockets[name] = stack.enter_context(listen(folder / name)).fileno()
+        taps: dict[str, int] = {}
+        for port in spec.ports:
+            taps[port.id] = self._supplies.open_tap(port.id)
+            stack.callback(os.close, taps[port.id])
+        return Inheritance(sockets=sockets, taps=taps)
+
+    def _watch(self, server_id: str) -> None:
+        path = self._servers / server_id / EVENTS_SOCKET
+        self._watches[server_id] = Watch.open(self._loop, path, lambda reason: self._ended(server_id, reason))
+
+    def _ended(self, server_id: str, reason: str) -> None:
+        """Called by a watch whose QEMU ended though nobody here asked for it."""
+        watch = self._watches.get(server_id)
+        if watch is not None and watch.ended:
+            self._watches.pop(server_id, None)
+        self._stopped(server_id, reason)
+
+    def _expect_end(self, server_id: str) -> None:
+        watch = self._watches.get(server_id)
+        if watch is not None:
+            watch.expect_end()
+
+    def _forget(self, server_id: str) -> None:
+        watch = self._watches.pop(server_id, None)
+        if watch is not None:
+            watch.close()
+
+    def _end(self, server_id: str) -> None:
+        self._expect_end(server_id)
+        with self._process(server_id) as running:
+            if running is not None:
+                running.kill()
+        self._forget(server_id)
+
+    def _on_running(self, server_id: str, job: work.Job[T], *arguments: Any) -> T:
+        with self._lock(server_id):
+            self._folder_of(server_id)
+            if not self.adopt(server_id):
+                raise Conflict("the server does not run", code="InstanceNotRunning")
+            return self._control(server_id, job, *arguments)
+
+    def _control(self, server_id: str, job: work.Job[T], *arguments: Any) -> T:
+        """Run `job` on the server's control monitor and wait for it."""
+        path = self._servers / server_id / CONTROL_SOCKET
+
+        async def converse() -> T:
+            async with await Monitor.connect(path) as monitor:
+                return await job(monitor, *arguments)
+
+        conversation: Coroutine[Any, Any, T] = converse()
+        try:
+            return self._loop.wait(conversation)
+        except QmpGoneError as error:
+            raise NotReady("the server's QEMU ended", code="InstanceNotRunning") from error
+        except TimeoutError as error:
+            raise NotReady("the server's QEMU does not answer", code="HypervisorFailed") from error
+        except QmpError as error:
+            raise Conflict(f"QEMU refused: {error}", code="HypervisorFailed") from error

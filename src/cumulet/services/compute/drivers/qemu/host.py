@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the machine below QEMU has: processors, memory, disk, CPU model and features."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from cumulet.services.compute.drivers.base import Capabilities, Usage
+from cumulet.services.compute.drivers.qemu.accelerator import Accelerator, probe, qemu_version
+from cumulet.services.compute.drivers.qemu.command_line import PCI_SLOTS
+
+GIB = 1 << 30
+MIB = 1 << 20
+# What QEMU's default processor has under TCG, whatever the host's own is.
+_EMULATED_FEATURES = ["cx16", "mmx", "sse", "sse2", "sse3"]
+
+
+def capabilities(folder: Path, wanted: str = "auto") -> Capabilities:
+    """Probe the machine; `folder` is where servers' disks go, `wanted` an accelerator that needs no probe."""
+    accelerator = probe(folder / "accelerator.json") if wanted == "auto" else Accelerator(wanted, "chosen by setting")
+    major, minor, micro = (int(part) for part in qemu_version().split("(")[0].strip().split(".")[:3])
+    model, vendor, flags = _processor()
+    is_native = accelerator.name == "kvm"
+    return Capabilities(
+        hypervisor="QEMU",
+        version=major * 1_000_000 + minor * 1_000 + micro,
+        vcpus=len(os.sched_getaffinity(0)),
+        memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MIB,
+        disk=shutil.disk_usage(folder).total // GIB,
+        accelerator=accelerator.name,
+        accelerator_reason=accelerator.reason,
+        architecture="x86_64",
+        cpu_model=model if is_native else "qemu64",
+        cpu_vendor=vendor,
+        features=flags if is_native else _EMULATED_FEATURES,
+        max_interfaces=PCI_SLOTS,
+        max_volumes=PCI_SLOTS,
+    )
+
+
+def usage(folder: Path) -> Usage:
+    """What is spent now: all memory that is not available, the disk below `folder`."""
+    memory = _table(Path("/proc/meminfo"))
+    used = (int(memory["MemTotal"].split()[0]) - int(memory["MemAvailable"].split()[0])) // 1024
+    return Usage(
+        memory_used=used,
+        disk_used=shutil.disk_usage(folder).used // GIB,
+        load=os.getloadavg(),
+        uptime=time.clock_gettime(time.CLOCK_BOOTTIME),
+    )
+
+
+def _processor() -> tuple[str, str, list[str]]:
+    table = _table(Path("/proc/cpuinfo"))
+    return table.get("model name", ""), table.get("vendor_id", ""), sorted(table.get("flags", "").split())
+
+
+def _table(path: Path) -> dict[str, str]:
+    """`name: value` lines; the first of each name counts."""
+    found: dict[str, str] = {}
+    for line in path.read_text().splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            found.setdefault(name.strip(), value.strip())
+    return found

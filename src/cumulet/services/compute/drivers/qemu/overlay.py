@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server's own disk files: a qcow2 overlay above the image, and empty disks."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from cumulet.kernel import run
+from cumulet.kernel.errors import Conflict
+
+GIB = 1 << 30
+IMAGE_TOOL = "qemu-img"
+_HEADER = struct.Struct(">4sIQIIQ")  # magic, version, backing offset, backing length, cluster bits, size
+_QCOW2 = b"QFI\xfb"
+_EXTERNAL_DATA_FILE = 1 << 2
+_INCOMPATIBLE_OFFSET = 72
+
+
+def make_root(path: Path, base: Path, base_format: str, size: int) -> None:
+    """Lay an overlay of at least `size` GiB above `base`; one that exists is left as it is.
+
+    Raises Conflict for an image that refers to other files (it could show the host's own) or one that is larger than
+    the disk.
+    """
+    if path.exists():
+        return
+    length = virtual_size(base, base_format)
+    if size and length > size * GIB:
+        raise Conflict(f"the image needs {length} bytes, the disk has {size} GiB", code="FlavorDiskSmallerThanImage")
+    _create(path, max(length, size * GIB), "-b", str(base), "-F", base_format)
+
+
+def make_empty(path: Path, size: int) -> None:
+    """An empty disk of `size` bytes; one that exists is left as it is."""
+    if not path.exists():
+        _create(path, size)
+
+
+def virtual_size(base: Path, base_format: str) -> int:
+    """The size in bytes that a guest sees of an image in its declared format."""
+    if base_format == "raw":
+        return base.stat().st_size
+    with base.open("rb") as source:
+        head = source.read(_INCOMPATIBLE_OFFSET + 8)
+    if len(head) < _HEADER.size or head[:4] != _QCOW2:
+        raise Conflict("the image is not in the qcow2 format that it was declared to be", code="ImageUnacceptable")
+    _magic, version, backing, _length, _bits, size = _HEADER.unpack_from(head)
+    incompatible = struct.unpack_from(">Q", head, _INCOMPATIBLE_OFFSET)[0] if version >= 3 else 0
+    if backing or incompatible & _EXTERNAL_DATA_FILE:
+        raise Conflict("the image refers to other files", code="ImageUnacceptable")
+    return int(size)
+
+
+def overlay_size(path: Path) -> int:
+    """The size in bytes of a disk that this module made."""
+    with path.open("rb") as source:
+        return int(_HEADER.unpack(source.read(_HEADER.size))[5])
+
+
+def copy(source: Path, target: Path, target_format: str) -> None:
+    """A full copy of a disk that no server has open, without its backing file."""
+    run.run([IMAGE_TOOL, "convert", "-q", "-f", "qcow2", "-O", target_format, source, target], timeout=3600)
+
+
+def _create(path: Path, size: int, *extra: str) -> None:
+    """A crash in the middle leaves no half-made disk under the final name."""
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    run.run([IMAGE_TOOL, "create", "-q", "-f", "qcow2", *extra, draft, str(size)])
+    draft.rename(path)

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pieces of work on a running QEMU, each one conversation on its control monitor; each may be done twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from cumulet.kernel.errors import Conflict
+from cumulet.services.compute.drivers.base import Disk, DiskCounters
+from cumulet.services.compute.drivers.qemu.command_line import (
+    block_arguments,
+    disk_arguments,
+    interface_arguments,
+    port_device,
+    port_netdev,
+    volume_device,
+    volume_node,
+)
+from cumulet.services.compute.drivers.qemu.qmp import Event, Monitor, QmpError
+from cumulet.services.compute.types import PortSpec, VolumeSpec
+
+T = TypeVar("T")
+Job: TypeAlias = Callable[..., Awaitable[T]]
+
+# A guest in the middle of its boot does not hear the first requests; it is asked again.
+UNPLUG_TRIES = 6
+UNPLUG_TIMEOUT = 5.0  # seconds for each try
+COPY_TIMEOUT = 3600.0
+COPY_JOB = "copy"
+COPY_NODE = "copy-target"
+
+
+async def press_power_button(monitor: Monitor) -> None:
+    """A paused guest could not hear it, so it is let go first."""
+    if await status(monitor) == "paused":
+        await monitor.execute("cont")
+    await monitor.execute("system_powerdown")
+
+
+async def pause(monitor: Monitor) -> None:
+    await monitor.execute("stop")
+
+
+async def unpause(monitor: Monitor) -> None:
+    await monitor.execute("cont")
+
+
+async def status(monitor: Monitor) -> str:
+    """QEMU's word for its state (`running`, `paused`)."""
+    found: str = (await monitor.execute("query-status"))["status"]
+    return found
+
+
+async def attach_disk(monitor: Monitor, volume: VolumeSpec, disk: Disk) -> None:
+    node = volume_node(volume.volume_id)
+    if not await _has_node(monitor, node):
+        await monitor.send("blockdev-add", block_arguments(node, disk))
+    if await _has_device(monitor, volume_device(volume.volume_id)):
+        return
+    try:
+        await monitor.send("device_add", disk_arguments(volume))
+    except QmpError:
+        await monitor.execute("blockdev-del", node_name=node)
+        raise
+
+
+async def detach_disk(monitor: Monitor, volume_id: str) -> None:
+    """Raises Conflict (DeviceDetachFailed) where the guest holds on to it."""
+    await _unplug(monitor, volume_device(volume_id))
+    if await _has_node(monitor, volume_node(volume_id)):
+        await monitor.execute("blockdev-del", node_name=volume_node(volume_id))
+
+
+async def has_port(monitor: Monitor, port_id: str) -> bool:
+    return await _has_device(monitor, port_device(port_id))
+
+
+async def attach_port(monitor: Monitor, port: PortSpec, tap: int) -> None:
+    netdev = port_netdev(port.id)
+    await monitor.execute("getfd", send_fd=tap, fdname=netdev)
+    await monitor.execute("netdev_add", type="tap", id=netdev, fd=netdev)
+    device: dict[str, Any] = interface_arguments(port)
+    if "host_mtu" in device:
+        device["host_mtu"] = int(device["host_mtu"])
+    try:
+        await monitor.send("device_add", device)
+    except QmpError:
+        await monitor.execute("netdev_del", id=netdev)
+        raise
+
+
+async def detach_port(monitor: Monitor, port_id: str) -> None:
+    """Raises Conflict (DeviceDetachFailed) where the guest holds on to it."""
+    await _unplug(monitor, port_device(port_id))
+    try:
+        await monitor.execute("netdev_del", id=port_netdev(port_id))
+    except QmpError as error:
+        if "not found" not in str(error):
+            raise
+
+
+async def resize_disk(monitor: Monitor, node: str, size: int) -> None:
+    await monitor.execute("block_resize", node_name=node, size=size)
+
+
+async def snapshot_disk(monitor: Monitor, node: str, name: str) -> None:
+    device = await _device_of_node(monitor, node)
+    await monitor.execute("blockdev-snapshot-internal-sync", device=device, name=name)
+
+
+async def copy_disk(monitor: Monitor, node: str, target: Disk) -> None:
+    """Copy a disk as of this moment while the guest writes on."""
+    await monitor.send("blockdev-add", block_arguments(COPY_NODE, target))
+    try:
+        await monitor.execute("blockdev-backup", job_id=COPY_JOB, device=node, target=COPY_NODE, sync="full")
+        ended = await monitor.wait(_is_end_of_copy, COPY_TIMEOUT)
+        if ended["event"] == "BLOCK_JOB_CANCELLED" or "error" in ended["data"]:
+            raise QmpError("GenericError", ended["data"].get("error", "the copy was cancelled"))
+    finally:
+        await monitor.execute("blockdev-del", node_name=COPY_NODE)
+
+
+async def counters(monitor: Monitor) -> tuple[int, list[DiskCounters], list[str]]:
+    """Memory in bytes, the disks' counters, the interfaces' addresses."""
+    memory = (await monitor.execute("query-memory-size-summary"))["base-memory"]
+    disks = [
+        DiskCounters(
+            read_bytes=entry["stats"]["rd_bytes"],
+            read_requests=entry["stats"]["rd_operations"],
+            write_bytes=entry["stats"]["wr_bytes"],
+            write_requests=entry["stats"]["wr_operations"],
+            errors=entry["stats"]["failed_rd_operations"] + entry["stats"]["failed_wr_operations"],
+        )
+        for entry in await monitor.execute("query-blockstats")
+    ]
+    macs: list[str] = []
+    for device in await monitor.execute("qom-list", path="/machine/peripheral"):
+        if device["name"].startswith("nic-"):
+            path = f"/machine/peripheral/{device['name']}"
+            macs.append(await monitor.execute("qom-get", path=path, property="mac"))
+    return memory, disks, macs
+
+
+def process_counters(pid: int) -> tuple[int, int, list[int]]:
+    """A process's age in seconds, its resident bytes and, for each thread that runs a processor, its nanoseconds."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    age = float(Path("/proc/uptime").read_text().split()[0]) - int(fields[19]) / ticks
+    times: list[int] = []
+    for thread in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda path: int(path.name)):
+        if "CPU " in (thread / "comm").read_text():
+            spent = (thread / "stat").read_text().rsplit(")", 1)[1].split()
+            times.append((int(spent[11]) + int(spent[12])) * 1_000_000_000 // ticks)
+    return int(age), int(fields[21]) * os.sysconf("SC_PAGE_SIZE"), times
+
+
+async def _unplug(monitor: Monitor, device: str) -> None:
+    for _attempt in range(UNPLUG_TRIES):
+        if not await _has_device(monitor, device):
+            return
+        try:
+            await monitor.execute("device_del", id=device)
+        except QmpError as error:
+            if error.kind == "DeviceNotFound":
+                return
+            # An earlier request is still on its way to the guest: its answer is awaited below.
+            if "in the process of unplug" not in str(error):
+                raise
+        try:
+            await monitor.wait(lambda event: _is_unplugged(event, device), UNPLUG_TIMEOUT)
+        except TimeoutError:
+            continue
+        return
+    raise Conflict("the guest does not let go of the device", code="DeviceDetachFailed")
+
+
+def _is_unplugged(event: Event, device: str) -> bool:
+    return bool(event["event"] == "DEVICE_DELETED" and event["data"].get("device") == device)
+
+
+def _is_end_of_copy(event: Event) -> bool:
+    return event["event"] in ("BLOCK_JOB_COMPLETED", "BLOCK_JOB_CANCELLED") and event["data"]["device"] == COPY_JOB
+
+
+async def _has_device(monitor: Monitor, device: str) -> bool:
+    return any(entry["name"] == device for entry in await monitor.execute("qom-list", path="/machine/peripheral"))
+
+
+async def _has_node(monitor: Monitor, node: str) -> bool:
+    return any(entry["node-name"] == node for entry in await monitor.execute("query-named-block-nodes"))
+
+
+async def _device_of_node(monitor: Monitor, node: str) -> str:
+    """The name by which the older commands know the disk; they take the node's where there is no other."""
+    for entry in await monitor.execute("query-block"):
+        if entry.get("inserted", {}).get("node-name") == node:
+            return str(entry["device"] or node)
+    return node

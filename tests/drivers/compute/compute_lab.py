@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the compute driver tests need: a guest of one sector, disks, taps in a namespace of the test, a host."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from cumulet.kernel import run
+from cumulet.kernel.contracts import Contracts
+from cumulet.kernel.link.host import Host
+from cumulet.kernel.loop import Loop
+from cumulet.services.compute.drivers.base import Disk
+
+T = TypeVar("T")
+
+# tiny_guest.S, assembled.
+SECTOR = (
+    bytes.fromhex(
+        "fa31c08ed8ba0206b80001efbe457cbaf803fcac84c07403eeebf8ba0006edf6c4017519ba10ae6631c066efba04ae66ed6685c074e5ba08ae66"
+        "efebdeba0406b80020eff472656164790d0a"
+    ).ljust(510, b"\0")
+    + b"\x55\xaa"
+)
+DEAF_SECTOR = bytes.fromhex("faf4ebfc").ljust(510, b"\0") + b"\x55\xaa"  # cli; hlt; again
+IMAGE_SIZE = 1 << 20
+CLONE_NEWNET = 0x40000000
+
+
+class LabSupplies:
+    """`Supplies` on plain files; taps, if any, live in a network namespace of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.closed_taps: list[str] = []
+
+    def add_image(self, image_id: str, sector: bytes = SECTOR) -> None:
+        (self.folder / image_id).write_bytes(sector.ljust(IMAGE_SIZE, b"\0"))
+
+    def add_volume(self, volume_id: str, size: int = 1 << 20) -> Path:
+        path = self.folder / f"{volume_id}.qcow2"
+        run.run(["qemu-img", "create", "-q", "-f", "qcow2", path, str(size)])
+        return path
+
+    def base(self, image_id: str) -> Path:
+        return self.folder / image_id
+
+    def open_tap(self, port_id: str) -> int:
+        return in_namespace(lambda: make_tap(f"t{port_id[:8]}"))
+
+    def close_tap(self, port_id: str) -> None:
+        self.closed_taps.append(port_id)
+
+    def open_volume(self, volume_id: str) -> Disk:
+        return Disk(path=str(self.folder / f"{volume_id}.qcow2"), format="qcow2")
+
+    # The same under the contracts' names, for the agent.
+    def open(self, volume_id: str) -> Disk:
+        return self.open_volume(volume_id)
+
+
+def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str = "tcg") -> Any:
+    """A host with all contracts on `supplies`; the events that it emits stand in `events`."""
+    from cumulet.services.block_storage.contract import HostVolumes
+    from cumulet.services.image.contract import HostImages
+
+    from cumulet.services.network.contract import HostPorts
+
+    contracts = Contracts()
+    for protocol in (HostVolumes, HostImages, HostPorts):
+        contracts.offer(protocol, lambda: supplies)
+    events: list[tuple[str, dict[str, Any]]] = []
+    host = Host(
+        name="lab",
+        state=folder,
+        run_dir=folder / "run",
+        settings=SimpleNamespace(
+            compute=SimpleNamespace(driver=driver, accelerator=accelerator, stop_timeout=5.0),
+        ),
+        loop=Loop(),
+        contracts=contracts,
+        emit=lambda name, body: events.append((name, body)),
+        call=lambda *_: None,
+    )
+    return SimpleNamespace(host=host, events=events)
+
+
+def in_namespace(work: Callable[[], T]) -> T:
+    """Do `work` in a fresh network namespace, which lives for as long as what `work` opened in it."""
+    found: list[T] = []
+
+    def body() -> None:
+        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        found.append(work())
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def make_tap(name: str) -> int:
+    tap = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(
+        tap, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x0002 | 0x1000 | 0x4000)
+    )  # TAP, NO_PI, VNET_HDR
+    return tap
+
+
+def eventually(condition: Callable[[], Any], timeout: float = 20.0) -> None:
+    """Wait until `condition` holds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "did not come true in time"
+        time.sleep(0.02)

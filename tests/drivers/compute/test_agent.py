@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's part of compute: verbs, journal, restoring, sweeping; with the fake and with QEMU."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from compute_lab import LabSupplies, eventually, make_host
+
+from cumulet.kernel.errors import NotFound
+from cumulet.kernel.ids import new_uuid
+from cumulet.services.compute import agent
+from cumulet.services.compute.contract import HostDisks
+from cumulet.services.compute.drivers.fake import FakeHypervisor
+from cumulet.services.compute.drivers.qemu.process import Process
+from cumulet.services.compute.types import PowerState, ServerSpec
+
+RUNNING, SHUTDOWN = {"power": int(PowerState.RUNNING)}, {"power": int(PowerState.SHUTDOWN)}
+
+
+class Lab:
+    """Agents of one host, one after the other."""
+
+    def __init__(self, driver, tmp_path, supplies):
+        self.driver, self.folder, self.supplies = driver, tmp_path / "state", supplies
+        self.folder.mkdir()
+        self.image_id = new_uuid()
+        supplies.add_image(self.image_id)
+        self.service = None
+        self.restart()
+
+    def restart(self):
+        self.leave()
+        self.made = make_host(self.folder, self.supplies, self.driver)
+        self.service = agent.create(self.made.host)
+        self.service.start()
+
+    def leave(self):
+        if self.service is not None:
+            self.service.stop()
+            self.made.host.loop.close()
+            self.service = None
+
+    def call(self, verb, **body):
+        return self.service.verbs[f"server.{verb}"](body)
+
+    def build(self, **more):
+        spec = ServerSpec(id=new_uuid(), vcpus=1, ram=32, image_id=self.image_id, image_format="raw", **more)
+        answer = self.call("build", spec=msgspec.to_builtins(spec, builtin_types=(bytes,)))
+        assert answer == RUNNING
+        return spec.id
+
+    def kill(self, server_id):
+        hypervisor = self.service._hypervisor
+        if isinstance(hypervisor, FakeHypervisor):
+            hypervisor.die(server_id)
+        else:
+            with Process.of(hypervisor._servers / server_id) as process:
+                process.kill()
+
+    def set_boot_id(self, boot_id):
+        for record in self.service._records.all().values():
+            self.service._records.put(msgspec.structs.replace(record, boot_id=boot_id))
+
+
+@pytest.fixture(params=["fake", "qemu"])
+def lab(request, tmp_path, supplies):
+    made = Lab(request.param, tmp_path, supplies)
+    yield made
+    if made.service is None:
+        made.restart()
+    for server_id in made.service._hypervisor.list():
+        made.service._hypervisor.destroy(server_id)
+    made.leave()
+
+
+def test_servers_outlive_the_agent(lab):
+    server_id = lab.build()
+    lab.restart()
+    assert lab.call("power", id=server_id) == RUNNING
+    assert lab.service.report()["servers"] == {server_id: int(PowerState.RUNNING)}
+    lab.kill(server_id)
+    eventually(lambda: lab.made.events)
+    assert lab.made.events == [("server.stopped", {"id": server_id, "reason": "killed"})]
+
+
+def test_a_restarted_machine_starts_its_servers_again(lab):
+    server_id, other = lab.build(), lab.build()
+    lab.call("stop", id=other)
+    lab.set_boot_id("an-earlier-boot")
+    lab.service._hypervisor.stop(server_id, 0)
+    lab.restart()
+    assert lab.call("power", id=server_id) == RUNNING
+    assert lab.call("power", id=other) == SHUTDOWN
+
+
+def test_a_server_that_died_while_the_agent_was_away_stays_down(lab):
+    server_id = lab.build()
+    lab.service._hypervisor.stop(server_id, 0)
+    lab.restart()
+    assert lab.call("power", id=server_id) == SHUTDOWN
+    assert lab.call("start", id=server_id) == RUNNING
+
+
+def test_shutdown_of_the_host_and_the_next_start(lab):
+    server_id, other = lab.build(), lab.build()
+    lab.call("stop", id=other)
+    lab.leave()
+    made = make_host(lab.folder, lab.supplies, lab.driver)
+    leaving = agent.create(made.host)
+    leaving.shutdown()
+    assert leaving._hypervisor.list() == {server_id: PowerState.SHUTDOWN, other: PowerState.SHUTDOWN}
+    made.host.loop.close()
+    lab.restart()
+    assert lab.call("power", id=server_id) == RUNNING
+    assert lab.call("power", id=other) == SHUTDOWN
+
+
+def test_what_nobody_knows_is_swept_away(lab):
+    server_id, stray = lab.build(), lab.build()
+    lab.service._records.delete(stray)
+    lab.restart()
+    assert list(lab.service._hypervisor.list()) == [server_id]
+
+
+def test_destroy_leaves_nothing(lab):
+    server_id = lab.build()
+    for _ in range(2):
+        assert lab.call("destroy", id=server_id) == {}
+    assert lab.service.report()["servers"] == {}
+    with pytest.raises(NotFound):
+        lab.call("start", id=server_id)
+    assert lab.call("detach_volume", id=server_id, volume_id=new_uuid()) == {}
+
+
+def test_attached_volumes_are_remembered(lab):
+    server_id, volume_id = lab.build(), new_uuid()
+    lab.supplies.add_volume(volume_id)
+    lab.call("attach_volume", id=server_id, volume={"volume_id": volume_id, "device": "/dev/vdb"})
+    disks = lab.made.host.contracts.use(HostDisks)
+    assert disks.is_open(volume_id)
+    assert disks.resize(volume_id, 4 << 20)
+    assert disks.snapshot(volume_id, "snapshot-1")
+    lab.call("reboot", id=server_id, soft=False)
+    assert len(lab.call("diagnostics", id=server_id)["disks"]) == 2
+    lab.call("stop", id=server_id)
+    assert not disks.resize(volume_id, 8 << 20)
+    lab.call("start", id=server_id)
+    eventually(lambda: lab.call("console", id=server_id)["output"].count(b"\n") >= 2)
+    lab.call("detach_volume", id=server_id, volume_id=volume_id)
+    assert not disks.is_open(volume_id)
+
+
+def test_pause_and_soft_reboot(lab):
+    server_id = lab.build()
+    lab.call("pause", id=server_id)
+    assert lab.call("power", id=server_id) == {"power": int(PowerState.PAUSED)}
+    lab.call("unpause", id=server_id)
+    assert lab.call("reboot", id=server_id, soft=True, timeout=0.5) == RUNNING
+    assert lab.made.events == []
+
+
+@pytest.fixture
+def supplies(tmp_path):
+    folder = tmp_path / "supplies"
+    folder.mkdir()
+    return LabSupplies(folder)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every hypervisor driver must do, run against each of them."""
+
+from __future__ import annotations
+
+import pytest
+from compute_lab import DEAF_SECTOR, IMAGE_SIZE, eventually
+
+from cumulet.kernel.errors import Conflict, NotFound
+from cumulet.kernel.ids import new_uuid
+from cumulet.services.compute.drivers.fake import FakeHypervisor
+from cumulet.services.compute.types import LocalDisk, PortSpec, PowerState, ServerSpec, VolumeSpec
+
+
+@pytest.fixture
+def spec(supplies) -> ServerSpec:
+    image_id = new_uuid()
+    supplies.add_image(image_id)
+    return ServerSpec(id=new_uuid(), vcpus=1, ram=32, image_id=image_id, image_format="raw")
+
+
+@pytest.fixture
+def running(hypervisor, spec) -> ServerSpec:
+    hypervisor.build(spec)
+    hypervisor.start(spec)
+    eventually(lambda: hypervisor.console(spec.id, None))
+    return spec
+
+
+def test_build_and_start(hypervisor, spec):
+    hypervisor.build(spec)
+    assert hypervisor.power(spec.id) == PowerState.SHUTDOWN
+    hypervisor.start(spec)
+    assert hypervisor.power(spec.id) == PowerState.RUNNING
+    assert hypervisor.list() == {spec.id: PowerState.RUNNING}
+    assert hypervisor.root_size(spec.id) == IMAGE_SIZE
+
+
+def test_twice_is_once(hypervisor, running):
+    hypervisor.build(running)
+    hypervisor.start(running)
+    assert hypervisor.list() == {running.id: PowerState.RUNNING}
+    for _ in range(2):
+        hypervisor.stop(running.id, 0)
+        assert hypervisor.power(running.id) == PowerState.SHUTDOWN
+    for _ in range(2):
+        hypervisor.destroy(running.id)
+        assert hypervisor.list() == {}
+
+
+def test_the_console_is_kept(hypervisor, running):
+    text = hypervisor.console(running.id, None)
+    assert text
+    assert hypervisor.console(running.id, 1) == text.splitlines(keepends=True)[-1]
+    assert hypervisor.console(running.id, 0) == b""
+
+
+def test_graceful_stop_ends_in_time(hypervisor, running, stopped):
+    eventually(lambda: hypervisor.console(running.id, None).strip())
+    hypervisor.stop(running.id, 20)
+    assert hypervisor.power(running.id) == PowerState.SHUTDOWN
+    assert stopped == []
+
+
+def test_a_deaf_guest_is_stopped_by_force(hypervisor, supplies):
+    image_id = new_uuid()
+    supplies.add_image(image_id, DEAF_SECTOR)
+    spec = ServerSpec(id=new_uuid(), vcpus=1, ram=32, image_id=image_id, image_format="raw")
+    hypervisor.build(spec)
+    hypervisor.start(spec)
+    hypervisor.stop(spec.id, 0.2)
+    assert hypervisor.power(spec.id) == PowerState.SHUTDOWN
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_reboot(hypervisor, running, stopped, soft):
+    before = hypervisor.console(running.id, None)
+    hypervisor.reboot(running, soft=soft, timeout=10)
+    assert hypervisor.power(running.id) == PowerState.RUNNING
+    eventually(lambda: len(hypervisor.console(running.id, None)) > len(before))
+    assert stopped == []
+
+
+def test_pause(hypervisor, running):
+    hypervisor.pause(running.id)
+    assert hypervisor.power(running.id) == PowerState.PAUSED
+    hypervisor.unpause(running.id)
+    assert hypervisor.power(running.id) == PowerState.RUNNING
+    hypervisor.pause(running.id)
+    hypervisor.stop(running.id, 10)
+    with pytest.raises(Conflict):
+        hypervisor.pause(running.id)
+
+
+def test_hot_plugged_disk(hypervisor, running, supplies):
+    volume = VolumeSpec(volume_id=new_uuid(), device="/dev/vdb")
+    supplies.add_volume(volume.volume_id)
+    disks = len(hypervisor.diagnostics(running.id).disks)
+    for _ in range(2):
+        hypervisor.attach_disk(running.id, volume)
+        assert len(hypervisor.diagnostics(running.id).disks) == disks + 1
+    hypervisor.resize_disk(running.id, volume.volume_id, 2 << 20)
+    hypervisor.snapshot_disk(running.id, volume.volume_id, "one")
+    for _ in range(2):
+        hypervisor.detach_disk(running.id, volume.volume_id)
+        assert len(hypervisor.diagnostics(running.id).disks) == disks
+    with pytest.raises(Conflict):
+        hypervisor.resize_disk(running.id, volume.volume_id, 4 << 20)
+
+
+def test_volumes_come_back_with_the_server(hypervisor, spec, supplies):
+    import msgspec
+
+    volume = VolumeSpec(volume_id=new_uuid(), device="/dev/vdb")
+    supplies.add_volume(volume.volume_id)
+    spec = msgspec.structs.replace(spec, volumes=[volume])
+    hypervisor.build(spec)
+    hypervisor.start(spec)
+    assert len(hypervisor.diagnostics(spec.id).disks) == 2
+    hypervisor.reboot(spec, soft=False, timeout=0)
+    assert len(hypervisor.diagnostics(spec.id).disks) == 2
+
+
+@pytest.mark.root
+def test_hot_plugged_port(hypervisor, running):
+    port = PortSpec(id=new_uuid(), mac="fa:16:3e:00:00:01", mtu=1450)
+    for _ in range(2):
+        hypervisor.attach_port(running.id, port)
+        assert hypervisor.diagnostics(running.id).macs == [port.mac]
+    for _ in range(2):
+        hypervisor.detach_port(running.id, port.id)
+        assert hypervisor.diagnostics(running.id).macs == []
+
+
+@pytest.mark.root
+def test_ports_and_many_disks_at_start(hypervisor, spec, supplies):
+    import msgspec
+
+    volumes = [VolumeSpec(volume_id=new_uuid(), device=f"/dev/vd{chr(98 + index)}") for index in range(10)]
+    for volume in volumes:
+        supplies.add_volume(volume.volume_id)
+    ports = [PortSpec(id=new_uuid(), mac=f"fa:16:3e:00:00:0{index}") for index in range(4)]
+    drive = {"openstack/latest/meta_data.json": b"{}", "openstack/content/0000": b"x", "ec2/latest/user-data": b"#!"}
+    disks = [LocalDisk(name="swap", size=4)]
+    spec = msgspec.structs.replace(spec, volumes=volumes, ports=ports, config_drive=drive, disks=disks)
+    hypervisor.build(spec)
+    hypervisor.start(spec)
+    assert hypervisor.power(spec.id) == PowerState.RUNNING
+    assert sorted(hypervisor.diagnostics(spec.id).macs) == [port.mac for port in ports]
+
+
+def test_an_end_that_nobody_asked_for_is_told(hypervisor, running, stopped):
+    if isinstance(hypervisor, FakeHypervisor):
+        hypervisor.die(running.id)
+    else:
+        from cumulet.services.compute.drivers.qemu.process import Process
+
+        with Process.of(hypervisor._servers / running.id) as process:
+            process.kill()
+    eventually(lambda: stopped)
+    assert stopped == [(running.id, "killed")]
+    assert hypervisor.power(running.id) == PowerState.SHUTDOWN
+    hypervisor.start(running)
+    assert hypervisor.power(running.id) == PowerState.RUNNING
+
+
+def test_copy_of_a_disk(hypervisor, running, supplies, tmp_path):
+    target = supplies.add_volume(new_uuid(), IMAGE_SIZE)
+    hypervisor.copy_disk(running.id, None, target, "qcow2")
+    hypervisor.stop(running.id, 0)
+    hypervisor.copy_disk(running.id, None, tmp_path / "copy.raw", "raw")
+    assert (tmp_path / "copy.raw").exists()
+
+
+def test_unknown_servers_are_refused(hypervisor):
+    nobody = new_uuid()
+    assert hypervisor.power(nobody) == PowerState.NOSTATE
+    assert not hypervisor.adopt(nobody)
+    with pytest.raises(NotFound):
+        hypervisor.pause(nobody)
+    with pytest.raises(NotFound):
+        hypervisor.console(nobody, None)
+    hypervisor.stop(nobody, 0)
+    hypervisor.destroy(nobody)
+
+
+def test_a_disk_too_small_for_the_image_is_refused(hypervisor, spec, supplies):
+    import msgspec
+
+    supplies.base(spec.image_id).open("r+b").truncate((1 << 30) + 512)
+    with pytest.raises(Conflict):
+        hypervisor.build(msgspec.structs.replace(spec, disk=1))
+
+
+def test_capabilities_and_usage(hypervisor):
+    found = hypervisor.capabilities()
+    assert found.vcpus > 0
+    assert found.memory > 0
+    assert hypervisor.usage().uptime > 0

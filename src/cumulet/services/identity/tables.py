@@ -3,9 +3,134 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, MetaData, String, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from cumulet.kernel.db.sql import Json
 
 metadata = MetaData()
+
+project = Table(
+    "identity_project",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("domain_id", String(64), ForeignKey("identity_project.id")),
+    Column("parent_id", String(64), ForeignKey("identity_project.id")),
+    Column("description", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("is_domain", Boolean, nullable=False),
+    Column("options", Json, nullable=False),
+    Column("extra", Json, nullable=False),
+    UniqueConstraint("domain_id", "name", name="identity_project_name"),
+    Index(
+        "identity_domain_name",
+        "name",
+        unique=True,
+        sqlite_where=text("domain_id IS NULL"),
+        postgresql_where=text("domain_id IS NULL"),
+    ),
+    Index("identity_project_parent", "parent_id"),
+)
+
+tag = Table(
+    "identity_tag",
+    metadata,
+    Column("project_id", String(64), ForeignKey("identity_project.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+)
+
+user = Table(
+    "identity_user",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("domain_id", String(64), ForeignKey("identity_project.id"), nullable=False),
+    Column("default_project_id", String(64)),
+    Column("enabled", Boolean, nullable=False),
+    Column("options", Json, nullable=False),
+    Column("extra", Json, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    UniqueConstraint("domain_id", "name", name="identity_user_name"),
+    Index("identity_user_default_project", "default_project_id"),
+)
+
+password = Table(
+    "identity_password",
+    metadata,
+    Column("user_id", String(64), ForeignKey("identity_user.id", ondelete="CASCADE"), primary_key=True),
+    Column("hash", String(255), nullable=False),
+    Column("created_at", DateTime, nullable=False),
+)
+
+group = Table(
+    "identity_group",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("domain_id", String(64), ForeignKey("identity_project.id"), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("extra", Json, nullable=False),
+    UniqueConstraint("domain_id", "name", name="identity_group_name"),
+)
+
+membership = Table(
+    "identity_membership",
+    metadata,
+    Column("group_id", String(64), ForeignKey("identity_group.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", String(64), ForeignKey("identity_user.id", ondelete="CASCADE"), primary_key=True),
+    Index("identity_membership_user", "user_id"),
+)
+
+role = Table(
+    "identity_role",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("domain_id", String(64), ForeignKey("identity_project.id")),
+    Column("description", Text),
+    Column("options", Json, nullable=False),
+    Column("extra", Json, nullable=False),
+    UniqueConstraint("domain_id", "name", name="identity_role_name"),
+    Index(
+        "identity_global_role_name",
+        "name",
+        unique=True,
+        sqlite_where=text("domain_id IS NULL"),
+        postgresql_where=text("domain_id IS NULL"),
+    ),
+)
+
+implied_role = Table(
+    "identity_implied_role",
+    metadata,
+    Column("prior_id", String(64), ForeignKey("identity_role.id", ondelete="CASCADE"), primary_key=True),
+    Column("implied_id", String(64), ForeignKey("identity_role.id", ondelete="CASCADE"), primary_key=True),
+)
+
+assignment = Table(
+    "identity_assignment",
+    metadata,
+    Column("actor", String(8), primary_key=True),
+    Column("actor_id", String(64), primary_key=True),
+    Column("target", String(8), primary_key=True),
+    Column("target_id", String(64), primary_key=True),
+    Column("role_id", String(64), ForeignKey("identity_role.id", ondelete="CASCADE"), primary_key=True),
+    Column("inherited", Boolean, primary_key=True),
+    Index("identity_assignment_target", "target", "target_id"),
+)
 
 region = Table(
     "identity_region",
@@ -13,5 +138,101 @@ region = Table(
     Column("id", String(255), primary_key=True),
     Column("description", Text, nullable=False),
     Column("parent_region_id", String(255), ForeignKey("identity_region.id")),
+    Column("extra", Json, nullable=False),
     Index("identity_region_parent", "parent_region_id"),
+)
+
+service = Table(
+    "identity_service",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("type", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("description", Text),
+    Column("enabled", Boolean, nullable=False),
+    Column("extra", Json, nullable=False),
+)
+
+endpoint = Table(
+    "identity_endpoint",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("interface", String(8), nullable=False),
+    Column("region_id", String(255), ForeignKey("identity_region.id")),
+    Column("service_id", String(64), ForeignKey("identity_service.id", ondelete="CASCADE"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("extra", Json, nullable=False),
+    Index("identity_endpoint_service", "service_id"),
+)
+
+credential = Table(
+    "identity_credential",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("user_id", String(64), nullable=False),
+    Column("project_id", String(64)),
+    Column("type", String(255), nullable=False),
+    Column("blob", Text, nullable=False),
+    Column("extra", Json, nullable=False),
+    Index("identity_credential_user", "user_id"),
+)
+
+application_credential = Table(
+    "identity_application_credential",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("user_id", String(64), ForeignKey("identity_user.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", String(64), ForeignKey("identity_project.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("description", Text),
+    Column("hash", String(255), nullable=False),
+    Column("unrestricted", Boolean, nullable=False),
+    Column("role_ids", Json, nullable=False),
+    Column("expires_at", DateTime),
+    Column("created_at", DateTime, nullable=False),
+    UniqueConstraint("user_id", "name", name="identity_application_credential_name"),
+)
+
+revocation = Table(
+    "identity_revocation",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("user_id", String(64)),
+    Column("project_id", String(64)),
+    Column("domain_id", String(64)),
+    Column("audit_id", String(32)),
+    Column("audit_chain_id", String(32)),
+    Column("issued_before", DateTime, nullable=False),
+    Column("revoked_at", DateTime, nullable=False),
+    Index("identity_revocation_age", "revoked_at"),
+)
+
+epoch = Table(
+    "identity_epoch",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("value", Integer, nullable=False),
+)
+
+registered_limit = Table(
+    "identity_registered_limit",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("service_id", String(64), ForeignKey("identity_service.id"), nullable=False),
+    Column("region_id", String(255), ForeignKey("identity_region.id")),
+    Column("resource_name", String(255), nullable=False),
+    Column("default_limit", Integer, nullable=False),
+    Column("description", Text),
+)
+
+limit = Table(
+    "identity_limit",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("registered_limit_id", String(64), ForeignKey("identity_registered_limit.id"), nullable=False),
+    Column("project_id", String(64)),
+    Column("domain_id", String(64)),
+    Column("resource_limit", Integer, nullable=False),
+    Column("description", Text),
 )

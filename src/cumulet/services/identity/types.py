@@ -3,7 +3,119 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
 import msgspec
+
+DEFAULT_DOMAIN = "default"
+
+
+class Actor(StrEnum):
+    """Who can be given a role."""
+
+    USER = "user"
+    GROUP = "group"
+
+
+class Target(StrEnum):
+    """What a role can be given on."""
+
+    PROJECT = "project"
+    DOMAIN = "domain"
+    SYSTEM = "system"
+
+
+SYSTEM_ID = "system"  # the target_id of every assignment on the system
+
+
+class Project(msgspec.Struct, frozen=True):
+    """A project, or a domain, which is the project at the root of a tree (`is_domain`; no domain_id, no parent_id)."""
+
+    id: str
+    name: str
+    domain_id: str | None
+    parent_id: str | None
+    description: str
+    enabled: bool
+    is_domain: bool
+    options: dict[str, Any]
+    extra: dict[str, Any]
+
+
+class Tag(msgspec.Struct, frozen=True):
+    """One tag of a project."""
+
+    project_id: str
+    name: str
+
+
+class User(msgspec.Struct, frozen=True):
+    """A user. `extra` holds what callers stored beside the fields (`email`, `description`)."""
+
+    id: str
+    name: str
+    domain_id: str
+    default_project_id: str | None
+    enabled: bool
+    options: dict[str, Any]
+    extra: dict[str, Any]
+    created_at: datetime
+
+
+class Password(msgspec.Struct, frozen=True):
+    """The hash of a user's password."""
+
+    user_id: str
+    hash: str
+    created_at: datetime
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A group of users."""
+
+    id: str
+    name: str
+    domain_id: str
+    description: str
+    extra: dict[str, Any]
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """A user in a group."""
+
+    group_id: str
+    user_id: str
+
+
+class Role(msgspec.Struct, frozen=True):
+    """A role; with a domain_id it is that domain's own and reaches tokens only through the roles that it implies."""
+
+    id: str
+    name: str
+    domain_id: str | None
+    description: str | None
+    options: dict[str, Any]
+    extra: dict[str, Any]
+
+
+class ImpliedRole(msgspec.Struct, frozen=True):
+    """Whoever holds `prior_id` holds `implied_id` too."""
+
+    prior_id: str
+    implied_id: str
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """A role of an actor on a target; `inherited`: not there but on the projects below."""
+
+    actor: str
+    actor_id: str
+    target: str
+    target_id: str
+    role_id: str
+    inherited: bool
 
 
 class Region(msgspec.Struct, frozen=True):
@@ -12,3 +124,138 @@ class Region(msgspec.Struct, frozen=True):
     id: str
     description: str
     parent_region_id: str | None
+    extra: dict[str, Any] = {}
+
+
+class Service(msgspec.Struct, frozen=True):
+    """An entry of the catalogue."""
+
+    id: str
+    type: str
+    name: str
+    description: str | None
+    enabled: bool
+    extra: dict[str, Any]
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """An address of a service; `interface` is public, internal or admin; `url` may hold `$(project_id)s`."""
+
+    id: str
+    interface: str
+    region_id: str | None
+    service_id: str
+    url: str
+    enabled: bool
+    extra: dict[str, Any]
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """Something secret that is kept for a user; `blob` is encrypted."""
+
+    id: str
+    user_id: str
+    project_id: str | None
+    type: str
+    blob: str
+    extra: dict[str, Any]
+
+
+class ApplicationCredential(msgspec.Struct, frozen=True):
+    """A secret that stands for a user in one project, with some of the user's roles; `hash` is the secret's."""
+
+    id: str
+    user_id: str
+    project_id: str
+    name: str
+    description: str | None
+    hash: str
+    unrestricted: bool
+    role_ids: list[str]
+    expires_at: datetime | None
+    created_at: datetime
+
+
+class Revocation(msgspec.Struct, frozen=True):
+    """Tokens that are void: all that match every field that is not None and were issued before `issued_before`.
+
+    A row is of no use once every token that it can match has expired.
+    """
+
+    id: str
+    user_id: str | None
+    project_id: str | None
+    domain_id: str | None
+    audit_id: str | None
+    audit_chain_id: str | None
+    issued_before: datetime
+    revoked_at: datetime
+
+
+class Epoch(msgspec.Struct, frozen=True):
+    """A counter that grows with every change that can make a token worth less or more."""
+
+    id: int
+    value: int
+
+
+class RegisteredLimit(msgspec.Struct, frozen=True):
+    """The default limit of a resource of a service."""
+
+    id: str
+    service_id: str
+    region_id: str | None
+    resource_name: str
+    default_limit: int
+    description: str | None
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """A project's or domain's own limit in the place of a registered one."""
+
+    id: str
+    registered_limit_id: str
+    project_id: str | None
+    domain_id: str | None
+    resource_limit: int
+    description: str | None
+
+
+class Token(msgspec.Struct, frozen=True):
+    """What a token says in its sealed payload.
+
+    `target` and `target_id` are its scope (both None: unscoped). Times are seconds since the epoch. `audit_ids` are the
+    token's own and, where it was made from another token, that of the first one in the chain.
+    """
+
+    user_id: str
+    methods: tuple[str, ...]
+    target: str | None
+    target_id: str | None
+    audit_ids: tuple[str, ...]
+    issued_at: float
+    expires_at: int
+    application_credential_id: str | None = None
+
+    @property
+    def audit_id(self) -> str:
+        return self.audit_ids[0]
+
+    @property
+    def audit_chain_id(self) -> str:
+        """The audit id of the chain's first token."""
+        return self.audit_ids[-1]
+
+
+class Bearer(msgspec.Struct, frozen=True, kw_only=True):
+    """A valid token with all that it stands for, as it is at this moment."""
+
+    token: Token
+    user: User
+    user_domain: Project
+    project: Project | None = None
+    project_domain: Project | None = None
+    domain: Project | None = None
+    system: bool = False
+    roles: tuple[Role, ...] = ()
+    application_credential: ApplicationCredential | None = None

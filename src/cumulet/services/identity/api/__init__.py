@@ -2,7 +2,7 @@
 """The identity service's HTTP interface."""
 
 from cumulet.kernel.http import Api
-from cumulet.services.identity.api import regions
+from cumulet.services.identity.api import regions, tokens, versions
 from cumulet.services.identity.api.dialect import IdentityDialect
 from cumulet.services.identity.api.views import BASE
 
@@ -10,6 +10,7 @@ API = Api(
     service="identity",
     root="/identity",
     bases=(BASE,),
-    routes=(*regions.ROUTES,),
+    routes=(*versions.ROUTES, *tokens.ROUTES, *regions.ROUTES),
+    unversioned=versions.UNVERSIONED,
     dialect=IdentityDialect(),
 )

@@ -56,7 +56,9 @@ def delete(cloud: Cloud, region_id: str) -> None:
     def write(tx: Tx) -> None:
         get(tx, region_id)
         if store.find_all(tx, region_id):
-            raise Conflict(f"Unable to delete region {region_id} because it or its child regions have associated endpoints.")
+            raise Conflict(
+                f"Unable to delete region {region_id} because it or its child regions have associated endpoints."
+            )
         store.remove(tx, region_id)
 
     cloud.db.write(write)

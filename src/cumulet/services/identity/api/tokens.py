@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`/v3/auth/tokens`: issue, validate and revoke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cumulet.kernel import clock
+from cumulet.kernel.errors import Invalid
+from cumulet.kernel.http import PUBLIC, Reply, Request, Route
+from cumulet.services.identity.api.views import lacks_in_body, schema, truth
+from cumulet.services.identity.logic import catalog, login, tokens
+from cumulet.services.identity.types import Bearer, Project
+
+SUBJECT = "x-subject-token"
+EXPIRED_WINDOW = 48 * 3600  # seconds that `allow_expired` looks back
+
+_STRING = {"type": "string"}
+_DOMAIN = {"type": "object", "properties": {"id": _STRING, "name": _STRING}}
+_USER = {
+    "type": "object",
+    "properties": {"id": _STRING, "name": _STRING, "password": _STRING, "domain": _DOMAIN},
+}
+_AUTH = schema(
+    {
+        "type": "object",
+        "properties": {
+            "identity": {
+                "type": "object",
+                "properties": {
+                    "methods": {"type": "array", "items": _STRING},
+                    "password": {"type": "object", "properties": {"user": _USER}},
+                    "token": {"type": "object", "properties": {"id": _STRING}, "required": ["id"]},
+                    "application_credential": {
+                        "type": "object",
+                        "properties": {"id": _STRING, "name": _STRING, "secret": _STRING, "user": _USER},
+                    },
+                },
+                "required": ["methods"],
+            },
+            "scope": {
+                "type": ["object", "string"],
+                "properties": {
+                    "project": {"type": "object", "properties": {"name": _STRING, "id": _STRING, "domain": _DOMAIN}},
+                    "domain": _DOMAIN,
+                    "OS-TRUST:trust": {"type": "object", "properties": {"id": _STRING}},
+                    "system": {"type": "object", "properties": {"all": {"type": "boolean"}}},
+                },
+            },
+        },
+        "required": ["identity"],
+    }
+)
+_NAMED = (
+    ("identity", "password", "user"),
+    ("identity", "password", "user", "domain"),
+    ("scope", "project"),
+    ("scope", "project", "domain"),
+    ("scope", "domain"),
+)
+
+
+def issue(request: Request) -> Reply:
+    auth = request.body.get("auth") if isinstance(request.body, dict) else None
+    if auth is None:
+        raise lacks_in_body("auth")
+    _AUTH.check(auth)
+    _check_named(auth)
+    text, bearer = login.login(request.cloud, auth)
+    return Reply(201, {"token": view(request, bearer)}, {"X-Subject-Token": text})
+
+
+def validate(request: Request) -> Reply:
+    window = EXPIRED_WINDOW if truth(request.query.get("allow_expired")) else 0
+    bearer = tokens.validate(request.cloud, _subject(request), expired_for=window)
+    return Reply(200, {"token": view(request, bearer)}, {"X-Subject-Token": _subject(request)})
+
+
+def revoke(request: Request) -> Reply:
+    tokens.revoke(request.cloud, _subject(request), chain=truth(request.query.get("cascade", "true")))
+    return Reply(204)
+
+
+def target(request: Request) -> Mapping[str, Any]:
+    """What the rules of validating and revoking are judged on: whose token it is."""
+    window = EXPIRED_WINDOW if truth(request.query.get("allow_expired")) else 0
+    bearer = tokens.validate(request.cloud, _subject(request), expired_for=window)
+    user = {"id": bearer.user.id, "domain": {"id": bearer.user_domain.id}}
+    return {"target": {"token": {"user_id": bearer.user.id, "user": user}}}
+
+
+def view(request: Request, bearer: Bearer) -> dict[str, Any]:
+    token = bearer.token
+    body: dict[str, Any] = {
+        "methods": list(token.methods),
+        "user": {
+            "domain": _name(bearer.user_domain),
+            "id": bearer.user.id,
+            "name": bearer.user.name,
+            "password_expires_at": None,
+        },
+        "audit_ids": list(token.audit_ids),
+        "expires_at": _moment(token.expires_at),
+        "issued_at": _moment(int(token.issued_at)),
+    }
+    if bearer.system:
+        body["system"] = {"all": True}
+    elif bearer.domain is not None:
+        body["domain"] = _name(bearer.domain)
+    elif bearer.project is not None and bearer.project_domain is not None:
+        body["project"] = {"domain": _name(bearer.project_domain), **_name(bearer.project)}
+        body["is_domain"] = bearer.project.is_domain
+    if token.target is not None:
+        body["roles"] = [{"id": role.id, "name": role.name} for role in bearer.roles]
+        if "nocatalog" not in request.query:
+            project_id = bearer.project.id if bearer.project is not None else None
+            body["catalog"] = catalog.render(request.cloud.db, bearer.user.id, project_id)
+    if (credential := bearer.application_credential) is not None:
+        restricted = not credential.unrestricted
+        body["application_credential"] = {"id": credential.id, "name": credential.name, "restricted": restricted}
+    return body
+
+
+def _check_named(auth: dict[str, Any]) -> None:
+    """Hold every object that is named by id or name to having one of them."""
+    for path in _NAMED:
+        found: Any = auth
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, dict) and "id" not in found and "name" not in found:
+            raise Invalid(f"Invalid input for field {'/'.join(path)}: id or name must be present.")
+
+
+def _subject(request: Request) -> str:
+    return request.headers.get(SUBJECT, "")
+
+
+def _moment(seconds: int) -> str:
+    return clock.iso_micro_z(datetime.fromtimestamp(seconds, UTC))
+
+
+def _name(project: Project) -> dict[str, str]:
+    return {"id": project.id, "name": project.name}
+
+
+ROUTES = (
+    Route("POST", "/auth/tokens", issue, PUBLIC),
+    Route("GET", "/auth/tokens", validate, "identity:validate_token", target=target),
+    Route("HEAD", "/auth/tokens", validate, "identity:check_token", target=target),
+    Route("DELETE", "/auth/tokens", revoke, "identity:revoke_token", target=target),
+)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an identity service cannot be without: a domain, an administrator, the standard roles, the catalogue.
+
+The catalogue follows the settings at every start; everything else is made at the first one and then left to its owners.
+"""
+
+from __future__ import annotations
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.db import Tx
+from cumulet.kernel.manifest import Manifest
+from cumulet.kernel.secrets import Secrets
+from cumulet.services.identity.logic import catalog, first_rows, keys, passwords
+
+ADMIN_PASSWORD = "admin_password"  # noqa: S105  a key of secrets.toml
+
+
+def run(cloud: Cloud) -> None:
+    """Make what is missing; the administrator's password is generated and told in `secrets.toml` alone."""
+    keys.ensure(keys.tokens_folder(cloud.settings))
+    keys.ensure(keys.credentials_folder(cloud.settings))
+    hashed = None if first_rows.are_there(cloud.db) else _new_administrator(cloud)
+
+    def write(tx: Tx) -> None:
+        if hashed is not None and not first_rows.are_there(tx):
+            first_rows.make(tx, hashed)
+        catalog.follow(tx, cloud.settings.region, _entries(cloud))
+
+    cloud.db.write(write)
+
+
+def _new_administrator(cloud: Cloud) -> str:
+    """The hash of the administrator's password, which is generated unless the operator has put one into the file."""
+    secret = Secrets(cloud.settings.state).get_or_make(ADMIN_PASSWORD)
+    return passwords.make_hash(secret, cloud.settings.identity.bcrypt_rounds)
+
+
+def _entries(cloud: Cloud) -> list[catalog.Entry]:
+    return [
+        catalog.Entry(type=said.type, name=said.name, url=f"{_origin(cloud, service)}/{service.root}{said.path}")
+        for service in cloud.services
+        for said in service.catalog
+    ]
+
+
+def _origin(cloud: Cloud, service: Manifest) -> str:
+    return cloud.settings.data_url if service.runs == "data" else cloud.settings.control_url

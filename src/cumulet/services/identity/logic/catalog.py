@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The catalogue as a token's holder sees it, and how it follows the services that are there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel import ids
+from cumulet.kernel.db import Source, Tx
+from cumulet.services.identity.store import endpoints, regions, services
+from cumulet.services.identity.store.filters import Filter
+from cumulet.services.identity.types import Endpoint, Region, Service
+
+INTERFACES = ("public", "internal", "admin")
+
+_VARIABLE = re.compile(r"[$%]\((\w+)\)s")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A service of this cloud as it has to stand in the catalogue."""
+
+    type: str
+    name: str
+    url: str
+
+
+def render(source: Source, user_id: str, project_id: str | None) -> list[dict[str, Any]]:
+    """All enabled services with their enabled endpoints, the variables of their URLs filled in.
+
+    An endpoint whose URL asks for a project is left out where there is none, or where it asks for something unknown.
+    """
+    values = {"user_id": user_id}
+    if project_id is not None:
+        values |= {"project_id": project_id, "tenant_id": project_id}
+    offered: dict[str, list[dict[str, Any]]] = {}
+    for endpoint in endpoints.find_all(source):
+        url = fill(endpoint.url, values)
+        if endpoint.enabled and url is not None:
+            offered.setdefault(endpoint.service_id, []).append(_entry(endpoint, url))
+    return [
+        {"id": service.id, "type": service.type, "name": service.name, "endpoints": offered.get(service.id, [])}
+        for service in services.find_all(source)
+        if service.enabled
+    ]
+
+
+def fill(url: str, values: dict[str, str]) -> str | None:
+    """`url` with its variables filled in; None where one of them has no value."""
+    if any(name not in values for name in _VARIABLE.findall(url)):
+        return None
+    return _VARIABLE.sub(lambda found: values[found[1]], url)
+
+
+def follow(tx: Tx, region_id: str, entries: Iterable[Entry]) -> None:
+    """Make the catalogue say where `entries` are; what others have put into it stays."""
+    if regions.find(tx, region_id) is None:
+        regions.add(tx, Region(region_id, "", None))
+    for entry in entries:
+        wanted = (Filter("type", entry.type), Filter("name", entry.name))
+        service = next(iter(services.find_all(tx, wanted)), None)
+        if service is None:
+            service = Service(ids.new_hex(), entry.type, entry.name, None, True, {})
+            services.add(tx, service)
+        have = {
+            endpoint.interface: endpoint
+            for endpoint in endpoints.find_all(tx, [Filter("service_id", service.id), Filter("region_id", region_id)])
+        }
+        for interface in INTERFACES:
+            if interface not in have:
+                endpoints.add(tx, Endpoint(ids.new_hex(), interface, region_id, service.id, entry.url, True, {}))
+            elif have[interface].url != entry.url:
+                endpoints.change(tx, have[interface].id, {"url": entry.url})
+
+
+def _entry(endpoint: Endpoint, url: str) -> dict[str, Any]:
+    return {
+        "id": endpoint.id,
+        "interface": endpoint.interface,
+        "region_id": endpoint.region_id,
+        "region": endpoint.region_id,
+        "url": url,
+    }

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The roles that a user has in effect: own and by groups, inherited from above, and implied by others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from cumulet.kernel.db import Source
+from cumulet.services.identity.store import assignments, groups, projects, roles
+from cumulet.services.identity.types import SYSTEM_ID, Assignment, Project, Role, Target
+
+
+def on_project(source: Source, user_id: str, project: Project) -> list[Role]:
+    """The user's roles on a project, or on a domain as the project that it is."""
+    above = [(Target.PROJECT, ancestor.id) for ancestor in ancestors(source, project) if not ancestor.is_domain]
+    above.append((Target.DOMAIN, project.domain_id or project.id))
+
+    def counts(assignment: Assignment) -> bool:
+        if assignment.inherited:
+            return (assignment.target, assignment.target_id) in above
+        return assignment.target == Target.PROJECT and assignment.target_id == project.id
+
+    return _roles(source, user_id, counts)
+
+
+def on_domain(source: Source, user_id: str, domain_id: str) -> list[Role]:
+    """The user's roles on a domain."""
+    place = (Target.DOMAIN, domain_id, False)
+    return _roles(source, user_id, lambda assignment: place == _place(assignment))
+
+
+def on_system(source: Source, user_id: str) -> list[Role]:
+    """The user's roles on the system."""
+    place = (Target.SYSTEM, SYSTEM_ID, False)
+    return _roles(source, user_id, lambda assignment: place == _place(assignment))
+
+
+def ancestors(source: Source, project: Project) -> list[Project]:
+    """What stands above a project, the nearest first, its domain last."""
+    found: list[Project] = []
+    parent_id = project.parent_id
+    while parent_id is not None:
+        parent = projects.find(source, parent_id)
+        if parent is None:
+            break
+        found.append(parent)
+        parent_id = parent.parent_id
+    return found
+
+
+def implied(source: Source, role_ids: Iterable[str]) -> dict[str, str | None]:
+    """These roles and all that they imply, each with the role that brought it in (None for those given)."""
+    rules: dict[str, list[str]] = {}
+    for rule in roles.implications(source):
+        rules.setdefault(rule.prior_id, []).append(rule.implied_id)
+    found: dict[str, str | None] = dict.fromkeys(role_ids)
+    waiting = list(found)
+    while waiting:
+        prior = waiting.pop(0)
+        for role_id in rules.get(prior, ()):
+            if role_id not in found:
+                found[role_id] = prior
+                waiting.append(role_id)
+    return found
+
+
+def _roles(source: Source, user_id: str, counts: Callable[[Assignment], bool]) -> list[Role]:
+    held = assignments.of_user(source, user_id, groups.ids_of_user(source, user_id))
+    given = [assignment.role_id for assignment in held if counts(assignment)]
+    if not given:
+        return []
+    return [role for role in roles.find_these(source, implied(source, given)) if role.domain_id is None]
+
+
+def _place(assignment: Assignment) -> tuple[str, str, bool]:
+    return assignment.target, assignment.target_id, assignment.inherited

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a token is to be good for: the scope that somebody asked for, found and checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.db import Source
+from cumulet.kernel.errors import CumuletError, Invalid, Unauthorized
+from cumulet.services.identity.logic import effective
+from cumulet.services.identity.store import projects
+from cumulet.services.identity.types import SYSTEM_ID, Project, Target, User
+
+Scope = tuple[str | None, str | None]  # target and its id
+
+UNSCOPED: Scope = (None, None)
+
+
+def find(source: Source, scope: Any, user: User) -> Scope:
+    """The scope of `{"project": ...}`, `{"domain": ...}`, `{"system": ...}`, "unscoped", or the user's own (None).
+
+    Raises Invalid for more than one of them, and Unauthorized for one that is not there or disabled.
+    """
+    if scope is None:
+        return of_default_project(source, user)
+    if scope == "unscoped" or (isinstance(scope, dict) and "unscoped" in scope):
+        return UNSCOPED
+    wanted = [name for name in ("project", "domain", "system", "OS-TRUST:trust") if name in scope]
+    if len(wanted) != 1 or not isinstance(scope, dict):
+        raise lacks("project, domain, OS-TRUST:trust or system", "scope")
+    if wanted == ["project"]:
+        return Target.PROJECT, _project(source, scope["project"]).id
+    if wanted == ["domain"]:
+        return Target.DOMAIN, enabled_domain(source, scope["domain"]).id
+    if wanted == ["system"] and scope["system"].get("all"):
+        return Target.SYSTEM, SYSTEM_ID
+    raise Unauthorized("The request you have made requires authentication.")
+
+
+def of_default_project(source: Source, user: User) -> Scope:
+    """The user's default project where there is one that is of use, else none."""
+    project = projects.find(source, user.default_project_id) if user.default_project_id else None
+    if project is None or not project.enabled:
+        return UNSCOPED
+    domain = projects.find(source, project.domain_id) if project.domain_id else project
+    if domain is None or not domain.enabled or not effective.on_project(source, user.id, project):
+        return UNSCOPED
+    return Target.PROJECT, project.id
+
+
+def enabled_domain(source: Source, words: dict[str, Any]) -> Project:
+    """The domain of `{"id": ...}` or `{"name": ...}`; Unauthorized where it is not there or disabled."""
+    if words.get("name"):
+        domain = projects.find_by_name(source, words["name"], None)
+    elif words.get("id"):
+        domain = projects.find(source, words["id"])
+    else:
+        raise lacks("id or name", "domain")
+    if domain is None or not domain.is_domain or not domain.enabled:
+        raise Unauthorized("The request you have made requires authentication.")
+    return domain
+
+
+def lacks(attribute: str, target: str) -> CumuletError:
+    """The refusal of a body in which something is missing, in Keystone's words."""
+    return Invalid(
+        f"Expecting to find {attribute} in {target}. The server could not comply with the request since it is either "
+        "malformed or otherwise incorrect. The client is assumed to be in error."
+    )
+
+
+def _project(source: Source, words: dict[str, Any]) -> Project:
+    if words.get("name"):
+        if "domain" not in words:
+            raise lacks("domain", "project")
+        project = projects.find_by_name(source, words["name"], enabled_domain(source, words["domain"]).id)
+    else:
+        project = projects.find(source, words["id"])
+    if project is None or not project.enabled:
+        raise Unauthorized("The request you have made requires authentication.")
+    if project.domain_id is not None:
+        enabled_domain(source, {"id": project.domain_id})
+    return project

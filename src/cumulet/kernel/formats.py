@@ -113,9 +113,9 @@ def is_uri(text: str) -> bool:
 
 
 def is_base64(text: str) -> bool:
-    """Base64 in full groups; characters outside of its alphabet are overlooked."""
+    """Base64 in full groups; ASCII characters outside of its alphabet are overlooked."""
     try:
-        base64.b64decode(text.encode())
+        base64.b64decode(text.encode("ascii"))
     except ValueError:
         return False
     return True

@@ -24,7 +24,7 @@ Version = tuple[int, int]
 _MARKS = frozenset({"since", "until"})
 _ITEM = _MARKS | {"value"}
 _NAMED = frozenset({"properties", "patternProperties", "definitions", "$defs", "dependentSchemas"})
-_LISTED = frozenset({"allOf", "anyOf", "oneOf"})
+_LISTED = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _ITEMS = frozenset({"required", "enum", "type"})
 _SINGLE = frozenset({"additionalProperties", "items", "not", "contains", "propertyNames", "if", "then", "else"})
 

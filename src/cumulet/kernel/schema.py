@@ -36,7 +36,9 @@ _FAST_DRAFTS = {
     "draft-04": "http://json-schema.org/draft-04/schema",
 }
 # What fastjsonschema reads otherwise than jsonschema, and no request of OpenStack's needs.
-_UNKNOWN = frozenset({"prefixItems", "$ref", "$dynamicRef", "unevaluatedProperties", "unevaluatedItems", "id", "$id"})
+_UNKNOWN = frozenset(
+    {"additionalItems", "$ref", "$dynamicRef", "unevaluatedProperties", "unevaluatedItems", "id", "$id"}
+)
 _NAMED = frozenset({"properties", "patternProperties", "definitions", "$defs", "dependentSchemas", "dependencies"})
 
 
@@ -55,35 +57,41 @@ class Refusal:
     says: str = ""
 
 
-Phrase = Callable[[Refusal], str]
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """How a service words a refusal: `say` makes the sentence.
+
+    Of several faults, services name the one that their validator meets first, in the order of the schema's keywords and
+    properties (so keep OpenStack's order in a document); with `best`, the one that jsonschema takes for most relevant.
+    """
+
+    say: Callable[[Refusal], str]
+    best: bool = False
 
 
-def in_body(refusal: Refusal) -> str:
-    """As compute and block storage speak of a body: the last name of the path, the value, what is wrong."""
-    return _field(refusal, "field/attribute", -1)
+def _field(what: str, index: int) -> Callable[[Refusal], str]:
+    def phrase(refusal: Refusal) -> str:
+        if refusal.says or not refusal.path:
+            return refusal.says or refusal.detail
+        return f"Invalid input for {what} {refusal.path[index]}. Value: {refusal.value}. {refusal.detail}"
+
+    return phrase
 
 
-def in_query(refusal: Refusal) -> str:
-    """As compute speaks of a query, whose parameters are lists: the first name of the path."""
-    return _field(refusal, "query parameters", 0)
-
-
-def in_full(refusal: Refusal) -> str:
-    """As identity speaks: the whole path and the long form."""
+def _whole_path(refusal: Refusal) -> str:
     if not refusal.path:
         return refusal.report
     return f"Invalid input for field '{'/'.join(map(str, refusal.path))}': {refusal.report}"
 
 
-def as_report(refusal: Refusal) -> str:
-    """As placement speaks, after `JSON does not validate: `: the long form alone."""
-    return refusal.report
-
-
-def _field(refusal: Refusal, what: str, index: int) -> str:
-    if refusal.says or not refusal.path:
-        return refusal.says or refusal.detail
-    return f"Invalid input for {what} {refusal.path[index]}. Value: {refusal.value}. {refusal.detail}"
+# Compute and block storage: the last name of the path, the value, what is wrong.
+in_body = Phrase(_field("field/attribute", -1))
+# Compute on a query, whose parameters are lists: the first name of the path.
+in_query = Phrase(_field("query parameters", 0))
+# Identity: the whole path and the long form.
+in_full = Phrase(_whole_path)
+# Placement, after its `JSON does not validate: `: the long form alone.
+as_report = Phrase(lambda refusal: refusal.report, best=True)
 
 
 class Schema:
@@ -98,21 +106,24 @@ class Schema:
         self._forms: list[_Form | None] = [None] * (len(self._boundaries) + 1)
         self._newest: _Form | None = None
         self._lock = threading.Lock()
-        _inspect(document)
+        _inspect(document, _UNKNOWN if draft == "2020-12" else _UNKNOWN | {"prefixItems"})
 
     def check(self, body: Any, version: Version | None = None) -> None:
         """Accept a parsed JSON value as it is at `version` (None: the newest) or raise Invalid.
 
-        The error's message is in the words of `phrase`; its fields are `path` (a list), `value` and `detail`.
+        The error's message is worded by `phrase`; its fields are `path` (a list), `value` and `detail`.
         Secrets are masked in all of them.
         """
         form = self._form(version)
+        if form.accepts(body):
+            return
         try:
-            refusal = None if form.accepts(body) else form.refusal(body)
+            refusal = form.refusal(body, best=self._phrase.best)
+            message = "" if refusal is None else self._phrase.say(refusal)
         except RecursionError:
             raise Invalid("The value is nested too deeply.", path=[], value=MASK, detail="nested too deeply") from None
         if refusal is not None:
-            raise Invalid(self._phrase(refusal), path=list(refusal.path), value=refusal.value, detail=refusal.detail)
+            raise Invalid(message, path=list(refusal.path), value=refusal.value, detail=refusal.detail)
 
     def at(self, version: Version | None) -> dict[str, Any]:
         """The plain JSON schema at `version`."""
@@ -155,30 +166,31 @@ class _Form:
             return False
         return True
 
-    def refusal(self, body: Any) -> Refusal | None:
+    def refusal(self, body: Any, *, best: bool = False) -> Refusal | None:
         """What jsonschema holds against the body; None if nothing."""
         from jsonschema.exceptions import best_match
 
         if self._slow is None:
             self._slow = _slow_class(self._draft)(self.schema, format_checker=_format_checker())
-        error = best_match(self._slow.iter_errors(body))
+        errors = self._slow.iter_errors(body)
+        error = best_match(errors) if best else next(iter(errors), None)
         return None if error is None else _refusal(error)
 
 
-def _inspect(schema: Any, named: bool = False) -> None:
+def _inspect(schema: Any, unknown: frozenset[str], named: bool = False) -> None:
     """Raise ValueError for what cannot be judged; `named` says that the keys of `schema` are names, not keywords."""
     if isinstance(schema, (list, tuple)):
         for part in schema:
-            _inspect(part)
+            _inspect(part, unknown)
     if not isinstance(schema, Mapping):
         return
     for keyword, part in schema.items():
-        if not named and keyword in _UNKNOWN:
+        if not named and keyword in unknown:
             raise ValueError(f"schemas here have no {keyword}")
         if not named and keyword == "format" and isinstance(part, str) and part not in FORMATS:
             raise ValueError(f"no such format: {part}")
         if named or keyword not in ("enum", "const", "default", "example", "examples"):
-            _inspect(part, named=not named and keyword in _NAMED)
+            _inspect(part, unknown, named=not named and keyword in _NAMED)
 
 
 # fastjsonschema, made to agree
@@ -199,6 +211,10 @@ def _for_fast(schema: Any, formats: dict[str, Callable[[str], bool]]) -> Any:
                 rewritten[keyword] = _python_pattern(part)
             case "properties":
                 rewritten[keyword] = {name: _for_fast(sub, formats) for name, sub in part.items()}
+            case "prefixItems":  # under this name since 2020-12, which fastjsonschema does not know
+                rewritten["items"] = _for_fast(part, formats)
+            case "items" if "prefixItems" in schema:
+                rewritten["additionalItems"] = _for_fast(part, formats)
             case "patternProperties":
                 rewritten[keyword] = {_python_pattern(name): _for_fast(sub, formats) for name, sub in part.items()}
             case _:

@@ -129,26 +129,26 @@ def agree(rules: dict[str, Any], rule: str, target: dict[str, Any], credentials:
     assert policy.allows(rule, target, credentials) is expected
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(rule_text, target, credentials)
 def test_verdict_of_a_rule_is_oslo_policys(rule, target, credentials):
     agree({"a": rule.replace("rule:a", "rule:b"), "b": "role:admin"}, "a", target, credentials)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(list_form, target, credentials)
 def test_verdict_of_the_list_form_is_oslo_policys(rule, target, credentials):
     rules = json.loads(json.dumps({"a": rule}).replace("rule:a", "rule:b"))
     agree({**rules, "b": "role:admin"}, "a", target, credentials)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(soup)
 def test_text_is_refused_exactly_where_oslo_policy_does_not_understand_it(rule):
     agree({"a": rule}, "a", {}, {"roles": ["admin"]})
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="ab:%()s'\" !@\n.{[1", max_size=12), target)
 def test_any_text_compiles_or_is_refused(rule, target):
     try:

@@ -18,7 +18,7 @@ from oslo_utils import uuidutils
 from cumulet.kernel.errors import Invalid
 from cumulet.kernel.formats import FORMATS, Format
 from cumulet.kernel.projection import boundaries, project
-from cumulet.kernel.schema import Schema, as_report, in_full, in_query
+from cumulet.kernel.schema import Schema, as_report, in_body, in_full, in_query
 
 NAME = {"type": "string", "minLength": 1, "maxLength": 8, "format": "name"}
 COUNT = {"type": ["integer", "string"], "pattern": "^[0-9]*$", "minimum": 1, "maximum": 9}
@@ -65,6 +65,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "not": {"not": {"type": "string", "pattern": "^a$"}, "allOf": [{"type": ["string", "integer"]}]},
     "pattern": {"type": "string", "pattern": r"^[$a]\$?(b|[]$])*$"},
     "enum": {"enum": [1, "1", True, None, [1], {"a": 0}]},
+    "tuple": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "null"}], "items": {"type": "integer"}},
     "const": {"type": "object", "properties": {"a": {"const": 0}, "b": {"const": "x"}}},
 }
 scalar = st.one_of(
@@ -125,11 +126,15 @@ def numeric_text(value: Any) -> bool:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_verdicts_are_jsonschemas(name, draft):
     document = copy.deepcopy(SCHEMAS[name])
+    if draft == "draft-04" and name == "tuple":
+        with pytest.raises(ValueError, match="no prefixItems"):
+            Schema(document, draft=draft)
+        return
     if draft == "draft-04" and name == "any":
         del document["anyOf"][2]["exclusiveMaximum"]  # a boolean in draft 4
     schema, validator = Schema(document, draft=draft), reference(document, draft)
 
-    @settings(max_examples=600, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(st.one_of(body, server_body if name == "server" else body))
     def compare(value):
         error = judged(schema, value)
@@ -171,7 +176,8 @@ def test_bounds_hold_for_numbers_in_texts():
         ({"server": {"name": " a"}}, ("An invalid 'name' value was provided. The name must be: printable characters. "
          "Can not start or end with whitespace."), ["server", "name"]),
         ({"server": {"name": "a", "networks": [{"uuid": "x"}]}},
-         "Invalid input for field/attribute uuid. Value: x. 'x' is not a 'uuid'", ["server", "networks", 0, "uuid"]),
+         ("Invalid input for field/attribute networks. Value: [{'uuid': 'x'}]. [{'uuid': 'x'}] is not valid under any "
+           "of the given schemas"), ["server", "networks"]),
     ],
 )  # fmt: skip
 def test_refusals_are_worded_as_compute_words_them(value, message, path):
@@ -180,6 +186,20 @@ def test_refusals_are_worded_as_compute_words_them(value, message, path):
     assert error.message == message
     assert error.fields["path"] == path
     assert set(error.fields) == {"path", "value", "detail"}
+
+
+def test_of_several_faults_the_first_in_the_schemas_order_is_named():
+    document = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+        "required": ["c"],
+    }
+    value = {"b": 1, "a": 2}
+    first, best = judged(Schema(document), value), judged(Schema(document, phrase=as_report), value)
+    assert first is not None
+    assert best is not None
+    assert first.fields["path"] == ["a"]
+    assert best.fields["path"] == []
 
 
 def test_other_services_phrase_a_refusal_differently():
@@ -201,7 +221,7 @@ def test_other_services_phrase_a_refusal_differently():
     assert top.message.startswith("1 is not of type 'object'\n\nFailed validating")
 
 
-@pytest.mark.parametrize("phrase", [in_query, in_full, as_report, None])
+@pytest.mark.parametrize("phrase", [in_query, in_full, as_report, in_body])
 @pytest.mark.parametrize(
     "rule",
     [
@@ -213,7 +233,7 @@ def test_other_services_phrase_a_refusal_differently():
 def test_no_refusal_shows_a_secret(rule, phrase):
     secret = "hunter2'\"\\\n$ecr\u00e9t"
     document = {"type": "object", "properties": {"adminPass": rule, "user": {"type": "object", "maxProperties": 1}}}
-    schema = Schema(document, phrase=phrase) if phrase else Schema(document)
+    schema = Schema(document, phrase=phrase)
     for value in ({"adminPass": secret}, {"user": {"password": secret, "x": {"secret": [secret]}}}):
         error = judged(schema, value)
         assert error is not None
@@ -237,7 +257,9 @@ def test_defaults_are_not_written_into_the_body():
     assert value == {}
 
 
-@pytest.mark.parametrize("document", [{"format": "uid"}, {"properties": {"a": {"$ref": "#/x"}}}, {"prefixItems": [{}]}])
+@pytest.mark.parametrize(
+    "document", [{"format": "uid"}, {"properties": {"a": {"$ref": "#/x"}}}, {"additionalItems": {}}]
+)
 def test_what_cannot_be_judged_is_refused_when_it_is_written(document):
     with pytest.raises(ValueError, match=r"schemas here have no|no such format"):
         Schema(document)
@@ -355,7 +377,7 @@ def accepts(name: str, text: str) -> bool:
     return FORMATS[name].accepts(text)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(
     st.uuids().map(str),
     st.from_regex(r"(urn:)?(uuid:)?\{?[0-9a-fA-F-]{30,38}\}?\n?", fullmatch=True),
@@ -365,7 +387,7 @@ def test_uuid_is_oslos(text):
     assert accepts("uuid", text) == uuidutils.is_uuid_like(text)
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(
     st.datetimes().map(lambda moment: moment.isoformat()),
     st.from_regex(
@@ -383,7 +405,7 @@ def test_moments_are_what_iso8601_reads(text):
     assert accepts("date-time", text) is expected, text
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.from_regex(
     r"(https?|file|x)?:?/{0,3}(u(:p)?@)?([a-z0-9.-]{0,4}|\[[0-9a-f:]{2,6}\])?(:[0-9]{0,3})?"
     r"(/[a-z%20 é\n]{0,3}){0,2}(\?[a-z/?= \[\"]{0,3})?(#[a-z#]{0,2})?",
@@ -416,7 +438,7 @@ def test_cidr_is_netaddrs(text):
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
-        ("base64", ["", "YQ==", "YWJj", "YW\nJj", "\u00e4"], ["YQ", "YQ=", "a"]),
+        ("base64", ["", "YQ==", "YWJj", "YW\nJj"], ["\u00e4", "YQ", "YQ=", "a"]),
         ("ipv4", ["10.0.0.1"], ["10.0.0", "010.0.0.1", "10.0.0.256", "::1", "10.0.0.1\n"]),
         ("ipv6", ["::1", "fe80::1", "::ffff:10.0.0.1"], ["10.0.0.1", "fe80::1%eth0", ":::"]),
         ("regex", ["a.*", "(x)"], ["", "(", "*"]),

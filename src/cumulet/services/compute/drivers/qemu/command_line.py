@@ -117,7 +117,7 @@ def _identity(spec: ServerSpec, folder: Path) -> list[str]:
         *("-name", f"guest={spec.id}"),
         *("-uuid", spec.id),
         *("-pidfile", str(folder / PID_FILE)),
-        *("-machine", "pc,usb=off,vmport=off,graphics=off"),
+        *("-machine", "pc,usb=off,vmport=off"),
         *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         # Guests find out by these that they run in an OpenStack cloud.

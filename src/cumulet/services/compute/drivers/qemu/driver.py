@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,6 +42,7 @@ from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, Vol
 T = TypeVar("T")
 
 MIB = 1 << 20
+BUTTON_PERIOD = 3.0  # seconds between two presses of a power button
 _RUN_STATES = {
     "paused": PowerState.PAUSED,
     "prelaunch": PowerState.PAUSED,
@@ -135,10 +137,7 @@ class QemuHypervisor:
             if running is None:
                 return
             self._expect_end(server_id)
-            if timeout > 0:
-                with contextlib.suppress(QmpGoneError, QmpError, TimeoutError):
-                    self._control(server_id, work.press_power_button)
-                    running.wait(timeout)
+            self._press_power_button(server_id, running, timeout)
             running.kill()
             self._forget(server_id)
 
@@ -306,6 +305,15 @@ class QemuHypervisor:
         watch = self._watches.pop(server_id, None)
         if watch is not None:
             watch.close()
+
+    def _press_power_button(self, server_id: str, running: process.Process, timeout: float) -> None:
+        """Press until the guest is off: one that is in the middle of its boot does not hear it at first."""
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(NotReady, Conflict):
+                self._control(server_id, work.press_power_button)
+            if running.wait(min(left, BUTTON_PERIOD)):
+                return
 
     def _end(self, server_id: str) -> None:
         self._expect_end(server_id)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other services may ask of volumes: on a host (`HostVolumes`) and in the control plane (`VolumesContract`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+import msgspec
+
+from cumulet.kernel.context import Context
+
+# The kernel's opaque transaction, and what a store can read from (a transaction or a snapshot).
+Tx: TypeAlias = Any
+Source: TypeAlias = Any
+
+GIB = 1 << 30
+
+
+class DiskSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a volume's bytes are on its host; `format` is to be told to the opener, never probed for."""
+
+    path: Path
+    format: Literal["qcow2", "raw"]
+
+
+class HostVolumes(Protocol):
+    """On a host: the way from a volume to its disk, for the hypervisor, which is the disk's one opener."""
+
+    def open(self, volume_id: str) -> DiskSource:
+        """The disk, for a server's own process to open within the next seconds.
+
+        Waits for work on the closed disk (a copy, a resize) that is under way. From now on block storage touches the
+        disk through compute's `HostDisks` alone, for as long as that says that the volume is open. Idempotent.
+        Raises NotFound where the volume is not on this host, NotReady where the work does not end in time.
+        """
+
+    def close(self, volume_id: str) -> None:
+        """The disk that was asked for is not, or not any more, open. Nothing happens where it never was."""
+
+
+class VolumeInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume as compute sees it: `size` in GiB, `status` in Cinder's words, `host` "" until it has been placed.
+
+    `image_metadata` is what the image that it was made from said of itself, empty for other volumes.
+    """
+
+    id: str
+    name: str
+    project_id: str
+    size: int
+    status: str
+    bootable: bool
+    host: str
+    availability_zone: str
+    multiattach: bool = False
+    image_metadata: dict[str, str] = {}
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A server's claim on a volume; `status` is reserved, attaching, attached or detached.
+
+    `generation` grows with every attachment of the volume: a host refuses what an older one asks.
+    """
+
+    id: str
+    volume_id: str
+    server_id: str
+    status: str
+    host: str
+    device: str
+    generation: int
+
+
+class BootVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume to be made with a server: from at most one of the three sources, else blank.
+
+    `size` in GiB may be None with a snapshot or a volume as source. `host` "" leaves the place to block storage.
+    """
+
+    name: str = ""
+    size: int | None = None
+    image_id: str | None = None
+    snapshot_id: str | None = None
+    source_volume_id: str | None = None
+    volume_type: str | None = None
+    availability_zone: str | None = None
+    host: str = ""
+
+
+class VolumesContract(Protocol):
+    """In the control plane: what compute asks. Verbs that take `tx` run inside the caller's commit.
+
+    Errors are the kernel's; their `code` is the name of Cinder's exception (VolumeNotFound, InvalidVolume,
+    VolumeAttachmentNotFound, VolumeLimitExceeded, VolumeSizeExceedsAvailableQuota). Another project's volume is NotFound.
+    """
+
+    def check(self, source: Source, ctx: Context, volume_id: str) -> VolumeInfo:
+        """A volume that a server of the caller's may be given now; Invalid where its status forbids it."""
+
+    def info(self, source: Source, volume_ids: list[str]) -> dict[str, VolumeInfo]:
+        """The volumes that exist among `volume_ids`, by id, whoever owns them."""
+
+    def ready(self, source: Source, volume_id: str) -> VolumeInfo:
+        """The volume once its content is there: NotReady while it is being made, Conflict where that has failed."""
+
+    def reserve(self, tx: Tx, ctx: Context, volume_id: str, server_id: str) -> Attachment:
+        """Claim the volume for the server: status `reserved`. The same claim a second time is the same attachment."""
+
+    def attach(self, tx: Tx, attachment_id: str, host: str, device: str, mode: str = "rw") -> Attachment:
+        """The server has the disk, as `device`: status `in-use`. Idempotent."""
+
+    def begin_detach(self, tx: Tx, ctx: Context, attachment_id: str) -> None:
+        """Mark the volume `detaching`; Invalid unless it is in use."""
+
+    def roll_detach(self, tx: Tx, attachment_id: str) -> None:
+        """The disk stays where it is after all: back to `in-use`. Idempotent."""
+
+    def detach(self, tx: Tx, attachment_id: str) -> None:
+        """The server has let go of the disk, or will never open it: the claim is gone. Idempotent."""
+
+    def release(self, tx: Tx, server_id: str) -> list[str]:
+        """The server goes: all its claims are gone. Returns the ids of the volumes. Idempotent."""
+
+    def attachments_of(self, source: Source, server_ids: list[str]) -> dict[str, list[Attachment]]:
+        """The attachments of each server in the order of their making; servers without any are absent."""
+
+    def create_for_boot(self, tx: Tx, ctx: Context, request: BootVolume) -> VolumeInfo:
+        """Begin to make a volume: quota and row in this commit, the content by a saga (see `ready`)."""
+
+    def delete_on_termination(self, tx: Tx, volume_id: str, request_id: str = "") -> None:
+        """Delete the volume once its attachments are gone (`release` in the same commit). Idempotent."""
+
+    def set_bootable(self, tx: Tx, volume_id: str, image_metadata: dict[str, str]) -> None:
+        """The volume holds a system from now on, described by these words of the image."""
+
+    def connection(self, source: Source, volume_id: str) -> str:
+        """The host whose servers can open the volume; "" until it has been placed. Raises NotFound."""
+
+    def extended_on_host(self, tx: Tx, volume_id: str, size: int) -> None:
+        """The opener has made the disk `size` GiB long. Idempotent; never makes a volume smaller."""
+
+    def snapshot_for_image(self, tx: Tx, ctx: Context, volume_id: str, name: str) -> str:
+        """Begin a snapshot of the volume, attached or not; returns its id (see `snapshot_ready`)."""
+
+    def snapshot_ready(self, source: Source, snapshot_id: str) -> None:
+        """Returns once the snapshot is whole: NotReady while it is being made, Conflict where that has failed."""

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a keeper of volumes on a host has to do; `tests/drivers/block_storage` holds every driver against it.
+
+All sizes are bytes and exact. Every verb is idempotent by the id that it makes or takes away, and atomic: after a crash
+there is the whole thing or nothing but a draft, which `sweep` removes. A snapshot depends on nothing: neither its volume
+nor the volumes made of it need it. Errors are the kernel's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from cumulet.services.block_storage.contract import DiskSource
+from cumulet.services.block_storage.types import Stats
+
+# Asks whoever has the source open to write a full copy of it to the path in the format; False where nobody has, in which
+# case the source stays closed until the verb that was given this function has ended.
+CopyByOpener: TypeAlias = Callable[[Path, Literal["qcow2", "raw"]], bool]
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a back end is and can do; shown by the API's `capabilities` and `get_pools`."""
+
+    name: str
+    vendor: str
+    version: str
+    storage_protocol: str
+    thin_provisioning: bool
+    online_extend: bool
+    multiattach: bool
+
+
+def nobody(_target: Path, _format: Literal["qcow2", "raw"]) -> bool:
+    """The opener of a volume that is not open."""
+    return False
+
+
+class VolumeBackend(Protocol):
+    """One host's keeper of volumes."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def create_blank(self, volume_id: str, size: int) -> None:
+        """A volume that reads as zeroes. Conflict where one of another size has the id; NotReady without room."""
+
+    def create_from_image(self, volume_id: str, size: int, image: Path, image_format: str) -> None:
+        """A volume with the image's content at its start and zeroes behind; Invalid where the image is larger."""
+
+    def create_from_snapshot(self, volume_id: str, size: int, snapshot_id: str) -> None:
+        """A volume with the snapshot's content, of its size or larger. NotFound without the snapshot."""
+
+    def clone(self, volume_id: str, size: int, source_id: str, by_opener: CopyByOpener = nobody) -> None:
+        """A volume with the content that another one has now, of its size or larger."""
+
+    def extend(self, volume_id: str, size: int) -> None:
+        """Make a closed volume larger; nothing happens where it has the size, Invalid where it is larger."""
+
+    def snapshot(self, snapshot_id: str, volume_id: str, by_opener: CopyByOpener = nobody) -> None:
+        """Keep the content that the volume has now."""
+
+    def delete(self, volume_id: str) -> None:
+        """Remove a closed volume; nothing happens where there is none."""
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove a snapshot; nothing happens where there is none."""
+
+    def source(self, volume_id: str) -> DiskSource:
+        """Where its bytes are. Raises NotFound."""
+
+    def size(self, volume_id: str) -> int:
+        """The volume's size as a guest sees it. Raises NotFound."""
+
+    def volumes(self) -> list[str]:
+        """The ids of all whole volumes, sorted."""
+
+    def snapshots(self) -> list[str]:
+        """The ids of all whole snapshots, sorted."""
+
+    def stats(self) -> Stats:
+        """The room that there is."""
+
+    def sweep(self) -> list[str]:
+        """Remove what interrupted work has left; returns the names. Called while no work is under way."""

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes in memory: all of the Protocol's behaviour, none of the bytes on a disk.
+
+A volume's content is a mapping of offset to bytes, so that tests can tell copies from one another. LIMITATIONS: nothing
+outlives the process; the paths that it names do not exist.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cumulet.kernel.errors import Conflict, Invalid, NotFound, NotReady
+from cumulet.services.block_storage.contract import DiskSource
+from cumulet.services.block_storage.drivers.base import Capabilities, CopyByOpener, nobody
+from cumulet.services.block_storage.types import GIB, Stats
+
+CAPABILITIES = Capabilities(
+    name="fake",
+    vendor="Cumulet",
+    version="1",
+    storage_protocol="fake",
+    thin_provisioning=True,
+    online_extend=True,
+    multiattach=False,
+)
+
+
+@dataclass
+class _Disk:
+    size: int
+    content: dict[int, bytes] = field(default_factory=dict)
+
+    def copy(self, size: int) -> _Disk:
+        return _Disk(size, dict(self.content))
+
+
+class FakeBackend:
+    """`VolumeBackend` in memory, `total` bytes large."""
+
+    def __init__(self, root: Path, total: int = 1000 * GIB) -> None:
+        self._root = root
+        self._total = total
+        self._volumes: dict[str, _Disk] = {}
+        self._snapshots: dict[str, _Disk] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
+
+    def create_blank(self, volume_id: str, size: int) -> None:
+        self._add(volume_id, _Disk(size))
+
+    def create_from_image(self, volume_id: str, size: int, image: Path, image_format: str) -> None:
+        content = image.read_bytes() if image.is_file() else b""
+        if image_format == "raw" and len(content) > size:
+            raise Invalid(f"The image needs {len(content)} bytes, the volume has {size}.")
+        self._add(volume_id, _Disk(size, {0: content} if content else {}))
+
+    def create_from_snapshot(self, volume_id: str, size: int, snapshot_id: str) -> None:
+        self._add(volume_id, self._larger(self._find(self._snapshots, snapshot_id), size))
+
+    def clone(self, volume_id: str, size: int, source_id: str, by_opener: CopyByOpener = nobody) -> None:
+        source = self._find(self._volumes, source_id)
+        by_opener(self._root / f"{volume_id}.new", "raw")
+        self._add(volume_id, self._larger(source, size))
+
+    def extend(self, volume_id: str, size: int) -> None:
+        with self._lock:
+            disk = self._find(self._volumes, volume_id)
+            if size < disk.size:
+                raise Invalid(f"Volume {volume_id} has {disk.size} bytes and cannot shrink to {size}.")
+            self._room(size - disk.size)
+            disk.size = size
+
+    def snapshot(self, snapshot_id: str, volume_id: str, by_opener: CopyByOpener = nobody) -> None:
+        if snapshot_id in self._snapshots:
+            return
+        disk = self._find(self._volumes, volume_id)
+        by_opener(self._root / f"{snapshot_id}.new", "raw")
+        with self._lock:
+            self._snapshots[snapshot_id] = disk.copy(disk.size)
+
+    def delete(self, volume_id: str) -> None:
+        self._volumes.pop(volume_id, None)
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        self._snapshots.pop(snapshot_id, None)
+
+    def source(self, volume_id: str) -> DiskSource:
+        self._find(self._volumes, volume_id)
+        return DiskSource(path=self._root / volume_id, format="raw")
+
+    def size(self, volume_id: str) -> int:
+        return self._find(self._volumes, volume_id).size
+
+    def volumes(self) -> list[str]:
+        return sorted(self._volumes)
+
+    def snapshots(self) -> list[str]:
+        return sorted(self._snapshots)
+
+    def stats(self) -> Stats:
+        provisioned = sum(disk.size for disk in self._volumes.values())
+        return Stats(total=self._total, free=self._total - provisioned, provisioned=provisioned, allocated=provisioned)
+
+    def sweep(self) -> list[str]:
+        return []
+
+    def write(self, volume_id: str, offset: int, content: bytes) -> None:
+        """What a guest would do."""
+        self._find(self._volumes, volume_id).content[offset] = content
+
+    def read(self, volume_id: str, offset: int, length: int) -> bytes:
+        """What a guest would read."""
+        content = bytearray(length)
+        for at, piece in self._find(self._volumes, volume_id).content.items():
+            for index, byte in enumerate(piece):
+                if offset <= at + index < offset + length:
+                    content[at + index - offset] = byte
+        return bytes(content)
+
+    def _add(self, volume_id: str, disk: _Disk) -> None:
+        with self._lock:
+            have = self._volumes.get(volume_id)
+            if have is not None and have.size != disk.size:
+                raise Conflict(f"Volume {volume_id} exists with {have.size} bytes, not {disk.size}.")
+            if have is None:
+                self._room(disk.size)
+                self._volumes[volume_id] = disk
+
+    def _room(self, more: int) -> None:
+        if self.stats().free < more:
+            raise NotReady("There is no room for the volume.")
+
+    def _larger(self, source: _Disk, size: int) -> _Disk:
+        if size < source.size:
+            raise Invalid(f"The source has {source.size} bytes, the volume only {size}.")
+        return source.copy(size)
+
+    def _find(self, disks: dict[str, _Disk], disk_id: str) -> _Disk:
+        disk = disks.get(disk_id)
+        if disk is None:
+            raise NotFound(f"{disk_id} is not on this host.")
+        return disk

@@ -27,7 +27,6 @@ from cumulet.settings import Settings
 
 LOG = logging.getLogger(__name__)
 
-LOCK_NAME = "agent.lock"
 WORKERS = 64  # threads for verbs: most of them wait for a guest, a disk or another program
 SERVICES = "cumulet.services"
 
@@ -105,7 +104,7 @@ class Agent:
 def run(settings: Settings, services: str = SERVICES) -> None:
     """Be the agent until SIGTERM or SIGINT. Raises lock.Held where this state directory has one."""
     log.setup(settings.log.level)
-    with lock.hold(settings.state / LOCK_NAME):
+    with lock.hold(settings.state / lock.AGENT):
         ended = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ended.set())
@@ -121,7 +120,7 @@ def drain(settings: Settings, services: str = SERVICES) -> bool:
     Raises lock.Held while an agent still runs.
     """
     log.setup(settings.log.level)
-    with lock.hold(settings.state / LOCK_NAME):
+    with lock.hold(settings.state / lock.AGENT):
         return Agent(settings, services).shutdown()
 
 

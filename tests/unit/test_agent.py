@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cumulet.agent import LOCK_NAME, Agent, drain
+from cumulet.agent import Agent, drain
 from cumulet.kernel import lock
 from cumulet.kernel.link.controller import SOCKET_NAME, Hosts
 from cumulet.kernel.loop import Loop
@@ -125,7 +125,7 @@ def test_the_process_leaves_at_sigterm_and_is_alone(package: str, settings: Sett
     process = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE)
     try:
         assert hosts.wait_for("here", 30)
-        assert lock.owner(settings.state / LOCK_NAME) == process.pid
+        assert lock.owner(settings.state / lock.AGENT) == process.pid
         with pytest.raises(lock.Held):
             drain(settings, package)
         process.send_signal(signal.SIGTERM)
@@ -134,7 +134,7 @@ def test_the_process_leaves_at_sigterm_and_is_alone(package: str, settings: Sett
         process.kill()
         _, words = process.communicate()
     assert diary(settings)[-2:] == ["alpha stop", "beta stop"], words.decode()
-    assert lock.owner(settings.state / LOCK_NAME) is None
+    assert lock.owner(settings.state / lock.AGENT) is None
 
 
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+AGENT = "agent.lock"  # in the state directory, which has one agent at a time
+
 
 class Held(Exception):
     """Somebody else has the lock; `owner` is the process id, 0 where it is not known yet."""

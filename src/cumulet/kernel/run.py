@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 Arg = str | Path
+Process = subprocess.Popen[bytes]
 
 # Tests put a function here to see each command line.
 recorder: Callable[[list[str]], None] | None = None

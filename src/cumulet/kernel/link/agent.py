@@ -54,6 +54,7 @@ class Uplink:
         self._peer: Peer | None = None
         self._held: list[tuple[str, Body]] | None = None
         self._pause = FIRST_PAUSE
+        self._trouble = ""
         self._dialling: Any = None
 
     def start(self) -> None:
@@ -99,11 +100,17 @@ class Uplink:
             try:
                 await self._session()
             except (OSError, frames.FrameError, errors.CumuletError, outcome.RemoteFailure) as error:
-                LOG.info("no link to the control plane: %s", error)
+                self._complain(str(error))
             except Exception:
                 LOG.exception("the link failed")
             await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the load, hides nothing
             self._pause = min(2 * self._pause, LAST_PAUSE)
+
+    def _complain(self, trouble: str) -> None:
+        """Log a trouble once, however often it is met."""
+        if trouble != self._trouble:
+            LOG.info("no link to the control plane: %s", trouble)
+        self._trouble = trouble
 
     async def _session(self) -> None:
         reader, writer = await asyncio.open_unix_connection(self._path, limit=READ_LIMIT)
@@ -116,7 +123,7 @@ class Uplink:
             report = await self._loop.run(self._pool, self._report)
             await peer.call(REPORT, report, timeout=REPORT_TIMEOUT)
             LOG.info("joined the control plane (link %s)", welcome.get("generation"))
-            self._pause = FIRST_PAUSE
+            self._pause, self._trouble = FIRST_PAUSE, ""
             for event, body in self._held:
                 self._send(peer, event, body)
             self._held = None

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cumulet doctor`: runs every probe and shows what was found. Exit status 1 when something is missing."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+from cumulet.cli import Call
+from cumulet.cli.show import table
+from cumulet.kernel import manifest
+from cumulet.kernel.doctor import Finding, Probe, examine
+from cumulet.settings import Settings
+from cumulet.setup import probes
+
+SERVICES = "cumulet.services"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def run(call: Call) -> int:
+    """Examine and show."""
+    found = diagnose(call.settings)
+    if call.arguments.json:
+        print(json.dumps([{"name": name, **msgspec.to_builtins(finding)} for name, finding in found], indent=2))
+    else:
+        print(table(("what", "status", "found"), [(name, each.status, each.detail) for name, each in found]))
+        remedies = [(name, each.remedy) for name, each in found if each.remedy and each.status != "ok"]
+        if remedies:
+            print("\n" + table(("to mend", "do this"), remedies))
+    return 1 if any(finding.status == "missing" for _, finding in found) else 0
+
+
+def diagnose(settings: Settings) -> list[tuple[str, Finding]]:
+    """Every probe's name and finding: the machine's first, then each service's."""
+    all_probes = [*probes.probes(settings), *_of_services(settings)]
+    with ThreadPoolExecutor(4) as pool:
+        findings = list(pool.map(examine, all_probes))
+    return [(probe.name, finding) for probe, finding in zip(all_probes, findings, strict=True)]
+
+
+def _of_services(settings: Settings) -> list[Probe]:
+    found: list[Probe] = []
+    package = importlib.import_module(SERVICES)
+    for each in manifest.read_all(Path(package.__path__[0])):
+        module = f"{SERVICES}.{each.package}.doctor"
+        if find_spec(module) is not None:
+            found.extend(importlib.import_module(module).probes(settings))
+    return found

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cumulet reset`: stops the cloud and removes its data; the settings file stays."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from cumulet.cli import Call, down
+from cumulet.settings import FILE_NAME, Settings
+
+# One of these is in every state directory that was ever used; without one, a wrong path is not emptied.
+MARKS = ("cumulet.db", "log", "agent", "secrets.toml")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(call: Call) -> int:
+    """Stop and remove."""
+    state = call.settings.state
+    if not state.exists() or not any(state.iterdir()):
+        print(f"There is no data in {state}.")
+        return 0
+    if not any((state / mark).exists() for mark in MARKS):
+        print(f"cumulet: {state} does not look like a cloud's state directory; nothing is removed", file=sys.stderr)
+        return 1
+    if not call.arguments.yes and not _agreed(state):
+        print("cumulet: nothing is removed; say --yes", file=sys.stderr)
+        return 1
+    try:
+        down.stop(call)
+    except down.StillRuns as error:
+        print(f"cumulet: nothing is removed: {error}", file=sys.stderr)
+        return 1
+    _empty(call.settings)
+    print(f"All data in {state} is removed.")
+    return 0
+
+
+def _agreed(state: Path) -> bool:
+    return sys.stdin.isatty() and input(f"Remove all data of the cloud in {state}? [y/N] ").strip().lower() == "y"
+
+
+def _empty(settings: Settings) -> None:
+    for folder in {settings.state, settings.run}:
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.name == FILE_NAME:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cumulet seed`: what every user of a new cloud expects: an image, flavors, a public network. Made by the public API.
+
+Each thing is made only where nothing of its name is there, so that running it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from cumulet.cli import Call, credentials, guest
+from cumulet.cli.show import Phases
+from cumulet.settings import Settings
+
+MARK = "seeded"  # in the state directory, once a cloud has been filled: what a user removes then stays away
+IMAGE = "cumulet"
+PUBLIC = "public"
+# Name, MiB of memory, GiB of disk, processors: the sizes that tutorials and tests speak of.
+FLAVORS = (
+    ("m1.micro", 256, 1, 1),
+    ("m1.tiny", 512, 1, 1),
+    ("m1.small", 2048, 20, 1),
+    ("m1.medium", 4096, 40, 2),
+    ("m1.large", 8192, 80, 4),
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def run(call: Call) -> int:
+    """Fill the running cloud."""
+    if not client_is_there():
+        print("cumulet: the OpenStack client is not installed: pip install 'cumulet[client]'", file=sys.stderr)
+        return 1
+    phases = Phases()
+    with phases.phase("guest image") as phase:
+        image = guest.find_or_build(call.settings, phase)
+    with phases.phase("image, flavors, public network") as phase:
+        phase.detail = ", ".join(seed(call.settings, image)) or "all there"
+    return 0
+
+
+def client_is_there() -> bool:
+    """Whether the OpenStack SDK can be imported."""
+    return find_spec("openstack") is not None
+
+
+def is_done(settings: Settings) -> bool:
+    """Whether this cloud has been filled once."""
+    return (settings.state / MARK).exists()
+
+
+def connect(settings: Settings, cloud: str = credentials.CLOUD) -> Any:
+    """An `openstack.connection.Connection` as the admin, or as what else `clouds.yaml` holds."""
+    from openstack.config import OpenStackConfig
+    from openstack.connection import Connection
+
+    config = OpenStackConfig(config_files=[str(credentials.clouds_path(settings))], load_envvars=False)
+    return Connection(config=config.get_one(cloud))
+
+
+def seed(settings: Settings, image: Path | None) -> list[str]:
+    """Make what is not there; the names of what was made. Without `image` the cloud is not marked as filled."""
+    with connect(settings) as cloud:
+        made = [*_flavors(cloud), *_public_network(cloud, settings)]
+        if image is not None:
+            made += _image(cloud, image)
+            (settings.state / MARK).touch()
+    return made
+
+
+def _flavors(cloud: Any) -> list[str]:
+    known = {flavor.name for flavor in cloud.compute.flavors()}
+    made = []
+    for name, memory, disk, processors in FLAVORS:
+        if name not in known:
+            cloud.compute.create_flavor(name=name, ram=memory, disk=disk, vcpus=processors)
+            made.append(name)
+    return made
+
+
+def _image(cloud: Any, path: Path) -> list[str]:
+    if next(cloud.image.images(name=IMAGE), None) is not None:
+        return []
+    cloud.image.create_image(
+        IMAGE,
+        filename=str(path),
+        disk_format="qcow2",
+        container_format="bare",
+        visibility="public",
+        min_disk=1,
+        wait=True,
+    )
+    return [f"image {IMAGE}"]
+
+
+def _public_network(cloud: Any, settings: Settings) -> list[str]:
+    choices = settings.network
+    made = []
+    network = cloud.network.find_network(PUBLIC, ignore_missing=True)
+    if network is None:
+        network = cloud.network.create_network(name=PUBLIC, is_router_external=True)
+        made.append(f"network {PUBLIC}")
+    if not list(cloud.network.subnets(network_id=network.id)):
+        first, _, last = choices.external_allocation.partition("-")
+        cloud.network.create_subnet(
+            name=f"{PUBLIC}-subnet",
+            network_id=network.id,
+            ip_version=6 if ":" in choices.external_cidr else 4,
+            cidr=choices.external_cidr,
+            gateway_ip=choices.external_gateway,
+            allocation_pools=[{"start": first.strip(), "end": last.strip()}],
+            is_dhcp_enabled=False,
+        )
+        made.append(f"subnet {choices.external_cidr}")
+    return made

@@ -47,6 +47,8 @@ SCHEMA_WAIT = 30.0  # seconds that the data process waits for the control plane'
 
 Role = Literal["control", "data"]
 
+LAG = metrics.Gauge("cumulet_loop_lag_seconds", "How late the event loop is", ("role",))
+
 
 class NoHosts:
     """The hosts as the data process sees them: none, for they are joined to the control plane."""
@@ -187,17 +189,20 @@ class App:
         return policy
 
     def _pages(self) -> dict[str, Callable[[], Reply]]:
-        metrics.gauge_callback("cumulet_loop_lag_seconds", "How late the event loop is", lambda: self.loop.lag)
         return {
             "/": self._index,
             "/healthz": lambda: Reply(200, {"status": "alive"}),
             "/readyz": self._ready,
-            "/metrics": lambda: Reply(200, metrics.render().encode(), media_type="text/plain; version=0.0.4"),
+            "/metrics": self._metrics,
         }
 
     def _index(self) -> Reply:
         here = [service for service in self.services if service.runs == self.role]
         return Reply(200, {"services": {service.type: f"/{service.root}" for service in here}})
+
+    def _metrics(self) -> Reply:
+        LAG.set(self.loop.lag, self.role)
+        return Reply(200, metrics.render().encode(), media_type=metrics.CONTENT_TYPE)
 
     def _ready(self) -> Reply:
         parts = {"database": self._database_answers()}

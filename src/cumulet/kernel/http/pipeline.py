@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
+import msgspec
 import orjson
 
 from cumulet.kernel import log
@@ -55,7 +56,8 @@ def authenticate(request: Request) -> None:
     if not token:
         raise Unauthorized("The request you have made requires authentication.")
     authenticator = request.cloud.contracts.use(Authenticator)  # type: ignore[type-abstract]
-    request.ctx = authenticator.context(token, request.headers.get("x-service-token"))
+    ctx = authenticator.context(token, request.headers.get("x-service-token"))
+    request.ctx = msgspec.structs.replace(ctx, request_id=request.request_id)
 
 
 def parse_body(request: Request) -> None:

@@ -75,7 +75,7 @@ class Shell:
         status = reply.status
         await _send(pipeline.finish(request, reply), send, head=request.method == "HEAD")
         took = time.perf_counter() - began
-        REQUESTS.inc(api.service, request.method, str(status))
+        REQUESTS.add(1, api.service, request.method, str(status))
         SECONDS.observe(took, api.service)
         ACCESS.info(
             "%s %s%s %d", request.method, api.root, request.path, status,

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole cloud inside the test process: control plane and data process on real ports, a real agent, fake drivers."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+import cumulet.app
+from cumulet import settings as settings_module
+from cumulet.agent import Agent
+from cumulet.app import App
+from cumulet.kernel.manifest import read_all
+from cumulet.kernel.secrets import Secrets
+
+PATIENCE = 20.0  # seconds that any part may take to start
+FAKES = {"compute.driver": "fake", "network.driver": "fake", "block_storage.driver": "fake"}
+
+
+class RunningCloud:
+    """A cloud in the folder `state`, with all services or only those in `packages`."""
+
+    def __init__(self, state: Path, packages: Collection[str] = ()) -> None:
+        self._closing = ExitStack()
+        self._packages = set(packages)
+        control, data = self._listen(), self._listen()
+        self.settings = settings_module.load(
+            environ={},
+            overrides={
+                "state": str(state),
+                "cache": str(state / "cache"),
+                "host": "host-1",
+                "control.port": str(control.getsockname()[1]),
+                "data.port": str(data.getsockname()[1]),
+                "identity.bcrypt_rounds": "4",
+                **FAKES,
+            },
+        )
+        with self._closing:
+            self._narrow()
+            self.control = self._serve("control", control)
+            self.data = self._serve("data", data)
+            self._join()
+            self._closing = self._closing.pop_all()
+
+    @property
+    def control_url(self) -> str:
+        return self.settings.control_url
+
+    @property
+    def data_url(self) -> str:
+        return self.settings.data_url
+
+    @property
+    def admin_password(self) -> str:
+        secret = Secrets(self.settings.state).get("admin_password")
+        assert secret is not None
+        return secret
+
+    def close(self) -> None:
+        self._closing.close()
+
+    def _listen(self) -> socket.socket:
+        listener = self._closing.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        return listener
+
+    def _narrow(self) -> None:
+        if self._packages:
+            patch = self._closing.enter_context(pytest.MonkeyPatch.context())
+            patch.setattr(
+                cumulet.app, "read_all", lambda path: [one for one in read_all(path) if one.package in self._packages]
+            )
+
+    def _serve(self, role: Any, listener: socket.socket) -> App:
+        app = App(self.settings, role)
+        self._closing.callback(app.stop)
+        app.start()
+        config = uvicorn.Config(
+            app.shell, log_config=None, access_log=False, http="httptools", ws="none", lifespan="off",
+            timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        running = app.loop.start(server.serve([listener]))
+        self._closing.callback(_end, server, running)
+        _await(f"{role} to serve", lambda: server.started or running.done())
+        return app
+
+    def _join(self) -> None:
+        if any(service.agent for service in self.control.services):
+            agent = Agent(self.settings)
+            agent.start()
+            self._closing.callback(agent.stop)
+            _await("the agent to join", lambda: bool(self.control.hosts.connected()))
+
+
+def _end(server: uvicorn.Server, running: Future[Any]) -> None:
+    server.should_exit = True
+    running.result(PATIENCE)
+
+
+def _await(what: str, there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not there():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited too long for {what}")
+        time.sleep(0.01)

@@ -7,8 +7,10 @@ from typing import Any
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Conflict, Invalid, NotFound
+from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from cumulet.services.identity.store import endpoints
 from cumulet.services.identity.store import regions as store
+from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Region
 
 
@@ -51,17 +53,27 @@ def update(cloud: Cloud, region_id: str, changes: dict[str, Any]) -> Region:
 
 
 def delete(cloud: Cloud, region_id: str) -> None:
-    """Remove a region that has no children."""
+    """Remove a region with the regions below it; Forbidden while an endpoint is in one of them."""
 
     def write(tx: Tx) -> None:
         get(tx, region_id)
-        if store.find_all(tx, region_id):
-            raise Conflict(
+        below = _with_children(tx, region_id)
+        if any(endpoints.find_all(tx, [Filter("region_id", one)]) for one in below):
+            raise Forbidden(
                 f"Unable to delete region {region_id} because it or its child regions have associated endpoints."
             )
-        store.remove(tx, region_id)
+        for one in reversed(below):
+            store.remove(tx, one)
 
     cloud.db.write(write)
+
+
+def _with_children(tx: Tx, region_id: str) -> list[str]:
+    """A region and all below it, each after its parent."""
+    found = [region_id]
+    for one in found:
+        found.extend(child.id for child in store.find_all(tx, one))
+    return found
 
 
 def _check_parent(tx: Tx, region_id: str, parent_id: str | None) -> None:

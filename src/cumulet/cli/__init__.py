@@ -30,6 +30,7 @@ COMMANDS = {
     "data": "run the data process in the foreground",
     "agent": "run this host's agent in the foreground",
     "supervise": "run and restart all parts in the foreground (what `up` starts)",
+    "dev": "tools for those who work on Cumulet itself",
 }
 
 

@@ -22,7 +22,7 @@ from cumulet.kernel.loop import Loop
 LOG = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.1  # seconds before the second attempt; doubled up to LAST_PAUSE
-LAST_PAUSE = 5.0
+LAST_PAUSE = 1.0
 REPORT_TIMEOUT = 60.0
 
 Body = dict[str, Any]

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# The only commands to know. `make` alone lists them.
+
+PYTHON ?= python3.11
+VENV ?= .venv
+SETUP := PYTHONPATH=src $(PYTHON) -m cumulet.setup
+CUMULET := $(VENV)/bin/cumulet
+# More words for pytest: make test ARGS="-k link"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help up down reset status test check packages client tools
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: packages client ## install what is needed, start the cloud, boot a server and run a command in it
+	@$(CUMULET) up
+	@$(CUMULET) verify --once
+
+down: client ## stop everything, servers included; the data stays
+	@$(CUMULET) down
+
+reset: client ## stop everything and remove all data
+	@$(CUMULET) reset --yes
+
+status: client ## show what runs, and how it is
+	@$(CUMULET) status
+
+test: packages tools ## run the tests
+	$(VENV)/bin/pytest $(ARGS)
+
+check: tools ## lint, check the format, the types and the walls between services
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+packages:
+	@$(SETUP) packages
+
+client:
+	@$(SETUP) environment $(VENV) --extra client
+
+tools:
+	@$(SETUP) environment $(VENV) --extra client --group test --group check

@@ -8,9 +8,13 @@ import importlib
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cumulet.cli import Call
 from cumulet.cli.show import table
+
+if TYPE_CHECKING:
+    from cumulet.kernel.http import Route
 
 SERVICES = Path(__file__).parent.parent / "services"
 LICENSE = "# SPDX-License-Identifier: Apache-2.0\n"
@@ -122,9 +126,8 @@ def routes(package: str | None) -> int:
     return 0
 
 
-def _versions(route: object) -> str:
-    since, until = getattr(route, "since", None), getattr(route, "until", None)
-    return "-".join(".".join(map(str, bound)) if bound else "" for bound in (since, until)).strip("-")
+def _versions(route: Route) -> str:
+    return "-".join(".".join(map(str, bound)) if bound else "" for bound in (route.since, route.until)).strip("-")
 
 
 def _refuse(reason: str) -> int:

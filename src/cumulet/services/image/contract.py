@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other services may ask: of the host part (`HostImages`) and in the control plane (`ImageContract`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from cumulet.kernel.context import Context
+
+# The kernel's opaque transaction, and what a store can read from (a transaction or a snapshot).
+Tx: TypeAlias = Any
+Source: TypeAlias = Any
+
+ACTIVE = "active"
+
+
+class ImageInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """An image as compute and block storage see it.
+
+    `size` and `virtual_size` are in bytes (None before there is data), `min_disk` in GiB, `min_ram` in MiB. `status` is
+    `ACTIVE` for an image that can be used. `properties` are the words on it (`hw_disk_bus`, `os_type`).
+    """
+
+    id: str
+    name: str | None
+    owner: str | None
+    status: str
+    visibility: str
+    disk_format: str | None
+    container_format: str | None
+    min_disk: int
+    min_ram: int
+    protected: bool
+    size: int | None
+    virtual_size: int | None
+    checksum: str | None
+    os_hash_algo: str | None
+    os_hash_value: str | None
+    properties: dict[str, str]
+    tags: list[str]
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewImage(msgspec.Struct, kw_only=True, frozen=True):
+    """An image that is to be made of a server's disk or a volume; sizes as in ImageInfo."""
+
+    name: str
+    disk_format: str = "qcow2"
+    container_format: str = "bare"
+    visibility: str = "private"
+    min_disk: int = 0
+    min_ram: int = 0
+    protected: bool = False
+    properties: Mapping[str, str] = {}
+    tags: tuple[str, ...] = ()
+
+
+class ImageContract(Protocol):
+    """In the control plane and in the data process."""
+
+    def get(self, source: Source, ctx: Context, image_id: str) -> ImageInfo:
+        """An image that the caller may see; NotFound for any other."""
+
+    def find(self, source: Source, image_id: str) -> ImageInfo | None:
+        """An image, whoever may see it; None where there is none (any more)."""
+
+    def check_create(self, ctx: Context, new: NewImage) -> None:
+        """Forbidden unless the caller may make such an image; call it before `create`, outside any transaction."""
+
+    def create(self, tx: Tx, ctx: Context, new: NewImage) -> str:
+        """Make a queued image that waits for its data, owned by the caller's project; its id.
+
+        Invalid for words that cannot be stored. The data come by `store_stream`, or from a host by `HostImages.push`.
+        """
+
+    def set_properties(self, tx: Tx, image_id: str, properties: Mapping[str, str | None]) -> None:
+        """Write words on an image, or take off those that are None; nothing happens where it is gone."""
+
+    def read(self, image_id: str, offset: int, length: int) -> bytes:
+        """Up to `length` bytes of an image's data; fewer at its end. NotFound without data. Never inside a transaction."""
+
+    def store_stream(self, image_id: str, chunks: Iterable[bytes]) -> None:
+        """Fill a queued image; it is active, with size and sums, when this returns. Never inside a transaction.
+
+        Gone where the image went away meanwhile, Invalid where the data are not of its format (it is queued again).
+        """
+
+    def delete(self, tx: Tx, image_id: str) -> None:
+        """Remove an image, protected or not, with its data; nothing happens where it is gone."""
+
+
+class HostImages(Protocol):
+    """On a host."""
+
+    def base(self, image_id: str) -> Path:
+        """The verified local copy of an image, in its declared format, read only; fetched at first use.
+
+        The path stays good as long as a disk of this host names it as its backing file. NotFound for an image without
+        data, NotReady while the control plane is away.
+        """
+
+    def push(self, image_id: str, path: Path) -> None:
+        """Fill a queued image with the file at `path`, in the image's declared format.
+
+        Nothing happens where that has been done before. Gone where the image went away, Invalid where the data are not
+        of its format, NotReady while the control plane is away.
+        """

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the image service, the states of an image, and the formats that it may have."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+HASH_ALGORITHM = "sha512"
+
+CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
+DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
+# Properties of this beginning belong to the service itself.
+RESERVED_PREFIX = "os_glance"
+
+
+class ImageStatus(StrEnum):
+    """Where an image stands. `uploading` is Glance's word for staged data that waits for its import."""
+
+    QUEUED = "queued"
+    SAVING = "saving"
+    UPLOADING = "uploading"
+    IMPORTING = "importing"
+    ACTIVE = "active"
+    DEACTIVATED = "deactivated"
+
+
+TRANSITIONS = {
+    ImageStatus.QUEUED: frozenset({ImageStatus.SAVING, ImageStatus.UPLOADING}),
+    ImageStatus.SAVING: frozenset({ImageStatus.ACTIVE, ImageStatus.QUEUED}),
+    ImageStatus.UPLOADING: frozenset({ImageStatus.IMPORTING, ImageStatus.QUEUED}),
+    ImageStatus.IMPORTING: frozenset({ImageStatus.ACTIVE, ImageStatus.QUEUED, ImageStatus.UPLOADING}),
+    ImageStatus.ACTIVE: frozenset({ImageStatus.DEACTIVATED}),
+    ImageStatus.DEACTIVATED: frozenset({ImageStatus.ACTIVE}),
+}
+
+
+class Visibility(StrEnum):
+    """Who sees an image: all, all who ask for it, its members, or its owner alone."""
+
+    PUBLIC = "public"
+    COMMUNITY = "community"
+    SHARED = "shared"
+    PRIVATE = "private"
+
+
+class MemberStatus(StrEnum):
+    """What a member says to an image that is shared with it."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class TaskStatus(StrEnum):
+    """How far an import is."""
+
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=False):
+    """An image. `size` and `virtual_size` are in bytes, `min_disk` in GiB, `min_ram` in MiB; times are naive UTC.
+
+    `owner` is a project's id, or None. Size and sums are None until there is data. `checksum` is MD5 and is kept for old
+    clients; `os_hash_value` is what counts.
+    """
+
+    id: str
+    name: str | None
+    owner: str | None
+    status: ImageStatus
+    visibility: Visibility
+    disk_format: str | None
+    container_format: str | None
+    min_disk: int
+    min_ram: int
+    protected: bool
+    os_hidden: bool
+    size: int | None
+    virtual_size: int | None
+    checksum: str | None
+    os_hash_algo: str | None
+    os_hash_value: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Property(msgspec.Struct, frozen=True):
+    """A word that a user, or compute, wrote on an image."""
+
+    image_id: str
+    name: str
+    value: str
+
+
+class Tag(msgspec.Struct, frozen=True):
+    """One tag of an image."""
+
+    image_id: str
+    value: str
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A project with which a shared image is shared."""
+
+    image_id: str
+    member_id: str
+    status: MemberStatus
+    created_at: datetime
+    updated_at: datetime
+
+
+class Task(msgspec.Struct, frozen=True):
+    """An import, as the tasks interface shows it."""
+
+    id: str
+    type: str
+    status: TaskStatus
+    owner: str | None
+    image_id: str
+    user_id: str
+    request_id: str
+    input: dict[str, Any]
+    result: dict[str, Any] | None
+    message: str
+    expires_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Described(msgspec.Struct, frozen=True):
+    """What a host must know of an image before it fetches it: `size` in bytes, `sha512` in hexadecimal digits."""
+
+    size: int
+    sha512: str

@@ -181,7 +181,7 @@ class App:
     def _load_policy(self, package: str) -> Policy:
         service = next(service for service in self.services if service.package == package)
         rules = service.room("policy")
-        policy = Policy(rules.RULES if rules else {})
+        policy = Policy(rules.RULES, getattr(rules, "SCOPES", {})) if rules else Policy({})
         override = self.settings.policy_dir / f"{service.type}.yaml"
         if override.is_file():
             for warning in policy.load(override):

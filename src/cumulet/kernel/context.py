@@ -55,6 +55,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             "is_admin": self.is_admin,
             "is_admin_project": True,
             "service_roles": frozenset({"service"}) if self.is_service else frozenset(),
+            "token": {"domain": {"id": self.domain_id}, "project": {"domain": {"id": self.project_domain_id}}},
         }
 
 

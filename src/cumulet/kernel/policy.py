@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from cumulet.kernel.rules import DEFAULT_RULE, Check, PolicyError, compile_rules, leaves, parse_rule, text_of
 
 __all__ = ["Check", "Policy", "PolicyError"]
+
+SYSTEM, DOMAIN, PROJECT = "system", "domain", "project"
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,9 +27,14 @@ class Policy:
     Checks may run in any thread while a file is loaded: they see the old rules or the new ones, never a mixture.
     """
 
-    def __init__(self, defaults: Mapping[str, str]) -> None:
-        """Compile `defaults`, rule name to text. Raises PolicyError."""
+    def __init__(self, defaults: Mapping[str, str], scopes: Mapping[str, Collection[str]] = {}) -> None:
+        """Compile `defaults`, rule name to text. Raises PolicyError.
+
+        `scopes` says which scopes a token may have for a rule (SYSTEM, DOMAIN, PROJECT; unscoped counts as PROJECT),
+        whatever the rule itself says and an operator's file puts in its place; a rule that it does not name takes any.
+        """
         self._defaults = dict(defaults)
+        self._scopes = {name: frozenset(allowed) for name, allowed in scopes.items()}
         self._path: Path | None = None
         self._stamp: tuple[int, int, int] | None = None
         self._texts, self._checks = _compile(self._defaults)
@@ -66,12 +73,21 @@ class Policy:
         `target` holds the object's attributes, nested or under dotted names (`target.user.id`). An unknown rule is
         the rule `default`, or denies.
         """
+        allowed = self._scopes.get(rule)
+        if allowed is not None and _scope(credentials) not in allowed:
+            return False
         check = self._checks.get(rule, self._fallback)
         return check is not None and check(target, credentials)
 
     def rules(self) -> Mapping[str, str]:
         """The rules in force, as text."""
         return dict(self._texts)
+
+
+def _scope(credentials: Mapping[str, Any]) -> str:
+    if credentials.get("system_scope"):
+        return SYSTEM
+    return DOMAIN if credentials.get("domain_id") else PROJECT
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

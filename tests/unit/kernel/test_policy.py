@@ -320,3 +320,14 @@ def test_a_file_is_read_again_only_when_it_changed(tmp_path):
     path.unlink()
     assert policy.reload_if_changed() is False
     assert policy.rules() == {"start": "@"}
+
+
+def test_a_token_of_another_scope_passes_no_rule() -> None:
+    policy = Policy({"open": "", "closed": "", "any": ""}, {"open": ("system", "project"), "closed": ("project",)})
+    system = Context(system_scope="all").credentials()
+    domain = Context(domain_id="d").credentials()
+    project = Context(project_id="p").credentials()
+    assert [policy.allows("open", {}, one) for one in (system, domain, project)] == [True, False, True]
+    assert [policy.allows("closed", {}, one) for one in (system, domain, project)] == [False, False, True]
+    assert all(policy.allows("any", {}, one) for one in (system, domain, project))
+    assert policy.allows("closed", {}, Context().credentials()), "an unscoped token counts as a project's"

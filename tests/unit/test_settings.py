@@ -87,3 +87,8 @@ def test_known_names_are_leaves() -> None:
     assert "block_storage.driver" in names
     assert "control" not in names
     assert Settings(state=Path("/x")).run == Path("/x/run")
+
+
+def test_every_setting_is_described() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operate" / "settings.md").read_text()
+    assert [name for name in known_names() if f"`{name}`" not in page] == []

@@ -14,30 +14,29 @@ _NAME = re.compile(
     r"passw(or)?d|pswd|passphrase|adminpass|newpass|secret|privatekey|apikey|accesskey|masterkey|fernetkey|hostkey"
     r"|encryptionkey|authorization|cookie|(token|tokens|tokenid)$"
 )
-_WORDS = (
-    r"[\w-]*(?:passw(?:or)?d|pswd|passphrase|admin_?pass|new_?pass|secret|(?:private|api|access|master|encryption)[_-]?key"
-    r"|cookie|token(?:[_-]?id)?\b)[\w-]*"
-)
-_VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s,;&\"'})\]]+)"
 
+# What is secret wherever it stands. Quantifiers do not backtrack, so that no text, however long, takes long.
 _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?(?:-----END|\Z)", re.DOTALL), MASK),
     (
-        re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-        MASK,
-    ),
-    (
-        re.compile(r"(authorization[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic|digest)\s+)?)[^\s\"',]+", re.IGNORECASE),
+        re.compile(r"(\bauthorization[\"']?\s*+[:=]\s*+[\"']?(?:bearer|basic|digest)\s++)[^\s\"',]++", re.IGNORECASE),
         rf"\1{MASK}",
     ),
-    (re.compile(rf"({_WORDS}(?:[\"']?\s*[:=]\s*b?))(?!\s){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(rf"(--{_WORDS}(?:\s+|[\"'],\s*))(?!-){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(r"\bgAAAA[A-Za-z0-9_=%-]{16,}"), MASK),
-    (re.compile(r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{22,}"), MASK),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(r"gAAAA[A-Za-z0-9_=%-]{16,}+"), MASK),
+    (re.compile(r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{22,}+"), MASK),
+    (re.compile(r"(://[^\s/:@]*+:)[^\s/@]++(?=@)"), rf"\1{MASK}"),
+)
+# A name and what may stand between it and its value: `name=`, `"name": b`, `--name `, `'--name', `.
+_NAMED = re.compile(
+    r"(?<![\w-])([\w-]++)(?:\\*+[\"']?\s*+[:=]\s*+(?:b(?=[\"']))?|(?<=[\w])(?:\s++|[\"'],\s*+))(?=[^\s{])"
+)
+_VALUE = re.compile(
+    r"\\++\"[^\"]*+(?:\"|\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|'(?:[^'\\]|\\.)*+(?:'|\Z)|\[[^\]]*+(?:\]|\Z)|\([^)]*+(?:\)|\Z)|[^\s,;&\"'})\]]++",
+    re.DOTALL,
 )
 # What each text with a secret in it holds at least one of, for the many texts with none.
 _HINT = re.compile(
-    r"pass|pswd|secret|token|cookie|authorization|PRIVATE KEY|gAAAA|\$2|://[^\s/]*@|(private|api|access|master|encryption)[_-]?key",
+    r"pass|pswd|secret|token|cookie|authorization|PRIVATE KEY|gAAAA|\$2|://[^\s/]*@|(private|api|access|master|fernet|host|encryption)[_-]?key",
     re.IGNORECASE,
 )
 
@@ -53,7 +52,24 @@ def redact_text(text: str) -> str:
         return text
     for pattern, replacement in _TEXTS:
         text = pattern.sub(replacement, text)
-    return text
+    return _redact_named(text)
+
+
+def _redact_named(text: str) -> str:
+    """Mask what stands after the name of a secret; of an option (`--name value`) also without a sign between."""
+    kept, at = [], 0
+    for found in _NAMED.finditer(text):
+        name = found[1]
+        is_option = name.startswith("--")
+        if found.start() < at or not is_secret_name(name):
+            continue
+        if not is_option and not re.search("[:=]", text[found.end(1) : found.end()]):
+            continue
+        value = _VALUE.match(text, found.end())
+        if value is not None and not (is_option and value[0].startswith("-")):
+            kept += [text[at : found.end()], MASK]
+            at = value.end()
+    return "".join([*kept, text[at:]])
 
 
 def redact(value: Any) -> Any:

@@ -115,9 +115,9 @@ class Schema:
         Secrets are masked in all of them.
         """
         form = self._form(version)
-        if form.accepts(body):
-            return
         try:
+            if form.accepts(body):
+                return
             refusal = form.refusal(body, best=self._phrase.best)
             message = "" if refusal is None else self._phrase.say(refusal)
         except RecursionError:

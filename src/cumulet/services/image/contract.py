@@ -83,7 +83,7 @@ class ImageContract(Protocol):
         """Write words on an image, or take off those that are None; nothing happens where it is gone."""
 
     def read(self, image_id: str, offset: int, length: int) -> bytes:
-        """Up to `length` bytes of an image's data; fewer at its end. NotFound without data. Never inside a transaction."""
+        """Up to `length` bytes of an image's data; fewer at its end. NotFound without data; never in a transaction."""
 
     def store_stream(self, image_id: str, chunks: Iterable[bytes]) -> None:
         """Fill a queued image; it is active, with size and sums, when this returns. Never inside a transaction.

@@ -66,7 +66,7 @@ class TaskStatus(StrEnum):
 class Image(msgspec.Struct, frozen=True, kw_only=False):
     """An image. `size` and `virtual_size` are in bytes, `min_disk` in GiB, `min_ram` in MiB; times are naive UTC.
 
-    `owner` is a project's id, or None. Size and sums are None until there is data. `checksum` is MD5 and is kept for old
+    `owner` is a project's id, or None. Size and sums are None until there is data. `checksum` is MD5, for old
     clients; `os_hash_value` is what counts.
     """
 

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a store of image bytes can do: drafts are written piece by piece and published whole, or not at all."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+import msgspec
+
+from cumulet.kernel.errors import TooLarge
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class StorageFull(TooLarge):
+    """There is no room for more bytes."""
+
+
+class Capabilities(msgspec.Struct, frozen=True):
+    """`sparse`: blocks of zeros take no room. `durable`: what is published outlives the process and a power cut."""
+
+    sparse: bool
+    durable: bool
+
+
+class ByteStore(Protocol):
+    """Named sequences of bytes. Names are letters, digits, dots, dashes and underscores; ValueError for any other.
+
+    Every method may be called from any thread, may block, and keeps no more than a piece in memory. A piece that was
+    never written reads as zeros. What is not there is kernel.errors.NotFound; a disk without room is StorageFull.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def write(self, draft: str, offset: int, data: bytes) -> None:
+        """Put `data` into a draft at `offset` bytes; the same call twice does no harm. The first makes the draft."""
+
+    def read_draft(self, draft: str, offset: int, length: int) -> bytes:
+        """Up to `length` bytes of a draft, fewer at its end."""
+
+    def drafts(self) -> dict[str, float]:
+        """The drafts that are there, with the seconds since each was last written."""
+
+    def publish(self, draft: str, key: str, size: int) -> None:
+        """Make a draft, cut or filled up to `size` bytes, the content of `key`, at once and for good.
+
+        Where the draft is gone and `key` is there with `size` bytes, it was done before, and nothing happens.
+        """
+
+    def discard(self, draft: str) -> None:
+        """Remove a draft; nothing happens where there is none."""
+
+    def size(self, key: str) -> int:
+        """The number of bytes of `key`."""
+
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        """Up to `length` bytes of `key` from `offset` on, fewer at its end."""
+
+    def delete(self, key: str) -> None:
+        """Remove `key`; nothing happens where there is none."""
+
+    def keys(self) -> dict[str, float]:
+        """What has been published, with the seconds since."""
+
+
+def check_name(name: str) -> str:
+    """`name` itself; ValueError where it could mean anything but a plain name."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"not a name in a byte store: {name!r}")
+    return name

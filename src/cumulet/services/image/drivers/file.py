@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image bytes as files in one folder: `images/<id>`, drafts in `images/drafts/`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from cumulet.kernel.errors import NotFound
+from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name
+
+BLOCK = 64 * 1024  # bytes: a run of zeros this long is left out of the file
+_ZEROS = bytes(BLOCK)
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class FileStore:
+    """`ByteStore` on a local folder, or one that all replicas mount."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._drafts = folder / "drafts"
+        self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(sparse=True, durable=True)
+
+    def path(self, key: str) -> Path:
+        """Where the bytes of `key` are, or would be."""
+        return self._folder / check_name(key)
+
+    def write(self, draft: str, offset: int, data: bytes) -> None:
+        with _room():
+            sink = os.open(self._draft(draft), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                end = os.fstat(sink).st_size
+                for start in range(0, len(data), BLOCK):
+                    block = data[start : start + BLOCK]
+                    # Zeros may be left out only where nothing has been written yet.
+                    if offset + start < end or block != _ZEROS[: len(block)]:
+                        _write_all(sink, block, offset + start)
+                if offset + len(data) > os.fstat(sink).st_size:
+                    os.ftruncate(sink, offset + len(data))
+                os.utime(sink)
+            finally:
+                os.close(sink)
+
+    def read_draft(self, draft: str, offset: int, length: int) -> bytes:
+        return _read(self._draft(draft), draft, offset, length)
+
+    def drafts(self) -> dict[str, float]:
+        return _ages(self._drafts)
+
+    def publish(self, draft: str, key: str, size: int) -> None:
+        source, target = self._draft(draft), self.path(key)
+        try:
+            sink = os.open(source, os.O_WRONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if target.exists() and target.stat().st_size == size:
+                return
+            raise NotFound(f"There is no draft {draft}.") from None
+        try:
+            with _room():
+                os.ftruncate(sink, size)
+                os.fsync(sink)
+        finally:
+            os.close(sink)
+        source.rename(target)
+        _sync(self._folder)
+        _sync(self._drafts)
+
+    def discard(self, draft: str) -> None:
+        self._draft(draft).unlink(missing_ok=True)
+
+    def size(self, key: str) -> int:
+        try:
+            return self.path(key).stat().st_size
+        except FileNotFoundError:
+            raise NotFound(f"There are no bytes of {key}.") from None
+
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        return _read(self.path(key), key, offset, length)
+
+    def delete(self, key: str) -> None:
+        self.path(key).unlink(missing_ok=True)
+
+    def keys(self) -> dict[str, float]:
+        return _ages(self._folder)
+
+    def _draft(self, name: str) -> Path:
+        return self._drafts / check_name(name)
+
+
+def _read(path: Path, name: str, offset: int, length: int) -> bytes:
+    try:
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise NotFound(f"There are no bytes of {name}.") from None
+    try:
+        return b"".join(_pieces(source, offset, length))
+    finally:
+        os.close(source)
+
+
+def _pieces(source: int, offset: int, length: int) -> Iterator[bytes]:
+    while length > 0 and (piece := os.pread(source, length, offset)):
+        yield piece
+        offset, length = offset + len(piece), length - len(piece)
+
+
+def _write_all(sink: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        done = os.pwrite(sink, view, offset)
+        view, offset = view[done:], offset + done
+
+
+def _ages(folder: Path) -> dict[str, float]:
+    now, found = time.time(), {}
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # it may go while we look
+            if path.is_file():
+                found[path.name] = max(0.0, now - path.stat().st_mtime)
+    return found
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageFull(f"Image storage media is full: {os.strerror(error.errno or 0)}") from error
+        raise

@@ -18,13 +18,13 @@ up: packages client ## install what is needed, start the cloud, boot a server an
 	@$(CUMULET) up
 	@$(CUMULET) verify --once
 
-down: client ## stop everything, servers included; the data stays
+down: $(CUMULET) ## stop everything, servers included; the data stays
 	@$(CUMULET) down
 
-reset: client ## stop everything and remove all data
+reset: $(CUMULET) ## stop everything and remove all data
 	@$(CUMULET) reset --yes
 
-status: client ## show what runs, and how it is
+status: $(CUMULET) ## show what runs, and how it is
 	@$(CUMULET) status
 
 test: packages tools ## run the tests
@@ -35,6 +35,9 @@ check: tools ## lint, check the format, the types and the walls between services
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+$(CUMULET):
+	@echo "Nothing is installed here yet: make up"; exit 1
 
 packages:
 	@$(SETUP) packages

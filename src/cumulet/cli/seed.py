@@ -29,6 +29,10 @@ FLAVORS = (
 )
 
 
+class NotFilled(Exception):
+    """The cloud refused something; the message says what."""
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """None of its own."""
 
@@ -41,8 +45,12 @@ def run(call: Call) -> int:
     phases = Phases()
     with phases.phase("guest image") as phase:
         image = guest.find_or_build(call.settings, phase)
-    with phases.phase("image, flavors, public network") as phase:
-        phase.detail = ", ".join(seed(call.settings, image)) or "all there"
+    try:
+        with phases.phase("image, flavors, public network") as phase:
+            phase.detail = ", ".join(seed(call.settings, image)) or "all there"
+    except NotFilled as error:
+        print(f"cumulet: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -66,12 +74,20 @@ def connect(settings: Settings, cloud: str = credentials.CLOUD) -> Any:
 
 
 def seed(settings: Settings, image: Path | None) -> list[str]:
-    """Make what is not there; the names of what was made. Without `image` the cloud is not marked as filled."""
-    with connect(settings) as cloud:
-        made = [*_flavors(cloud), *_public_network(cloud, settings)]
-        if image is not None:
-            made += _image(cloud, image)
-            (settings.state / MARK).touch()
+    """Make what is not there; the names of what was made. Without `image` the cloud is not marked as filled.
+
+    Raises NotFilled.
+    """
+    from openstack.exceptions import SDKException
+
+    try:
+        with connect(settings) as cloud:
+            made = [*_flavors(cloud), *_public_network(cloud, settings)]
+            if image is not None:
+                made += _image(cloud, image)
+                (settings.state / MARK).touch()
+    except SDKException as error:
+        raise NotFilled(f"the cloud runs, but could not be filled: {error}") from error
     return made
 
 

@@ -115,7 +115,10 @@ def _complete(call: Call) -> None:
     except credentials.NoCredentials as error:
         raise NotUp(str(error)) from error
     if not call.arguments.no_seed:
-        _fill(settings, phases)
+        try:
+            _fill(settings, phases)
+        except seed.NotFilled as error:
+            raise NotUp(str(error)) from error
     _explain(settings)
 
 

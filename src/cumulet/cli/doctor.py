@@ -41,18 +41,24 @@ def run(call: Call) -> int:
 
 
 def diagnose(settings: Settings) -> list[tuple[str, Finding]]:
-    """Every probe's name and finding: the machine's first, then each service's."""
-    all_probes = [*probes.probes(settings), *_of_services(settings)]
+    """Every probe's name and finding: the machine's first, then each service's.
+
+    One owner's probes run one after the other, for they may share what they try.
+    """
     with ThreadPoolExecutor(4) as pool:
-        findings = list(pool.map(examine, all_probes))
-    return [(probe.name, finding) for probe, finding in zip(all_probes, findings, strict=True)]
+        found = list(pool.map(_examine_all, [probes.probes(settings), *_of_services(settings)]))
+    return [each for group in found for each in group]
 
 
-def _of_services(settings: Settings) -> list[Probe]:
-    found: list[Probe] = []
+def _examine_all(group: list[Probe]) -> list[tuple[str, Finding]]:
+    return [(probe.name, examine(probe)) for probe in group]
+
+
+def _of_services(settings: Settings) -> list[list[Probe]]:
+    found: list[list[Probe]] = []
     package = importlib.import_module(SERVICES)
     for each in manifest.read_all(Path(package.__path__[0])):
         module = f"{SERVICES}.{each.package}.doctor"
         if find_spec(module) is not None:
-            found.extend(importlib.import_module(module).probes(settings))
+            found.append(importlib.import_module(module).probes(settings))
     return found

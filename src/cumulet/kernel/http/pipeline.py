@@ -55,7 +55,7 @@ def authenticate(request: Request) -> None:
     token = request.headers.get("x-auth-token")
     if not token:
         raise Unauthorized("The request you have made requires authentication.")
-    authenticator = request.cloud.contracts.use(Authenticator)  # type: ignore[type-abstract]
+    authenticator = request.cloud.contracts.use(Authenticator)
     ctx = authenticator.context(token, request.headers.get("x-service-token"))
     request.ctx = msgspec.structs.replace(ctx, request_id=request.request_id)
 

@@ -92,7 +92,8 @@ class VolumesContract(Protocol):
     """In the control plane: what compute asks. Verbs that take `tx` run inside the caller's commit.
 
     Errors are the kernel's; their `code` is the name of Cinder's exception (VolumeNotFound, InvalidVolume,
-    VolumeAttachmentNotFound, VolumeLimitExceeded, VolumeSizeExceedsAvailableQuota). Another project's volume is NotFound.
+    VolumeAttachmentNotFound, VolumeLimitExceeded, VolumeSizeExceedsAvailableQuota). Another project's volume is
+    NotFound.
     """
 
     def check(self, source: Source, ctx: Context, volume_id: str) -> VolumeInfo:

@@ -80,11 +80,12 @@ SNAPSHOT_ACTIONS: dict[str, frozenset[SnapshotStatus]] = {
 VOLUME_BUSY = frozenset({_V.CREATING, _V.DOWNLOADING, _V.DELETING, _V.EXTENDING})
 
 
-class Volume(msgspec.Struct, kw_only=False):
+class Volume(msgspec.Struct):
     """A volume. `previous_status` is what `roll_detaching` and the end of an extension go back to.
 
-    `image_metadata` is None for a volume that no image stands behind. `generation` counts the attachments ever made.
-    `host` names the host whose agent keeps the bytes, "" until it is chosen.
+    `extending_to` is the size that an extension under way will end with, which counts against the quota already.
+    `read_only` is None until somebody sets it. `image_metadata` is None for a volume that no image stands behind.
+    `generation` counts the attachments ever made. `host` names the host whose agent keeps the bytes, "" until it is chosen.
     """
 
     id: str
@@ -95,8 +96,9 @@ class Volume(msgspec.Struct, kw_only=False):
     size: int
     status: str
     previous_status: str | None
+    extending_to: int | None
     bootable: bool
-    read_only: bool
+    read_only: bool | None
     volume_type_id: str
     availability_zone: str
     host: str
@@ -111,7 +113,10 @@ class Volume(msgspec.Struct, kw_only=False):
 
 
 class Attachment(msgspec.Struct):
-    """A claim on a volume by a server (or by a host, where `server_id` is None)."""
+    """A claim on a volume by a server (or by a host, where `server_id` is None).
+
+    `managed` says that compute made it, and compute alone may end it.
+    """
 
     id: str
     volume_id: str
@@ -123,6 +128,7 @@ class Attachment(msgspec.Struct):
     mode: str | None
     connector: dict[str, Any] | None
     generation: int
+    managed: bool
     created_at: datetime
     attached_at: datetime | None
     detached_at: datetime | None
@@ -174,7 +180,7 @@ class DefaultType(msgspec.Struct):
 
 
 class QuotaLimit(msgspec.Struct):
-    """A limit that differs from the default: of a project, or of a quota class (then `project_id` is `class:<name>`)."""
+    """A limit that differs from the default: of a project, or of a quota class (`project_id` is `class:<name>`)."""
 
     project_id: str
     resource: str
@@ -206,6 +212,15 @@ class Message(msgspec.Struct):
     level: str
     created_at: datetime
     expires_at: datetime
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a list is wanted: behind the row `marker`, in the order of `sort` (column, descending or not)."""
+
+    limit: int = 1000
+    offset: int = 0
+    marker: str | None = None
+    sort: tuple[tuple[str, bool], ...] = (("created_at", True),)
 
 
 class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,8 +2,8 @@
 """What a keeper of volumes on a host has to do; `tests/drivers/block_storage` holds every driver against it.
 
 All sizes are bytes and exact. Every verb is idempotent by the id that it makes or takes away, and atomic: after a crash
-there is the whole thing or nothing but a draft, which `sweep` removes. A snapshot depends on nothing: neither its volume
-nor the volumes made of it need it. Errors are the kernel's.
+there is the whole thing or nothing but a draft, which `sweep` removes. A snapshot depends on nothing, and nothing
+depends on it. Errors are the kernel's.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import msgspec
 from cumulet.services.block_storage.contract import DiskSource
 from cumulet.services.block_storage.types import Stats
 
-# Asks whoever has the source open to write a full copy of it to the path in the format; False where nobody has, in which
-# case the source stays closed until the verb that was given this function has ended.
+# Asks whoever has the source open to write a full copy of it to the path in the format; False where nobody has, in
+# which case the source stays closed until the verb that was given this function has ended.
 CopyByOpener: TypeAlias = Callable[[Path, Literal["qcow2", "raw"]], bool]
 
 

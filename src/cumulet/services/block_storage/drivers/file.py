@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Volumes as qcow2 files in one folder, made by `qemu-img`.
 
-A snapshot is a file of its own, a full copy of the allocated clusters: deleting it never touches a volume, so it needs no
-opener's help and cannot break a running server. Each file is written as a draft, synced, and renamed into place.
+A snapshot is a file of its own, a full copy of the allocated clusters: deleting it never touches a volume, so it needs
+no opener's help and cannot break a running server. Each file is written as a draft, synced, and renamed into place.
 LIMITATIONS: a snapshot or clone takes the time and the room of the source's allocated data; files are not encrypted.
 """
 

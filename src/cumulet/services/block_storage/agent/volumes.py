@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs that a host takes about volumes; the files themselves are the journal of what was done.
+
+Bodies: `volume.create` a `VolumeSpec`; `volume.snapshot` a `SnapshotSpec`; `volume.extend` `{id, size, attached}`;
+`volume.delete` `{id}`; `volume.delete_snapshot` `{id}`; `volume.report` `{}`. Sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from cumulet.kernel.link.host import Body, Host, Verb
+from cumulet.services.block_storage.agent.disks import DisksForServers
+from cumulet.services.block_storage.drivers.base import CopyByOpener, VolumeBackend
+from cumulet.services.block_storage.types import SnapshotSpec, VolumeSpec
+from cumulet.services.image.contract import HostImages
+
+LOG = logging.getLogger(__name__)
+
+
+class VolumesOnHost:
+    """The host service `block_storage`."""
+
+    def __init__(self, host: Host, backend: VolumeBackend) -> None:
+        self._host = host
+        self._backend = backend
+        self.disks = DisksForServers(host.contracts, backend)
+
+    @cached_property
+    def verbs(self) -> Mapping[str, Verb]:
+        return {
+            "volume.create": self.create,
+            "volume.extend": self.extend,
+            "volume.delete": self.delete,
+            "volume.snapshot": self.snapshot,
+            "volume.delete_snapshot": self.delete_snapshot,
+            "volume.report": lambda _body: self.report(),
+        }
+
+    def start(self) -> None:
+        for name in self._backend.sweep():
+            LOG.warning("removed what interrupted work had left: %s", name)
+
+    def stop(self) -> None:
+        """Nothing runs between two verbs."""
+
+    def report(self) -> Body:
+        """What there is: `volumes` and `snapshots` (ids), `stats` (bytes) and `capabilities`."""
+        return {
+            "volumes": self._backend.volumes(),
+            "snapshots": self._backend.snapshots(),
+            "stats": msgspec.to_builtins(self._backend.stats()),
+            "capabilities": msgspec.to_builtins(self._backend.capabilities),
+        }
+
+    def create(self, body: Body) -> Body:
+        """Make the volume; a second time with the same size nothing is done."""
+        spec = msgspec.convert(body, VolumeSpec)
+        with ExitStack() as held:
+            if spec.image_id is not None:
+                images = self._host.contracts.use(HostImages)
+                image = images.base(spec.image_id)
+                self._backend.create_from_image(spec.id, spec.size, image, spec.image_format)
+            elif spec.snapshot_id is not None:
+                self._backend.create_from_snapshot(spec.id, spec.size, spec.snapshot_id)
+            elif spec.source_volume_id is not None:
+                copy = self._by_opener(held, spec.source_volume_id, attached=True)
+                self._backend.clone(spec.id, spec.size, spec.source_volume_id, copy)
+            else:
+                self._backend.create_blank(spec.id, spec.size)
+        return {"size": self._backend.size(spec.id)}
+
+    def extend(self, body: Body) -> Body:
+        """Make the volume larger, through its opener where it is open."""
+        volume_id, size = str(body["id"]), int(body["size"])
+        hypervisor = self.disks.hypervisor()
+        if hypervisor is None or not hypervisor.resize(volume_id, size):
+            with self.disks.closed([volume_id], attached=bool(body.get("attached"))):
+                self._backend.extend(volume_id, size)
+        return {"size": self._backend.size(volume_id)}
+
+    def delete(self, body: Body) -> None:
+        volume_id = str(body["id"])
+        with self.disks.closed([volume_id], attached=False):
+            self._backend.delete(volume_id)
+
+    def snapshot(self, body: Body) -> None:
+        """Keep the volume's content as of now, through its opener where it is open."""
+        spec = msgspec.convert(body, SnapshotSpec)
+        with ExitStack() as held:
+            copy = self._by_opener(held, spec.volume_id, attached=spec.attached)
+            self._backend.snapshot(spec.id, spec.volume_id, copy)
+
+    def delete_snapshot(self, body: Body) -> None:
+        self._backend.delete_snapshot(str(body["id"]))
+
+    def _by_opener(self, held: ExitStack, volume_id: str, *, attached: bool) -> CopyByOpener:
+        """Copy through the server that has the volume open; where none has, hold it closed until `held` ends."""
+
+        def copy(target: Path, target_format: Literal["qcow2", "raw"]) -> bool:
+            hypervisor = self.disks.hypervisor()
+            if hypervisor is not None and hypervisor.copy(volume_id, target, target_format):
+                return True
+            held.enter_context(self.disks.closed([volume_id], attached=attached))
+            return False
+
+        return copy

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every keeper of volumes does what the Protocol says, to the byte."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cumulet.kernel.errors import Conflict, Invalid, NotFound
+from cumulet.services.block_storage.drivers.base import VolumeBackend
+from cumulet.services.block_storage.drivers.fake import FakeBackend
+from cumulet.services.block_storage.drivers.file import FileBackend
+
+MIB = 1 << 20
+SIZE = 4 * MIB
+
+
+class Lab:
+    """A back end, and a guest's hands on its closed volumes."""
+
+    def __init__(self, backend: Any, root: Path) -> None:
+        self.backend: VolumeBackend = backend
+        self.root = root
+        self._is_fake = isinstance(backend, FakeBackend)
+
+    def write(self, volume_id: str, offset: int, text: bytes) -> None:
+        if self._is_fake:
+            self.backend.write(volume_id, offset, text)  # type: ignore[attr-defined]
+            return
+        piece = self.root / "piece"
+        piece.write_bytes(text)
+        disk = self.backend.source(volume_id)
+        self._io(disk.path, f"write -s {piece} {offset} {len(text)}")
+
+    def read(self, volume_id: str, offset: int, length: int) -> bytes:
+        if self._is_fake:
+            return self.backend.read(volume_id, offset, length)  # type: ignore[attr-defined, no-any-return]
+        raw = self.root / "raw"
+        disk = self.backend.source(volume_id)
+        subprocess.run(["qemu-img", "convert", "-f", disk.format, "-O", "raw", disk.path, raw], check=True)
+        return raw.read_bytes()[offset : offset + length]
+
+    def _io(self, path: Path, command: str) -> None:
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", command, path], check=True, capture_output=True)
+
+
+@pytest.fixture(params=[FakeBackend, FileBackend])
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
+    make: Callable[[Path], Any] = request.param
+    return Lab(make(tmp_path / "store"), tmp_path)
+
+
+def test_a_blank_volume_has_its_size_to_the_byte_and_reads_as_zeroes(lab: Lab) -> None:
+    lab.backend.create_blank("v1", SIZE)
+    assert lab.backend.size("v1") == SIZE
+    assert lab.read("v1", 0, 512) == bytes(512)
+    assert lab.backend.volumes() == ["v1"]
+
+
+def test_making_it_twice_keeps_its_content(lab: Lab) -> None:
+    lab.backend.create_blank("v1", SIZE)
+    lab.write("v1", 0, b"x" * 512)
+    lab.backend.create_blank("v1", SIZE)
+    assert lab.read("v1", 0, 512) == b"x" * 512
+    with pytest.raises(Conflict):
+        lab.backend.create_blank("v1", 2 * SIZE)
+
+
+def test_an_image_stands_at_the_start_with_zeroes_behind(lab: Lab, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(b"system" + bytes(512 - 6))
+    lab.backend.create_from_image("v1", SIZE, image, "raw")
+    assert lab.backend.size("v1") == SIZE
+    assert lab.read("v1", 0, 6) == b"system"
+    assert lab.read("v1", MIB, 512) == bytes(512)
+
+
+def test_an_image_that_does_not_fit_is_refused_and_leaves_nothing(lab: Lab, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(bytes(2 * MIB))
+    with pytest.raises(Invalid):
+        lab.backend.create_from_image("v1", MIB, image, "raw")
+    assert lab.backend.volumes() == []
+
+
+def test_a_snapshot_keeps_the_moment(lab: Lab) -> None:
+    lab.backend.create_blank("v1", SIZE)
+    lab.write("v1", 0, b"a" * 512)
+    lab.backend.snapshot("s1", "v1")
+    lab.write("v1", 0, b"b" * 512)
+    lab.backend.create_from_snapshot("v2", 2 * SIZE, "s1")
+    assert lab.read("v2", 0, 512) == b"a" * 512
+    assert lab.backend.size("v2") == 2 * SIZE
+    assert lab.read("v1", 0, 512) == b"b" * 512
+
+
+def test_snapshots_and_volumes_go_in_any_order(lab: Lab) -> None:
+    lab.backend.create_blank("v1", SIZE)
+    lab.write("v1", 0, b"a" * 512)
+    lab.backend.snapshot("s1", "v1")
+    lab.backend.create_from_snapshot("v2", SIZE, "s1")
+    lab.backend.delete("v1")
+    lab.backend.delete_snapshot("s1")
+    assert lab.read("v2", 0, 512) == b"a" * 512
+    assert (lab.backend.volumes(), lab.backend.snapshots()) == (["v2"], [])
+
+
+def test_a_clone_is_independent(lab: Lab) -> None:
+    lab.backend.create_blank("v1", SIZE)
+    lab.write("v1", MIB, b"c" * 512)
+    lab.backend.clone("v2", 2 * SIZE, "v1")
+    lab.write("v1", MIB, b"d" * 512)
+    assert lab.read("v2", MIB, 512) == b"c" * 512
+    assert lab.backend.size("v2") == 2 * SIZE
+
+
+def test_an_open_source_is_copied_by_its_opener(lab: Lab) -> None:
+    lab.backend.create_blank("v1", SIZE)
+    asked = []
+
+    def opener(target: Path, target_format: str) -> bool:
+        asked.append(target_format)
+        return True
+
+    lab.backend.snapshot("s1", "v1", opener)
+    lab.backend.clone("v2", SIZE, "v1", opener)
+    assert len(asked) == 2
+    assert lab.backend.snapshots() == ["s1"]
+    assert lab.backend.size("v2") == SIZE
+
+
+def test_a_copy_that_fails_leaves_nothing(lab: Lab) -> None:
+    lab.backend.create_blank("v1", SIZE)
+
+    def opener(target: Path, target_format: str) -> bool:
+        raise Conflict("the server is gone")
+
+    with pytest.raises(Conflict):
+        lab.backend.snapshot("s1", "v1", opener)
+    assert lab.backend.snapshots() == []
+    assert lab.backend.sweep() == []
+
+
+def test_growing_keeps_the_content_and_shrinking_is_refused(lab: Lab) -> None:
+    lab.backend.create_blank("v1", SIZE)
+    lab.write("v1", 0, b"e" * 512)
+    lab.backend.extend("v1", 2 * SIZE)
+    lab.backend.extend("v1", 2 * SIZE)
+    assert lab.backend.size("v1") == 2 * SIZE
+    assert lab.read("v1", 0, 512) == b"e" * 512
+    with pytest.raises(Invalid):
+        lab.backend.extend("v1", SIZE)
+
+
+def test_what_is_not_there(lab: Lab) -> None:
+    lab.backend.delete("v1")
+    lab.backend.delete_snapshot("s1")
+    for work in (
+        lambda: lab.backend.source("v1"),
+        lambda: lab.backend.size("v1"),
+        lambda: lab.backend.extend("v1", SIZE),
+        lambda: lab.backend.snapshot("s1", "v1"),
+        lambda: lab.backend.clone("v2", SIZE, "v1"),
+        lambda: lab.backend.create_from_snapshot("v2", SIZE, "s1"),
+    ):
+        with pytest.raises(NotFound):
+            work()
+
+
+def test_the_room_is_counted(lab: Lab) -> None:
+    before = lab.backend.stats()
+    lab.backend.create_blank("v1", SIZE)
+    after = lab.backend.stats()
+    assert after.provisioned - before.provisioned == SIZE
+    assert after.total >= after.free >= 0
+
+
+def test_drafts_are_swept(tmp_path: Path) -> None:
+    backend = FileBackend(tmp_path)
+    backend.create_blank("v1", SIZE)
+    (tmp_path / "volumes" / "v2.qcow2.new").write_bytes(b"half")
+    (tmp_path / "snapshots" / "s2.qcow2.new").write_bytes(b"half")
+    assert backend.sweep() == ["s2.qcow2.new", "v2.qcow2.new"]
+    assert backend.volumes() == ["v1"]

@@ -11,5 +11,5 @@ from cumulet.services.image.contract import HostImages
 def create(host: Host) -> HostService:
     """The host part."""
     service = ImagesOnHost(host)
-    host.contracts.offer(HostImages, lambda: service)  # type: ignore[type-abstract]
+    host.contracts.offer(HostImages, lambda: service)
     return service

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The default rules of the image service: Glance's names and Glance's defaults."""
+
+_ADMIN = "rule:context_is_admin"
+_OWN = "project_id:%(project_id)s"
+_SHARED = "project_id:%(member_id)s"
+_OPEN = "'community':%(visibility)s or 'public':%(visibility)s or 'shared':%(visibility)s"
+
+ADMIN_OR_MEMBER = f"{_ADMIN} or (role:member and {_OWN})"
+ADMIN_OR_READER = f"{_ADMIN} or (role:reader and {_OWN})"
+SEE = f"{_ADMIN} or (role:reader and ({_OWN} or {_SHARED} or {_OPEN}))"
+DOWNLOAD = f"{_ADMIN} or (role:member and ({_OWN} or {_SHARED} or {_OPEN}))"
+SEE_MEMBERS = f"{_ADMIN} or role:reader and ({_OWN} or {_SHARED})"
+
+RULES = {
+    "default": "",
+    "context_is_admin": "role:admin",
+    "service_api": "role:service or role:admin",
+    "add_image": f"{_ADMIN} or (role:member and {_OWN} and project_id:%(owner)s)",
+    "delete_image": ADMIN_OR_MEMBER,
+    "get_image": SEE,
+    "get_images": ADMIN_OR_READER,
+    "modify_image": ADMIN_OR_MEMBER,
+    "publicize_image": _ADMIN,
+    "communitize_image": ADMIN_OR_MEMBER,
+    "download_image": DOWNLOAD,
+    "download_from_store": DOWNLOAD,
+    "upload_image": ADMIN_OR_MEMBER,
+    "delete_image_location": _ADMIN,
+    "get_image_location": ADMIN_OR_READER,
+    "set_image_location": ADMIN_OR_MEMBER,
+    "add_image_location": f"rule:service_api or (role:member and {_OWN} and project_id:%(owner)s)",
+    "fetch_image_location": "rule:service_api",
+    "add_member": ADMIN_OR_MEMBER,
+    "delete_member": ADMIN_OR_MEMBER,
+    "get_member": SEE_MEMBERS,
+    "get_members": SEE_MEMBERS,
+    "modify_member": f"{_ADMIN} or (role:member and {_SHARED})",
+    "manage_image_cache": _ADMIN,
+    "deactivate": ADMIN_OR_MEMBER,
+    "reactivate": ADMIN_OR_MEMBER,
+    "copy_image": _ADMIN,
+    "get_task": "rule:default",
+    "get_tasks": "rule:default",
+    "add_task": "rule:default",
+    "modify_task": "rule:default",
+    "tasks_api_access": _ADMIN,
+    "stores_info_detail": _ADMIN,
+}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of the image service, columns named and ordered as the fields in `types`."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKey, Index, MetaData, String, Table, Text
+
+from cumulet.kernel.db.sql import Json
+
+metadata = MetaData()
+
+image = Table(
+    "image_image",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(255)),
+    Column("owner", String(255)),
+    Column("status", String(30), nullable=False),
+    Column("visibility", String(16), nullable=False),
+    Column("disk_format", String(20)),
+    Column("container_format", String(20)),
+    Column("min_disk", BigInteger, nullable=False),
+    Column("min_ram", BigInteger, nullable=False),
+    Column("protected", Boolean, nullable=False),
+    Column("os_hidden", Boolean, nullable=False),
+    Column("size", BigInteger),
+    Column("virtual_size", BigInteger),
+    Column("checksum", String(32)),
+    Column("os_hash_algo", String(64)),
+    Column("os_hash_value", String(128)),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+    Index("image_image_owner", "owner"),
+    Index("image_image_created", "created_at", "id"),
+)
+
+property_ = Table(
+    "image_property",
+    metadata,
+    Column("image_id", String(36), ForeignKey("image_image.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+tag = Table(
+    "image_tag",
+    metadata,
+    Column("image_id", String(36), ForeignKey("image_image.id", ondelete="CASCADE"), primary_key=True),
+    Column("value", String(255), primary_key=True),
+)
+
+member = Table(
+    "image_member",
+    metadata,
+    Column("image_id", String(36), ForeignKey("image_image.id", ondelete="CASCADE"), primary_key=True),
+    Column("member_id", String(255), primary_key=True),
+    Column("status", String(20), nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+    Index("image_member_member", "member_id"),
+)
+
+task = Table(
+    "image_task",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("type", String(30), nullable=False),
+    Column("status", String(30), nullable=False),
+    Column("owner", String(255)),
+    Column("image_id", String(36), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("input", Json, nullable=False),
+    Column("result", Json),
+    Column("message", Text, nullable=False),
+    Column("expires_at", DateTime),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+    Index("image_task_image", "image_id"),
+)

@@ -37,7 +37,7 @@ from cumulet.settings import Log, Settings
 FIRST_PAUSE = 0.2  # seconds before a part that died is started again; doubled each time, up to LAST_PAUSE
 LAST_PAUSE = 10.0
 QUICK = 5.0  # a part that dies within so many seconds of its start has died quickly
-PATIENCE = 6  # quick deaths in a row after which a part is given up
+PATIENCE = 5  # quick deaths in a row after which a part is given up
 STOP_TIMEOUT = 20.0  # seconds that a part is given to leave
 ROUND = 5.0  # seconds between two looks at the logs
 

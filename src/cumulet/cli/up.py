@@ -52,6 +52,7 @@ def run(call: Call) -> int:
 
 def _foreground(call: Call) -> int:
     """Supervise in this process; the rest happens in a thread beside it."""
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     failed: list[str] = []
 
     def complete() -> None:

@@ -2,7 +2,25 @@
 """The identity service's HTTP interface."""
 
 from cumulet.kernel.http import Api
-from cumulet.services.identity.api import regions, tokens, versions
+from cumulet.services.identity.api import (
+    application_credentials,
+    auth,
+    credentials,
+    domains,
+    endpoints,
+    grants,
+    groups,
+    implied_roles,
+    projects,
+    regions,
+    role_assignments,
+    roles,
+    services,
+    tags,
+    tokens,
+    users,
+    versions,
+)
 from cumulet.services.identity.api.dialect import IdentityDialect
 from cumulet.services.identity.api.views import BASE
 
@@ -10,7 +28,25 @@ API = Api(
     service="identity",
     root="/identity",
     bases=(BASE,),
-    routes=(*versions.ROUTES, *tokens.ROUTES, *regions.ROUTES),
+    routes=(
+        *versions.ROUTES,
+        *tokens.ROUTES,
+        *auth.ROUTES,
+        *domains.ROUTES,
+        *projects.ROUTES,
+        *tags.ROUTES,
+        *users.ROUTES,
+        *groups.ROUTES,
+        *roles.ROUTES,
+        *implied_roles.ROUTES,
+        *grants.ROUTES,
+        *role_assignments.ROUTES,
+        *regions.ROUTES,
+        *services.ROUTES,
+        *endpoints.ROUTES,
+        *credentials.ROUTES,
+        *application_credentials.ROUTES,
+    ),
     unversioned=versions.UNVERSIONED,
     dialect=IdentityDialect(),
 )

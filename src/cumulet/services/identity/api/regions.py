@@ -8,40 +8,25 @@ from typing import Any
 from cumulet.kernel import ids
 from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Reply, Request, Route
-from cumulet.kernel.schema import Schema
-from cumulet.services.identity.api.views import collection, self_link
+from cumulet.services.identity.api.listing import collection
+from cumulet.services.identity.api.views import body, self_link
 from cumulet.services.identity.logic import regions as logic
+from cumulet.services.identity.logic.changes import extras
 from cumulet.services.identity.types import Region
 
 _ID = {"type": ["string", "null"], "maxLength": 255}
-_PROPERTIES = {"id": _ID, "description": {"type": ["string", "null"]}, "parent_region_id": _ID}
-
-_CREATE = Schema(
-    {
-        "type": "object",
-        "properties": {"region": {"type": "object", "properties": _PROPERTIES, "additionalProperties": True}},
-        "required": ["region"],
-    }
-)
-_UPDATE = Schema(
-    {
-        "type": "object",
-        "properties": {
-            "region": {
-                "type": "object",
-                "properties": _PROPERTIES,
-                "minProperties": 1,
-                "additionalProperties": True,
-            }
-        },
-        "required": ["region"],
-    }
-)
+_PROPERTIES = {
+    "description": {"type": ["string", "null"], "maxLength": 255},
+    "id": _ID,
+    "parent_region_id": {**_ID, "minLength": 1},
+}
+_CREATE = body("region", _PROPERTIES)
+_UPDATE = body("region", {**_PROPERTIES, "id": {**_ID, "minLength": 1}}, least=1)
 
 
 def find_all(request: Request) -> Reply:
     regions = logic.find_all(request.cloud, request.query.get("parent_region_id"))
-    return Reply(200, collection(request, "regions", [view(request, region) for region in regions]))
+    return collection(request, "regions", [view(request, region) for region in regions])
 
 
 def get(request: Request) -> Reply:
@@ -60,12 +45,13 @@ def create_named(request: Request) -> Reply:
 
 
 def update(request: Request) -> Reply:
-    region_id, body = request.params["region_id"], request.body["region"]
-    if body.get("id", region_id) != region_id:
+    region_id, words = request.params["region_id"], request.body["region"]
+    if words.get("id", region_id) != region_id:
         raise Invalid("Cannot change region ID")
-    changes = {name: body[name] for name in ("description", "parent_region_id") if name in body}
+    changes = {name: words[name] for name in ("description", "parent_region_id") if name in words}
     if "description" in changes:
         changes["description"] = changes["description"] or ""
+    changes["extra"] = extras(words, _PROPERTIES)
     return Reply(200, {"region": view(request, logic.update(request.cloud, region_id, changes))})
 
 
@@ -76,6 +62,7 @@ def delete(request: Request) -> Reply:
 
 def view(request: Request, region: Region) -> dict[str, Any]:
     return {
+        **region.extra,
         "id": region.id,
         "description": region.description,
         "parent_region_id": region.parent_region_id,
@@ -84,8 +71,8 @@ def view(request: Request, region: Region) -> dict[str, Any]:
 
 
 def _create(request: Request, region_id: str) -> Reply:
-    body = request.body["region"]
-    new = Region(region_id, body.get("description") or "", body.get("parent_region_id"))
+    words = request.body["region"]
+    new = Region(region_id, words.get("description") or "", words.get("parent_region_id"), extras(words, _PROPERTIES))
     return Reply(201, {"region": view(request, logic.create(request.cloud, new))})
 
 

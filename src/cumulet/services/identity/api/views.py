@@ -13,7 +13,25 @@ from cumulet.services.identity.logic.scopes import lacks
 
 BASE = "/v3"
 
+NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"[\S]+"}
+SHORT_NAME = {**NAME, "maxLength": 64}
+TEXT = {"type": ["string", "null"]}
+ID = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-zA-Z0-9-]+$"}
+FLAG = {
+    "type": ["boolean", "string", "null"],
+    "enum": [
+        *(True, "True", "TRUE", "true", False, "False", "FALSE", "false"),
+        *("", "1", "0", "y", "Y", "n", "N", "on", "ON", "off", "OFF", "yes", "no"),
+    ],
+}
+IMMUTABLE = {
+    "type": "object",
+    "properties": {"immutable": {"type": ["boolean", "null"]}},
+    "additionalProperties": False,
+}
+
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
+_FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
 
 
 def schema(document: Mapping[str, Any]) -> Schema:
@@ -21,14 +39,34 @@ def schema(document: Mapping[str, Any]) -> Schema:
     return Schema(document, phrase=in_full)
 
 
+def body(
+    name: str, properties: Mapping[str, Any], *, required: tuple[str, ...] = (), least: int = 0, **more: Any
+) -> Schema:
+    """The schema of `{name: {properties}}`; a change says with `least` how much it has to change."""
+    inner: dict[str, Any] = {"type": "object", "properties": dict(properties), "additionalProperties": True, **more}
+    if required:
+        inner["required"] = list(required)
+    if least:
+        inner["minProperties"] = least
+    return schema({"type": "object", "properties": {name: inner}, "required": [name], "additionalProperties": False})
+
+
+def flags(words: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """`words` with the truth values among them, which callers may write as text, as truth values."""
+    found = dict(words)
+    for name in names:
+        if isinstance(found.get(name), str):
+            found[name] = not is_false(found[name])
+    return found
+
+
 def self_link(request: Request, collection_name: str, resource_id: str) -> dict[str, str]:
-    return {"self": f"{request.root_url}{BASE}/{collection_name}/{resource_id}"}
+    return {"self": f"{base_url(request)}/{collection_name}/{resource_id}"}
 
 
-def collection(request: Request, name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-    """A list with its links."""
-    query = f"?{request.query_string}" if request.query_string else ""
-    return {name: items, "links": {"next": None, "previous": None, "self": request.url + query}}
+def base_url(request: Request) -> str:
+    """Where the version stands: `http://host/identity/v3`."""
+    return request.root_url + BASE
 
 
 def lacks_in_body(name: str) -> CumuletError:
@@ -39,3 +77,13 @@ def lacks_in_body(name: str) -> CumuletError:
 def truth(text: str | None) -> bool:
     """Whether a parameter's text means true, as OpenStack reads it."""
     return text is not None and text.strip().lower() in _TRUE
+
+
+def is_false(text: str) -> bool:
+    """Whether a filter's text means false; any other, none at all too, means true."""
+    return text.strip().lower() in _FALSE
+
+
+def is_asked(request: Request, name: str) -> bool:
+    """Whether a parameter that needs no value is there; `name=0` says no."""
+    return request.query.get(name, "0") != "0"

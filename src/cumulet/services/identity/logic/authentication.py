@@ -6,6 +6,7 @@ Whatever is wrong with the proof, the answer is the same 401, so that nobody lea
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 import msgspec
@@ -103,7 +104,7 @@ def _by_application_credential(cloud: Cloud, words: dict[str, Any], scope: Any) 
         raise _refused()
     if credential.expires_at is not None and credential.expires_at <= clock.utcnow():
         raise _refused()
-    ends = int(credential.expires_at.timestamp()) if credential.expires_at else None
+    ends = int(credential.expires_at.replace(tzinfo=UTC).timestamp()) if credential.expires_at else None
     return Proven(user=user, methods=("application_credential",), expires_at=ends, credential=credential)
 
 

@@ -39,14 +39,13 @@ def create(cloud: Cloud, new: Region) -> Region:
 
 
 def update(cloud: Cloud, region_id: str, changes: dict[str, Any]) -> Region:
-    """Change `description` or `parent_region_id`; a region cannot come to stand below itself."""
+    """Change `description`, `parent_region_id` or `extra`; a region cannot come to stand below itself."""
 
     def write(tx: Tx) -> Region:
-        get(tx, region_id)
+        old = get(tx, region_id)
         if "parent_region_id" in changes:
             _check_parent(tx, region_id, changes["parent_region_id"])
-        if changes:
-            store.change(tx, region_id, changes)
+        store.change(tx, region_id, {**changes, "extra": {**old.extra, **changes.get("extra", {})}})
         return get(tx, region_id)
 
     return cloud.db.write(write)

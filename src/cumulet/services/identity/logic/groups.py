@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be done with groups and their members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cumulet.kernel import ids
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import NotFound
+from cumulet.services.identity.logic import changes, revocations, users
+from cumulet.services.identity.store import assignments, projects
+from cumulet.services.identity.store import groups as store
+from cumulet.services.identity.store.filters import Filter
+from cumulet.services.identity.types import Actor, Group, User
+
+FIELDS = ("name", "domain_id", "description")
+
+
+def get(source: Source, group_id: str) -> Group:
+    found = store.find(source, group_id)
+    if found is None:
+        raise NotFound(f"Could not find group: {group_id}.", code="GroupNotFound")
+    return found
+
+
+def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[Group]:
+    return store.find_all(source, filters)
+
+
+def of_user(source: Source, user_id: str, filters: Iterable[Filter] = ()) -> list[Group]:
+    users.get(source, user_id)
+    return store.of_user(source, user_id, filters)
+
+
+def members(source: Source, group_id: str, filters: Iterable[Filter] = ()) -> list[User]:
+    get(source, group_id)
+    return store.members(source, group_id, filters)
+
+
+def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> Group:
+    new = Group(
+        id=ids.new_hex(),
+        name=words["name"].strip(),
+        domain_id=changes.home(ctx, words),
+        description=words.get("description") or "",
+        extra=changes.extras(words, FIELDS),
+    )
+
+    def write(tx: Tx) -> None:
+        domain = projects.find(tx, new.domain_id)
+        if domain is None or not domain.is_domain:
+            raise NotFound(f"Could not find domain: {new.domain_id}.", code="DomainNotFound")
+        if store.find_by_name(tx, new.name, new.domain_id) is not None:
+            raise changes.taken("group", new.name, new.domain_id)
+        store.add(tx, new)
+
+    cloud.db.write(write)
+    return new
+
+
+def update(cloud: Cloud, group_id: str, words: Mapping[str, Any]) -> Group:
+    def write(tx: Tx) -> Group:
+        old = get(tx, group_id)
+        changes.check_same(words, "domain_id", old.domain_id, "Cannot change Domain ID")
+        changes.check_same(words, "id", old.id, "Cannot change ID")
+        values: dict[str, Any] = {}
+        if "name" in words and words["name"].strip() != old.name:
+            values["name"] = words["name"].strip()
+            if store.find_by_name(tx, values["name"], old.domain_id) is not None:
+                raise changes.taken("group", values["name"], old.domain_id)
+        if "description" in words:
+            values["description"] = words["description"] or ""
+        values["extra"] = {**old.extra, **changes.extras(words, FIELDS)}
+        store.change(tx, group_id, values)
+        return get(tx, group_id)
+
+    return cloud.db.write(write)
+
+
+def delete(cloud: Cloud, group_id: str) -> None:
+    def write(tx: Tx) -> None:
+        get(tx, group_id)
+        remove(tx, group_id)
+
+    cloud.db.write(write)
+
+
+def remove(tx: Tx, group_id: str) -> None:
+    """Remove a group's row and what hangs on it."""
+    assignments.remove_all(tx, actor=Actor.GROUP, actor_id=group_id)
+    store.remove(tx, group_id)
+    revocations.changed(tx)
+
+
+def check_member(source: Source, group_id: str, user_id: str) -> None:
+    """NotFound unless the user is in the group."""
+    users.get(source, user_id)
+    get(source, group_id)
+    if not store.has_member(source, group_id, user_id):
+        raise NotFound(f"User '{user_id}' not found in group '{group_id}'")
+
+
+def join(cloud: Cloud, group_id: str, user_id: str) -> None:
+    """Put a user into a group; one who is in it stays."""
+
+    def write(tx: Tx) -> None:
+        users.get(tx, user_id)
+        get(tx, group_id)
+        if not store.has_member(tx, group_id, user_id):
+            store.join(tx, group_id, user_id)
+            revocations.changed(tx)
+
+    cloud.db.write(write)
+
+
+def leave(cloud: Cloud, group_id: str, user_id: str) -> None:
+    """Take a user out of a group."""
+
+    def write(tx: Tx) -> None:
+        check_member(tx, group_id, user_id)
+        store.leave(tx, group_id, user_id)
+        revocations.changed(tx)
+
+    cloud.db.write(write)

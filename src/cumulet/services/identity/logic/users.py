@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be done with users and their passwords."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cumulet.kernel import clock, ids
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Forbidden, Invalid, NotFound, Unauthorized
+from cumulet.services.identity.logic import changes, passwords, revocations
+from cumulet.services.identity.store import assignments, credentials, projects
+from cumulet.services.identity.store import users as store
+from cumulet.services.identity.store.filters import Filter
+from cumulet.services.identity.types import Actor, Password, User
+
+FIELDS = ("name", "domain_id", "default_project_id", "enabled", "password", "password_expires_at")
+
+
+def get(source: Source, user_id: str) -> User:
+    found = store.find(source, user_id)
+    if found is None:
+        raise NotFound(f"Could not find user: {user_id}.", code="UserNotFound")
+    return found
+
+
+def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[User]:
+    return store.find_all(source, filters)
+
+
+def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> User:
+    """Store a new user, with a password where one is said."""
+    new = User(
+        id=ids.new_hex(),
+        name=words["name"].strip(),
+        domain_id=changes.home(ctx, words),
+        default_project_id=words.get("default_project_id"),
+        enabled=words.get("enabled", True) is not False,
+        options=changes.merge_options({}, words),
+        extra=changes.extras(words, FIELDS),
+        created_at=clock.utcnow(),
+    )
+    hashed = _hash(cloud, words.get("password"))
+
+    def write(tx: Tx) -> None:
+        _check_domain(tx, new.domain_id)
+        _check_default_project(tx, new.default_project_id)
+        if store.find_by_name(tx, new.name, new.domain_id) is not None:
+            raise changes.taken("user", new.name, new.domain_id)
+        store.add(tx, new)
+        _set_password(tx, new.id, hashed)
+
+    cloud.db.write(write)
+    return new
+
+
+def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
+    """Change a user; a new password or disabling makes the user's tokens void."""
+    hashed = _hash(cloud, words.get("password"))
+
+    def write(tx: Tx) -> User:
+        old = get(tx, user_id)
+        changes.check_same(words, "domain_id", old.domain_id, "Cannot change Domain ID")
+        changes.check_same(words, "id", old.id, "Cannot change ID")
+        values = {name: words[name] for name in ("name", "enabled") if words.get(name) is not None}
+        if "name" in values and values["name"].strip() != old.name:
+            values["name"] = values["name"].strip()
+            if store.find_by_name(tx, values["name"], old.domain_id) is not None:
+                raise changes.taken("user", values["name"], old.domain_id)
+        if "default_project_id" in words:
+            _check_default_project(tx, words["default_project_id"])
+            values["default_project_id"] = words["default_project_id"]
+        values["options"] = changes.merge_options(old.options, words)
+        values["extra"] = {**old.extra, **changes.extras(words, FIELDS)}
+        store.change(tx, user_id, values)
+        _set_password(tx, user_id, hashed)
+        if hashed is not None or (old.enabled and values.get("enabled") is False):
+            revocations.revoke(tx, user_id=user_id)
+        revocations.changed(tx)
+        return get(tx, user_id)
+
+    return cloud.db.write(write)
+
+
+def change_password(cloud: Cloud, user_id: str, original: str, new: str) -> None:
+    """Replace one's own password; Unauthorized unless `original` is the one so far."""
+    user = store.find(cloud.db, user_id)
+    kept = store.password_of(cloud.db, user_id)
+    if user is None or kept is None or not user.enabled or len(original) > passwords.LONGEST:
+        passwords.waste("", cloud.settings.identity.bcrypt_rounds)
+        raise Unauthorized("The request you have made requires authentication.")
+    if not passwords.matches(original, kept.hash):
+        raise Unauthorized("The request you have made requires authentication.")
+    if user.options.get("lock_password"):
+        raise Invalid(
+            "Password validation error: You cannot change your password at this time due to password policy "
+            "disallowing password changes. Please contact your administrator to reset your password."
+        )
+    hashed = _hash(cloud, new)
+
+    def write(tx: Tx) -> None:
+        get(tx, user_id)
+        _set_password(tx, user_id, hashed)
+        revocations.revoke(tx, user_id=user_id)
+
+    cloud.db.write(write)
+
+
+def delete(cloud: Cloud, user_id: str) -> None:
+    """Remove a user with all that is the user's here."""
+
+    def write(tx: Tx) -> None:
+        get(tx, user_id)
+        remove(tx, user_id)
+
+    cloud.db.write(write)
+
+
+def remove(tx: Tx, user_id: str) -> None:
+    """Remove a user's row and what hangs on it."""
+    assignments.remove_all(tx, actor=Actor.USER, actor_id=user_id)
+    credentials.remove_of_user(tx, user_id)
+    store.remove(tx, user_id)
+    revocations.changed(tx)
+
+
+def _hash(cloud: Cloud, secret: str | None) -> str | None:
+    if secret is None:
+        return None
+    if len(secret) > passwords.LONGEST:
+        raise Forbidden(
+            f"The password length must be less than or equal to {passwords.LONGEST}. The server could not comply with "
+            "the request because the password is invalid."
+        )
+    return passwords.make_hash(secret, cloud.settings.identity.bcrypt_rounds)
+
+
+def _set_password(tx: Tx, user_id: str, hashed: str | None) -> None:
+    if hashed is not None:
+        store.set_password(tx, Password(user_id, hashed, clock.utcnow()))
+
+
+def _check_domain(tx: Tx, domain_id: str) -> None:
+    domain = projects.find(tx, domain_id)
+    if domain is None or not domain.is_domain:
+        raise NotFound(f"Could not find domain: {domain_id}.", code="DomainNotFound")
+
+
+def _check_default_project(tx: Tx, project_id: str | None) -> None:
+    """A default project need not be there, but must not be a domain."""
+    project = projects.find(tx, project_id) if project_id else None
+    if project is not None and project.is_domain:
+        raise Invalid(f"User's default project ID cannot be a domain ID: {project_id}")

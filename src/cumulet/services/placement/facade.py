@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The placement contract, implemented on the verbs that serve the API as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.db import Source, Tx
+from cumulet.services.placement.contract import (
+    Allocation,
+    Amounts,
+    Candidate,
+    Inventory,
+    PlacementContract,
+    ProviderUsage,
+)
+from cumulet.services.placement.logic import aggregates as aggregate_verbs
+from cumulet.services.placement.logic import allocations as claim_verbs
+from cumulet.services.placement.logic import candidates, inventories, providers, usages
+from cumulet.services.placement.logic import traits as trait_verbs
+from cumulet.services.placement.logic.allocations import Wish
+from cumulet.services.placement.logic.search import Group, Query
+
+
+def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
+    return {PlacementContract: Placement}
+
+
+class Placement:
+    """All of it works in the caller's transaction, so it holds nothing."""
+
+    def ensure_provider(self, tx: Tx, uuid: str, name: str, parent: str | None = None) -> None:
+        providers.ensure(tx, uuid, name, parent)
+
+    def delete_provider(self, tx: Tx, uuid: str) -> None:
+        providers.remove(tx, uuid)
+
+    def set_inventory(self, tx: Tx, provider: str, inventory: Mapping[str, Inventory]) -> None:
+        wanted = {name: _fields(each) for name, each in inventory.items() if each.total > 0}
+        inventories.ensure(tx, provider, wanted)
+
+    def set_traits(self, tx: Tx, provider: str, traits: Iterable[str]) -> None:
+        trait_verbs.ensure(tx, provider, set(traits))
+
+    def set_aggregates(self, tx: Tx, provider: str, aggregates: Iterable[str]) -> None:
+        aggregate_verbs.ensure(tx, provider, set(aggregates))
+
+    def candidates(
+        self,
+        source: Source,
+        resources: Amounts,
+        *,
+        required: Iterable[str] = (),
+        forbidden: Iterable[str] = (),
+        member_of: Iterable[Iterable[str]] = (),
+        in_tree: str | None = None,
+        limit: int | None = None,
+    ) -> list[Candidate]:
+        group = Group(
+            {name: amount for name, amount in resources.items() if amount},
+            required=[frozenset({name}) for name in required],
+            forbidden=frozenset(forbidden),
+            member_of=[frozenset(each) for each in member_of],
+            in_tree=in_tree,
+        )
+        found, _ = candidates.find(source, Query({"": group}, limit=limit))
+        return [Candidate(root=each.anchor, allocations=each.claims) for each in found]
+
+    def claim(
+        self,
+        tx: Tx,
+        consumer_id: str,
+        allocations: Mapping[str, Amounts],
+        project_id: str,
+        user_id: str,
+        consumer_type: str = "INSTANCE",
+    ) -> None:
+        claims = {
+            provider: positive
+            for provider, amounts in allocations.items()
+            if (positive := {name: amount for name, amount in amounts.items() if amount})
+        }
+        for provider in claims:
+            providers.get(tx, provider)
+        claim_verbs.replace(tx, {consumer_id: Wish(claims, project_id, user_id, consumer_type)})
+
+    def release(self, tx: Tx, consumer_id: str) -> None:
+        claim_verbs.release(tx, consumer_id)
+
+    def allocation(self, source: Source, consumer_id: str) -> Allocation | None:
+        found = claim_verbs.of_consumer(source, consumer_id)
+        if found is None:
+            return None
+        resources: dict[str, dict[str, int]] = {}
+        for each in found.allocations:
+            resources.setdefault(each.provider_uuid, {})[each.resource_class] = each.used
+        return Allocation(
+            consumer_id=consumer_id,
+            project_id=found.consumer.project_id,
+            user_id=found.consumer.user_id,
+            generation=found.consumer.generation,
+            resources=resources,
+        )
+
+    def provider_usage(self, source: Source, provider: str) -> dict[str, ProviderUsage]:
+        providers.get(source, provider)
+        used = usages.of_provider(source, provider)
+        return {
+            name: ProviderUsage(
+                inventory=Inventory(**{field: getattr(each, field) for field in inventories.FIELDS}),
+                capacity=each.capacity,
+                used=used.get(name, 0),
+            )
+            for name, each in inventories.of_provider(source, provider).items()
+        }
+
+    def project_usage(self, source: Source, project_id: str, user_id: str | None = None) -> dict[str, int]:
+        return usages.of_project(source, project_id, user_id)
+
+
+def _fields(inventory: Inventory) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(inventory)
+    return {**fields, "max_unit": inventory.max_unit or inventory.total}

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A database with placement's tables, and the contract on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import cumulet.services.placement
+from cumulet.kernel.db import Database, migrate
+from cumulet.services.placement.facade import Placement
+
+MIGRATIONS = Path(cumulet.services.placement.__file__).parent / "migrations"
+
+
+@pytest.fixture
+def db(tmp_path):
+    database = Database.sqlite(tmp_path / "test.db", durable=False)
+    migrate.migrate(database, {"placement": MIGRATIONS})
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def placement():
+    return Placement()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -34,8 +34,9 @@ class NetworkHost:
         self._lock = threading.Lock()
         self._state = HostState()
         self._last = Applied(generation=0)
+        self._telling = threading.Lock()
         self.verbs: Mapping[str, Verb] = {"network.apply": self._apply, "network.report": lambda _: self.report()}
-        host.contracts.offer(HostPorts, lambda: _Ports(self._fabric, host))  # type: ignore[type-abstract]
+        host.contracts.offer(HostPorts, lambda: _Ports(self._fabric, self._tell))
 
     def start(self) -> None:
         """See HostService: the last state from the journal; a no-op where it still stands."""
@@ -80,7 +81,13 @@ class NetworkHost:
             self._last = self._fabric.apply(wanted)
             for key, reason in self._last.failed.items():
                 LOG.error("network object %s could not be made: %s", key, reason)
+            self._tell()
             return _body(self._last)
+
+    def _tell(self) -> None:
+        """Tell the control plane which ports stand; looking and telling are one, so that the last word is the truth."""
+        with self._telling:
+            self._host.emit("network.ports", {"ports": self._fabric.report().ports})
 
     def _wanted(self, body: Body) -> HostState:
         if "delta" in body:
@@ -97,20 +104,20 @@ class NetworkHost:
 
 
 class _Ports:
-    """HostPorts over the engine; tells the control plane which ports came up or went down."""
+    """HostPorts over the engine; every coming and going is told."""
 
-    def __init__(self, fabric: Fabric, host: Host) -> None:
+    def __init__(self, fabric: Fabric, tell: Callable[[], None]) -> None:
         self._fabric = fabric
-        self._host = host
+        self._tell = tell
 
     def open_tap(self, port_id: str) -> int:
         handle = self._fabric.open_tap(port_id)
-        self._host.emit("network.port", {"port_id": port_id, "up": True})
+        self._tell()
         return handle
 
     def close_tap(self, port_id: str) -> None:
         self._fabric.close_tap(port_id)
-        self._host.emit("network.port", {"port_id": port_id, "up": False})
+        self._tell()
 
 
 def _engine(host: Host, metadata: Metadata) -> Fabric:

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The error body of the network service: `{"NeutronError": {"type": ..., "message": ..., "detail": ""}}`."""
+
+from __future__ import annotations
+
+from cumulet.kernel.errors import CumuletError
+from cumulet.kernel.http import Reply, Request
+
+# What a refusal without a name of its own is called: the HTTP error's class upstream.
+_NAMES = {
+    400: "HTTPBadRequest",
+    403: "HTTPForbidden",
+    404: "HTTPNotFound",
+    405: "HTTPMethodNotAllowed",
+    409: "HTTPConflict",
+    412: "HTTPPreconditionFailed",
+    413: "HTTPRequestEntityTooLarge",
+    500: "HTTPInternalServerError",
+    501: "HTTPNotImplemented",
+    503: "HTTPServiceUnavailable",
+}
+_KERNEL_CODES = frozenset({"NoSuchPath", "NoSuchVersion", "NoSuchAction", "MissingBody", "MalformedRequestBody"})
+
+
+class NetworkDialect:
+    """Words the kernel's errors as Neutron does."""
+
+    def error(self, error: CumuletError, request: Request) -> Reply:
+        name = error.code if error.code and error.code not in _KERNEL_CODES else _NAMES.get(error.status, "HTTPError")
+        body = {"type": name, "message": error.message, "detail": ""}
+        return Reply(error.status, {"NeutronError": body}, error.headers)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists: filters, order, pages and chosen fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cmp_to_key
+from typing import Any
+from urllib.parse import urlencode
+
+from cumulet.kernel.errors import Invalid
+from cumulet.kernel.http import Request
+from cumulet.services.network.api.attributes import Attributes
+from cumulet.services.network.logic.faults import bad
+
+Item = dict[str, Any]
+Filter = Callable[[Item, list[str]], bool]
+
+MOST = 1_000_000  # items of one page
+_NOT_FILTERS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"})
+_OTHER_NAMES = {"tenant_id": "project_id"}
+
+
+def filters_of(request: Request, attributes: Attributes, own: Mapping[str, Filter]) -> dict[str, list[Any]]:
+    """What the query filters by: attribute to wanted values, converted; Invalid for what cannot be filtered by."""
+    found: dict[str, list[str]] = {}
+    for name, value in request.query_pairs:
+        if name not in _NOT_FILTERS:
+            found.setdefault(_OTHER_NAMES.get(name, name), []).append(value)
+    unknown = [name for name in found if name not in own and not (name in attributes and attributes[name].filters)]
+    if unknown:
+        raise Invalid(f"{unknown} is invalid attribute for filtering")
+    wanted: dict[str, list[Any]] = {}
+    for name, values in found.items():
+        convert = attributes[name].convert if name not in own else None
+        wanted[name] = [convert(value) for value in values] if convert is not None else values
+    return wanted
+
+
+def matching(items: list[Item], wanted: Mapping[str, list[Any]], own: Mapping[str, Filter]) -> list[Item]:
+    """The items that have one of the wanted values in every attribute that is filtered by."""
+    for name, values in wanted.items():
+        if name in own:
+            items = [item for item in items if own[name](item, values)]
+        else:
+            items = [item for item in items if _is_one(item.get(name), values)]
+    return items
+
+
+def ordered(request: Request, items: list[Item], attributes: Attributes) -> list[Item]:
+    """The items as `sort_key` and `sort_dir` have them; nothing sorts before something."""
+    keys = [value for name, value in request.query_pairs if name == "sort_key" and value]
+    directions = [value for name, value in request.query_pairs if name == "sort_dir" and value]
+    if len(keys) != len(directions):
+        raise Invalid("The number of sort_keys and sort_dirs must be same")
+    absent = [key for key in keys if not _sorts(key, attributes)]
+    if absent:
+        raise Invalid(f"{absent} is invalid attribute for sort_keys")
+    wrong = [direction for direction in directions if direction not in ("asc", "desc")]
+    if wrong:
+        raise Invalid(f"{wrong} is invalid value for sort_dirs, valid value is 'asc' and 'desc'")
+    for key, direction in reversed(list(zip(keys, directions, strict=True))):
+        compare = cmp_to_key(lambda a, b, k=key: _compare(a.get(k), b.get(k)))  # type: ignore[misc]
+        items = sorted(items, key=compare, reverse=direction == "desc")
+    return items
+
+
+def page(request: Request, items: list[Item], collection: str) -> tuple[list[Item], dict[str, Any]]:
+    """The page that was asked for, and the links to its neighbours (none where no limit was given)."""
+    limit = _limit(request)
+    if not limit:
+        return items, {}
+    marker, backwards = request.query.get("marker"), request.query.get("page_reverse", "").lower() == "true"
+    position = len(items) if backwards else 0
+    if marker:
+        found = next((index for index, item in enumerate(items) if item["id"] == marker), None)
+        if found is None:
+            raise bad(collection, f"the marker {marker} could not be found")
+        position = found if backwards else found + 1
+    chosen = items[max(position - limit, 0) : position] if backwards else items[position : position + limit]
+    links = []
+    if backwards or len(chosen) >= limit:
+        links.append({"rel": "next", "href": _link(request, chosen[-1:])})
+    if not backwards or len(chosen) >= limit:
+        links.append({"rel": "previous", "href": _link(request, chosen[:1], page_reverse="True")})
+    return chosen, {f"{collection}_links": links} if links else {}
+
+
+def chosen_fields(request: Request) -> set[str] | None:
+    """The attributes that `fields` names; None for all."""
+    names = {value for name, value in request.query_pairs if name == "fields" and value}
+    return names | {old for old, new in _OTHER_NAMES.items() if new in names} if names else None
+
+
+def _limit(request: Request) -> int:
+    text = str(request.query.get("limit", "0"))
+    if not (text.isascii() and text.isdigit()):
+        raise bad("limit", f"Limit must be an integer 0 or greater and not '{text}'")
+    return min(int(text), MOST)
+
+
+def _link(request: Request, edge: list[Item], **extra: str) -> str:
+    pairs = [pair for pair in request.query_pairs if pair[0] not in ("marker", "page_reverse")]
+    pairs += [("marker", item["id"]) for item in edge]
+    return f"{request.url}?{urlencode([*pairs, *extra.items()])}"
+
+
+def _sorts(key: str, attributes: Attributes) -> bool:
+    name = _OTHER_NAMES.get(key, key)
+    return name in attributes and attributes[name].sorts
+
+
+def _compare(one: Any, other: Any) -> int:
+    if one is None or other is None:
+        return (one is not None) - (other is not None)
+    return int(one > other) - int(one < other)
+
+
+def _is_one(value: Any, wanted: list[Any]) -> bool:
+    if isinstance(value, list):
+        return any(item in wanted for item in value)
+    return value in wanted or (value is None and "" in wanted)

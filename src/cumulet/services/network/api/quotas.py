@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quotas over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.db import Tx
+from cumulet.kernel.errors import Invalid
+from cumulet.kernel.http import Reply, Request, Route
+from cumulet.services.network.api import validators as check
+from cumulet.services.network.logic import quotas as logic
+from cumulet.services.network.logic.faults import fault
+from cumulet.services.network.store import quotas as store
+
+_MOST = 2**31 - 1
+
+
+def find_all(request: Request) -> Reply:
+    """Every project that has limits of its own; administrators only, whatever policy says of single ones."""
+    if not request.ctx.is_admin:
+        raise fault("AdminRequired", reason="Only admin can view or configure quota")
+    found = [
+        {**logic.DEFAULTS, **own, "project_id": project_id, "tenant_id": project_id}
+        for project_id, own in store.all_limits(request.cloud.db).items()
+    ]
+    return Reply(200, {"quotas": found})
+
+
+def show(request: Request) -> Reply:
+    return _reply(request, logic.of_project(request.cloud.db, request.params["project_id"]))
+
+
+def show_default(request: Request) -> Reply:
+    return _reply(request, dict(logic.DEFAULTS))
+
+
+def show_details(request: Request) -> Reply:
+    return _reply(request, logic.details(request.cloud.db, request.params["project_id"]))
+
+
+def show_own_project(request: Request) -> Reply:
+    """What the old client asks to learn its own project."""
+    return Reply(200, {"tenant": {"tenant_id": request.ctx.project_id}})
+
+
+def update(request: Request) -> Reply:
+    body = request.body.get("quota") if isinstance(request.body, dict) else None
+    if not isinstance(body, dict):
+        raise Invalid("Unable to find 'quota' in request body")
+    values = {name: _limit(name, value) for name, value in body.items() if name not in ("project_id", "tenant_id")}
+
+    def write(tx: Tx) -> dict[str, int]:
+        return logic.update(tx, request.params["project_id"], values)
+
+    return _reply(request, request.cloud.db.write(write))
+
+
+def delete(request: Request) -> Reply:
+    request.cloud.db.write(lambda tx: store.forget(tx, request.params["project_id"]))
+    return Reply(204)
+
+
+def _limit(name: str, value: Any) -> int:
+    if name not in logic.DEFAULTS:
+        raise Invalid(f"Unrecognized attribute(s) '{name}'")
+    number = check.integer(value)
+    reason = check.at_most(-1, _MOST)(number)
+    if reason is not None:
+        raise Invalid(f"Invalid input for {name}. Reason: {reason}.")
+    return number
+
+
+def _reply(request: Request, limits: dict[str, Any]) -> Reply:
+    project_id = request.params["project_id"]
+    return Reply(200, {"quota": {**limits, "project_id": project_id, "tenant_id": project_id}})
+
+
+def _target(request: Request) -> dict[str, Any]:
+    return {"project_id": request.params["project_id"], "tenant_id": request.params["project_id"]}
+
+
+ROUTES = (
+    Route("GET", "/quotas", find_all, "@"),
+    Route("GET", "/quotas/tenant", show_own_project, "@"),
+    Route("GET", "/quotas/project", show_own_project, "@"),
+    Route("GET", "/quotas/{project_id}", show, "get_quota", target=_target),
+    Route("PUT", "/quotas/{project_id}", update, "update_quota", target=_target),
+    Route("DELETE", "/quotas/{project_id}", delete, "delete_quota", target=_target),
+    Route("GET", "/quotas/{project_id}/default", show_default, "get_quota", target=_target),
+    Route("GET", "/quotas/{project_id}/details", show_details, "get_quota", target=_target),
+)

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One way to list, show, create, change and delete for every resource whose attributes are data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Generic
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Forbidden, Invalid, NotFound
+from cumulet.kernel.http import Reply, Request, Route
+from cumulet.kernel.http.routes import ANYONE
+from cumulet.services.network.api import attributes as parsing
+from cumulet.services.network.api import listing
+from cumulet.services.network.api.attributes import ABSENT, REQUIRED, Attributes
+from cumulet.services.network.api.listing import Filter, Item
+from cumulet.services.network.flows.converge import Converger
+from cumulet.services.network.logic import access
+from cumulet.services.network.logic.faults import bad, fault
+from cumulet.services.network.policy import RULES
+from cumulet.services.network.store import visibility
+from cumulet.services.network.store.common import TABLES, Row
+
+
+@dataclass(frozen=True)
+class Resource(Generic[Row]):
+    """A resource's whole HTTP behaviour.
+
+    `render` makes the answers' items of rows; they hold every attribute that is shown, and what policy rules ask of
+    the surroundings (the network's owner). `extend` adds the latter to an item that has yet to be created. `create`
+    takes all items of a request at once.
+    """
+
+    name: str
+    collection: str
+    kind: type[Row]
+    attributes: Attributes
+    render: Callable[[Source, list[Row]], list[Item]]
+    create: Callable[[Cloud, Tx, Context, list[dict[str, Any]]], list[Row]] | None = None
+    update: Callable[[Cloud, Tx, Context, str, dict[str, Any]], Row] | None = None
+    delete: Callable[[Cloud, Tx, Context, str], None] | None = None
+    extend: Callable[[Source, Item], Item] = lambda _source, item: item
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    before_list: Callable[[Request], None] = lambda _request: None
+
+    @property
+    def path(self) -> str:
+        return "/" + self.collection.replace("_", "-")
+
+    def routes(self) -> tuple[Route, ...]:
+        """The resource's routes. Policy is judged here and not on the way: what may not be seen is not found (404)."""
+        one = f"{self.path}/{{id}}"
+        found = [Route("GET", self.path, self.find_all, ANYONE), Route("GET", one, self.show, ANYONE)]
+        if self.create is not None:
+            found.append(Route("POST", self.path, self.make, ANYONE))
+        if self.update is not None:
+            found.append(Route("PUT", one, self.change, ANYONE))
+        if self.delete is not None:
+            found.append(Route("DELETE", one, self.remove, ANYONE))
+        return tuple(found)
+
+    # Handlers.
+
+    def find_all(self, request: Request) -> Reply:
+        self.before_list(request)
+        wanted = listing.filters_of(request, self.attributes, self.filters)
+        columns = {name: values for name, values in wanted.items() if self._is_text_column(name, values)}
+        source = request.cloud.db
+        rows = visibility.find_visible(source, request.ctx, self.kind, access.sees_all(request.ctx), **columns)
+        items = listing.matching(self.render(source, rows), wanted, self.filters)
+        items = [item for item in items if self._may(request, "get", item)]
+        chosen, links = listing.page(request, listing.ordered(request, items, self.attributes), self.collection)
+        return Reply(200, {self.collection: self._shown(request, chosen), **links})
+
+    def show(self, request: Request) -> Reply:
+        item = self.load(request)
+        return Reply(200, {self.name: self._shown(request, [item])[0]})
+
+    def make(self, request: Request) -> Reply:
+        assert self.create is not None
+        values = parsing.read_bodies(request.ctx, request.body, self.name, self.collection, self.attributes)
+        for item in values:
+            given = [name for name in item if self._is_enforced(name, item)]
+            self.require(request, "create", self.extend(request.cloud.db, item), given)
+        create, ctx = self.create, request.ctx
+        rows = request.cloud.db.write(lambda tx: create(request.cloud, tx, ctx, [dict(item) for item in values]))
+        wake(request.cloud)
+        made = self._shown(request, self.render(request.cloud.db, rows))
+        is_bulk = self.collection in request.body
+        return Reply(201, {self.collection: made} if is_bulk else {self.name: made[0]})
+
+    def change(self, request: Request) -> Reply:
+        assert self.update is not None
+        before = self.load(request)
+        values = parsing.read_change(request.body, self.name, self.attributes)
+        self.require(
+            request, "update", {**before, **values}, [name for name in values if self.attributes[name].enforce]
+        )
+        check_revision(request, before)
+        update, key = self.update, before["id"]
+        row = request.cloud.db.write(lambda tx: update(request.cloud, tx, request.ctx, key, dict(values)))
+        wake(request.cloud)
+        return Reply(200, {self.name: self._shown(request, self.render(request.cloud.db, [row]))[0]})
+
+    def remove(self, request: Request) -> Reply:
+        assert self.delete is not None
+        if request.raw:
+            raise Invalid("Request body is not supported in DELETE.")
+        before = self.load(request)
+        self.require(request, "delete", before, [])
+        check_revision(request, before)
+        delete, key = self.delete, before["id"]
+        request.cloud.db.write(lambda tx: delete(request.cloud, tx, request.ctx, key))
+        wake(request.cloud)
+        return Reply(204)
+
+    # What others build on.
+
+    def load(self, request: Request, key: str | None = None) -> Item:
+        """The item of the path's id, where the caller may see it; the resource's own 404 else."""
+        row = access.get(request.cloud.db, request.ctx, self.kind, key or request.params["id"])
+        item = self.render(request.cloud.db, [row])[0]
+        if not self._may(request, "get", item):
+            raise NotFound("The resource could not be found.")
+        return item
+
+    def require(self, request: Request, verb: str, item: Item, given: list[str]) -> None:
+        """Hold policy's rule for the verb, and those for the attributes given, against the item."""
+        target = self.target(item)
+        rules = [f"{verb}_{self.name}", *(rule for name in given for rule in self._attribute_rules(verb, name, item))]
+        if not all(request.allows(rule, target) for rule in rules):
+            words = " and ".join(f"rule:{rule}" for rule in rules)
+            message = f"({words}) is disallowed by policy" if len(rules) > 1 else f"{words} is disallowed by policy"
+            raise Forbidden(message, code="PolicyNotAuthorized")
+
+    def target(self, item: Item) -> Item:
+        """The item as policy sees it."""
+        return _with_old_name(item)
+
+    @cached_property
+    def _answered(self) -> frozenset[str]:
+        """Attributes that answers hold."""
+        return frozenset(name for name, attribute in self.attributes.items() if attribute.shown) | {"tenant_id"}
+
+    @cached_property
+    def _guarded(self) -> tuple[str, ...]:
+        """Attributes that policy may hide."""
+        return tuple(name for name in self.attributes if f"get_{self.name}:{name}" in RULES)
+
+    def _may(self, request: Request, verb: str, item: Item) -> bool:
+        return request.allows(f"{verb}_{self.name}", self.target(item))
+
+    def _shown(self, request: Request, items: list[Item]) -> list[Item]:
+        """The items without what policy hides from the caller or `fields` leaves out."""
+        if not items:
+            return []
+        target = self.target(items[0])
+        hidden = {name for name in self._guarded if not request.allows(f"get_{self.name}:{name}", target)}
+        fields = listing.chosen_fields(request) if request.method == "GET" else None
+        return [
+            {
+                name: value
+                for name, value in _with_old_name(item).items()
+                if name in self._answered and name not in hidden and (fields is None or name in fields)
+            }
+            for item in items
+        ]
+
+    def _is_enforced(self, name: str, item: Item) -> bool:
+        """Whether policy has to judge the attribute: it was given, and not as what it is anyway."""
+        attribute = self.attributes[name]
+        return attribute.enforce and (attribute.default in (REQUIRED, ABSENT) or item[name] != attribute.default)
+
+    def _attribute_rules(self, verb: str, name: str, item: Item) -> list[str]:
+        """The attribute's rule, and those of the parts of its value."""
+        whole = f"{verb}_{self.name}:{name}"
+        parts: list[Any] = item[name] if isinstance(item[name], list) else [item[name]]
+        keys = sorted({str(key) for part in parts if isinstance(part, dict) for key in part})
+        return [whole] + [f"{whole}:{key}" for key in keys if f"{whole}:{key}" in RULES]
+
+    def _is_text_column(self, name: str, values: list[Any]) -> bool:
+        """Whether the database can compare; the rest is compared in the rendered items."""
+        column = TABLES[self.kind].c.get(name)
+        return column is not None and name in _COMPARED and all(isinstance(value, str) and value for value in values)
+
+
+_COMPARED = frozenset(
+    {"id", "name", "project_id", "network_id", "device_id", "device_owner", "security_group_id", "floating_ip_address"}
+    | {"router_id", "mac_address", "cidr", "floating_network_id", "remote_group_id"}
+)
+
+
+def _with_old_name(item: Item) -> Item:
+    """The item with `tenant_id` beside `project_id`."""
+    return {**item, "tenant_id": item["project_id"]} if "project_id" in item else item
+
+
+def wake(cloud: Cloud) -> None:
+    """Let the hosts catch up with what was just committed."""
+    cloud.contracts.use(Converger).wake()
+
+
+def check_revision(request: Request, item: Item) -> None:
+    """Hold `If-Match: revision_number=N` against the resource."""
+    said = request.headers.get("if-match")
+    if said is None:
+        return
+    name, _, number = said.partition("=")
+    if name.strip() != "revision_number" or not number.strip().isdecimal():
+        raise bad("if-match", "revision_number=<int>")
+    if int(number) != item["revision_number"]:
+        raise fault("RevisionNumberConstraintFailed", expected=int(number), current=item["revision_number"])

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract of the network service, implemented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.services.network.contract import GroupInfo, NetworkContract, NetworkUsage, PortInfo, PortRequest
+from cumulet.services.network.flows.converge import Converger
+from cumulet.services.network.logic import access, describe, security_groups, servers
+from cumulet.services.network.store import addresses, lookups
+from cumulet.services.network.types import OWNER_COMPUTE, Port
+
+
+def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
+    """What this service offers; the Converger is its own, one for each process."""
+    return {NetworkContract: lambda: NetworkService(cloud), Converger: lambda: Converger(cloud)}
+
+
+class NetworkService:
+    """`contract.NetworkContract`."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._converger = cloud.contracts.use(Converger)
+
+    def check(
+        self, ctx: Context, requests: list[PortRequest] | None, security_groups: list[str] | None = None
+    ) -> list[PortRequest]:
+        return servers.check(self._cloud.db, ctx, requests, security_groups)
+
+    def create_ports(
+        self,
+        tx: Tx,
+        ctx: Context,
+        *,
+        server_id: str,
+        host: str,
+        availability_zone: str,
+        requests: list[PortRequest],
+        security_groups: list[str] | None = None,
+    ) -> list[PortInfo]:
+        made = servers.make_ports(self._cloud, tx, ctx, server_id, host, availability_zone, requests, security_groups)
+        self._wake(tx)
+        return describe.ports(tx, made)
+
+    def bind(self, tx: Tx, port_ids: list[str], host: str) -> None:
+        servers.bind(tx, port_ids, host)
+        self._wake(tx)
+
+    def converge(self, host: str, timeout: float = 30.0) -> None:
+        self._converger.wait(host, timeout)
+
+    def nudge(self, host: str) -> None:
+        self._converger.wake(host)
+
+    def release_server(self, tx: Tx, server_id: str) -> None:
+        self._release(tx, lookups.server_ports(tx, [server_id]))
+
+    def release_ports(self, tx: Tx, server_id: str, port_ids: list[str]) -> None:
+        self._release(tx, [port for port in lookups.server_ports(tx, [server_id]) if port.id in port_ids])
+
+    def ports_of(self, source: Source, server_ids: list[str]) -> dict[str, list[PortInfo]]:
+        return describe.by_server(source, server_ids)
+
+    def port(self, source: Source, ctx: Context, port_id: str) -> PortInfo:
+        return describe.ports(source, [access.get(source, ctx, Port, port_id)])[0]
+
+    def security_groups_of(self, source: Source, server_ids: list[str]) -> dict[str, list[GroupInfo]]:
+        return describe.groups_by_server(source, server_ids)
+
+    def add_security_group(self, tx: Tx, ctx: Context, server_id: str, name: str) -> None:
+        servers.add_group(tx, ctx, server_id, name)
+        self._wake(tx)
+
+    def remove_security_group(self, tx: Tx, ctx: Context, server_id: str, name: str) -> None:
+        servers.remove_group(tx, ctx, server_id, name)
+        self._wake(tx)
+
+    def default_security_group(self, tx: Tx, project_id: str) -> GroupInfo:
+        group = security_groups.ensure_default(tx, project_id)
+        return GroupInfo(id=group.id, name=group.name)
+
+    def server_by_address(self, source: Source, network_id: str, address: str) -> str | None:
+        port = addresses.holder(source, network_id, address)
+        return port.device_id if port is not None and port.device_owner.startswith(OWNER_COMPUTE) else None
+
+    def usage(self, source: Source, project_id: str) -> NetworkUsage:
+        return describe.usage(source, project_id)
+
+    def _release(self, tx: Tx, gone: list[Port]) -> None:
+        servers.release(tx, gone)
+        self._wake(tx)
+
+    def _wake(self, tx: Tx) -> None:
+        """After the commit; every host may have rules that name a group whose members have changed."""
+        tx.after_commit(self._converger.wake)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brings hosts to what the rows say: a lane for each host that compiles, sends what changed, and tells who waits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.errors import Conflict, CumuletError, NotReady
+from cumulet.services.network.logic import agents, snapshot
+from cumulet.services.network.logic.compile import compile_host, difference, same
+from cumulet.services.network.types import Applied, HostReport, HostState
+
+LOG = logging.getLogger(__name__)
+
+VERB = "network.apply"
+CALL_TIMEOUT = 120.0
+FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0  # seconds between attempts to reach a host that refuses
+IDLE = 60.0  # seconds after which a lane without work ends its thread
+
+
+class Converger:
+    """The lanes of all hosts of one process."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._lanes: dict[str, _Lane] = {}
+        self._lock = threading.Lock()
+
+    def wake(self, host: str | None = None) -> None:
+        """Something changed: let `host`, or every host that is there, catch up soon. Does not wait."""
+        for name in [host] if host is not None else [info.name for info in self._cloud.hosts.connected()]:
+            self._lane(name).ask()
+
+    def wait(self, host: str, timeout: float) -> None:
+        """Block until the host has applied all that was committed before; NotReady after `timeout` seconds."""
+        self._lane(host).wait(timeout)
+
+    def joined(self, host: str, report: HostReport) -> None:
+        """A host's link is new: what it has is only known in number, so it gets a full state."""
+        self._lane(host).forget(report)
+
+    def _lane(self, host: str) -> _Lane:
+        with self._lock:
+            if host not in self._lanes:
+                self._lanes[host] = _Lane(self._cloud, host)
+            return self._lanes[host]
+
+
+class _Lane:
+    """One host: tickets are drawn by those who changed something, and served in batches by one thread."""
+
+    def __init__(self, cloud: Cloud, host: str) -> None:
+        self._cloud = cloud
+        self._host = host
+        self._changed = threading.Condition()
+        self._asked = 0
+        self._served = 0
+        self._working = False
+        self._sent: HostState | None = None
+        self._generation = 0
+
+    def ask(self) -> int:
+        """Draw a ticket; the host has caught up once it is served."""
+        with self._changed:
+            self._asked += 1
+            if not self._working:
+                self._working = True
+                threading.Thread(target=self._work, name=f"converge {self._host}", daemon=True).start()
+            self._changed.notify_all()
+            return self._asked
+
+    def wait(self, timeout: float) -> None:
+        ticket = self.ask()
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._served >= ticket, timeout):
+                raise NotReady(f"the network of host {self._host} is not ready yet", code="NetworkNotConverged")
+
+    def forget(self, report: HostReport) -> None:
+        with self._changed:
+            self._sent = None
+            self._generation = max(self._generation, report.generation)
+        self.ask()
+
+    def _work(self) -> None:
+        pause = FIRST_PAUSE
+        while (ticket := self._next()) is not None:
+            try:
+                self._serve()
+                pause = FIRST_PAUSE
+                self._done(ticket)
+            except NotReady:
+                if not self._is_there():
+                    self._done(ticket, served=False)
+                    return
+                time.sleep(pause)
+                pause = min(pause * 2, LAST_PAUSE)
+            except Exception:
+                LOG.exception("the network of host %s could not be brought up to date", self._host)
+                time.sleep(pause)
+                pause = min(pause * 2, LAST_PAUSE)
+
+    def _next(self) -> int | None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._asked > self._served, IDLE):
+                self._working = False
+                return None
+            return self._asked
+
+    def _done(self, ticket: int, *, served: bool = True) -> None:
+        with self._changed:
+            if served:
+                self._served = ticket
+            else:
+                self._working = False  # the next one who asks, or the host's coming back, starts it again
+            self._changed.notify_all()
+
+    def _is_there(self) -> bool:
+        return any(info.name == self._host for info in self._cloud.hosts.connected())
+
+    def _serve(self) -> None:
+        wanted = compile_host(snapshot.take(self._cloud.db, self._host))
+        with self._changed:
+            sent = self._sent
+            if sent is not None and same(sent, wanted):
+                return
+            self._generation += 1
+            wanted = msgspec.structs.replace(wanted, epoch=agents.epoch(self._cloud), generation=self._generation)
+        answer = self._send(sent, wanted)
+        applied = msgspec.convert(answer, Applied)
+        with self._changed:
+            self._sent = wanted if self._generation == wanted.generation else None
+        for key, reason in applied.failed.items():
+            LOG.error("host %s could not make network object %s: %s", self._host, key, reason)
+
+    def _send(self, sent: HostState | None, wanted: HostState) -> Any:
+        if sent is not None:
+            body = {"delta": msgspec.to_builtins(difference(sent, wanted))}
+            try:
+                return self._cloud.hosts.call(self._host, VERB, body, timeout=CALL_TIMEOUT)
+            except Conflict as error:
+                LOG.info("host %s wants a full state: %s", self._host, error.message)
+        try:
+            body = {"state": msgspec.to_builtins(wanted)}
+            return self._cloud.hosts.call(self._host, VERB, body, timeout=CALL_TIMEOUT)
+        except CumuletError:
+            with self._changed:
+                self._sent = None
+            raise

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the network service hears from hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.link.controller import HostInfo
+from cumulet.services.network.flows.converge import Converger
+from cumulet.services.network.logic import agents
+from cumulet.services.network.types import HostReport
+
+
+def listen(cloud: Cloud) -> None:
+    """Take reports at connect, news of ports, and the end of links."""
+    converger = cloud.contracts.use(Converger)
+
+    def joined(info: HostInfo, report: dict[str, Any]) -> None:
+        said = msgspec.convert(report.get("network", {}), HostReport)
+        cloud.db.write(lambda tx: agents.joined(tx, info.name, said))
+        converger.joined(info.name, said)
+
+    def ports(host: str, body: dict[str, Any]) -> None:
+        standing = set(msgspec.convert(body["ports"], list[str]))
+        cloud.db.write(lambda tx: agents.ports_stand(tx, host, standing))
+
+    cloud.hosts.on_connect(joined)
+    cloud.hosts.on_disconnect(lambda info: cloud.db.write(lambda tx: agents.gone(tx, info.name)))
+    cloud.hosts.on_event("network.ports", ports)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding what a caller may see: what is not visible does not exist."""
+
+from __future__ import annotations
+
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source
+from cumulet.services.network.logic.faults import fault
+from cumulet.services.network.store import common, visibility
+from cumulet.services.network.store.common import Row
+from cumulet.services.network.types import (
+    Agent,
+    FloatingIp,
+    Network,
+    Port,
+    Router,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+)
+
+_NOT_FOUND: dict[type, str] = {
+    Network: "NetworkNotFound",
+    Subnet: "SubnetNotFound",
+    Port: "PortNotFound",
+    Router: "RouterNotFound",
+    FloatingIp: "FloatingIPNotFound",
+    SecurityGroup: "SecurityGroupNotFound",
+    SecurityGroupRule: "SecurityGroupRuleNotFound",
+    Agent: "AgentNotFound",
+}
+
+
+def sees_all(ctx: Context) -> bool:
+    """Whether the caller sees every project's resources: the administrator and other services."""
+    return ctx.is_admin or bool(ctx.roles & {"service", "advsvc"})
+
+
+def get(source: Source, ctx: Context, kind: type[Row], key: str) -> Row:
+    """The row, where the caller may see it; the kind's own NotFound else."""
+    found = visibility.find_visible(source, ctx, kind, sees_all(ctx), id=[key])
+    if not found:
+        raise fault(_NOT_FOUND[kind], id=key)
+    return found[0]
+
+
+def must(source: Source, kind: type[Row], key: str) -> Row:
+    """The row, whoever asks; the kind's own NotFound where there is none."""
+    found = common.find(source, kind, key)
+    if found is None:
+        raise fault(_NOT_FOUND[kind], id=key)
+    return found

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts as the network service knows them, and what they say of ports."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from cumulet.kernel import clock, ids
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.services.network.logic import access, routers
+from cumulet.services.network.store import common, lookups
+from cumulet.services.network.types import ACTIVE, DOWN, Agent, HostReport, Port
+
+ALIVE_FOR = timedelta(seconds=75)  # Neutron's agent_down_time
+
+
+def joined(tx: Tx, host: str, report: HostReport) -> None:
+    """A host has come (again): it takes the routers that wait for a host, and its ports are as it says."""
+    now = clock.utcnow()
+    known = lookups.agent_of(tx, host)
+    configurations = {"capabilities": report.capabilities, "devices": len(report.ports)}
+    if known is None:
+        common.add(tx, Agent(ids.new_uuid(), host, True, None, configurations, now, now, now))
+    else:
+        values = {"configurations": configurations, "started_at": now, "heartbeat_at": now}
+        common.set_quietly(tx, Agent, [known.id], values)
+    routers.place(tx, host)
+    ports_stand(tx, host, set(report.ports))
+
+
+def seen(tx: Tx, hosts: list[str]) -> None:
+    """These hosts are there now."""
+    known = [agent.id for agent in common.find_all(tx, Agent, host=hosts)]
+    common.set_quietly(tx, Agent, known, {"heartbeat_at": clock.utcnow()})
+
+
+def gone(tx: Tx, host: str) -> None:
+    """The link to a host has broken: it counts as dead from now on; its ports go on without us."""
+    known = [agent.id for agent in common.find_all(tx, Agent, host=[host])]
+    common.set_quietly(tx, Agent, known, {"heartbeat_at": clock.utcnow() - ALIVE_FOR})
+
+
+def is_alive(agent: Agent) -> bool:
+    return clock.utcnow() - agent.heartbeat_at < ALIVE_FOR
+
+
+def ports_stand(tx: Tx, host: str, standing: set[str]) -> None:
+    """Of the host's ports those are up that it names, and no other."""
+    bound = lookups.bound_ports(tx, host)
+    for status, keys in (
+        (ACTIVE, [port.id for port in bound if port.id in standing and port.status != ACTIVE]),
+        (DOWN, [port.id for port in bound if port.id not in standing and port.status == ACTIVE]),
+    ):
+        for key in keys:
+            _set_status(tx, key, status)
+
+
+def epoch(cloud: Cloud) -> str:
+    """This database's name to the hosts, given at the first call."""
+    found = lookups.epoch(cloud.db)
+    if found is not None:
+        return found
+
+    def write(tx: Tx) -> str:
+        there = lookups.epoch(tx)
+        if there is None:
+            there = ids.new_uuid()
+            lookups.put_epoch(tx, there)
+        return there
+
+    return cloud.db.write(write)
+
+
+def hosts(source: Source) -> list[Agent]:
+    """All hosts that ever joined."""
+    return common.find_all(source, Agent)
+
+
+def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> Agent:
+    access.must(tx, Agent, key)
+    common.set_quietly(tx, Agent, [key], values)
+    return access.must(tx, Agent, key)
+
+
+def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
+    """Forget a host; one that is still there comes back with its next report."""
+    access.must(tx, Agent, key)
+    common.remove(tx, Agent, [key])
+
+
+def _set_status(tx: Tx, key: str, status: str) -> None:
+    common.set_quietly(tx, Port, [key], {"status": status})

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows to the desired state of one host, and the difference between two states. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from cumulet.services.network import types
+from cumulet.services.network.logic import addressing
+from cumulet.services.network.logic.security_group_rules import state as rule_state
+from cumulet.services.network.types import (
+    Allocation,
+    FixedAddress,
+    FloatingIp,
+    FloatingState,
+    GatewayState,
+    GroupState,
+    HostDelta,
+    HostState,
+    LegState,
+    Network,
+    NetworkState,
+    Port,
+    PortState,
+    Router,
+    RouterState,
+    SecurityGroupRule,
+    ServiceState,
+    Subnet,
+    SubnetState,
+)
+
+Item = TypeVar("Item", NetworkState, PortState, GroupState, RouterState)
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    """The rows that matter to one host.
+
+    `bound` are servers' ports there, `legs` routers' ports by router id (the gateway's among them), `services` the
+    networks' own ports by network id. `members` are the addresses of all ports of the groups named by rules.
+    """
+
+    networks: dict[str, Network]
+    subnets: dict[str, Subnet]
+    bound: list[Port]
+    groups_of: dict[str, list[str]]
+    rules: dict[str, list[SecurityGroupRule]]
+    members: dict[str, list[str]]
+    routers: list[Router]
+    legs: dict[str, list[Port]]
+    floating: list[FloatingIp]
+    services: dict[str, Port]
+    allocations: dict[str, list[Allocation]]
+
+
+def compile_host(rows: Snapshot) -> HostState:
+    """All that the host should have. What the rows name but do not hold (yet, or any more) is left out."""
+    subnets: dict[str, list[Subnet]] = {}
+    for subnet in rows.subnets.values():
+        subnets.setdefault(subnet.network_id, []).append(subnet)
+    return HostState(
+        networks=sorted(
+            (_network(rows, network, subnets.get(network.id, [])) for network in rows.networks.values()),
+            key=lambda item: item.id,
+        ),
+        ports=sorted(
+            (_port(rows, port) for port in rows.bound if port.network_id in rows.networks), key=lambda item: item.id
+        ),
+        groups=sorted((_group(rows, key) for key in rows.rules), key=lambda item: item.id),
+        routers=sorted((_router(rows, router) for router in rows.routers), key=lambda item: item.id),
+    )
+
+
+def difference(old: HostState, new: HostState) -> HostDelta:
+    """What makes `old` into `new`; epoch and generations are as they stand in the two."""
+    return HostDelta(
+        epoch=new.epoch,
+        base=old.generation,
+        generation=new.generation,
+        networks=_changed(old.networks, new.networks),
+        ports=_changed(old.ports, new.ports),
+        groups=_changed(old.groups, new.groups),
+        routers=_changed(old.routers, new.routers),
+        gone=sorted(_ids(old) - _ids(new)),
+    )
+
+
+def same(old: HostState, new: HostState) -> bool:
+    """Whether two states want the same, whatever their generations."""
+    return all(getattr(old, kind) == getattr(new, kind) for kind in _KINDS)
+
+
+_KINDS = ("networks", "ports", "groups", "routers")
+
+
+def _ids(state: HostState) -> set[str]:
+    return {item.id for kind in _KINDS for item in getattr(state, kind)}
+
+
+def _changed(old: list[Item], new: list[Item]) -> list[Item]:
+    known = {item.id: item for item in old}
+    return [item for item in new if known.get(item.id) != item]
+
+
+def _network(rows: Snapshot, network: Network, subnets: list[Subnet]) -> NetworkState:
+    service = rows.services.get(network.id)
+    return NetworkState(
+        id=network.id,
+        mtu=network.mtu,
+        segment=network.segmentation_id or 0,
+        physical=network.physical_network,
+        subnets=[
+            SubnetState(
+                id=subnet.id,
+                cidr=subnet.cidr,
+                version=subnet.ip_version,
+                gateway=subnet.gateway_ip,
+                dhcp=subnet.enable_dhcp,
+                dns=subnet.dns_nameservers,
+                routes=_routes(subnet.host_routes),
+            )
+            for subnet in sorted(subnets, key=lambda item: item.id)
+        ],
+        service=_service(rows, service) if service is not None and network.admin_state_up else None,
+    )
+
+
+def _service(rows: Snapshot, port: Port) -> ServiceState | None:
+    held = _interfaces(rows, port)
+    return ServiceState(port_id=port.id, mac=port.mac_address, addresses=held) if held and port.admin_state_up else None
+
+
+def _port(rows: Snapshot, port: Port) -> PortState:
+    network = rows.networks[port.network_id]
+    return PortState(
+        id=port.id,
+        network_id=port.network_id,
+        mac=port.mac_address,
+        addresses=[
+            FixedAddress(address=item.address, prefix=_prefix(rows, item), subnet_id=item.subnet_id)
+            for item in rows.allocations.get(port.id, [])
+            if item.subnet_id in rows.subnets
+        ],
+        pairs=[
+            types.AddressPair(mac=pair["mac_address"], cidr=pair["ip_address"]) for pair in port.allowed_address_pairs
+        ],
+        security=port.port_security_enabled,
+        groups=[key for key in rows.groups_of.get(port.id, []) if key in rows.rules],
+        up=port.admin_state_up and network.admin_state_up,
+        name=_host_name(rows, port),
+    )
+
+
+def _host_name(rows: Snapshot, port: Port) -> str:
+    """`host-10-0-0-5`, as Neutron names guests that have no name of their own in DNS."""
+    first = next((item.address for item in rows.allocations.get(port.id, []) if ":" not in item.address), "")
+    return "host-" + re.sub(r"[^0-9]", "-", first) if first else ""
+
+
+def _group(rows: Snapshot, key: str) -> GroupState:
+    rules = [rule_state(rule) for rule in rows.rules[key]]
+    return GroupState(id=key, rules=rules, members=sorted(set(rows.members.get(key, []))))
+
+
+def _router(rows: Snapshot, router: Router) -> RouterState:
+    ports = [port for port in rows.legs.get(router.id, []) if port.network_id in rows.networks and port.admin_state_up]
+    inside = [_leg(rows, port) for port in ports if port.id != router.gateway_port_id]
+    outside = next((_leg(rows, port) for port in ports if port.id == router.gateway_port_id), None)
+    return RouterState(
+        id=router.id,
+        up=router.admin_state_up,
+        legs=sorted((leg for leg in inside if leg.addresses), key=lambda leg: leg.port_id),
+        gateway=_gateway(rows, router, outside) if outside is not None and outside.addresses else None,
+        floating=[
+            FloatingState(address=item.floating_ip_address, fixed=item.fixed_ip_address)
+            for item in sorted(rows.floating, key=lambda item: item.id)
+            if item.router_id == router.id and item.fixed_ip_address is not None
+        ],
+        routes=_routes(router.routes),
+    )
+
+
+def _gateway(rows: Snapshot, router: Router, leg: LegState) -> GatewayState:
+    nexthop = next(
+        (
+            rows.subnets[item.subnet_id].gateway_ip
+            for item in rows.allocations.get(leg.port_id, [])
+            if item.subnet_id in rows.subnets and rows.subnets[item.subnet_id].gateway_ip
+        ),
+        None,
+    )
+    return GatewayState(leg=leg, nexthop=nexthop, snat=router.enable_snat)
+
+
+def _leg(rows: Snapshot, port: Port) -> LegState:
+    return LegState(
+        port_id=port.id, network_id=port.network_id, mac=port.mac_address, addresses=_interfaces(rows, port)
+    )
+
+
+def _interfaces(rows: Snapshot, port: Port) -> list[str]:
+    """The port's addresses with their subnets' prefixes."""
+    held = rows.allocations.get(port.id, [])
+    return [f"{item.address}/{_prefix(rows, item)}" for item in held if item.subnet_id in rows.subnets]
+
+
+def _prefix(rows: Snapshot, item: Allocation) -> int:
+    return addressing.prefix(rows.subnets[item.subnet_id].cidr)
+
+
+def _routes(routes: Iterable[Mapping[str, str]]) -> list[types.Route]:
+    return [types.Route(destination=route["destination"], nexthop=route["nexthop"]) for route in routes]

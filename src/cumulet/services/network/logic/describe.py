@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports and groups in the contract's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cumulet.kernel.db import Source
+from cumulet.services.network import contract
+from cumulet.services.network.logic import quotas
+from cumulet.services.network.logic.addressing import prefix
+from cumulet.services.network.store import addresses, common, lookups
+from cumulet.services.network.store import quotas as quota_store
+from cumulet.services.network.types import Network, Port, SecurityGroup, Subnet
+
+
+def ports(source: Source, listed: list[Port]) -> list[contract.PortInfo]:
+    """What compute is told of these ports."""
+    keys = [port.id for port in listed]
+    held, groups = addresses.of_ports(source, keys), addresses.groups_of(source, keys)
+    networks = common.by_id(source, Network, [port.network_id for port in listed])
+    subnets = common.by_id(source, Subnet, [item.subnet_id for items in held.values() for item in items])
+    floating: dict[tuple[str, str], list[str]] = {}
+    for item in lookups.floating_of_ports(source, keys):
+        floating.setdefault((item.port_id or "", item.fixed_ip_address or ""), []).append(item.floating_ip_address)
+    return [
+        contract.PortInfo(
+            id=port.id,
+            network_id=port.network_id,
+            network_name=networks[port.network_id].name,
+            mac=port.mac_address,
+            mtu=networks[port.network_id].mtu,
+            status=port.status,
+            host=port.host,
+            addresses=[
+                contract.AddressInfo(
+                    address=item.address,
+                    prefix=prefix(subnets[item.subnet_id].cidr),
+                    subnet=_subnet(subnets[item.subnet_id]),
+                    floating=floating.get((port.id, item.address), []),
+                )
+                for item in held[port.id]
+                if item.subnet_id in subnets
+            ],
+            security_groups=groups[port.id],
+            made_for_server=port.made_for_server,
+            port_security=port.port_security_enabled,
+            tag=port.tag,
+        )
+        for port in listed
+        if port.network_id in networks
+    ]
+
+
+def by_server(source: Source, server_ids: list[str]) -> dict[str, list[contract.PortInfo]]:
+    """Each server's ports in the order of attachment."""
+    listed = lookups.server_ports(source, server_ids)
+    owner = {port.id: port.device_id for port in listed}
+    found: dict[str, list[contract.PortInfo]] = {}
+    for info in ports(source, listed):
+        found.setdefault(owner[info.id], []).append(info)
+    return found
+
+
+def groups_by_server(source: Source, server_ids: list[str]) -> dict[str, list[contract.GroupInfo]]:
+    """The groups that each server's ports are in, by name."""
+    listed = lookups.server_ports(source, server_ids)
+    on_port = addresses.groups_of(source, [port.id for port in listed])
+    known = common.by_id(source, SecurityGroup, {key for keys in on_port.values() for key in keys})
+    found: dict[str, dict[str, SecurityGroup]] = {}
+    for port in listed:
+        for key in on_port[port.id]:
+            if key in known:
+                found.setdefault(port.device_id, {})[key] = known[key]
+    return {server: _named(groups.values()) for server, groups in found.items()}
+
+
+def usage(source: Source, project_id: str) -> contract.NetworkUsage:
+    """Limits and use of the project."""
+    limits = quotas.of_project(source, project_id)
+    return contract.NetworkUsage(
+        floating_ips=limits["floatingip"],
+        floating_ips_used=quota_store.used(source, project_id, "floatingip"),
+        security_groups=limits["security_group"],
+        security_groups_used=quota_store.used(source, project_id, "security_group"),
+        security_group_rules=limits["security_group_rule"],
+        ports=limits["port"],
+        ports_used=quota_store.used(source, project_id, "port"),
+    )
+
+
+def _named(groups: Iterable[SecurityGroup]) -> list[contract.GroupInfo]:
+    return [contract.GroupInfo(id=one.id, name=one.name) for one in sorted(groups, key=lambda one: (one.name, one.id))]
+
+
+def _subnet(subnet: Subnet) -> contract.SubnetInfo:
+    return contract.SubnetInfo(
+        id=subnet.id,
+        cidr=subnet.cidr,
+        version=subnet.ip_version,
+        gateway=subnet.gateway_ip,
+        dhcp=subnet.enable_dhcp,
+        dns=subnet.dns_nameservers,
+        routes=[
+            contract.Route(destination=route["destination"], nexthop=route["nexthop"]) for route in subnet.host_routes
+        ],
+    )

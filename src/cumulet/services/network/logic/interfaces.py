@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Routers' inside interfaces: added by subnet or by port, removed by either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Tx
+from cumulet.kernel.ids import is_uuid
+from cumulet.services.network.logic import access, addressing, ports, quotas, routers
+from cumulet.services.network.logic.faults import bad, fault
+from cumulet.services.network.store import addresses, common, lookups
+from cumulet.services.network.types import (
+    ACTIVE,
+    OWNER_ROUTER_GATEWAY,
+    OWNER_ROUTER_INTERFACE,
+    FloatingIp,
+    Network,
+    Port,
+    Router,
+    Subnet,
+)
+
+
+class Interface(msgspec.Struct, frozen=True, kw_only=True):
+    """What an interface consists of; of `subnet_ids` the last one is named in `subnet_id` too."""
+
+    router: Router
+    port: Port
+    subnet_ids: list[str]
+
+
+def add(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interface:
+    """Connect the router to a subnet (by its gateway's address), or by a port that is free."""
+    _check_info(info)
+    if "port_id" in info and "subnet_id" in info:
+        raise bad("router", "Cannot specify both subnet-id and port-id")
+    added = _add_port(tx, ctx, router, info["port_id"]) if "port_id" in info else _add_subnet(tx, ctx, router, info)
+    common.touch(tx, Router, router.id)
+    return added
+
+
+def remove(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interface:
+    """Disconnect; refused while floating addresses or routes need the interface. The port goes as well."""
+    _check_info(info)
+    subnet_id = info.get("subnet_id")
+    if subnet_id is not None:
+        access.get(tx, ctx, Subnet, subnet_id)
+    inside = lookups.router_interfaces(tx, [router.id])
+    held = addresses.of_ports(tx, [port.id for port in inside])
+    if "port_id" in info:
+        port = next((one for one in inside if one.id == info["port_id"]), None)
+        if port is None:
+            raise fault("RouterInterfaceNotFound", id=router.id, port_id=info["port_id"])
+        if subnet_id is not None and subnet_id not in {item.subnet_id for item in held[port.id]}:
+            raise fault("SubnetMismatchForPort", id=port.id, subnet_id=subnet_id)
+    else:
+        port = next((one for one in inside if subnet_id in {item.subnet_id for item in held[one.id]}), None)
+        if port is None:
+            raise fault("RouterInterfaceNotFoundForSubnet", id=router.id, subnet_id=subnet_id)
+    subnets = list(common.by_id(tx, Subnet, [item.subnet_id for item in held[port.id]]).values())
+    for subnet in subnets:
+        _check_unused(tx, router, subnet)
+    ports.remove(tx, [port])
+    common.touch(tx, Router, router.id)
+    return Interface(router=router, port=port, subnet_ids=[subnet.id for subnet in subnets])
+
+
+def _check_info(info: Any) -> None:
+    if not isinstance(info, dict) or not info.keys() & {"port_id", "subnet_id"}:
+        raise bad("router", "Either subnet_id or port_id must be specified")
+    for name in ("port_id", "subnet_id"):
+        if name in info and not (isinstance(info[name], str) and is_uuid(info[name])):
+            raise bad("router", f"'{info[name]}' is not a valid UUID")
+
+
+def _add_subnet(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interface:
+    subnet = access.get(tx, ctx, Subnet, info["subnet_id"])
+    if subnet.gateway_ip is None:
+        raise bad("router", "Subnet for router interface must have a gateway IP")
+    if subnet.project_id != ctx.project_id and not access.sees_all(ctx):
+        reason = f"subnet {subnet.id} is not owned by project making the request"
+        raise bad("router", f"Cannot add interface to router because {reason}")
+    _check_subnets(tx, router, [subnet])
+    quotas.take(tx, router.project_id, port=1)
+    network = access.must(tx, Network, subnet.network_id)
+    fixed = [{"subnet_id": subnet.id, "ip_address": subnet.gateway_ip}]
+    port = ports.make_own(
+        tx, network, OWNER_ROUTER_INTERFACE, router.id, fixed, project_id=router.project_id, host=router.host
+    )
+    return Interface(router=router, port=port, subnet_ids=[subnet.id])
+
+
+def _add_port(tx: Tx, ctx: Context, router: Router, port_id: str) -> Interface:
+    port = access.get(tx, ctx, Port, port_id)
+    if port.device_id:
+        raise fault("PortInUse", id=port.id, network_id=port.network_id, device_id=port.device_id)
+    held = addresses.of_ports(tx, [port.id])[port.id]
+    if not held:
+        raise bad("router", "Router port must have at least one fixed IP")
+    known = common.by_id(tx, Subnet, [item.subnet_id for item in held])
+    subnets = [known[item.subnet_id] for item in held]
+    if sum(subnet.ip_version == 4 for subnet in subnets) > 1:
+        raise bad("router", "Cannot have multiple IPv4 subnets on router port")
+    _check_subnets(tx, router, subnets)
+    addresses.put_groups(tx, port.id, [])
+    common.change(
+        tx,
+        Port,
+        port.id,
+        {
+            "device_id": router.id,
+            "device_owner": OWNER_ROUTER_INTERFACE,
+            "host": router.host,
+            "status": ACTIVE,
+            "port_security_enabled": False,
+            "allowed_address_pairs": [],
+        },
+    )
+    return Interface(router=router, port=port, subnet_ids=[subnet.id for subnet in subnets])
+
+
+def _check_subnets(tx: Tx, router: Router, new: list[Subnet]) -> None:
+    """No subnet twice on one router, and none whose addresses another one on it has."""
+    for port in routers.legs(tx, router):
+        held = addresses.of_ports(tx, [port.id])[port.id]
+        for subnet in new:
+            if subnet.id in {item.subnet_id for item in held}:
+                raise bad("router", f"Router already has a port on subnet {subnet.id}")
+        if port.device_owner == OWNER_ROUTER_GATEWAY:
+            known = common.find_all(tx, Subnet, network_id=[port.network_id])
+        else:
+            known = list(common.by_id(tx, Subnet, [item.subnet_id for item in held]).values())
+        for one in known:
+            for other in new:
+                routers.check_disjoint(one, other)
+
+
+def _check_unused(tx: Tx, router: Router, subnet: Subnet) -> None:
+    for floating in common.find_all(tx, FloatingIp, router_id=[router.id]):
+        if floating.fixed_ip_address and addressing.within(floating.fixed_ip_address, subnet.cidr):
+            raise fault("RouterInterfaceInUseByFloatingIP", id=router.id, subnet_id=subnet.id)
+    if any(addressing.within(route["nexthop"], subnet.cidr) for route in router.routes):
+        raise fault("RouterInterfaceInUseByRoute", id=router.id, subnet_id=subnet.id)

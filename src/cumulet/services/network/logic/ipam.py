@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which addresses a port gets: decided and written in the caller's transaction, so that none is given out twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.db import Tx
+from cumulet.kernel.errors import CumuletError
+from cumulet.services.network.logic import addressing
+from cumulet.services.network.logic.faults import fault, invalid
+from cumulet.services.network.store import addresses, common
+from cumulet.services.network.types import Allocation, Port, Subnet
+
+MOST_PER_PORT = 32
+_AUTOMATIC = ("slaac", "dhcpv6-stateless")
+_ROUTER_OWNERS = ("network:router_interface", "network:router_gateway")
+
+
+def assign(tx: Tx, port: Port, wanted: list[dict[str, str]] | None) -> list[Allocation]:
+    """Give `port` its addresses, instead of those that it has.
+
+    `wanted` None asks for one IPv4 and one IPv6 address where the network has them; otherwise each item names a subnet,
+    an address, or both. Raises IpAddressGenerationFailure, IpAddressAlreadyAllocated, InvalidIpFor{Network,Subnet}.
+    """
+    tx.lock(f"network:addresses:{port.network_id}")
+    subnets = [subnet for subnet in common.find_all(tx, Subnet, network_id=[port.network_id]) if _serves(subnet, port)]
+    addresses.put(tx, port.id, [])
+    chosen = _automatic(tx, port, subnets) if wanted is None else _wanted(tx, port, subnets, wanted)
+    allocations = [
+        Allocation(subnet.id, address, port.id, port.network_id, position)
+        for position, (subnet, address) in enumerate(chosen)
+    ]
+    addresses.put(tx, port.id, allocations)
+    return allocations
+
+
+def _serves(subnet: Subnet, port: Port) -> bool:
+    """A subnet with service types is for ports of such owners alone."""
+    return not subnet.service_types or any(port.device_owner.startswith(kind) for kind in subnet.service_types)
+
+
+def _automatic(tx: Tx, port: Port, subnets: list[Subnet]) -> list[tuple[Subnet, str]]:
+    chosen: list[tuple[Subnet, str]] = []
+    for version in (4, 6):
+        stateful = [one for one in subnets if one.ip_version == version and not _is_automatic(one, port)]
+        if stateful:
+            chosen.append(_first_free(tx, port.network_id, stateful, taken_now=set()))
+    chosen += [(one, addressing.eui64(one.cidr, port.mac_address)) for one in subnets if _is_automatic(one, port)]
+    return chosen
+
+
+def _wanted(tx: Tx, port: Port, subnets: list[Subnet], wanted: list[dict[str, Any]]) -> list[tuple[Subnet, str]]:
+    if len(wanted) > MOST_PER_PORT:
+        raise invalid("Exceeded maximum amount of fixed ips per port")
+    chosen: list[tuple[Subnet, str]] = []
+    for item in wanted:
+        taken_now = {address for _, address in chosen}
+        subnet_id, address = item.get("subnet_id"), item.get("ip_address")
+        candidates = [one for one in subnets if subnet_id in (None, one.id)]
+        if subnet_id is not None and not candidates:
+            raise _foreign_subnet(tx, port, subnet_id)
+        if subnet_id is None and address is None:
+            raise invalid("IP allocation requires subnet_id or ip_address")
+        if address is not None:
+            chosen.append((_subnet_for(tx, port, candidates, subnet_id, address, taken_now), address))
+        elif _is_automatic(candidates[0], port):
+            chosen.append((candidates[0], addressing.eui64(candidates[0].cidr, port.mac_address)))
+        else:
+            chosen.append(_first_free(tx, port.network_id, candidates, taken_now))
+    return chosen
+
+
+def _subnet_for(
+    tx: Tx, port: Port, candidates: list[Subnet], subnet_id: str | None, address: str, taken_now: set[str]
+) -> Subnet:
+    """The subnet in which `address` lies and is free."""
+    for subnet in candidates:
+        if addressing.is_host(address, subnet.cidr) or (
+            address == subnet.gateway_ip and port.device_owner in _ROUTER_OWNERS
+        ):
+            if address in addresses.on_subnet(tx, subnet.id) or address in taken_now:
+                raise fault("IpAddressAlreadyAllocated", address=address, subnet_id=subnet.id)
+            return subnet
+    if subnet_id is not None:
+        raise fault("InvalidIpForSubnet", address=address)
+    raise fault("InvalidIpForNetwork", address=address)
+
+
+def _foreign_subnet(tx: Tx, port: Port, subnet_id: str) -> CumuletError:
+    if common.find(tx, Subnet, subnet_id) is None:
+        return fault("SubnetNotFound", id=subnet_id)
+    return invalid(
+        f"Failed to create port on network {port.network_id}, because fixed_ips included invalid subnet {subnet_id}"
+    )
+
+
+def _first_free(tx: Tx, network_id: str, subnets: list[Subnet], taken_now: set[str]) -> tuple[Subnet, str]:
+    for subnet in subnets:
+        taken = addresses.on_subnet(tx, subnet.id) | taken_now
+        address = next(addressing.free(subnet.allocation_pools, taken), None)
+        if address is not None:
+            return subnet, address
+    raise fault("IpAddressGenerationFailure", id=network_id)
+
+
+def _is_automatic(subnet: Subnet, port: Port) -> bool:
+    """Whether guests make their address themselves; a router's is chosen like any other."""
+    return subnet.ipv6_address_mode in _AUTOMATIC and port.device_owner not in _ROUTER_OWNERS

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be done with networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel import clock, ids
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Tx
+from cumulet.services.network.logic import access, ports, quotas
+from cumulet.services.network.logic.faults import fault, invalid
+from cumulet.services.network.store import common, lookups
+from cumulet.services.network.types import FLAT, NETWORK_TYPES, OWNER_DHCP, TUNNEL, Network, Port, Subnet
+
+PHYSICAL = "public"  # the one physical network that the fabric joins to the host
+TUNNEL_COST = 50  # bytes of a vxlan header with what carries it
+SEGMENTS = range(1, 65536)
+_PROVIDER = ("provider:network_type", "provider:physical_network", "provider:segmentation_id")
+
+
+def create(cloud: Cloud, tx: Tx, values: dict[str, Any]) -> Network:
+    """A new network from its attributes; its kind is chosen here unless an administrator has."""
+    quotas.take(tx, values["project_id"], network=1)
+    kind, physical, segment = _segment(tx, values)
+    now = clock.utcnow()
+    network = Network(
+        id=ids.new_uuid(),
+        project_id=values["project_id"],
+        name=values["name"],
+        admin_state_up=values["admin_state_up"],
+        shared=values["shared"],
+        external=values["router:external"],
+        is_default=values["is_default"],
+        mtu=_mtu(cloud, kind, values["mtu"]),
+        port_security_enabled=values["port_security_enabled"],
+        network_type=kind,
+        physical_network=physical,
+        segmentation_id=segment,
+        availability_zone_hints=values["availability_zone_hints"],
+        description=values["description"],
+        tags=[],
+        revision_number=1,
+        created_at=now,
+        updated_at=now,
+    )
+    common.add(tx, network)
+    return network
+
+
+def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> Network:
+    """Change attributes; what others lean on (sharing, being external) can be taken back only while nobody does."""
+    network = access.must(tx, Network, key)
+    if any(name in values for name in _PROVIDER):
+        raise invalid("Plugin does not support updating the following provider network attributes: " + _named(values))
+    if values.get("shared") is False and network.shared and lookups.foreign_projects(tx, key, network.project_id):
+        raise fault("InvalidSharedSetting", id=key)
+    if values.get("router:external") is False and network.external and lookups.routers_with_gateway_on(tx, key):
+        raise fault("ExternalNetworkInUse", id=key)
+    changes = {name: values[name] for name in _PLAIN if name in values}
+    if "router:external" in values:
+        changes["external"] = values["router:external"]
+    if "mtu" in values:
+        changes["mtu"] = _mtu(cloud, network.network_type, values["mtu"])
+    common.change(tx, Network, key, changes)
+    return access.must(tx, Network, key)
+
+
+def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
+    """Remove the network with its subnets; NetworkInUse while it has ports that are not the cloud's own."""
+    access.must(tx, Network, key)
+    own = common.find_all(tx, Port, network_id=[key])
+    used = [port.id for port in own if port.device_owner != OWNER_DHCP]
+    if used:
+        reason = "There are one or more ports still in use on the network, id for these ports is: " + ",".join(used)
+        raise fault("NetworkInUse", id=key, reason=reason)
+    ports.remove(tx, own)
+    common.remove(tx, Subnet, [subnet.id for subnet in common.find_all(tx, Subnet, network_id=[key])])
+    common.remove(tx, Network, [key])
+
+
+_PLAIN = ("name", "admin_state_up", "shared", "is_default", "port_security_enabled", "description")
+
+
+def _named(values: dict[str, Any]) -> str:
+    return ", ".join(name for name in _PROVIDER if name in values)
+
+
+def _segment(tx: Tx, values: dict[str, Any]) -> tuple[str, str | None, int | None]:
+    """Network type, physical network and segment number."""
+    kind, physical, segment = (values.get(name) for name in _PROVIDER)
+    tx.lock("network:segments")
+    if kind is None:
+        if physical is not None or segment is not None:
+            raise invalid("network_type required")
+        flat_is_free = not common.find_all(tx, Network, physical_network=[PHYSICAL])
+        kind, physical = (FLAT, PHYSICAL) if values["router:external"] and flat_is_free else (TUNNEL, None)
+    if kind not in NETWORK_TYPES:
+        raise invalid(f"network_type value '{kind}' not supported")
+    if kind == FLAT:
+        return _flat(tx, physical, segment)
+    return _tunnel(tx, physical, segment)
+
+
+def _flat(tx: Tx, physical: str | None, segment: int | None) -> tuple[str, str | None, int | None]:
+    if segment is not None:
+        raise invalid("segmentation_id prohibited for flat provider network")
+    if physical is None:
+        raise invalid("physical_network required for flat provider network")
+    if physical != PHYSICAL:
+        raise invalid(f"physical_network '{physical}' unknown for flat provider network")
+    if common.find_all(tx, Network, physical_network=[physical]):
+        raise fault("FlatNetworkInUse", physical=physical)
+    return FLAT, physical, None
+
+
+def _tunnel(tx: Tx, physical: str | None, segment: int | None) -> tuple[str, str | None, int | None]:
+    if physical is not None:
+        raise invalid(f"provider:physical_network specified for {TUNNEL} network")
+    taken = lookups.segments_taken(tx)
+    if segment is None:
+        segment = next((number for number in SEGMENTS if number not in taken), None)
+        if segment is None:
+            raise fault("NoNetworkAvailable")
+    elif segment not in SEGMENTS:
+        raise invalid(f"segmentation_id out of range ({SEGMENTS[0]} through {SEGMENTS[-1]})")
+    elif segment in taken:
+        raise fault("TunnelIdInUse", segment=segment)
+    return TUNNEL, None, segment
+
+
+def _mtu(cloud: Cloud, kind: str, wanted: int) -> int:
+    """The network's MTU in bytes: what was asked for, within what its packets can be carried in."""
+    most = int(cloud.settings.network.mtu) - (TUNNEL_COST if kind == TUNNEL else 0)
+    if wanted == 0:
+        return most
+    if not 68 <= wanted <= most:
+        raise invalid(f"Requested MTU is too big, maximum is {most}" if wanted > most else "MTU is too small")
+    return wanted

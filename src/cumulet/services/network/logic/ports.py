@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be done with ports."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel import clock, ids
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Tx
+from cumulet.services.network.logic import access, addressing, ipam, quotas, security_groups
+from cumulet.services.network.logic.faults import fault, invalid
+from cumulet.services.network.store import addresses, common, lookups
+from cumulet.services.network.types import (
+    ACTIVE,
+    DOWN,
+    OWNER_COMPUTE,
+    OWNER_FLOATING,
+    OWNER_ROUTER_GATEWAY,
+    OWNER_ROUTER_INTERFACE,
+    FloatingIp,
+    Network,
+    Port,
+    Router,
+    SecurityGroup,
+)
+
+MOST_PAIRS = 10
+ROUTER_OWNERS = (OWNER_ROUTER_INTERFACE, OWNER_ROUTER_GATEWAY)
+_CLOUDS_OWN = (*ROUTER_OWNERS, OWNER_FLOATING)
+_PLAIN = ("name", "admin_state_up", "device_id", "device_owner", "description")
+
+
+def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Port:
+    """A new port from its attributes, with addresses and security groups."""
+    network = access.get(tx, ctx, Network, values["network_id"])
+    quotas.take(tx, values["project_id"], port=1)
+    secure = values.get("port_security_enabled", network.port_security_enabled)
+    port = _new(tx, network, values, secure)
+    common.add(tx, port)
+    allocations = ipam.assign(tx, port, values.get("fixed_ips"))
+    set_groups(tx, ctx, port, values.get("security_groups"), has_address=bool(allocations), fresh=True)
+    return port
+
+
+def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> Port:
+    """Change attributes; a port keeps what keeps its addresses and groups true."""
+    port = access.must(tx, Port, key)
+    changes = {name: values[name] for name in _PLAIN if name in values}
+    _check_device(ctx, port, changes)
+    if "mac_address" in values and values["mac_address"] != port.mac_address:
+        changes["mac_address"] = _own_mac(tx, port, values["mac_address"])
+    if "binding:host_id" in values:
+        changes["host"] = values["binding:host_id"] or ""
+    if "binding:vnic_type" in values:
+        changes["vnic_type"] = values["binding:vnic_type"]
+    if "binding:profile" in values:
+        changes["profile"] = values["binding:profile"] or {}
+    if "extra_dhcp_opts" in values:
+        changes["extra_dhcp_opts"] = _merged_options(port.extra_dhcp_opts, values["extra_dhcp_opts"] or [])
+    secure = values.get("port_security_enabled", port.port_security_enabled)
+    changes["port_security_enabled"] = secure
+    mac = changes.get("mac_address", port.mac_address)
+    pairs = values.get("allowed_address_pairs", port.allowed_address_pairs)
+    changes["allowed_address_pairs"] = _checked_pairs(pairs, mac, secure)
+    common.change(tx, Port, key, changes)
+    port = access.must(tx, Port, key)
+    if "fixed_ips" in values:
+        _check_floating(tx, port, values["fixed_ips"])
+        ipam.assign(tx, port, _keeping(tx, port, values["fixed_ips"]))
+    has_address = bool(addresses.of_ports(tx, [key])[key])
+    set_groups(tx, ctx, port, values.get("security_groups"), has_address=has_address, fresh=False)
+    return port
+
+
+def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
+    """Remove a port that no router or floating address lives by."""
+    port = access.must(tx, Port, key)
+    if port.device_owner in _CLOUDS_OWN and _is_used(tx, port):
+        raise fault("ServicePortInUse", id=key, reason=f"has device owner {port.device_owner}")
+    remove(tx, [port])
+
+
+def remove(tx: Tx, gone: list[Port]) -> None:
+    """Delete ports whatever they are; floating addresses that stood for them stand for nobody now."""
+    keys = [port.id for port in gone]
+    for floating in lookups.floating_of_ports(tx, keys):
+        empty = {"port_id": None, "fixed_ip_address": None, "router_id": None, "status": DOWN}
+        common.change(tx, FloatingIp, floating.id, empty)
+    common.remove(tx, Port, keys)
+
+
+def make_own(
+    tx: Tx,
+    network: Network,
+    owner: str,
+    device_id: str,
+    fixed_ips: list[dict[str, str]] | None,
+    *,
+    project_id: str = "",
+    host: str = "",
+) -> Port:
+    """A port of the cloud's own: a router's leg, a floating address, a network's services. It is not filtered."""
+    values = {
+        "project_id": project_id, "name": "", "admin_state_up": True, "device_id": device_id, "device_owner": owner,
+        "description": "", "extra_dhcp_opts": None, "binding:vnic_type": "normal", "binding:host_id": host,
+    }  # fmt: skip
+    port = msgspec.structs.replace(_new(tx, network, values, secure=False), status=DOWN)
+    if owner != OWNER_FLOATING:
+        port = msgspec.structs.replace(port, status=ACTIVE)
+    common.add(tx, port)
+    ipam.assign(tx, port, fixed_ips)
+    return port
+
+
+def readdress(tx: Tx, port: Port, fixed_ips: list[dict[str, str]]) -> None:
+    """Give one of the cloud's own ports other addresses."""
+    ipam.assign(tx, port, fixed_ips)
+    common.touch(tx, Port, port.id)
+
+
+def set_groups(tx: Tx, ctx: Context, port: Port, wanted: list[str] | None, *, has_address: bool, fresh: bool) -> None:
+    """Put the port into the groups `wanted`; None leaves them, and gives a fresh port its project's default."""
+    if port.device_owner.startswith("network:") and wanted is None:
+        return
+    if not port.port_security_enabled:
+        current = [] if fresh else addresses.groups_of(tx, [port.id])[port.id]
+        if wanted or (wanted is None and current):
+            name = "PortSecurityAndIPRequiredForSecurityGroups" if wanted else "PortSecurityPortHasSecurityGroup"
+            raise fault(name)
+        addresses.put_groups(tx, port.id, [])
+        return
+    if wanted is None:
+        if fresh:
+            default = security_groups.ensure_default(tx, port.project_id)
+            addresses.put_groups(tx, port.id, [default.id])
+        return
+    if wanted and not has_address:
+        raise fault("PortSecurityAndIPRequiredForSecurityGroups")
+    for key in wanted:
+        access.get(tx, ctx, SecurityGroup, key)
+    addresses.put_groups(tx, port.id, wanted)
+
+
+def _new(tx: Tx, network: Network, values: dict[str, Any], secure: bool) -> Port:
+    tx.lock(f"network:addresses:{network.id}")
+    taken = lookups.macs_taken(tx, network.id)
+    mac = values.get("mac_address") or addressing.new_mac(taken)
+    if mac in taken:
+        raise fault("MacAddressInUse", id=network.id, mac=mac)
+    now = clock.utcnow()
+    return Port(
+        id=ids.new_uuid(),
+        project_id=values["project_id"],
+        network_id=network.id,
+        name=values["name"],
+        mac_address=mac,
+        admin_state_up=values["admin_state_up"],
+        status=DOWN,
+        device_id=values["device_id"],
+        device_owner=values["device_owner"],
+        host=values.get("binding:host_id") or "",
+        vnic_type=values["binding:vnic_type"],
+        profile=values.get("binding:profile") or {},
+        port_security_enabled=secure,
+        allowed_address_pairs=_checked_pairs(values.get("allowed_address_pairs") or [], mac, secure),
+        extra_dhcp_opts=_merged_options([], values.get("extra_dhcp_opts") or []),
+        made_for_server=False,
+        position=0,
+        tag=None,
+        description=values["description"],
+        tags=[],
+        revision_number=1,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _check_device(ctx: Context, port: Port, changes: dict[str, Any]) -> None:
+    """Routers' legs cannot be made into something else by their owners."""
+    owner = changes.get("device_owner", port.device_owner)
+    if port.device_owner in ROUTER_OWNERS and (owner != port.device_owner or "device_id" in changes):
+        if owner == port.device_owner and changes["device_id"] == port.device_id:
+            return
+        raise fault("ServicePortInUse", id=port.id, reason=f"has device owner {port.device_owner}")
+
+
+def _own_mac(tx: Tx, port: Port, mac: str) -> str:
+    if port.host and port.device_owner.startswith(OWNER_COMPUTE):
+        raise fault("PortBound", id=port.id, vif_type="tap", old_mac=port.mac_address, new_mac=mac)
+    if mac in lookups.macs_taken(tx, port.network_id):
+        raise fault("MacAddressInUse", id=port.network_id, mac=mac)
+    return mac
+
+
+def _checked_pairs(pairs: list[dict[str, str]], mac: str, secure: bool) -> list[dict[str, str]]:
+    """The pairs with the port's own MAC filled in; they need port security to mean something."""
+    if pairs and not secure:
+        raise fault("AddressPairAndPortSecurityRequired")
+    if len(pairs) > MOST_PAIRS:
+        raise fault("AllowedAddressPairExhausted", quota=MOST_PAIRS)
+    checked: list[dict[str, str]] = []
+    for pair in pairs:
+        whole = {"mac_address": pair.get("mac_address") or mac, "ip_address": pair["ip_address"]}
+        if whole in checked:
+            raise fault("DuplicateAddressPairInRequest", mac=whole["mac_address"], address=whole["ip_address"])
+        if ipaddress.ip_network(whole["ip_address"], strict=False).is_multicast:
+            raise invalid("Request contains multicast ip address, which is not supported")
+        checked.append(whole)
+    return checked
+
+
+def _merged_options(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """DHCP options by name and family; one whose value is None is taken away."""
+    merged = {(item["opt_name"], item["ip_version"]): item for item in old}
+    for item in new:
+        version = int(item.get("ip_version") or 4)
+        key = (item["opt_name"], version)
+        if item.get("opt_value") is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = {"opt_name": item["opt_name"], "opt_value": item["opt_value"], "ip_version": version}
+    return list(merged.values())
+
+
+def _keeping(tx: Tx, port: Port, wanted: list[dict[str, str]]) -> list[dict[str, str]]:
+    """An address is kept where only its subnet is named again."""
+    have = {item.subnet_id: item.address for item in addresses.of_ports(tx, [port.id])[port.id]}
+    kept = []
+    for item in wanted:
+        if "ip_address" not in item and item.get("subnet_id") in have:
+            kept.append({**item, "ip_address": have.pop(item["subnet_id"])})
+        else:
+            kept.append(item)
+    return kept
+
+
+def _check_floating(tx: Tx, port: Port, wanted: list[dict[str, str]]) -> None:
+    """Addresses for which a floating one stands cannot be taken away."""
+    named = {item.get("ip_address") for item in _keeping(tx, port, wanted)}
+    for floating in lookups.floating_of_ports(tx, [port.id]):
+        if floating.fixed_ip_address not in named:
+            raise fault("FipAssociated", id=port.id)
+
+
+def _is_used(tx: Tx, port: Port) -> bool:
+    """Whether the router or floating address that the port belongs to still exists."""
+    if port.device_owner == OWNER_FLOATING:
+        return common.find(tx, FloatingIp, port.device_id) is not None
+    return common.find(tx, Router, port.device_id) is not None

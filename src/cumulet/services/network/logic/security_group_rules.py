@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be done with security group rules, and what a rule means in numbers."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from cumulet.kernel import clock, ids
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Tx
+from cumulet.services.network.logic import access, quotas
+from cumulet.services.network.logic.faults import fault
+from cumulet.services.network.store import common
+from cumulet.services.network.types import RuleState, SecurityGroup, SecurityGroupRule
+
+# Names that Neutron takes, with their numbers (IANA protocol numbers).
+PROTOCOLS = {
+    "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "hopopt": 0, "icmp": 1, "igmp": 2, "ip": 0, "ipip": 4,
+    "ipv6-encap": 41, "ipv6-frag": 44, "ipv6-icmp": 58, "icmpv6": 58, "ipv6-nonxt": 59, "ipv6-opts": 60,
+    "ipv6-route": 43, "ospf": 89, "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112,
+}  # fmt: skip
+WITH_PORTS = {33: "dccp", 132: "sctp", 6: "tcp", 17: "udp", 136: "udplite"}
+_ICMP = (1, 58)
+_ONLY_IPV6 = frozenset(name for name in PROTOCOLS if "v6" in name) | {"41", "43", "44", "58", "59", "60"}
+_SAME = (
+    "direction",
+    "ethertype",
+    "protocol",
+    "port_range_min",
+    "port_range_max",
+    "remote_ip_prefix",
+    "remote_group_id",
+)
+
+
+def create(cloud: Cloud, tx: Tx, ctx: Context, wanted: list[dict[str, Any]]) -> list[SecurityGroupRule]:
+    """New rules, all of one group and project; a rule that is there already is refused."""
+    if len({values["security_group_id"] for values in wanted}) > 1:
+        raise fault("SecurityGroupNotSingleGroupRules")
+    if len({values["project_id"] for values in wanted}) > 1:
+        raise fault("SecurityGroupRulesNotSingleProject")
+    group = access.get(tx, ctx, SecurityGroup, wanted[0]["security_group_id"])
+    quotas.take(tx, wanted[0]["project_id"], security_group_rule=len(wanted))
+    known = {_key(rule): rule.id for rule in common.find_all(tx, SecurityGroupRule, security_group_id=[group.id])}
+    made: list[SecurityGroupRule] = []
+    for values in wanted:
+        rule = _new(tx, ctx, values)
+        if _key(rule) in known:
+            if known[_key(rule)] in {other.id for other in made}:
+                raise fault("DuplicateSecurityGroupRuleInPost")
+            raise fault("SecurityGroupRuleExists", id=known[_key(rule)])
+        known[_key(rule)] = rule.id
+        made.append(rule)
+    common.add(tx, *made)
+    common.touch(tx, SecurityGroup, group.id)
+    return made
+
+
+def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
+    rule = access.must(tx, SecurityGroupRule, key)
+    common.remove(tx, SecurityGroupRule, [key])
+    common.touch(tx, SecurityGroup, rule.security_group_id)
+
+
+def number(protocol: str | None, ethertype: str) -> int | None:
+    """The IP protocol number that a rule's words mean; None for any."""
+    if protocol is None or protocol == "any":
+        return None
+    value = PROTOCOLS.get(protocol)
+    if value is None:
+        value = int(protocol)
+    return 58 if value == 1 and ethertype == "IPv6" else value
+
+
+def state(rule: SecurityGroupRule) -> RuleState:
+    """The rule as hosts take it."""
+    return RuleState(
+        direction=rule.direction,
+        version=4 if rule.ethertype == "IPv4" else 6,
+        protocol=number(rule.protocol, rule.ethertype),
+        low=rule.port_range_min,
+        high=rule.port_range_max,
+        remote_cidr=rule.remote_ip_prefix,
+        remote_group=rule.remote_group_id,
+    )
+
+
+def _new(tx: Tx, ctx: Context, values: dict[str, Any]) -> SecurityGroupRule:
+    values = _canonical(values)
+    _check_ports(values)
+    _check_prefix(values)
+    if values["protocol"] in _ONLY_IPV6 and values["ethertype"] == "IPv4":
+        raise fault(
+            "SecurityGroupEthertypeConflictWithProtocol", ethertype=values["ethertype"], protocol=values["protocol"]
+        )
+    if values["remote_ip_prefix"] and values["remote_group_id"]:
+        raise fault("SecurityGroupMultipleRemoteEntites")
+    if values["remote_group_id"]:
+        access.get(tx, ctx, SecurityGroup, values["remote_group_id"])
+    now = clock.utcnow()
+    return SecurityGroupRule(
+        ids.new_uuid(),
+        values["project_id"],
+        values["security_group_id"],
+        values["direction"],
+        values["ethertype"],
+        values["protocol"],
+        values["port_range_min"],
+        values["port_range_max"],
+        values["remote_ip_prefix"],
+        values["remote_group_id"] or None,
+        values["description"],
+        1,
+        now,
+        now,
+    )
+
+
+def _canonical(values: dict[str, Any]) -> dict[str, Any]:
+    """ICMP by its IPv6 name where that is meant, and no range where it means every port."""
+    values = dict(values)
+    if values["ethertype"] == "IPv6":
+        values["protocol"] = {"icmp": "ipv6-icmp", "icmpv6": "ipv6-icmp", "1": "58"}.get(
+            values["protocol"], values["protocol"]
+        )
+    if (values["port_range_min"], values["port_range_max"]) == (1, 65535):
+        values["port_range_min"] = values["port_range_max"] = None
+    return values
+
+
+def _check_ports(values: dict[str, Any]) -> None:
+    low, high = values["port_range_min"], values["port_range_max"]
+    if low is None and high is None:
+        return
+    if not values["protocol"]:
+        raise fault("SecurityGroupProtocolRequiredWithPorts")
+    protocol = number(values["protocol"], "IPv4")
+    if protocol in WITH_PORTS:
+        if 0 in (low, high):
+            raise fault("SecurityGroupInvalidPortValue", port=0)
+        if low is None or high is None or low > high:
+            raise fault("SecurityGroupInvalidPortRange")
+    elif protocol in _ICMP:
+        for attr, field, value in (("port_range_min", "type", low), ("port_range_max", "code", high)):
+            if value is not None and value > 255:
+                raise fault("SecurityGroupInvalidIcmpValue", field=field, attr=attr, value=value)
+        if low is None:
+            raise fault("SecurityGroupMissingIcmpType", value=high)
+    else:
+        valid = ", ".join(sorted(name.upper() for name in WITH_PORTS.values()))
+        raise fault("SecurityGroupInvalidProtocolForPort", protocol=protocol, valid=valid)
+
+
+def _check_prefix(values: dict[str, Any]) -> None:
+    cidr = values["remote_ip_prefix"]
+    if cidr and ipaddress.ip_network(cidr, strict=False).version != (4 if values["ethertype"] == "IPv4" else 6):
+        raise fault("SecurityGroupRuleParameterConflict", ethertype=values["ethertype"], cidr=cidr)
+
+
+def _key(rule: SecurityGroupRule) -> tuple[Any, ...]:
+    """What makes two rules the same; a protocol's name and number are one."""
+    words = {name: getattr(rule, name) for name in _SAME}
+    words["protocol"] = number(rule.protocol, rule.ethertype)
+    if rule.remote_ip_prefix:
+        words["remote_ip_prefix"] = str(ipaddress.ip_network(rule.remote_ip_prefix, strict=False))
+    return tuple(words.values())
+
+
+def normalized(prefix: str | None) -> str | None:
+    """The network that a prefix means, its host bits cleared."""
+    return str(ipaddress.ip_network(prefix, strict=False)) if prefix else None

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports as compute deals with them: asked for, made or taken over, bound, released."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound, OverQuota
+from cumulet.services.network.contract import PortRequest
+from cumulet.services.network.logic import access, addressing, ports, security_groups
+from cumulet.services.network.store import addresses, common, lookups, visibility
+from cumulet.services.network.types import DOWN, OWNER_COMPUTE, Network, Port, SecurityGroup, Subnet
+
+
+def check(
+    source: Source, ctx: Context, requests: list[PortRequest] | None, groups: list[str] | None
+) -> list[PortRequest]:
+    """See `NetworkContract.check`."""
+    for name in groups or []:
+        if name != security_groups.DEFAULT:
+            group_by_name(source, ctx, name)
+    if requests is None:
+        found = lookups.networks_seen(source, ctx.project_id or "")
+        if len(found) > 1:
+            raise Conflict(
+                "Multiple possible networks found, use a Network ID to be more specific.", code="NetworkAmbiguous"
+            )
+        return [PortRequest(network_id=network.id) for network in found]
+    return [_checked(source, ctx, request) for request in requests]
+
+
+def group_by_name(source: Source, ctx: Context, name: str) -> SecurityGroup:
+    """The project's group of that id or name; NotFound, or Conflict (NoUniqueMatch) for an ambiguous name."""
+    everything = common.find_all(source, SecurityGroup, project_id=[ctx.project_id])
+    found = [group for group in everything if group.id == name] or [group for group in everything if group.name == name]
+    if not found:
+        raise NotFound(f"Security group {name} not found for project {ctx.project_id}.", code="SecurityGroupNotFound")
+    if len(found) > 1:
+        raise Conflict(
+            f"Multiple security groups found matching '{name}'. Use an ID to be more specific.", code="NoUniqueMatch"
+        )
+    return found[0]
+
+
+def make_ports(
+    cloud: Cloud,
+    tx: Tx,
+    ctx: Context,
+    server_id: str,
+    host: str,
+    zone: str,
+    requests: list[PortRequest],
+    groups: list[str] | None,
+) -> list[Port]:
+    """One port per request, in order; see `NetworkContract.create_ports`."""
+    security_groups.ensure_default(tx, ctx.project_id or "")
+    wanted = [group_by_name(tx, ctx, name).id for name in groups or []]
+    position = 1 + max((port.position for port in lookups.server_ports(tx, [server_id])), default=-1)
+    made = []
+    for offset, request in enumerate(_checked(tx, ctx, one) for one in requests):
+        own = {"position": position + offset, "tag": request.tag, "host": host}
+        if request.port_id is not None:
+            key = request.port_id
+        else:
+            key = _make(cloud, tx, ctx, request, server_id, zone, wanted).id
+            own["made_for_server"] = True
+        device = {"device_id": server_id, "device_owner": OWNER_COMPUTE + zone}
+        common.change(tx, Port, key, {**own, **device})
+        made.append(access.must(tx, Port, key))
+    return made
+
+
+def bind(tx: Tx, keys: list[str], host: str) -> None:
+    """Say where ports are; one that moves is down until its new host says otherwise."""
+    moved = [port.id for port in common.find_all(tx, Port, id=keys) if port.host != host]
+    common.set_quietly(tx, Port, moved, {"host": host, "status": DOWN})
+
+
+def release(tx: Tx, gone: list[Port]) -> None:
+    """Delete the ports made for their server; free the others."""
+    ports.remove(tx, [port for port in gone if port.made_for_server])
+    free = {"device_id": "", "device_owner": "", "host": "", "status": DOWN, "position": 0, "tag": None}
+    for port in gone:
+        if not port.made_for_server:
+            common.change(tx, Port, port.id, free)
+
+
+def add_group(tx: Tx, ctx: Context, server_id: str, name: str) -> None:
+    """Put the group on every port of the server that can be filtered."""
+    security_groups.ensure_default(tx, ctx.project_id or "")
+    group = group_by_name(tx, ctx, name)
+    for port, current in _filtered_ports(tx, server_id):
+        if group.id not in current:
+            addresses.put_groups(tx, port.id, [*current, group.id])
+            common.touch(tx, Port, port.id)
+
+
+def remove_group(tx: Tx, ctx: Context, server_id: str, name: str) -> None:
+    """Take the group off; NotFound where no port of the server is in it."""
+    group = group_by_name(tx, ctx, name)
+    having = [(port, current) for port, current in _filtered_ports(tx, server_id) if group.id in current]
+    if not having:
+        raise NotFound(
+            f"Security group {group.id} not associated with the instance {server_id}", code="SecurityGroupNotFound"
+        )
+    for port, current in having:
+        addresses.put_groups(tx, port.id, [key for key in current if key != group.id])
+        common.touch(tx, Port, port.id)
+
+
+def _filtered_ports(tx: Tx, server_id: str) -> list[tuple[Port, list[str]]]:
+    found = [port for port in lookups.server_ports(tx, [server_id]) if port.port_security_enabled]
+    held, current = addresses.of_ports(tx, [p.id for p in found]), addresses.groups_of(tx, [p.id for p in found])
+    return [(port, current[port.id]) for port in found if held[port.id]]
+
+
+def _checked(source: Source, ctx: Context, request: PortRequest) -> PortRequest:
+    if request.port_id is not None:
+        port = access.get(source, ctx, Port, request.port_id)
+        if port.device_id:
+            raise Conflict(f"Port {port.id} is still in use.", code="PortInUse")
+        if not addresses.of_ports(source, [port.id])[port.id] and port.port_security_enabled:
+            raise Invalid(f"Port {port.id} requires a FixedIP in order to be used.", code="PortRequiresFixedIP")
+        _check_external(ctx, access.must(source, Network, port.network_id))
+        return request
+    network = _network(source, ctx, request.network_id or "")
+    _check_external(ctx, network)
+    if request.address is not None:
+        _check_address(source, network, request.address)
+    return request
+
+
+def _network(source: Source, ctx: Context, key: str) -> Network:
+    found = visibility.find_visible(source, ctx, Network, access.sees_all(ctx), id=[key])
+    if not found:
+        raise NotFound(f"Network {key} could not be found.", code="NetworkNotFound")
+    return found[0]
+
+
+def _check_external(ctx: Context, network: Network) -> None:
+    if network.external and not network.shared and not ctx.is_admin and network.project_id != ctx.project_id:
+        raise Forbidden(
+            f"It is not allowed to create an interface on external network {network.id}",
+            code="ExternalNetworkAttachForbidden",
+        )
+
+
+def _check_address(source: Source, network: Network, address: str) -> None:
+    subnets = common.find_all(source, Subnet, network_id=[network.id])
+    if not any(addressing.is_host(address, subnet.cidr) for subnet in subnets):
+        raise Invalid(
+            f"IP address {address} is not a valid IP address for network {network.id}.",
+            code="FixedIpNotFoundForNetwork",
+        )
+    holder = addresses.holder(source, network.id, address)
+    if holder is not None:
+        raise Invalid(
+            f"Fixed IP address {address} is already in use on instance {holder.device_id}.", code="FixedIpAlreadyInUse"
+        )
+
+
+def _make(
+    cloud: Cloud, tx: Tx, ctx: Context, request: PortRequest, server_id: str, zone: str, groups: list[str]
+) -> Port:
+    network = access.must(tx, Network, request.network_id or "")
+    values: dict[str, Any] = {
+        "project_id": ctx.project_id or "",
+        "network_id": network.id,
+        "name": "",
+        "admin_state_up": True,
+        "device_id": server_id,
+        "device_owner": OWNER_COMPUTE + zone,
+        "binding:vnic_type": "normal",
+        "description": "",
+    }
+    if request.address is not None:
+        values["fixed_ips"] = [{"ip_address": request.address}]
+    if groups and network.port_security_enabled:
+        values["security_groups"] = groups
+    try:
+        return ports.create(cloud, tx, ctx, values)
+    except Conflict as error:
+        if error.code == "OverQuota":
+            raise OverQuota("Maximum number of ports exceeded", code="PortLimitExceeded") from None
+        if error.code == "IpAddressGenerationFailure":
+            raise Invalid(f"No fixed IP addresses available for network: {network.id}", code="NoMoreFixedIps") from None
+        raise

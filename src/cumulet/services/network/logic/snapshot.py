@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows that matter to one host, collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cumulet.kernel.db import Source
+from cumulet.services.network.logic import routers, security_groups
+from cumulet.services.network.logic.compile import Snapshot
+from cumulet.services.network.store import addresses, common, lookups
+from cumulet.services.network.types import OWNER_DHCP, FloatingIp, Network, Port, Router, Subnet
+
+
+def take(source: Source, host: str) -> Snapshot:
+    """What `host` needs: its bound ports, its routers, and all that these touch."""
+    bound = lookups.bound_ports(source, host)
+    placed = common.find_all(source, Router, host=[host])
+    legs = {router.id: routers.legs(source, router) for router in placed}
+    touched = {port.network_id for port in [*bound, *(port for ports in legs.values() for port in ports)]}
+    networks = common.by_id(source, Network, touched)
+    subnets = {subnet.id: subnet for subnet in common.find_all(source, Subnet, network_id=touched)}
+    own = common.find_all(source, Port, network_id=touched, device_owner=[OWNER_DHCP])
+    groups_of = addresses.groups_of(source, [port.id for port in bound])
+    used = sorted({key for keys in groups_of.values() for key in keys})
+    rules = security_groups.rules_of(source, used)
+    remote = {rule.remote_group_id for listed in rules.values() for rule in listed if rule.remote_group_id}
+    everything = [*bound, *own, *(port for ports in legs.values() for port in ports)]
+    return Snapshot(
+        networks=networks,
+        subnets=subnets,
+        bound=bound,
+        groups_of=groups_of,
+        rules={**{key: [] for key in sorted(remote)}, **rules},
+        members=_members(source, remote),
+        routers=placed,
+        legs=legs,
+        floating=common.find_all(source, FloatingIp, router_id=[router.id for router in placed]),
+        services={port.network_id: port for port in own},
+        allocations=addresses.of_ports(source, [port.id for port in everything]),
+    )
+
+
+def _members(source: Source, groups: Iterable[str]) -> dict[str, list[str]]:
+    """The addresses that a rule with a remote group means: its ports' own and their allowed pairs'."""
+    ports_in = addresses.ports_in(source, groups)
+    every = {key for keys in ports_in.values() for key in keys}
+    known = common.by_id(source, Port, every)
+    held = addresses.of_ports(source, every)
+    members: dict[str, list[str]] = {}
+    for group, keys in ports_in.items():
+        found = [item.address for key in keys for item in held.get(key, [])]
+        found += [pair["ip_address"] for key in keys if key in known for pair in known[key].allowed_address_pairs]
+        members[group] = found
+    return members

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which rows a caller may know of: its project's own, and of networks what is shared or leads outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import ColumnElement, or_, select
+
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, sql
+from cumulet.services.network import tables
+from cumulet.services.network.store.common import TABLES, Row
+from cumulet.services.network.types import Network, Port, SecurityGroupRule, Subnet
+
+
+def find_visible(source: Source, ctx: Context, kind: type[Row], everywhere: bool, **values: Iterable[Any]) -> list[Row]:
+    """The rows that the caller may see, limited to the values given for columns, oldest first."""
+    table = TABLES[kind]
+    query = select(table).where(*(sql.any_of(table.c[name], listed) for name, listed in values.items()))
+    if not everywhere:
+        query = query.where(_visible(ctx, kind))
+    return sql.rows(source, query.order_by(table.c.created_at, table.c.id), kind)
+
+
+def _visible(ctx: Context, kind: type) -> ColumnElement[bool]:
+    table = TABLES[kind]
+    own = table.c.project_id == ctx.project_id
+    network = tables.network
+    if kind is Network:
+        return or_(own, network.c.shared, network.c.external)
+    if kind is Subnet:
+        known = select(network.c.id).where(
+            or_(network.c.project_id == ctx.project_id, network.c.shared, network.c.external)
+        )
+        return or_(own, table.c.network_id.in_(known))
+    if kind is Port:
+        mine = select(network.c.id).where(network.c.project_id == ctx.project_id)
+        return or_(own, table.c.network_id.in_(mine))
+    if kind is SecurityGroupRule:
+        group = tables.security_group
+        groups = select(group.c.id).where(group.c.project_id == ctx.project_id)
+        return or_(own, table.c.security_group_id.in_(groups))
+    return own

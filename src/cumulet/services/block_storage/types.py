@@ -7,6 +7,7 @@ Sizes in rows are GiB, sizes sent to hosts are bytes. Times are naive UTC.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -85,7 +86,7 @@ class Volume(msgspec.Struct):
 
     `extending_to` is the size that an extension under way will end with, which counts against the quota already.
     `read_only` is None until somebody sets it. `image_metadata` is None for a volume that no image stands behind.
-    `generation` counts the attachments ever made. `host` names the host whose agent keeps the bytes, "" until it is chosen.
+    `generation` counts the attachments ever made. `host` keeps the bytes, "" until it is chosen.
     """
 
     id: str
@@ -221,6 +222,23 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     offset: int = 0
     marker: str | None = None
     sort: tuple[tuple[str, bool], ...] = (("created_at", True),)
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of volumes is narrowed to.
+
+    `exact` are columns and their values. `like` is a part of the name. `created` and `updated` are bounds: the
+    operator (gt, gte, eq, neq, lt, lte) and the moment. `project_id` None leaves it to who is asking.
+    """
+
+    everywhere: bool = False
+    project_id: str | None = None
+    exact: Mapping[str, Any] = {}
+    like: str | None = None
+    metadata: Mapping[str, str] = {}
+    image_metadata: Mapping[str, str] = {}
+    created: tuple[tuple[str, datetime], ...] = ()
+    updated: tuple[tuple[str, datetime], ...] = ()
 
 
 class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):

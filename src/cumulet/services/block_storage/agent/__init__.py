@@ -12,7 +12,7 @@ from cumulet.services.block_storage.drivers.base import VolumeBackend
 def create(host: Host) -> HostService:
     """The host part, with the back end that the settings name."""
     service = VolumesOnHost(host, _backend(host))
-    host.contracts.offer(HostVolumes, lambda: service.disks)  # type: ignore[type-abstract]
+    host.contracts.offer(HostVolumes, lambda: service.disks)
     return service
 
 

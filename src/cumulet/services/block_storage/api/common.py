@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the service's requests have in common: the project in the path, pages, sorting, filters, links, truth."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from cumulet.kernel.cloud import own
+from cumulet.kernel.errors import Invalid
+from cumulet.kernel.http import Reply, Request, Route
+from cumulet.kernel.http.paging import link, whole_number
+from cumulet.kernel.schema import Schema
+from cumulet.services.block_storage.logic.refusals import invalid_input
+from cumulet.services.block_storage.types import Page
+
+MOST = 1000  # rows of one page
+GENERAL_FILTERS = (3, 31)  # from this version on, a filter that does not exist is refused
+LIKE = (3, 34)
+COUNTED = (3, 45)
+INT_MAX = 0x7FFFFFFF
+
+Target = Callable[[Request], Mapping[str, Any]]
+
+_TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
+_FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
+
+BOOLEAN = {
+    "type": ["boolean", "string"],
+    "enum": [
+        True, "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "y", "t",
+        False, "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no", "n", "f",
+    ],
+}  # fmt: skip
+UUID = {"type": "string", "format": "uuid"}
+UUID_OR_NULL = {"oneOf": [UUID, {"type": "null"}]}
+TEXT_OR_NULL = {"type": ["string", "null"], "minLength": 0, "maxLength": 255}
+METADATA = {
+    "type": "object",
+    "patternProperties": {"^[a-zA-Z0-9-_:. /]{1,255}$": {"type": "string", "maxLength": 255}},
+    "additionalProperties": False,
+}
+METADATA_OR_NULL = {**METADATA, "type": ["object", "null"]}
+SIZE = {"type": ["integer", "string"], "pattern": "^[0-9]+$", "minimum": 1, "maximum": INT_MAX}
+
+
+def schema(document: Mapping[str, Any]) -> Schema:
+    """A schema judged as Cinder judges it."""
+    return Schema(document, draft="draft-04")
+
+
+def wrapped(name: str, inside: Mapping[str, Any], **others: Any) -> Schema:
+    """A body of one outermost name."""
+    properties = {name: inside, **others}
+    return schema({"type": "object", "properties": properties, "required": [name], "additionalProperties": False})
+
+
+def anything(name: str) -> Schema:
+    """An action whose words are not looked at."""
+    return wrapped(name, {})
+
+
+def route(
+    method: str, path: str, handler: Callable[[Request], Reply], rule: str, *, target: Target | None = None, **more: Any
+) -> Route:
+    """A route whose path may name the project, which must be the token's."""
+
+    def judged_on(request: Request) -> Mapping[str, Any]:
+        named = request.params.get("project_id")
+        if named is not None and named != request.ctx.project_id:
+            raise Invalid("Malformed request url")
+        return own(request.ctx) if target is None else target(request)
+
+    return Route(method, path, handler, rule, target=judged_on, **more)
+
+
+def base_url(request: Request) -> str:
+    """The version's URL, with the project where the request's path has it."""
+    project = request.params.get("project_id")
+    return f"{request.root_url}/v3/{project}" if project else f"{request.root_url}/v3"
+
+
+def links(request: Request, collection: str, resource_id: str) -> list[dict[str, str]]:
+    """The resource's own address, and the one without a version."""
+    project = request.params.get("project_id")
+    bookmark = f"{request.root_url}/{project}" if project else request.root_url
+    return [
+        {"rel": "self", "href": f"{base_url(request)}/{collection}/{resource_id}"},
+        {"rel": "bookmark", "href": f"{bookmark}/{collection}/{resource_id}"},
+    ]
+
+
+def listing(request: Request, name: str, rows: list[dict[str, Any]], ids: list[str], page: Page) -> dict[str, Any]:
+    """A page with the link to the next one, where this one is full."""
+    body: dict[str, Any] = {name: rows}
+    if rows and len(rows) == page.limit:
+        body[f"{name}_links"] = [{"rel": "next", "href": link(request, marker=ids[-1])}]
+    return body
+
+
+def page_of(request: Request, keys: Iterable[str]) -> Page:
+    """The page that the query asks for; `keys` are what can be sorted by."""
+    limit = whole_number(request, "limit")
+    offset = whole_number(request, "offset")
+    if offset is not None and offset > INT_MAX:
+        raise invalid_input("offset is out of range")
+    return Page(
+        limit=MOST if limit is None else min(limit, MOST),
+        offset=offset or 0,
+        marker=request.query.get("marker"),
+        sort=_sorting(request, frozenset(keys)),
+    )
+
+
+def _sorting(request: Request, keys: frozenset[str]) -> tuple[tuple[str, bool], ...]:
+    query = request.query
+    if "sort" in query and ("sort_key" in query or "sort_dir" in query):
+        raise Invalid(
+            "The 'sort_key' and 'sort_dir' parameters are deprecated and cannot be used with the 'sort' parameter."
+        )
+    if "sort" in query:
+        pairs = [one.strip().partition(":")[::2] for one in query["sort"].split(",")]
+    else:
+        pairs = [(query.get("sort_key", "created_at").strip(), query.get("sort_dir", "desc").strip())]
+    chosen = []
+    for key, direction in pairs:
+        if direction not in ("", "asc", "desc"):
+            raise invalid_input("Unknown sort direction, must be 'asc' or 'desc'.")
+        if key not in keys:
+            raise invalid_input(f"Sort key supplied is invalid: {key}")
+        chosen.append((key, direction != "asc"))
+    return tuple(chosen)
+
+
+NO_FILTERS = frozenset(
+    {"limit", "offset", "marker", "sort", "sort_key", "sort_dir", "all_tenants", "with_count", "detail", "usage"}
+)
+
+
+def filters(request: Request, allowed: Iterable[str], for_admins: Iterable[str] = ()) -> dict[str, str]:
+    """The query's filters; unknown ones are refused or overlooked, as the version has it. Administrators know more."""
+    known = set(allowed) | (set(for_admins) if request.ctx.is_admin else set())
+    asked = {name: value for name, value in request.query.items() if name not in NO_FILTERS}
+    unknown = [name for name in asked if name.removesuffix("~") not in known]
+    if unknown and request.version >= GENERAL_FILTERS and not request.ctx.is_admin:
+        raise Invalid(f"Invalid filters {', '.join(unknown)} are found in query options.")
+    can_like = request.version >= LIKE
+    return {
+        name: value for name, value in asked.items() if name in known or (can_like and name.removesuffix("~") in known)
+    }
+
+
+def everywhere(request: Request) -> bool:
+    """Whether an administrator wants the rows of all projects."""
+    return request.ctx.is_admin and truth(request.query.get("all_tenants", "0"), "all_tenants")
+
+
+def counted(request: Request) -> bool:
+    """Whether the number of all rows is wanted."""
+    return request.version >= COUNTED and truth(request.query.get("with_count", "0"), "with_count")
+
+
+def truth(value: Any, name: str) -> bool:
+    """A boolean, or one in words; Invalid for anything else."""
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise Invalid(f"Value '{value}' for query string '{name}' is invalid.")
+
+
+def table(text: str, name: str) -> dict[str, str]:
+    """A filter's mapping, as Python or JSON writes it: `{'key': 'value'}`."""
+    try:
+        words = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        words = None
+    if not isinstance(words, dict):
+        raise Invalid(f"Invalid {name} value")
+    return {str(key): str(value) for key, value in words.items()}
+
+
+def clean(text: str | None) -> str | None:
+    """Without space at both ends."""
+    return text.strip() if text is not None else None

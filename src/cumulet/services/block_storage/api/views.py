@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How volumes and snapshots are shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from cumulet.kernel import clock
+from cumulet.kernel.http import Request
+from cumulet.services.block_storage.api.common import links
+from cumulet.services.block_storage.types import Attachment, AttachStatus, Snapshot, Volume
+
+GROUPS = (3, 13)
+PROVIDER_ID = (3, 21)
+SHARED_TARGETS = (3, 48)
+CLUSTER_NAME = (3, 61)
+TYPE_ID = (3, 63)
+CONSUMES_QUOTA = (3, 65)
+GROUP_SNAPSHOTS = (3, 14)
+SNAPSHOT_USER = (3, 41)
+
+
+def moment(value: datetime | None) -> str | None:
+    return clock.iso_micro(value) if value is not None else None
+
+
+def summary(request: Request, volume: Volume) -> dict[str, Any]:
+    return {"id": volume.id, "name": volume.name, "links": links(request, "volumes", volume.id)}
+
+
+def detail(request: Request, volume: Volume, claims: list[Attachment], kinds: dict[str, str]) -> dict[str, Any]:
+    """What a create answers; `kinds` are the types' names by id."""
+    view: dict[str, Any] = {
+        "id": volume.id,
+        "status": volume.status,
+        "size": volume.size,
+        "availability_zone": volume.availability_zone,
+        "created_at": moment(volume.created_at),
+        "updated_at": moment(volume.updated_at),
+        "name": volume.name,
+        "description": volume.description,
+        "volume_type": kinds.get(volume.volume_type_id),
+        "snapshot_id": volume.snapshot_id,
+        "source_volid": volume.source_volume_id,
+        "metadata": _metadata(volume),
+        "links": links(request, "volumes", volume.id),
+        "user_id": volume.user_id,
+        "bootable": str(volume.bootable).lower(),
+        "encrypted": False,
+        "replication_status": None,
+        "consistencygroup_id": None,
+        "multiattach": False,
+        "attachments": [attached(request, one) for one in claims if one.status == AttachStatus.ATTACHED],
+    }
+    version = request.version
+    if request.ctx.is_admin:
+        view["migration_status"] = None
+    if version >= GROUPS:
+        view["group_id"] = None
+    if request.ctx.is_admin and version >= PROVIDER_ID:
+        view["provider_id"] = None
+    if version >= SHARED_TARGETS:
+        view |= {"shared_targets": False, "service_uuid": None}
+    if request.ctx.is_admin and version >= CLUSTER_NAME:
+        view["cluster_name"] = None
+    if version >= TYPE_ID:
+        view["volume_type_id"] = volume.volume_type_id
+    if version >= CONSUMES_QUOTA:
+        view["consumes_quota"] = True
+    return view
+
+
+def extended(
+    request: Request, volume: Volume, claims: list[Attachment], kinds: dict[str, str], backends: dict[str, str]
+) -> dict[str, Any]:
+    """What a show answers: with what Cinder's extensions add. `backends` are the back ends' names by host."""
+    view = detail(request, volume, claims, kinds)
+    if request.allows("volume_extension:volume_tenant_attribute"):
+        view["os-vol-tenant-attr:tenant_id"] = volume.project_id
+    if request.allows("volume_extension:volume_host_attribute"):
+        view["os-vol-host-attr:host"] = full_host(volume.host, backends)
+    if request.allows("volume_extension:volume_mig_status_attribute"):
+        view |= {"os-vol-mig-status-attr:migstat": None, "os-vol-mig-status-attr:name_id": None}
+    if volume.image_metadata and request.allows("volume_extension:volume_image_metadata:show"):
+        view["volume_image_metadata"] = volume.image_metadata
+    return view
+
+
+def attached(request: Request, claim: Attachment) -> dict[str, Any]:
+    """An attachment inside of its volume; the host is for administrators and services."""
+    sees_host = request.ctx.is_admin or "service" in request.ctx.roles
+    return {
+        "id": claim.volume_id,
+        "attachment_id": claim.id,
+        "volume_id": claim.volume_id,
+        "server_id": claim.server_id,
+        "host_name": claim.host if sees_host else None,
+        "device": claim.device,
+        "attached_at": moment(claim.attached_at),
+    }
+
+
+def snapshot(request: Request, one: Snapshot, *, more: bool = True) -> dict[str, Any]:
+    """A snapshot; `more` is what a show and a detailed list say beyond a brief one."""
+    view: dict[str, Any] = {
+        "id": one.id,
+        "created_at": moment(one.created_at),
+        "updated_at": moment(one.updated_at),
+        "name": one.name,
+        "description": one.description,
+        "volume_id": one.volume_id,
+        "status": one.status,
+        "size": one.size,
+        "metadata": one.metadata,
+    }
+    if not more:
+        return view
+    if request.version >= GROUP_SNAPSHOTS:
+        view["group_snapshot_id"] = None
+    if request.version >= SNAPSHOT_USER:
+        view["user_id"] = one.user_id
+    if request.version >= CONSUMES_QUOTA:
+        view["consumes_quota"] = True
+    return view
+
+
+def extended_snapshot(request: Request, one: Snapshot) -> dict[str, Any]:
+    """What a show and a detailed list answer."""
+    view = snapshot(request, one)
+    if request.allows("volume_extension:extended_snapshot_attributes"):
+        view["os-extended-snapshot-attributes:project_id"] = one.project_id
+        view["os-extended-snapshot-attributes:progress"] = f"{one.progress}%"
+    return view
+
+
+def full_host(host: str, backends: dict[str, str]) -> str | None:
+    """`host@backend#pool`, as Cinder names the place of a volume."""
+    if not host:
+        return None
+    backend = backends.get(host, "")
+    return f"{host}@{backend}#{backend}" if backend else host
+
+
+def _metadata(volume: Volume) -> dict[str, str]:
+    if volume.read_only is None:
+        return volume.metadata
+    return {**volume.metadata, "readonly": str(volume.read_only)}

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`/volumes/{id}/action`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.db import Tx
+from cumulet.kernel.errors import Invalid, Unsupported
+from cumulet.kernel.http import Reply, Request, Route
+from cumulet.services.block_storage.api import attachments, common, volumes
+from cumulet.services.block_storage.api.common import route
+from cumulet.services.block_storage.logic import claims
+from cumulet.services.block_storage.logic import volumes as logic
+from cumulet.services.block_storage.types import AttachStatus, Volume, VolumeStatus
+
+EXTEND_IN_USE = (3, 42)
+REIMAGE = (3, 68)
+
+_ADMIN = "volume_extension:volume_admin_actions"
+_USER = "volume_extension:volume_actions"
+_CONNECTOR = {"type": ["object", "string", "null"]}
+
+
+def _body(action: str, required: tuple[str, ...] = (), **properties: Any) -> Any:
+    document: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    if required:
+        document["required"] = list(required)
+    return common.wrapped(action, document)
+
+
+def _volume(request: Request, tx: Tx) -> Volume:
+    return logic.get(tx, request.ctx, request.params["volume_id"])
+
+
+def reserve(request: Request) -> Reply:
+    request.cloud.db.write(
+        lambda tx: claims.mark(tx, _volume(request, tx), "reserve", "reserve", VolumeStatus.ATTACHING)
+    )
+    return Reply(202)
+
+
+def unreserve(request: Request) -> Reply:
+    request.cloud.db.write(lambda tx: claims.unreserve(tx, _volume(request, tx)))
+    return Reply(202)
+
+
+def begin_detaching(request: Request) -> Reply:
+    request.cloud.db.write(
+        lambda tx: claims.mark(tx, _volume(request, tx), "begin_detaching", "detach", VolumeStatus.DETACHING)
+    )
+    return Reply(202)
+
+
+def roll_detaching(request: Request) -> Reply:
+    request.cloud.db.write(lambda tx: claims.roll_detaching(tx, _volume(request, tx)))
+    return Reply(202)
+
+
+def attach(request: Request) -> Reply:
+    said = request.body["os-attach"]
+    server, host, mode = said.get("instance_uuid"), said.get("host_name"), said.get("mode", "rw")
+    request.cloud.db.write(lambda tx: claims.attach(tx, _volume(request, tx), server, host, said["mountpoint"], mode))
+    return Reply(202)
+
+
+def detach(request: Request) -> Reply:
+    attachment_id = (request.body["os-detach"] or {}).get("attachment_id")
+    request.cloud.db.write(
+        lambda tx: claims.detach(request.cloud, tx, request.ctx, _volume(request, tx), attachment_id)
+    )
+    return Reply(202)
+
+
+def force_detach(request: Request) -> Reply:
+    attachment_id = request.body["os-force_detach"].get("attachment_id")
+    request.cloud.db.write(lambda tx: claims.force_detach(request.cloud, tx, _volume(request, tx), attachment_id))
+    return Reply(202)
+
+
+def initialize_connection(request: Request) -> Reply:
+    connector = request.body["os-initialize_connection"]["connector"]
+    if not isinstance(connector, dict):
+        raise Invalid("Invalid input for field/attribute connector.")
+    volume = logic.get(request.cloud.db, request.ctx, request.params["volume_id"])
+    return Reply(200, {"connection_info": attachments.connection_info(volume)})
+
+
+def terminate_connection(request: Request) -> Reply:
+    logic.get(request.cloud.db, request.ctx, request.params["volume_id"])
+    return Reply(202)
+
+
+def extend(request: Request) -> Reply:
+    size = int(request.body["os-extend"]["new_size"])
+    volume_id = request.params["volume_id"]
+
+    def write(tx: Tx) -> None:
+        attached = request.version >= EXTEND_IN_USE
+        logic.extend(request.cloud, tx, request.ctx, volume_id, size, attached=attached)
+
+    request.cloud.db.write(write)
+    return Reply(202)
+
+
+def set_bootable(request: Request) -> Reply:
+    bootable = common.truth(request.body["os-set_bootable"]["bootable"], "bootable")
+    request.cloud.db.write(lambda tx: claims.set_bootable(tx, _volume(request, tx).id, bootable=bootable))
+    return Reply(200)
+
+
+def update_read_only(request: Request) -> Reply:
+    read_only = common.truth(request.body["os-update_readonly_flag"]["readonly"], "readonly")
+    request.cloud.db.write(lambda tx: claims.set_read_only(tx, _volume(request, tx), read_only=read_only))
+    return Reply(202)
+
+
+def reset_status(request: Request) -> Reply:
+    said = request.body["os-reset_status"]
+    status, attach_status = said.get("status"), said.get("attach_status")
+    if not status and not attach_status and not said.get("migration_status"):
+        raise Invalid("Must specify 'status', 'attach_status' or 'migration_status' for update.")
+    request.cloud.db.write(
+        lambda tx: claims.reset_status(tx, request.ctx, request.params["volume_id"], status, attach_status)
+    )
+    return Reply(202)
+
+
+def force_delete(request: Request) -> Reply:
+    volume_id = request.params["volume_id"]
+    request.cloud.db.write(lambda tx: logic.delete(request.cloud, tx, request.ctx, volume_id, force=True))
+    return Reply(202)
+
+
+def set_image_metadata(request: Request) -> Reply:
+    said = request.body["os-set_image_metadata"]["metadata"]
+    now = request.cloud.db.write(
+        lambda tx: logic.set_image_metadata(tx, request.ctx, request.params["volume_id"], said)
+    )
+    return Reply(200, {"metadata": now})
+
+
+def show_image_metadata(request: Request) -> Reply:
+    volume = logic.get(request.cloud.db, request.ctx, request.params["volume_id"])
+    return Reply(200, {"metadata": volume.image_metadata or {}})
+
+
+def unset_image_metadata(request: Request) -> Reply:
+    key = request.body["os-unset_image_metadata"]["key"]
+    request.cloud.db.write(lambda tx: logic.remove_image_metadata(tx, request.ctx, request.params["volume_id"], key))
+    return Reply(200)
+
+
+def unsupported(request: Request) -> Reply:
+    name = next(iter(request.body))
+    raise Unsupported(f"The action {name} is not served.")
+
+
+def _action(action: str, handler: Any, rule: str, body: Any = None, **more: Any) -> Route:
+    schema = common.anything(action) if body is None else body
+    path = "/volumes/{volume_id}/action"
+    return route("POST", path, handler, rule, target=volumes.target, action=action, body=schema, **more)
+
+
+_STATUS = {"type": ["string", "null"], "enum": [*(status.value for status in VolumeStatus), None]}
+_ATTACH_STATUS = {"type": ["string", "null"], "enum": [*(status.value for status in AttachStatus), None]}
+_ATTACH = common.wrapped(
+    "os-attach",
+    {
+        "type": "object",
+        "properties": {
+            "instance_uuid": common.UUID,
+            "mountpoint": {"type": "string", "minLength": 1, "maxLength": 255},
+            "host_name": {"type": "string", "maxLength": 255},
+            "mode": {"type": "string", "enum": ["rw", "ro"]},
+        },
+        "required": ["mountpoint"],
+        "anyOf": [{"required": ["instance_uuid"]}, {"required": ["host_name"]}],
+        "additionalProperties": False,
+    },
+)
+_DETACH = common.wrapped(
+    "os-detach",
+    {
+        "type": ["object", "null"],
+        "properties": {"attachment_id": common.UUID_OR_NULL},
+        "additionalProperties": False,
+    },
+)
+_CONNECT = _body("os-initialize_connection", ("connector",), connector={"type": ["object", "string"]})
+
+ROUTES = (
+    _action("os-reserve", reserve, f"{_USER}:reserve"),
+    _action("os-unreserve", unreserve, f"{_USER}:unreserve"),
+    _action("os-begin_detaching", begin_detaching, f"{_USER}:begin_detaching"),
+    _action("os-roll_detaching", roll_detaching, f"{_USER}:roll_detaching"),
+    _action("os-attach", attach, f"{_USER}:attach", _ATTACH),
+    _action("os-detach", detach, f"{_USER}:detach", _DETACH),
+    _action(
+        "os-force_detach", force_detach, f"{_ADMIN}:force_detach",
+        _body("os-force_detach", connector=_CONNECTOR, attachment_id={"type": ["string", "null"]}),
+    ),
+    _action("os-initialize_connection", initialize_connection, f"{_USER}:initialize_connection", _CONNECT),
+    _action(
+        "os-terminate_connection", terminate_connection, f"{_USER}:terminate_connection",
+        _body("os-terminate_connection", ("connector",), connector=_CONNECTOR),
+    ),
+    _action("os-extend", extend, "volume:extend", _body("os-extend", ("new_size",), new_size=common.SIZE)),
+    _action(
+        "os-set_bootable", set_bootable, "volume:update",
+        _body("os-set_bootable", ("bootable",), bootable=common.BOOLEAN),
+    ),
+    _action(
+        "os-update_readonly_flag", update_read_only, "volume:update_readonly_flag",
+        _body("os-update_readonly_flag", ("readonly",), readonly=common.BOOLEAN),
+    ),
+    _action(
+        "os-reset_status", reset_status, f"{_ADMIN}:reset_status",
+        _body(
+            "os-reset_status", status=_STATUS, attach_status=_ATTACH_STATUS,
+            migration_status={"type": ["string", "null"]},
+        ),
+    ),
+    _action("os-force_delete", force_delete, f"{_ADMIN}:force_delete"),
+    _action(
+        "os-set_image_metadata", set_image_metadata, "volume_extension:volume_image_metadata:set",
+        _body("os-set_image_metadata", ("metadata",), metadata=common.METADATA),
+    ),
+    _action("os-show_image_metadata", show_image_metadata, "volume_extension:volume_image_metadata:show"),
+    _action(
+        "os-unset_image_metadata", unset_image_metadata, "volume_extension:volume_image_metadata:remove",
+        _body("os-unset_image_metadata", ("key",), key={"type": "string", "minLength": 1, "maxLength": 255}),
+    ),
+    _action("os-retype", unsupported, "volume:retype"),
+    _action("os-migrate_volume", unsupported, f"{_ADMIN}:migrate_volume"),
+    _action("os-migrate_volume_completion", unsupported, f"{_ADMIN}:migrate_volume_completion"),
+    _action("os-extend_volume_completion", unsupported, f"{_ADMIN}:extend_volume_completion"),
+    _action("os-volume_upload_image", unsupported, f"{_USER}:upload_image"),
+    _action("os-unmanage", unsupported, "volume_extension:volume_unmanage"),
+    _action("revert", unsupported, "volume:revert_to_snapshot", since=(3, 40)),
+    _action("os-reimage", unsupported, "volume:reimage", since=REIMAGE),
+)  # fmt: skip

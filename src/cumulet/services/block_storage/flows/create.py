@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making a volume: choose its host, have the bytes made there.
+
+Arguments: `host` (where the source or the caller wants it, or ""), `spec` (the source, as in `VolumeSpec`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from cumulet.kernel.saga import Commit, Flow, Run, Step
+from cumulet.services.block_storage.logic import backends, messages, progress
+from cumulet.services.block_storage.types import GIB, VolumeSpec
+
+COPY_TIME = 3600.0  # seconds that the making of the content may take
+
+
+def place(run: Run) -> Commit:
+    volume = progress.volume(run.cloud.db, run.subject)
+    host = volume.host or backends.choose(run.cloud.db, volume.size, run.args["host"])
+    return lambda tx: progress.placed(tx, volume.id, host)
+
+
+def make(run: Run) -> Commit:
+    volume = progress.volume(run.cloud.db, run.subject)
+    spec = VolumeSpec(id=volume.id, size=volume.size * GIB, **run.args["spec"])
+    run.cloud.hosts.call(volume.host, "volume.create", msgspec.to_builtins(spec), timeout=COPY_TIME)
+    return lambda tx: progress.made(tx, volume.id)
+
+
+def unmake(run: Run) -> None:
+    volume = progress.find_volume(run.cloud.db, run.subject)
+    if volume is not None and volume.host:
+        run.cloud.hosts.call(volume.host, "volume.delete", {"id": volume.id})
+
+
+def failed(run: Run) -> Commit:
+    volume = progress.find_volume(run.cloud.db, run.subject)
+    detail = messages.DRIVER_FAILED_CREATE if volume is not None and volume.host else messages.NO_BACKEND
+    return lambda tx: progress.not_made(tx, run.subject, run.request_id, detail)
+
+
+FLOW = Flow("block_storage.create", (Step("place", place), Step("make", make, unmake)), failed=failed)

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deleting a volume with its snapshots: first the bytes, then the rows."""
+
+from __future__ import annotations
+
+from cumulet.kernel.errors import NotReady
+from cumulet.kernel.saga import Commit, Flow, Run, Step
+from cumulet.services.block_storage.logic import progress
+
+
+def remove(run: Run) -> Commit:
+    volume = progress.find_volume(run.cloud.db, run.subject)
+    if volume is not None and volume.host:
+        for snapshot in progress.snapshots_of(run.cloud.db, volume.id):
+            if run.cloud.sagas.unfinished(run.cloud.db, snapshot.id):
+                raise NotReady(f"Snapshot {snapshot.id} is being worked on.")
+            run.cloud.hosts.call(volume.host, "volume.delete_snapshot", {"id": snapshot.id})
+        run.cloud.hosts.call(volume.host, "volume.delete", {"id": volume.id})
+    return lambda tx: progress.deleted(tx, run.subject)
+
+
+def failed(run: Run) -> Commit:
+    return lambda tx: progress.not_deleted(tx, run.subject, run.request_id)
+
+
+FLOW = Flow("block_storage.delete", (Step("remove", remove),), failed=failed)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking a snapshot, of an attached volume through the server that has it open."""
+
+from __future__ import annotations
+
+import msgspec
+
+from cumulet.kernel.saga import Commit, Flow, Run, Step
+from cumulet.services.block_storage.logic import messages, progress
+from cumulet.services.block_storage.types import SnapshotSpec, SnapshotStatus
+
+COPY_TIME = 3600.0  # seconds that the copy may take
+
+
+def take(run: Run) -> Commit:
+    snapshot = progress.snapshot(run.cloud.db, run.subject)
+    attached = progress.is_claimed(run.cloud.db, snapshot.volume_id)
+    spec = SnapshotSpec(id=snapshot.id, volume_id=snapshot.volume_id, attached=attached)
+    run.cloud.hosts.call(snapshot.host, "volume.snapshot", msgspec.to_builtins(spec), timeout=COPY_TIME)
+    return lambda tx: progress.snapshot_made(tx, snapshot.id)
+
+
+def discard(run: Run) -> None:
+    snapshot = progress.find_snapshot(run.cloud.db, run.subject)
+    if snapshot is not None:
+        run.cloud.hosts.call(snapshot.host, "volume.delete_snapshot", {"id": snapshot.id})
+
+
+def failed(run: Run) -> Commit:
+    return lambda tx: progress.snapshot_failed(
+        tx, run.subject, run.request_id, messages.SNAPSHOT_CREATE, SnapshotStatus.ERROR
+    )
+
+
+FLOW = Flow("block_storage.snapshot", (Step("take", take, discard),), failed=failed)

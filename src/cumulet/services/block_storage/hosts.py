@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is heard from hosts: how much room they have, whenever they join."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.link.controller import HostInfo
+from cumulet.services.block_storage.logic import backends
+
+
+def listen(cloud: Cloud) -> None:
+    """Keep what each host that joins says of its volumes."""
+
+    def joined(host: HostInfo, report: dict[str, Any]) -> None:
+        said = report.get("block_storage")
+        if said is not None:
+            backends.heard(cloud, host.name, said)
+
+    cloud.hosts.on_connect(joined)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hosts that keep volumes: what they last said of themselves, and which of them takes a new volume."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel import clock
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Conflict, NotFound
+from cumulet.services.block_storage.store import backends as store
+from cumulet.services.block_storage.types import GIB, Backend, Stats
+
+ZONE = "nova"  # the one availability zone
+SILENCE = timedelta(seconds=60)  # how long a host may be silent and yet count as up
+
+
+def heard(cloud: Cloud, host: str, report: dict[str, Any]) -> None:
+    """A host has said how it is: `stats` and `capabilities` are kept."""
+    said = {"stats": report["stats"], "capabilities": report["capabilities"]}
+    now = clock.utcnow()
+
+    def write(tx: Tx) -> None:
+        if store.find(tx, host) is None:
+            store.add(tx, Backend(host, ZONE, False, None, said, now, now))
+        else:
+            store.change(tx, host, report=said, heard_at=now)
+
+    cloud.db.write(write)
+
+
+def find_all(source: Source) -> list[Backend]:
+    return store.find_all(source)
+
+
+def get(source: Source, host: str) -> Backend:
+    found = store.find(source, host)
+    if found is None:
+        raise NotFound(f"Service cinder-volume could not be found on host {host}.", code="ServiceNotFound")
+    return found
+
+
+def is_up(backend: Backend) -> bool:
+    return clock.utcnow() - backend.heard_at < SILENCE
+
+
+def enable(tx: Tx, host: str, *, enabled: bool, reason: str | None = None) -> Backend:
+    """Let new volumes come to the host, or keep them away."""
+    get(tx, host)
+    store.change(tx, host, disabled=not enabled, disabled_reason=None if enabled else reason)
+    return get(tx, host)
+
+
+def choose(source: Source, size: int, host: str = "") -> str:
+    """The host that a volume of `size` GiB goes to: `host` where it is given, else the one with the most room."""
+    best, room = "", -1.0
+    for backend in store.find_all(source):
+        if host and backend.host != host:
+            continue
+        free = free_capacity(backend)
+        if not backend.disabled and free >= size and (free > room or not best):
+            best, room = backend.host, free
+    if not best:
+        raise Conflict("No valid backend was found. No weighed backends available", code="NoValidBackend")
+    return best
+
+
+def free_capacity(backend: Backend) -> float:
+    """GiB that are really free on the host; thin volumes may promise more than there is."""
+    return stats(backend).free / GIB
+
+
+def stats(backend: Backend) -> Stats:
+    return msgspec.convert(backend.report["stats"], Stats)
+
+
+def names(source: Source) -> dict[str, str]:
+    """The back ends' names by host."""
+    return {backend.host: str(backend.report["capabilities"]["name"]) for backend in store.find_all(source)}

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Claims on volumes: who may open a disk, from the reservation to the release. One claim a volume at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel import clock, ids
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Invalid
+from cumulet.services.block_storage.logic import volumes
+from cumulet.services.block_storage.logic.refusals import (
+    attachment_not_found,
+    invalid_input,
+    invalid_volume,
+    used_by_server,
+    words,
+)
+from cumulet.services.block_storage.store import attachments as store
+from cumulet.services.block_storage.store import volumes as volume_store
+from cumulet.services.block_storage.types import VOLUME_ACTIONS, Attachment, AttachStatus, Page, Volume, VolumeStatus
+from cumulet.services.compute.contract import ServersContract
+
+_ENDED = (VolumeStatus.RESERVED, VolumeStatus.ATTACHING, VolumeStatus.IN_USE, VolumeStatus.DETACHING)
+
+
+def get(source: Source, ctx: Context, attachment_id: str) -> Attachment:
+    """An attachment that the caller may see."""
+    found = store.find_visible(source, ctx, attachment_id)
+    if found is None:
+        raise attachment_not_found(attachment_id)
+    return found
+
+
+def find_page(source: Source, ctx: Context, page: Page, exact: dict[str, Any], *, everywhere: bool) -> list[Attachment]:
+    """A part of the list; NotFound where the marker is not there."""
+    try:
+        return store.find_page(source, ctx, page, exact, everywhere=everywhere)
+    except LookupError as error:
+        raise attachment_not_found(str(error.args[0])) from error
+
+
+def reserve(
+    tx: Tx, volume: Volume, server_id: str | None, *, mode: str | None = None, managed: bool = False
+) -> Attachment:
+    """Claim the volume; the same claim of the same server a second time is the first one."""
+    for have in store.of_volumes(tx, [volume.id]):
+        if managed and have.server_id == server_id:
+            return have
+    require(volume, "reserve", "reserve")
+    return _claim(tx, volume, server_id, mode, managed=managed)
+
+
+def connect(tx: Tx, attachment: Attachment, connector: dict[str, Any]) -> Attachment:
+    """The claimant says who it is: `host` at least, maybe `mountpoint` and `mode`."""
+    if "host" not in connector:
+        raise invalid_input("Attachment connector does not contain a host.")
+    if attachment.connector is not None and attachment.connector.get("host") != connector["host"]:
+        raise invalid_volume("Attachment is connected to another host already.")
+    store.change(
+        tx,
+        attachment.id,
+        connector=connector,
+        host=str(connector["host"])[:255],
+        device=_text(connector.get("mountpoint")) or attachment.device,
+        mode=connector["mode"] if connector.get("mode") in ("rw", "ro") else attachment.mode or "rw",
+        status=AttachStatus.ATTACHING,
+        attached_at=clock.utcnow(),
+    )
+    volume_store.change(tx, attachment.volume_id, status=VolumeStatus.ATTACHING)
+    return _again(tx, attachment.id)
+
+
+def complete(tx: Tx, attachment: Attachment, host: str | None = None, device: str | None = None) -> Attachment:
+    """The disk is open. Idempotent."""
+    store.change(
+        tx,
+        attachment.id,
+        status=AttachStatus.ATTACHED,
+        host=host if host is not None else attachment.host,
+        device=device if device is not None else attachment.device,
+        mode=attachment.mode or "rw",
+        attached_at=attachment.attached_at or clock.utcnow(),
+    )
+    volume_store.change(tx, attachment.volume_id, status=VolumeStatus.IN_USE)
+    return _again(tx, attachment.id)
+
+
+def end(tx: Tx, attachment: Attachment) -> None:
+    """The claim is gone, and the volume free for the next one."""
+    store.remove(tx, attachment.id)
+    volume = volume_store.find(tx, attachment.volume_id)
+    if volume is not None and volume.status in _ENDED and not store.of_volumes(tx, [volume.id]):
+        volume_store.change(tx, volume.id, status=VolumeStatus.AVAILABLE)
+
+
+def check_not_used(cloud: Cloud, tx: Tx, ctx: Context, attachment: Attachment) -> None:
+    """Raise Conflict where a server has the disk: compute alone takes it away, unless a service asks."""
+    if not attachment.managed or attachment.server_id is None or ctx.is_service:
+        return
+    if cloud.contracts.offers(ServersContract):
+        servers = cloud.contracts.use(ServersContract)
+        if servers.server(tx, attachment.server_id) is None:
+            return
+    raise used_by_server(attachment.server_id)
+
+
+def attach(tx: Tx, volume: Volume, server_id: str | None, host: str | None, device: str, mode: str) -> None:
+    """Say that a server or a host has the volume, as `os-attach` does."""
+    require(volume, "attach", "attach")
+    if volume.read_only and mode == "rw":
+        raise Invalid(f"Invalid attaching mode '{mode}' for volume {volume.id}.", code="InvalidVolumeAttachMode")
+    pending = [one for one in store.of_volumes(tx, [volume.id]) if one.server_id == server_id]
+    claim = pending[0] if pending else _claim(tx, volume, server_id, mode, managed=False)
+    store.change(tx, claim.id, mode=mode)
+    complete(tx, claim, host, device)
+
+
+def detach(cloud: Cloud, tx: Tx, ctx: Context, volume: Volume, attachment_id: str | None) -> None:
+    """Say that the volume is free again, as `os-detach` does."""
+    have = store.of_volumes(tx, [volume.id])
+    if attachment_id is not None:
+        have = [one for one in have if one.id == attachment_id]
+        if not have:
+            raise attachment_not_found(attachment_id)
+    elif not have:
+        raise invalid_volume(f"Volume {volume.id} must be attached to be detached.")
+    for one in have:
+        check_not_used(cloud, tx, ctx, one)
+        end(tx, one)
+
+
+def force_detach(cloud: Cloud, tx: Tx, volume: Volume, attachment_id: str | None) -> None:
+    """An administrator takes the volume away; compute is told to forget it."""
+    for one in store.of_volumes(tx, [volume.id]):
+        if attachment_id in (None, one.id):
+            if one.managed and one.server_id is not None and cloud.contracts.offers(ServersContract):
+                servers = cloud.contracts.use(ServersContract)
+                servers.volume_gone(tx, one.server_id, volume.id)
+            end(tx, one)
+
+
+def mark(tx: Tx, volume: Volume, action: str, verb: str, status: VolumeStatus) -> None:
+    """Move the volume to `status` where `action` is allowed now."""
+    require(volume, action, verb)
+    volume_store.change(tx, volume.id, status=status, previous_status=volume.status)
+
+
+def unreserve(tx: Tx, volume: Volume) -> None:
+    """Give up a reservation; nothing happens where there is none."""
+    if volume.status in VOLUME_ACTIONS["unreserve"]:
+        volume_store.change(tx, volume.id, status=VolumeStatus.AVAILABLE)
+
+
+def roll_detaching(tx: Tx, volume: Volume) -> None:
+    """The disk stays where it is after all; nothing happens unless the volume is being detached."""
+    if volume.status in VOLUME_ACTIONS["roll_detaching"]:
+        volume_store.change(tx, volume.id, status=VolumeStatus.IN_USE)
+
+
+def set_read_only(tx: Tx, volume: Volume, *, read_only: bool) -> None:
+    if volume.status not in VOLUME_ACTIONS["update_readonly"]:
+        raise invalid_volume(
+            f"Volume {volume.id} status must be available to update readonly flag, but current status is: "
+            f"{volume.status}."
+        )
+    volume_store.change(tx, volume.id, read_only=read_only)
+
+
+def set_bootable(tx: Tx, volume_id: str, *, bootable: bool) -> None:
+    volume_store.change(tx, volume_id, bootable=bootable)
+
+
+def reset_status(tx: Tx, ctx: Context, volume_id: str, status: str | None, attach_status: str | None) -> None:
+    """An administrator says what the volume is."""
+    volume = volumes.get(tx, ctx, volume_id)
+    if status in ("deleting", "error_deleting", "detaching"):
+        raise Invalid(f"Cannot reset-state to {status}")
+    if status == "in-use" and not store.of_volumes(tx, [volume.id]):
+        raise Invalid("Cannot reset-state to in-use because volume does not have any attachments.")
+    if status:
+        volume_store.change(tx, volume.id, status=status)
+    if attach_status == AttachStatus.DETACHED:
+        store.remove_all(tx, volume.id)
+
+
+def require(volume: Volume, action: str, verb: str) -> None:
+    """Raise Invalid unless the volume's status allows `action`."""
+    allowed = VOLUME_ACTIONS[action]
+    if volume.status not in allowed:
+        raise invalid_volume(
+            f"Volume {volume.id} status must be {words(sorted(allowed))} to {verb}, but the current status is "
+            f"{volume.status}."
+        )
+
+
+def _claim(tx: Tx, volume: Volume, server_id: str | None, mode: str | None, *, managed: bool) -> Attachment:
+    generation = volume.generation + 1
+    new = Attachment(
+        id=ids.new_uuid(),
+        volume_id=volume.id,
+        project_id=volume.project_id,
+        server_id=server_id,
+        host=None,
+        device=None,
+        status=AttachStatus.RESERVED,
+        mode="ro" if volume.read_only else mode,
+        connector=None,
+        generation=generation,
+        managed=managed,
+        created_at=clock.utcnow(),
+        attached_at=None,
+        detached_at=None,
+    )
+    store.add(tx, new)
+    volume_store.change(tx, volume.id, status=VolumeStatus.RESERVED, generation=generation)
+    return new
+
+
+def _again(tx: Tx, attachment_id: str) -> Attachment:
+    found = store.find(tx, attachment_id)
+    if found is None:
+        raise attachment_not_found(attachment_id)
+    return found
+
+
+def _text(value: Any) -> str | None:
+    return value[:255] if isinstance(value, str) else None

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images as sources of volumes."""
+
+from __future__ import annotations
+
+from cumulet.kernel import ids
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source
+from cumulet.kernel.errors import Invalid, NotFound
+from cumulet.services.block_storage.logic.refusals import invalid_input
+from cumulet.services.block_storage.types import GIB
+from cumulet.services.image.contract import ACTIVE, ImageContract, ImageInfo
+
+# What a host can turn into a volume.
+FORMATS = frozenset({"raw", "qcow2"})
+
+
+def get(cloud: Cloud, source: Source, ctx: Context, reference: str) -> ImageInfo:
+    """The image that `reference` (an id, or a URL that ends in one) names; Invalid for one that cannot be used."""
+    image_id = reference.rsplit("/", 1)[-1]
+    contract = cloud.contracts.use(ImageContract)
+    if not ids.is_uuid(image_id):
+        raise Invalid("Invalid image identifier or unable to access requested image.")
+    try:
+        return contract.get(source, ctx, image_id)
+    except NotFound as error:
+        raise Invalid("Invalid image identifier or unable to access requested image.") from error
+
+
+def check(image: ImageInfo, size: int) -> None:
+    """Raise Invalid unless a volume of `size` GiB can be made of the image."""
+    if image.status != ACTIVE:
+        raise invalid_input(f"Image {image.id} is not active.")
+    if image.disk_format not in FORMATS or image.container_format != "bare":
+        raise invalid_input(f"Image {image.id} is unacceptable: its format {image.disk_format} cannot become a volume.")
+    needs = -(-max(image.virtual_size or 0, image.size or 0) // GIB)
+    if needs > size:
+        raise invalid_input(f"Size of specified image {needs}GB is larger than volume size {size}GB.")
+    if image.min_disk > size:
+        raise invalid_input(f"Volume size {size}GB cannot be smaller than the image minDisk size {image.min_disk}GB.")
+
+
+def metadata(image: ImageInfo) -> dict[str, str]:
+    """What a volume remembers of its image (`volume_image_metadata`)."""
+    return {
+        **image.properties,
+        "image_id": image.id,
+        "image_name": image.name or "",
+        "checksum": image.checksum or "",
+        "container_format": image.container_format or "",
+        "disk_format": image.disk_format or "",
+        "min_disk": str(image.min_disk),
+        "min_ram": str(image.min_ram),
+        "size": str(image.size or 0),
+    }

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the flows write down: each function belongs into the commit of a step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Conflict
+from cumulet.services.block_storage.logic import messages
+from cumulet.services.block_storage.store import attachments, snapshots, volumes
+from cumulet.services.block_storage.types import Snapshot, SnapshotStatus, Volume, VolumeStatus
+
+
+def volume(source: Source, volume_id: str) -> Volume:
+    """The volume that a flow is about; Conflict where its row is gone."""
+    found = volumes.find(source, volume_id)
+    if found is None:
+        raise Conflict(f"Volume {volume_id} is gone.")
+    return found
+
+
+def snapshot(source: Source, snapshot_id: str) -> Snapshot:
+    """The snapshot that a flow is about; Conflict where its row is gone."""
+    found = snapshots.find(source, snapshot_id)
+    if found is None:
+        raise Conflict(f"Snapshot {snapshot_id} is gone.")
+    return found
+
+
+def find_volume(source: Source, volume_id: str) -> Volume | None:
+    return volumes.find(source, volume_id)
+
+
+def find_snapshot(source: Source, snapshot_id: str) -> Snapshot | None:
+    return snapshots.find(source, snapshot_id)
+
+
+def snapshots_of(source: Source, volume_id: str) -> list[Snapshot]:
+    return snapshots.of_volume(source, volume_id)
+
+
+def is_claimed(source: Source, volume_id: str) -> bool:
+    """Whether anybody may have the volume open."""
+    return bool(attachments.of_volumes(source, [volume_id]))
+
+
+def placed(tx: Tx, volume_id: str, host: str) -> None:
+    volumes.change(tx, volume_id, host=host)
+
+
+def made(tx: Tx, volume_id: str) -> None:
+    """The content is there. A volume that is being deleted meanwhile stays so."""
+    _move(tx, volume_id, VolumeStatus.CREATING, status=VolumeStatus.AVAILABLE)
+
+
+def not_made(tx: Tx, volume_id: str, request_id: str, detail: str) -> None:
+    found = volumes.find(tx, volume_id)
+    if found is not None and found.status == VolumeStatus.CREATING:
+        volumes.change(tx, volume_id, status=VolumeStatus.ERROR)
+        messages.tell(tx, found.project_id, request_id, "VOLUME", volume_id, messages.VOLUME_CREATE, detail)
+
+
+def extended(tx: Tx, volume_id: str, size: int) -> None:
+    """The disk is `size` GiB large."""
+    found = volumes.find(tx, volume_id)
+    if found is not None:
+        values: dict[str, Any] = {"size": max(size, found.size), "extending_to": None}
+        if found.status == VolumeStatus.EXTENDING:
+            values["status"] = found.previous_status or VolumeStatus.AVAILABLE
+        volumes.change(tx, volume_id, **values)
+
+
+def not_extended(tx: Tx, volume_id: str, request_id: str) -> None:
+    found = volumes.find(tx, volume_id)
+    if found is None:
+        return
+    if found.status == VolumeStatus.EXTENDING:
+        volumes.change(tx, volume_id, status=VolumeStatus.ERROR_EXTENDING)
+        detail = messages.DRIVER_FAILED_EXTEND
+        messages.tell(tx, found.project_id, request_id, "VOLUME", volume_id, messages.EXTEND, detail)
+    volumes.change(tx, volume_id, extending_to=None)
+
+
+def deleted(tx: Tx, volume_id: str) -> None:
+    """Nothing of the volume and its snapshots is left."""
+    for one in snapshots.of_volume(tx, volume_id):
+        snapshots.remove(tx, one.id)
+    attachments.remove_all(tx, volume_id)
+    volumes.remove(tx, volume_id)
+
+
+def not_deleted(tx: Tx, volume_id: str, request_id: str) -> None:
+    found = volumes.find(tx, volume_id)
+    if found is None:
+        return
+    volumes.change(tx, volume_id, status=VolumeStatus.ERROR_DELETING)
+    for one in snapshots.of_volume(tx, volume_id):
+        snapshots.change(tx, one.id, status=SnapshotStatus.ERROR_DELETING)
+    detail = messages.DRIVER_FAILED_DELETE
+    messages.tell(tx, found.project_id, request_id, "VOLUME", volume_id, messages.VOLUME_DELETE, detail)
+
+
+def snapshot_made(tx: Tx, snapshot_id: str) -> None:
+    found = snapshots.find(tx, snapshot_id)
+    if found is not None and found.status == SnapshotStatus.CREATING:
+        snapshots.change(tx, snapshot_id, status=SnapshotStatus.AVAILABLE, progress=100)
+
+
+def snapshot_failed(tx: Tx, snapshot_id: str, request_id: str, action: str, status: SnapshotStatus) -> None:
+    found = snapshots.find(tx, snapshot_id)
+    if found is not None and found.status in (SnapshotStatus.CREATING, SnapshotStatus.DELETING):
+        if found.status == SnapshotStatus.DELETING and status == SnapshotStatus.ERROR:
+            return
+        snapshots.change(tx, snapshot_id, status=status)
+        messages.tell(tx, found.project_id, request_id, "VOLUME_SNAPSHOT", snapshot_id, action, messages.UNKNOWN)
+
+
+def snapshot_deleted(tx: Tx, snapshot_id: str) -> None:
+    snapshots.remove(tx, snapshot_id)
+
+
+def _move(tx: Tx, volume_id: str, before: VolumeStatus, **values: Any) -> None:
+    found = volumes.find(tx, volume_id)
+    if found is not None and found.status == before:
+        volumes.change(tx, volume_id, **values)

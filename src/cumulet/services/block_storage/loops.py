@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Periodic work: ask every host how much room it has, and forget old messages."""
+
+from __future__ import annotations
+
+import logging
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.errors import CumuletError
+from cumulet.kernel.periodic import Periodic
+from cumulet.services.block_storage.logic import backends, messages
+
+LOG = logging.getLogger(__name__)
+
+HEARTBEAT = 20.0  # seconds
+TIDY = 3600.0  # seconds
+
+
+def ask_hosts(cloud: Cloud) -> None:
+    for host in cloud.hosts.connected():
+        try:
+            backends.heard(cloud, host.name, cloud.hosts.call(host.name, "volume.report", {}, timeout=10.0))
+        except CumuletError as error:
+            LOG.warning("host %s does not say how its volumes are: %s", host.name, error.message)
+
+
+def forget_messages(cloud: Cloud) -> None:
+    cloud.db.write(messages.forget_expired)
+
+
+LOOPS = (
+    Periodic("block_storage.backends", HEARTBEAT, ask_hosts),
+    Periodic("block_storage.messages", TIDY, forget_messages),
+)

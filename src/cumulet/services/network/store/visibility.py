@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, false, or_, select
 
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, sql
 from cumulet.services.network import tables
 from cumulet.services.network.store.common import TABLES, Row
-from cumulet.services.network.types import Network, Port, SecurityGroupRule, Subnet
+from cumulet.services.network.types import Agent, Network, Port, SecurityGroupRule, Subnet
 
 
 def find_visible(source: Source, ctx: Context, kind: type[Row], everywhere: bool, **values: Iterable[Any]) -> list[Row]:
@@ -26,6 +26,8 @@ def find_visible(source: Source, ctx: Context, kind: type[Row], everywhere: bool
 
 def _visible(ctx: Context, kind: type) -> ColumnElement[bool]:
     table = TABLES[kind]
+    if kind is Agent:
+        return false()  # hosts belong to no project
     own = table.c.project_id == ctx.project_id
     network = tables.network
     if kind is Network:

@@ -8,14 +8,15 @@ from typing import Any
 
 from cumulet.kernel.errors import Forbidden
 from cumulet.kernel.http import Reply, Request, Route
+from cumulet.kernel.schema import Schema
 from cumulet.services.identity.api import targets
 from cumulet.services.identity.api.listing import collection, filters
-from cumulet.services.identity.api.views import TEXT, body, schema, self_link
+from cumulet.services.identity.api.views import TEXT, body, self_link
 from cumulet.services.identity.logic import credentials as logic
 from cumulet.services.identity.types import Credential
 
 _BLOB = {"type": "string"}
-_CREATE = schema(
+_CREATE = Schema(
     {
         "type": "object",
         "properties": {

@@ -32,7 +32,8 @@ def of_user(request: Request) -> Reply:
     if request.ctx.domain_id is not None:
         asked.append(Filter("domain_id", request.ctx.domain_id))
     found = logic.of_user(request.cloud.db, request.params["user_id"], asked)
-    return collection(request, "groups", [view(request, group) for group in found])
+    shown = [{**view(request, group), "membership_expires_at": None} for group in found]
+    return collection(request, "groups", shown)
 
 
 def get(request: Request) -> Reply:

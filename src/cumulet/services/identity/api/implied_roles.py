@@ -7,7 +7,7 @@ from typing import Any
 
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.identity.api import targets
-from cumulet.services.identity.api.views import base_url, self_link
+from cumulet.services.identity.api.views import self_link
 from cumulet.services.identity.logic import roles as logic
 from cumulet.services.identity.types import Role
 
@@ -42,8 +42,7 @@ def inferences(request: Request) -> Reply:
         {"prior_role": _view(request, prior), "implies": [_view(request, role) for role in implied]}
         for prior, implied in logic.implications(request.cloud.db)
     ]
-    links = {"self": f"{base_url(request)}/role_inferences"}
-    return Reply(200, {"role_inferences": rules, "links": links})
+    return Reply(200, {"role_inferences": rules})
 
 
 def _one(request: Request, status: int) -> Reply:

@@ -29,9 +29,7 @@ _PROPERTIES = {
     "options": IMMUTABLE,
 }
 _CREATE = body("project", _PROPERTIES, required=("name",))
-_UPDATE = body(
-    "project", {name: _PROPERTIES[name] for name in ("description", "enabled", "name", "options", "tags")}, least=1
-)
+_UPDATE = body("project", {name: _PROPERTIES[name] for name in ("description", "enabled", "name", "options", "tags")})
 _TAG_QUERIES = ("tags", "tags-any", "not-tags", "not-tags-any")
 
 
@@ -64,7 +62,8 @@ def create(request: Request) -> Reply:
 
 def update(request: Request) -> Reply:
     words = flags(request.body["project"], "enabled", "is_domain")
-    return Reply(200, {"project": view(request, logic.update(request.cloud, request.params["project_id"], words))})
+    project = logic.update(request.cloud, request.params["project_id"], words)
+    return Reply(200, {"project": {**view(request, project), "extra": project.extra}})
 
 
 def delete(request: Request) -> Reply:

@@ -47,7 +47,7 @@ def view(request: Request, held: Held, names: Names | None) -> dict[str, Any]:
         scope["OS-INHERIT:inherited_to"] = "projects"
     person = names.person(now) if names else {"id": now.actor_id}
     role = names.role(now.role_id) if names else {"id": now.role_id}
-    return {"role": role, now.actor: person, "scope": scope, "links": _links(request, held)}
+    return {"role": role, str(now.actor): person, "scope": scope, "links": _links(request, held)}
 
 
 def _authorize(request: Request, subtree: bool) -> None:
@@ -60,7 +60,7 @@ def _authorize(request: Request, subtree: bool) -> None:
     target: Mapping[str, Any] = {"target": {"domain_id": project.domain_id}} if project is not None else {}
     request.require("identity:list_role_assignments_for_tree", target)
     if not project_id:
-        raise Invalid("scope.project.id must be specified if include_subtree is also specified")
+        raise Invalid("'scope.project.id' is a dependency of 'include_subtree'")
     project_logic.get(request.cloud.db, project_id)
 
 
@@ -113,14 +113,15 @@ def _links(request: Request, held: Held) -> dict[str, str]:
     now, given = held.now, held.given
     base = base_url(request)
     place = "/system" if given.target == Target.SYSTEM else f"/{given.target}s/{given.target_id}"
-    path = f"{place}/{given.actor}s/{given.actor_id}/roles/{given.role_id}"
+    path = f"{place}/{given.actor}s/{given.actor_id}/roles/{held.prior_id or now.role_id}"
     if given.inherited:
         path = f"/OS-INHERIT{path}/inherited_to_projects"
     links = {"assignment": base + path}
     if given.actor == Actor.GROUP and now.actor == Actor.USER:
         links["membership"] = f"{base}/groups/{given.actor_id}/users/{now.actor_id}"
     if held.prior_id is not None:
-        links["prior_role"] = f"{base}/prior_role/{held.prior_id}/implies/{now.role_id}"
+        # The ids stand in the order that Keystone gives them in, which is not the one that the words promise.
+        links["prior_role"] = f"{base}/prior_role/{now.role_id}/implies/{held.prior_id}"
     return links
 
 

@@ -7,16 +7,17 @@ from typing import Any
 
 from cumulet.kernel.errors import NotFound
 from cumulet.kernel.http import Reply, Request, Route
+from cumulet.kernel.schema import Schema
 from cumulet.services.identity.api import targets
-from cumulet.services.identity.api.views import schema
+from cumulet.services.identity.api.views import base_url, in_long_form
 from cumulet.services.identity.logic import projects as logic
 
 TAG: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[^,/]*$"}
 TAGS: dict[str, Any] = {"type": "array", "items": TAG, "maxItems": logic.TAGS, "uniqueItems": True}
 
-_ALL = schema({"type": "object", "properties": {"tags": TAGS}, "required": ["tags"], "additionalProperties": False})
-_SEVERAL = schema(TAGS)
-_ONE = schema(TAG)
+_ALL = Schema({"type": "object", "properties": {"tags": TAGS}, "required": ["tags"], "additionalProperties": False})
+_SEVERAL = in_long_form(TAGS)
+_ONE = in_long_form(TAG)
 
 
 def find_all(request: Request) -> Reply:
@@ -64,7 +65,7 @@ def _require(request: Request, have: list[str]) -> None:
 
 
 def _view(request: Request, tags: list[str]) -> Reply:
-    return Reply(200, {"tags": tags, "links": {"self": request.url}})
+    return Reply(200, {"tags": tags, "links": {"self": base_url(request)}})
 
 
 _PATH = "/projects/{project_id}/tags"

@@ -10,7 +10,7 @@ from typing import Any
 from cumulet.kernel import clock
 from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import PUBLIC, Reply, Request, Route
-from cumulet.services.identity.api.views import lacks_in_body, schema, truth
+from cumulet.services.identity.api.views import in_long_form, lacks_in_body, truth
 from cumulet.services.identity.logic import catalog, login, tokens
 from cumulet.services.identity.types import Bearer, Project
 
@@ -23,7 +23,7 @@ _USER = {
     "type": "object",
     "properties": {"id": _STRING, "name": _STRING, "password": _STRING, "domain": _DOMAIN},
 }
-_AUTH = schema(
+_AUTH = in_long_form(
     {
         "type": "object",
         "properties": {

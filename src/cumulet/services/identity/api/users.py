@@ -8,7 +8,7 @@ from typing import Any
 from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.services.identity.api import targets
 from cumulet.services.identity.api.listing import collection, filters
-from cumulet.services.identity.api.views import FLAG, ID, NAME, TEXT, body, flags, self_link
+from cumulet.services.identity.api.views import FLAG, ID, NAME, TEXT, body, flags, in_long_form, self_link
 from cumulet.services.identity.logic import users as logic
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import User
@@ -42,11 +42,13 @@ _PROPERTIES = {
 }
 _CREATE = body("user", _PROPERTIES, required=("name",))
 _UPDATE = body("user", _PROPERTIES, least=1)
-_PASSWORD = body(
-    "user",
-    {"original_password": {"type": "string"}, "password": {"type": "string"}},
-    required=("original_password", "password"),
-    additionalProperties=False,
+_PASSWORD = in_long_form(
+    {
+        "type": "object",
+        "properties": {"original_password": {"type": "string"}, "password": {"type": "string"}},
+        "required": ["original_password", "password"],
+        "additionalProperties": False,
+    }
 )
 
 
@@ -69,7 +71,8 @@ def create(request: Request) -> Reply:
 
 def update(request: Request) -> Reply:
     words = flags(request.body["user"], "enabled")
-    return Reply(200, {"user": view(request, logic.update(request.cloud, request.params["user_id"], words))})
+    user = logic.update(request.cloud, request.params["user_id"], words)
+    return Reply(200, {"user": {**view(request, user), "extra": user.extra}})
 
 
 def delete(request: Request) -> Reply:
@@ -78,7 +81,8 @@ def delete(request: Request) -> Reply:
 
 
 def change_password(request: Request) -> Reply:
-    words = request.body["user"]
+    words = request.body.get("user", {}) if isinstance(request.body, dict) else {}
+    _PASSWORD.check(words)
     logic.change_password(request.cloud, request.params["user_id"], words["original_password"], words["password"])
     return Reply(204)
 
@@ -105,5 +109,5 @@ ROUTES = (
     Route("GET", "/users/{user_id}", get, "identity:get_user", target=targets.of_path),
     Route("PATCH", "/users/{user_id}", update, "identity:update_user", body=_UPDATE, target=targets.of_path),
     Route("DELETE", "/users/{user_id}", delete, "identity:delete_user", target=targets.of_path),
-    Route("POST", "/users/{user_id}/password", change_password, PUBLIC, body=_PASSWORD),
+    Route("POST", "/users/{user_id}/password", change_password, PUBLIC),
 )

@@ -34,8 +34,8 @@ _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
 _FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
 
 
-def schema(document: Mapping[str, Any]) -> Schema:
-    """A schema whose refusals are worded as Keystone's are."""
+def in_long_form(document: Mapping[str, Any]) -> Schema:
+    """A schema of the few requests whose refusals Keystone words at length: logging in, passwords, tags."""
     return Schema(document, phrase=in_full)
 
 
@@ -48,7 +48,7 @@ def body(
         inner["required"] = list(required)
     if least:
         inner["minProperties"] = least
-    return schema({"type": "object", "properties": {name: inner}, "required": [name], "additionalProperties": False})
+    return Schema({"type": "object", "properties": {name: inner}, "required": [name], "additionalProperties": False})
 
 
 def flags(words: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -41,11 +41,7 @@ def find_all(source: Source, asked: Asked) -> list[Held]:
     """The assignments asked for; in effect, groups, inheritance and implied roles are worked out."""
     if not asked.effective:
         return [Held(one, one) for one in _given(source, asked) if _wanted(source, one, asked)]
-    found: dict[Assignment, Held] = {}
-    for held in _worked_out(source, asked):
-        if _wanted(source, held.now, asked):
-            found.setdefault(held.now, held)
-    return list(found.values())
+    return [held for held in _worked_out(source, asked) if _wanted(source, held.now, asked)]
 
 
 def _given(source: Source, asked: Asked) -> list[Assignment]:

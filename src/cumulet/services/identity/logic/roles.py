@@ -118,7 +118,7 @@ def imply(cloud: Cloud, prior_id: str, implied_id: str) -> None:
         if implied.name == NEVER_IMPLIED:
             raise Forbidden(f"{implied_id} cannot be an implied roles.")
         if prior.domain_id is None and implied.domain_id is not None:
-            raise Forbidden("Global role cannot imply a domain-specific role")
+            raise Forbidden(f"{implied_id} cannot be an implied roles.")
         if prior_id == implied_id:
             raise Invalid("A role cannot imply itself.")
         if any(role.id == implied_id for role in implied_by(tx, prior_id)):

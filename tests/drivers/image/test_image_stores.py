@@ -32,7 +32,7 @@ def test_what_is_published_is_what_was_written(store: ByteStore) -> None:
         store.read("key", 0, 1)
     store.publish("draft", "key", 11)
     assert store.drafts() == {}
-    assert list(store.keys()) == ["key"]
+    assert list(store.published()) == ["key"]
     assert store.size("key") == 11
     assert store.read("key", 0, 100) == b"hello world"
     assert store.read("key", 6, 2) == b"wo"

@@ -15,6 +15,9 @@ CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compr
 DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
 # Properties of this beginning belong to the service itself.
 RESERVED_PREFIX = "os_glance"
+# The sums of staged data, MD5 and SHA-512, until they are imported.
+STAGED_SUMS = "os_glance_stage_sums"
+HIDDEN = frozenset({STAGED_SUMS})
 
 
 class ImageStatus(StrEnum):
@@ -23,7 +26,6 @@ class ImageStatus(StrEnum):
     QUEUED = "queued"
     SAVING = "saving"
     UPLOADING = "uploading"
-    IMPORTING = "importing"
     ACTIVE = "active"
     DEACTIVATED = "deactivated"
 
@@ -31,11 +33,11 @@ class ImageStatus(StrEnum):
 TRANSITIONS = {
     ImageStatus.QUEUED: frozenset({ImageStatus.SAVING, ImageStatus.UPLOADING}),
     ImageStatus.SAVING: frozenset({ImageStatus.ACTIVE, ImageStatus.QUEUED}),
-    ImageStatus.UPLOADING: frozenset({ImageStatus.IMPORTING, ImageStatus.QUEUED}),
-    ImageStatus.IMPORTING: frozenset({ImageStatus.ACTIVE, ImageStatus.QUEUED, ImageStatus.UPLOADING}),
+    ImageStatus.UPLOADING: frozenset({ImageStatus.ACTIVE, ImageStatus.QUEUED}),
     ImageStatus.ACTIVE: frozenset({ImageStatus.DEACTIVATED}),
     ImageStatus.DEACTIVATED: frozenset({ImageStatus.ACTIVE}),
 }
+WITH_DATA = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
 
 
 class Visibility(StrEnum):
@@ -63,7 +65,7 @@ class TaskStatus(StrEnum):
     FAILURE = "failure"
 
 
-class Image(msgspec.Struct, frozen=True, kw_only=False):
+class Image(msgspec.Struct, frozen=True):
     """An image. `size` and `virtual_size` are in bytes, `min_disk` in GiB, `min_ram` in MiB; times are naive UTC.
 
     `owner` is a project's id, or None. Size and sums are None until there is data. `checksum` is MD5, for old
@@ -131,6 +133,14 @@ class Task(msgspec.Struct, frozen=True):
     expires_at: datetime | None
     created_at: datetime
     updated_at: datetime
+
+
+class Record(msgspec.Struct, frozen=True):
+    """An image with its words and its tags; those of `HIDDEN` are the service's own and are not shown."""
+
+    image: Image
+    properties: dict[str, str]
+    tags: list[str]
 
 
 class Described(msgspec.Struct, frozen=True):

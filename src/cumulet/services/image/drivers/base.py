@@ -61,7 +61,7 @@ class ByteStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove `key`; nothing happens where there is none."""
 
-    def keys(self) -> dict[str, float]:
+    def published(self) -> dict[str, float]:
         """What has been published, with the seconds since."""
 
 

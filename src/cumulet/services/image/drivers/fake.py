@@ -65,7 +65,7 @@ class FakeStore:
         with self._lock:
             self._keys.pop(check_name(key), None)
 
-    def keys(self) -> dict[str, float]:
+    def published(self) -> dict[str, float]:
         with self._lock:
             return {name: time.time() - when for name, (_, when) in self._keys.items()}
 

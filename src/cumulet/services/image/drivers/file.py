@@ -89,7 +89,7 @@ class FileStore:
     def delete(self, key: str) -> None:
         self.path(key).unlink(missing_ok=True)
 
-    def keys(self) -> dict[str, float]:
+    def published(self) -> dict[str, float]:
         return _ages(self._folder)
 
     def _draft(self, name: str) -> Path:

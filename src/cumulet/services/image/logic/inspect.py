@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What uploaded bytes really are, read from their headers: the format, the size that a guest sees, what makes it unsafe.
+"""What uploaded bytes really are, read from their headers: format, the size that a guest sees, what makes it unsafe.
 
 An image may name other files (a backing file, extents); whoever opened it would be shown the host's own. Such images
 are refused before anything opens them. Layouts: the formats' public specifications.

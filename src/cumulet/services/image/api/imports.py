@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`/v2/images/{id}/import` and `/tasks`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.errors import Invalid
+from cumulet.kernel.http import Reply, Request, Route
+from cumulet.services.image.api import targets, views
+from cumulet.services.image.logic import imports, tasks
+
+
+def run(request: Request) -> Reply:
+    imports.run(request.cloud, request.ctx, request.params["image_id"], _said(request))
+    return Reply(202)
+
+
+def find_tasks(request: Request) -> Reply:
+    found = tasks.of_image(request.cloud, request.ctx, request.params["image_id"])
+    return Reply(200, {"tasks": [views.task_of_image(each) for each in found]})
+
+
+def _said(request: Request) -> dict[str, Any]:
+    if not request.raw:
+        raise Invalid("Body expected in request.", code="MissingBody")
+    body = request.body
+    if not isinstance(body, dict) or "method" not in body:
+        raise Invalid("Import request requires a 'method' field.")
+    method = body["method"]
+    if not isinstance(method, dict) or "name" not in method:
+        raise Invalid("Import request requires a 'name' field.")
+    if method["name"] not in imports.METHODS:
+        raise Invalid(f"Unknown import method name '{method['name']}'.")
+    for name, usual in (("all_stores_must_succeed", True), ("all_stores", False)):
+        if not isinstance(body.get(name, usual), bool):
+            raise Invalid(f"'{name}' must be boolean value only")
+    if body.get("all_stores_must_succeed", True) is False:
+        raise Invalid(f"All_stores_must_succeed can only be set with enabled_backends {method.get('uri')}")
+    return body
+
+
+ROUTES = (
+    Route("POST", "/images/{image_id}/import", run, "modify_image", target=targets.image),
+    Route(
+        "GET",
+        "/images/{image_id}/tasks",
+        find_tasks,
+        "get_image",
+        target=targets.image_or("The resource could not be found."),
+    ),
+)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`/v2/schemas`: what an image, a member and a task look like; the image's is also what requests are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cumulet.kernel.http import ANYONE, Reply, Request, Route
+from cumulet.kernel.schema import Phrase, Schema
+from cumulet.services.image.types import CONTAINER_FORMATS, DISK_FORMATS
+
+Document = dict[str, Any]
+
+_UUID = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
+
+
+def _text(says: str, **more: Any) -> Document:
+    return {"type": "string", "description": says, **more}
+
+
+def _text_or_null(says: str, **more: Any) -> Document:
+    return {"type": ["null", "string"], "description": says, **more}
+
+
+def _number_or_null(says: str) -> Document:
+    return {"type": ["null", "integer"], "readOnly": True, "description": says}
+
+
+def _read_only(says: str, **more: Any) -> Document:
+    return {"type": "string", "readOnly": True, "description": says, **more}
+
+
+_VALIDATION = {
+    "type": "object",
+    "writeOnly": True,
+    "description": "Sums that the data at this place have",
+    "additionalProperties": False,
+    "properties": {
+        "checksum": {"type": "string", "minLength": 32, "maxLength": 32},
+        "os_hash_algo": {"type": "string", "maxLength": 64},
+        "os_hash_value": {"type": "string", "maxLength": 128},
+    },
+    "required": ["os_hash_algo", "os_hash_value"],
+}
+_LOCATION = {
+    "type": "object",
+    "properties": {
+        "url": {"type": "string", "maxLength": 255},
+        "metadata": {"type": "object"},
+        "validation_data": _VALIDATION,
+    },
+    "required": ["url", "metadata"],
+}
+_STATES = [
+    *("queued", "saving", "active", "killed", "deleted", "uploading", "importing", "pending_delete", "deactivated"),
+]
+
+IMAGE_PROPERTIES: dict[str, Document] = {
+    "id": _text("The image's id", pattern=_UUID),
+    "name": _text_or_null("The image's name", maxLength=255),
+    "status": _read_only("What can be done with the image now", enum=_STATES),
+    "visibility": _text("Who can see the image", enum=["community", "public", "private", "shared"]),
+    "protected": {"type": "boolean", "description": "Whether the image is kept from being deleted"},
+    "os_hidden": {"type": "boolean", "description": "Whether lists leave the image out unless they ask for it"},
+    "checksum": _text_or_null("MD5 of the data", readOnly=True, maxLength=32),
+    "os_hash_algo": _text_or_null("How os_hash_value is made", readOnly=True, maxLength=64),
+    "os_hash_value": _text_or_null("Secure hash of the data, in hexadecimal digits", readOnly=True, maxLength=128),
+    "owner": _text_or_null("The project that the image belongs to", maxLength=255),
+    "size": _number_or_null("Bytes of data"),
+    "virtual_size": _number_or_null("Bytes that a guest sees"),
+    "container_format": _text_or_null("What the disk is wrapped in", enum=[None, *CONTAINER_FORMATS]),
+    "disk_format": _text_or_null("The format of the disk", enum=[None, *DISK_FORMATS]),
+    "created_at": _read_only("When the image was made"),
+    "updated_at": _read_only("When the image was last changed"),
+    "tags": {"type": "array", "description": "The image's tags", "items": {"type": "string", "maxLength": 255}},
+    "direct_url": _read_only("Where a store keeps the data"),
+    "min_ram": {"type": "integer", "description": "MiB of memory that a server needs"},
+    "min_disk": {"type": "integer", "description": "GiB of disk that a server needs"},
+    "self": _read_only("The image's address"),
+    "file": _read_only("The address of its data"),
+    "stores": _read_only("The stores that hold the data"),
+    "schema": _read_only("The address of this schema"),
+    "locations": {"type": "array", "items": _LOCATION, "description": "Where stores keep the data"},
+}
+_MEMBER_PROPERTIES: dict[str, Document] = {
+    "member_id": _text("The project with which the image is shared"),
+    "image_id": _text("The image's id", pattern=_UUID),
+    "created_at": _text("When the sharing began"),
+    "updated_at": _text("When it last changed"),
+    "status": _text("What the member said to it", enum=["pending", "accepted", "rejected"]),
+    "schema": {"readOnly": True, "type": "string"},
+}
+_TASK_PROPERTIES: dict[str, Document] = {
+    "id": _text("The task's id", pattern=_UUID),
+    "type": _text("What the task does", enum=["import", "api_image_import", "location_import"]),
+    "status": _text("How far it is", enum=["pending", "processing", "success", "failure"]),
+    "input": {"type": ["null", "object"], "description": "What it was given"},
+    "result": {"type": ["null", "object"], "description": "What came of it"},
+    "owner": _text("The project that it belongs to"),
+    "message": _text("Why it failed"),
+    "image_id": _text("The image that it works on"),
+    "request_id": _text("The request that began it"),
+    "user_id": _text("The user who began it"),
+    "expires_at": {"type": ["null", "string"], "description": "When it will be forgotten"},
+    "created_at": _text("When it began"),
+    "updated_at": _text("When it last changed"),
+    "self": {"readOnly": True, "type": "string"},
+    "schema": {"readOnly": True, "type": "string"},
+}
+_LINKS = [
+    {"rel": "self", "href": "{self}"},
+    {"rel": "enclosure", "href": "{file}"},
+    {"rel": "describedby", "href": "{schema}"},
+]
+_PAGE_LINKS = [
+    {"rel": "first", "href": "{first}"},
+    {"rel": "next", "href": "{next}"},
+    {"rel": "describedby", "href": "{schema}"},
+]
+
+_IMAGE = {
+    "name": "image",
+    "properties": IMAGE_PROPERTIES,
+    "additionalProperties": {"type": "string"},
+    "links": _LINKS,
+}
+_IMAGES = {
+    "name": "images",
+    "properties": {
+        "images": {"type": "array", "items": _IMAGE},
+        "first": {"type": "string"},
+        "next": {"type": "string"},
+        "schema": {"type": "string"},
+    },
+    "links": _PAGE_LINKS,
+}
+
+
+def _collection(name: str, item: Document) -> Document:
+    return {
+        "name": name,
+        "properties": {name: {"type": "array", "items": item}, "schema": {"type": "string"}},
+        "links": [{"rel": "describedby", "href": "{schema}"}],
+    }
+
+
+_MEMBER = {"name": "member", "properties": _MEMBER_PROPERTIES}
+_TASK = {"name": "task", "properties": _TASK_PROPERTIES}
+DOCUMENTS: Mapping[str, Document] = {
+    "image": _IMAGE,
+    "images": _IMAGES,
+    "member": _MEMBER,
+    "members": _collection("members", _MEMBER),
+    "task": _TASK,
+    "tasks": _collection("tasks", _TASK),
+}
+
+# An image in a request, or a part of one.
+ACCEPTED = Schema(
+    {"type": "object", "properties": IMAGE_PROPERTIES, "additionalProperties": {"type": "string"}},
+    phrase=Phrase(lambda refusal: f"Provided object does not match schema 'image': {refusal.report}", best=True),
+)
+
+
+def _show(name: str) -> Callable[[Request], Reply]:
+    return lambda request: Reply(200, DOCUMENTS[name])
+
+
+ROUTES = tuple(Route("GET", f"/schemas/{name}", _show(name), ANYONE) for name in DOCUMENTS)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images, members and tasks as clients see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.clock import iso_z
+from cumulet.services.image.types import HIDDEN, Member, Record, Task
+
+BASE = "/v2"
+
+_SAME = (
+    *("name", "disk_format", "container_format", "visibility", "size", "virtual_size", "status", "checksum"),
+    *("protected", "min_ram", "min_disk", "owner", "os_hidden", "os_hash_algo", "os_hash_value", "id"),
+)
+
+
+def image(record: Record) -> dict[str, Any]:
+    found = record.image
+    return {
+        **{name: value for name, value in record.properties.items() if name not in HIDDEN},
+        **{name: getattr(found, name) for name in _SAME},
+        "created_at": iso_z(found.created_at),
+        "updated_at": iso_z(found.updated_at),
+        "tags": record.tags,
+        "self": f"{BASE}/images/{found.id}",
+        "file": f"{BASE}/images/{found.id}/file",
+        "schema": f"{BASE}/schemas/image",
+    }
+
+
+def member(found: Member) -> dict[str, Any]:
+    return {
+        "member_id": found.member_id,
+        "image_id": found.image_id,
+        "status": found.status,
+        "created_at": iso_z(found.created_at),
+        "updated_at": iso_z(found.updated_at),
+        "schema": f"{BASE}/schemas/member",
+    }
+
+
+def task_stub(found: Task) -> dict[str, Any]:
+    """A task as lists show it."""
+    view = {
+        "id": found.id,
+        "type": found.type,
+        "status": found.status,
+        "owner": found.owner,
+        "created_at": iso_z(found.created_at),
+        "updated_at": iso_z(found.updated_at),
+        "self": f"{BASE}/tasks/{found.id}",
+        "schema": f"{BASE}/schemas/task",
+    }
+    if found.expires_at is not None:
+        view["expires_at"] = iso_z(found.expires_at)
+    return view
+
+
+def task(found: Task) -> dict[str, Any]:
+    return {**task_stub(found), **_work(found)}
+
+
+def task_of_image(found: Task) -> dict[str, Any]:
+    """A task as `/images/{id}/tasks` shows it."""
+    view = {name: value for name, value in task_stub(found).items() if name not in ("self", "schema")}
+    return {"expires_at": None, **view, **_work(found), "deleted": False, "deleted_at": None}
+
+
+def _work(found: Task) -> dict[str, Any]:
+    return {
+        "input": found.input,
+        "result": found.result,
+        "message": found.message,
+        "image_id": found.image_id,
+        "user_id": found.user_id,
+        "request_id": found.request_id,
+    }

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changing an image: a list of changes, applied all or none."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from cumulet.kernel import clock
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Tx
+from cumulet.kernel.errors import Conflict, Forbidden
+from cumulet.services.image import events
+from cumulet.services.image.logic import access, limits
+from cumulet.services.image.logic.images import check_visibility
+from cumulet.services.image.store import images
+from cumulet.services.image.types import Image, ImageStatus, Record
+
+FIELDS = frozenset(
+    {"name", "owner", "visibility", "disk_format", "container_format", "min_disk", "min_ram", "protected", "os_hidden"}
+)
+TAGS = "tags"
+LOCATIONS = "locations"
+_FORMATS = ("disk_format", "container_format")
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One change of the field or word `name`. `new_only`: adding what is there already is a conflict."""
+
+    operation: Literal["add", "replace", "remove"]
+    name: str
+    value: Any = None
+    new_only: bool = False
+
+
+class _Draft:
+    """An image on its way from one state to another."""
+
+    def __init__(self, before: Record) -> None:
+        self.before = before
+        self.fields: dict[str, Any] = {}
+        self.properties = dict(before.properties)
+        self.tags = list(before.tags)
+
+    def has(self, name: str) -> bool:
+        return name in FIELDS or name == TAGS or name in self.properties
+
+    def put(self, name: str, value: Any) -> None:
+        if name == TAGS:
+            self.tags = sorted(set(value))
+        elif name in FIELDS:
+            self._put_field(name, value)
+        else:
+            self.properties[name] = value
+
+    def drop(self, name: str) -> None:
+        if name in FIELDS or name == TAGS:
+            raise Forbidden(f"Property {name} may not be removed.")
+        if name not in self.properties:
+            raise Conflict(f"Property {name} does not exist.")
+        del self.properties[name]
+
+    def _put_field(self, name: str, value: Any) -> None:
+        if name in _FORMATS and self.before.image.status != ImageStatus.QUEUED:
+            raise Forbidden(f"Attribute {name} can be only replaced for a queued image.")
+        if name in ("min_disk", "min_ram"):
+            limits.check_number(name, value)
+        self.fields[name] = value
+
+
+def update(cloud: Cloud, ctx: Context, image_id: str, changes: list[Change]) -> Record:
+    """Apply the changes; the image as it is then.
+
+    Forbidden for what the caller may not change, Conflict for a word that is there already or is not there.
+    """
+
+    def write(tx: Tx) -> Record:
+        before = access.record(tx, access.get(tx, ctx, image_id))
+        if not changes:
+            return before
+        draft = _Draft(before)
+        for change in changes:
+            _check_allowed(cloud, tx, ctx, before.image, change)
+            _apply(draft, change)
+        return _save(cloud, tx, ctx, draft)
+
+    return cloud.db.write(write)
+
+
+def set_tag(cloud: Cloud, ctx: Context, image_id: str, value: str) -> None:
+    """Put a tag on an image; nothing happens where it has it."""
+
+    def write(tx: Tx) -> None:
+        draft = _Draft(access.record(tx, access.get(tx, ctx, image_id)))
+        draft.put(TAGS, [*draft.tags, value])
+        _save(cloud, tx, ctx, draft)
+
+    cloud.db.write(write)
+
+
+def remove_tag(cloud: Cloud, ctx: Context, image_id: str, value: str) -> bool:
+    """Take a tag off an image; whether it had it."""
+
+    def write(tx: Tx) -> bool:
+        draft = _Draft(access.record(tx, access.get(tx, ctx, image_id)))
+        if value not in draft.tags:
+            return False
+        draft.put(TAGS, [tag for tag in draft.tags if tag != value])
+        _save(cloud, tx, ctx, draft)
+        return True
+
+    return cloud.db.write(write)
+
+
+def _check_allowed(cloud: Cloud, tx: Tx, ctx: Context, image: Image, change: Change) -> None:
+    if change.name == LOCATIONS:
+        words = {"add": "add locations", "replace": "update locations", "remove": "remove locations"}
+        if change.operation == "replace" and not change.value:
+            raise Forbidden("Cannot set locations to empty list.")
+        raise Forbidden(f"It's not allowed to {words[change.operation]} if locations are invisible.")
+    if change.operation == "remove":
+        return
+    if change.name == "owner" and not ctx.is_admin:
+        raise Forbidden("Owner can't be updated by non admin.")
+    if change.name == "visibility":
+        check_visibility(cloud, ctx, change.value, access.target(tx, ctx, image))
+
+
+def _apply(draft: _Draft, change: Change) -> None:
+    if change.operation == "remove":
+        draft.drop(change.name)
+        return
+    if change.operation == "replace" and not draft.has(change.name):
+        raise Conflict(f"Property {change.name} does not exist.")
+    if change.operation == "add" and change.new_only and draft.has(change.name):
+        raise Conflict(f"Property {change.name} already present.")
+    draft.put(change.name, change.value)
+
+
+def _save(cloud: Cloud, tx: Tx, ctx: Context, draft: _Draft) -> Record:
+    image_id = draft.before.image.id
+    if draft.properties.keys() - draft.before.properties.keys():
+        limits.check_properties(draft.properties)
+    limits.check_tags(draft.tags)
+    images.change(tx, image_id, {**draft.fields, "updated_at": clock.utcnow()})
+    gone = dict.fromkeys(draft.before.properties.keys() - draft.properties.keys())
+    written = {name: value for name, value in draft.properties.items() if draft.before.properties.get(name) != value}
+    images.set_properties(tx, image_id, {**gone, **written})
+    if draft.tags != draft.before.tags:
+        images.set_tags(tx, image_id, draft.tags)
+    found = images.find(tx, image_id)
+    assert found is not None
+    after = access.record(tx, found)
+    cloud.outbox.publish(tx, events.UPDATE, events.image(after), ctx.request_id)
+    return after

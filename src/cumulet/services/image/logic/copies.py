@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images as hosts copy them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.errors import NotFound
+from cumulet.services.image.logic import access
+from cumulet.services.image.logic.bytes import store
+from cumulet.services.image.store import images
+from cumulet.services.image.types import WITH_DATA, Described
+
+LONGEST = 4 << 20  # bytes in one answer; less than a frame of the link
+
+
+def describe(cloud: Cloud, image_id: str) -> dict[str, Any]:
+    """`types.Described` of an image, as plain data; NotFound for one without data."""
+    found = images.find(cloud.db, image_id)
+    if found is None:
+        raise access.not_found(image_id)
+    if found.status not in WITH_DATA or found.size is None or found.os_hash_value is None:
+        raise NotFound(f"Image {image_id} has no data.")
+    described: dict[str, Any] = msgspec.to_builtins(Described(found.size, found.os_hash_value))
+    return described
+
+
+def read(cloud: Cloud, image_id: str, offset: int, length: int) -> bytes:
+    """A piece of an image's data."""
+    return store(cloud).read(image_id, offset, min(length, LONGEST))
+
+
+def outdated(cloud: Cloud, copies: Mapping[str, str]) -> list[str]:
+    """Those of a host's copies (image id to SHA-512) that are of no image any more, or of another one with its id."""
+    gone = []
+    for image_id, sha512 in copies.items():
+        found = images.find(cloud.db, image_id)
+        if found is None or found.os_hash_value != sha512:
+            gone.append(image_id)
+    return gone

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image service's periodic work."""
+
+from __future__ import annotations
+
+from cumulet.kernel.periodic import Periodic
+from cumulet.services.image.logic import abandoned
+
+LOOPS = (Periodic("image.abandoned", 60.0, abandoned.put_right),)

@@ -9,7 +9,7 @@ CUMULET := $(VENV)/bin/cumulet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset status test check conformance packages client tools
+.PHONY: help up down reset status test check conformance bench packages client tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ $(CUMULET):
 
 conformance: packages tools ## let Tempest judge a cloud of its own; the table goes to docs/conformance.md
 	$(VENV)/bin/python tests/conformance/run.py $(ARGS)
+
+bench: packages tools ## measure a cloud of its own, on fake drivers; the table goes to docs/performance.md
+	$(VENV)/bin/python -m bench.run $(ARGS)
 
 packages:
 	@$(SETUP) packages

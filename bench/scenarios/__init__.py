@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All scenarios, in the order in which they are run and reported."""
+
+from __future__ import annotations
+
+from bench.scenarios.base import Scenario, Watch
+from bench.scenarios.changes import FiftyServers, PortCreate, PortDelete, ServerCreate, VolumeCreate
+from bench.scenarios.reads import (
+    Candidates,
+    FlavorList,
+    ImageList,
+    NetworkList,
+    ServerList,
+    ServerListBrief,
+    ServerShow,
+    TokenIssue,
+    TokenValidate,
+)
+
+__all__ = ["ALL", "Scenario", "Watch"]
+
+ALL: dict[str, type[Scenario]] = {
+    scenario.name: scenario
+    for scenario in (
+        TokenIssue,
+        TokenValidate,
+        ImageList,
+        FlavorList,
+        NetworkList,
+        PortCreate,
+        PortDelete,
+        VolumeCreate,
+        ServerList,
+        ServerListBrief,
+        ServerShow,
+        Candidates,
+        ServerCreate,
+        FiftyServers,
+    )
+}

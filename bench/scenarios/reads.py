@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scenarios that change nothing: logging in, looking at one thing, listing many."""
+
+from __future__ import annotations
+
+import itertools
+
+import orjson
+
+from bench.client import Refused
+from bench.scenarios.base import Scenario, Watch
+
+MANY = 100  # servers, and resource providers, in the lists of many
+
+
+class TokenIssue(Scenario):
+    """Log in with a password, scoped to a project."""
+
+    name = "token-issue"
+    needs = ("identity",)
+
+    async def operate(self, watch: Watch) -> None:
+        await self.client.send("POST", "identity", "/auth/tokens", self.client.login.request)
+
+
+class TokenValidate(Scenario):
+    """Ask what a token stands for, with the catalogue."""
+
+    name = "token-validate"
+    needs = ("identity",)
+
+    async def operate(self, watch: Watch) -> None:
+        subject = {"X-Subject-Token": self.client.token}
+        await self.client.send("GET", "identity", "/auth/tokens", headers=subject)
+
+
+class ImageList(Scenario):
+    """List images."""
+
+    name = "image-list"
+    needs = ("image",)
+
+    async def prepare(self, count: int) -> None:
+        await self.stock.image()
+
+    async def operate(self, watch: Watch) -> None:
+        await self.client.send("GET", "image", "/images")
+
+
+class FlavorList(Scenario):
+    """List flavors with details."""
+
+    name = "flavor-list"
+    needs = ("compute",)
+
+    async def prepare(self, count: int) -> None:
+        await self.stock.flavor()
+
+    async def operate(self, watch: Watch) -> None:
+        await self.client.send("GET", "compute", "/flavors/detail")
+
+
+class NetworkList(Scenario):
+    """List networks."""
+
+    name = "network-list"
+    needs = ("network",)
+
+    async def prepare(self, count: int) -> None:
+        await self.stock.network()
+
+    async def operate(self, watch: Watch) -> None:
+        await self.client.send("GET", "network", "/networks")
+
+
+class ServerList(Scenario):
+    """List 100 servers with details."""
+
+    name = "server-list"
+    needs = ("compute", "image", "network", "placement")
+    path = "/servers/detail"
+
+    async def prepare(self, count: int) -> None:
+        await self.stock.fleet(MANY)
+        listed = len((await self.client.ask("GET", "compute", self.path))["servers"])
+        if listed < MANY:
+            raise Refused(0, f"only {listed} servers are listed")
+
+    async def operate(self, watch: Watch) -> None:
+        await self.client.send("GET", "compute", self.path)
+
+
+class ServerListBrief(ServerList):
+    """List 100 servers, names and ids alone."""
+
+    name = "server-list-brief"
+    path = "/servers"
+
+
+class ServerShow(Scenario):
+    """Show one of 100 servers, each in its turn."""
+
+    name = "server-show"
+    needs = ServerList.needs
+
+    async def prepare(self, count: int) -> None:
+        self._servers = itertools.cycle(await self.stock.fleet(MANY))
+
+    async def operate(self, watch: Watch) -> None:
+        await self.client.send("GET", "compute", f"/servers/{next(self._servers)}")
+
+
+class Candidates(Scenario):
+    """Ask placement which of 100 providers have room for three resources; all have."""
+
+    name = "candidates-100"
+    needs = ("placement",)
+
+    async def prepare(self, count: int) -> None:
+        self._path = f"/allocation_candidates?limit=1000&{await self.stock.providers(MANY)}"
+        found = orjson.loads(await self.client.send("GET", "placement", self._path))["allocation_requests"]
+        if len(found) != MANY:
+            raise Refused(0, f"{len(found)} candidates, not {MANY}")
+
+    async def operate(self, watch: Watch) -> None:
+        await self.client.send("GET", "placement", self._path)

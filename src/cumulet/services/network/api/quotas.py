@@ -14,6 +14,8 @@ from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import quotas as store
 
 _MOST = 2**31 - 1
+# `check_limit` asks for what is done anyway, unless `force` forbids it.
+_NO_LIMITS = ("project_id", "tenant_id", "force", "check_limit")
 
 
 def find_all(request: Request) -> Reply:
@@ -48,10 +50,11 @@ def update(request: Request) -> Reply:
     body = request.body.get("quota") if isinstance(request.body, dict) else None
     if not isinstance(body, dict):
         raise Invalid("Unable to find 'quota' in request body")
-    values = {name: _limit(name, value) for name, value in body.items() if name not in ("project_id", "tenant_id")}
+    values = {name: _limit(name, value) for name, value in body.items() if name not in _NO_LIMITS}
+    force = "force" in body and check.boolean(body["force"])
 
     def write(tx: Tx) -> dict[str, int]:
-        return logic.update(tx, request.params["project_id"], values)
+        return logic.update(tx, request.params["project_id"], values, force=force)
 
     return _reply(request, request.cloud.db.write(write))
 

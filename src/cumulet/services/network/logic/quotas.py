@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cumulet.kernel import quota
 from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Invalid
 from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import quotas as store
 
@@ -56,7 +55,11 @@ def details(source: Source, project_id: str) -> dict[str, dict[str, int]]:
     }
 
 
-def update(tx: Tx, project_id: str, values: dict[str, Any]) -> dict[str, int]:
-    """Set limits; -1 is none."""
+def update(tx: Tx, project_id: str, values: dict[str, int], *, force: bool = False) -> dict[str, int]:
+    """Set limits; -1 is none. Invalid where more is used already, unless `force`."""
+    for name, limit in values.items():
+        used = store.used(tx, project_id, name) if name in store.COUNTED else 0
+        if not force and limit != quota.UNLIMITED and used > limit:
+            raise Invalid(f"Quota limit {limit} for {name} must be greater than or equal to already used {used}")
     store.set_limits(tx, project_id, values)
     return of_project(tx, project_id)

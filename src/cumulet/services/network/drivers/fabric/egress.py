@@ -25,6 +25,11 @@ HOP = "169.254.1.1"
 _LEG = "inside"
 _DEVICE = "world"
 _NAT = f"""
+chain input {{ type filter hook input priority 0; policy drop;
+iifname "lo" accept
+ct state established,related accept
+meta l4proto 1 accept
+}}
 chain forward {{ type filter hook forward priority 0; policy drop;
 ct state established,related accept
 iifname "{_LEG}" oifname "{_DEVICE}" accept

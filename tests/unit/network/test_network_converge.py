@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lanes to hosts: what is sent, in which form, and who is told."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from cumulet.kernel.errors import Conflict, NotReady
+from cumulet.services.network.flows import converge
+from cumulet.services.network.flows.converge import Converger
+from cumulet.services.network.types import Applied, HostReport, HostState, NetworkState
+
+PATIENCE = 5.0
+
+
+class Hosts:
+    """One host that takes what it is sent, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.taken: list[dict] = []
+        self.there = True
+        self.refuse: list[Exception] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def connected(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="h")] if self.there else []
+
+    def call(self, host: str, verb: str, body: dict, *, timeout: float) -> dict:
+        self.gate.wait(PATIENCE)
+        if not self.there:
+            raise NotReady("gone")
+        if self.refuse:
+            raise self.refuse.pop(0)
+        self.taken.append(body)
+        words = body.get("state") or body["delta"]
+        return msgspec.to_builtins(Applied(generation=words["generation"]))
+
+
+@pytest.fixture
+def hosts():
+    return Hosts()
+
+
+@pytest.fixture
+def wanted(monkeypatch):
+    """What the rows say; a test changes it."""
+    state = SimpleNamespace(networks=[NetworkState(id="n1", mtu=1450)])
+    monkeypatch.setattr(converge.snapshot, "take", lambda source, host: None)
+    monkeypatch.setattr(converge, "compile_host", lambda rows: HostState(networks=list(state.networks)))
+    monkeypatch.setattr(converge.agents, "epoch", lambda cloud: "e1")
+    monkeypatch.setattr(converge, "FIRST_PAUSE", 0.01)
+    return state
+
+
+@pytest.fixture
+def converger(hosts, wanted):
+    return Converger(SimpleNamespace(hosts=hosts, db=None))
+
+
+def test_the_first_state_is_whole_then_only_changes_are_sent(converger, hosts, wanted):
+    converger.wait("h", PATIENCE)
+    converger.wait("h", PATIENCE)
+    wanted.networks.append(NetworkState(id="n2", mtu=1450))
+    converger.wait("h", PATIENCE)
+    assert ["state" in body for body in hosts.taken] == [True, False]
+    delta = hosts.taken[1]["delta"]
+    assert [item["id"] for item in delta["networks"]] == ["n2"]
+    assert (delta["base"], delta["generation"]) == (1, 2)
+
+
+def test_a_host_that_wants_all_gets_all(converger, hosts, wanted):
+    converger.wait("h", PATIENCE)
+    hosts.refuse = [Conflict("no", code="FullStateNeeded")]
+    wanted.networks.append(NetworkState(id="n2", mtu=1450))
+    converger.wait("h", PATIENCE)
+    assert [item["id"] for item in hosts.taken[-1]["state"]["networks"]] == ["n1", "n2"]
+
+
+def test_a_host_that_comes_back_gets_a_higher_generation(converger, hosts):
+    converger.wait("h", PATIENCE)
+    converger.joined("h", HostReport(epoch="e1", generation=41))
+    converger.wait("h", PATIENCE)
+    assert hosts.taken[-1]["state"]["generation"] == 42
+
+
+def test_nobody_waits_for_ever_for_a_host_that_is_away(converger, hosts):
+    hosts.there = False
+    with pytest.raises(NotReady):
+        converger.wait("h", 0.2)
+    hosts.there = True
+    converger.wait("h", PATIENCE)
+    assert len(hosts.taken) == 1
+
+
+def test_those_who_come_during_an_apply_wait_for_the_next(converger, hosts, wanted):
+    hosts.gate.clear()
+    threads = [threading.Thread(target=converger.wait, args=("h", PATIENCE)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    wanted.networks.append(NetworkState(id="n2", mtu=1450))
+    hosts.gate.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    converger.wait("h", PATIENCE)
+    seen = {item["id"] for body in hosts.taken for item in (body.get("state") or body["delta"])["networks"]}
+    assert seen == {"n1", "n2"}
+    assert len(hosts.taken) <= 3
+
+
+def test_a_bug_on_the_way_is_tried_again(converger, hosts):
+    hosts.refuse = [RuntimeError("once")]
+    converger.wait("h", PATIENCE)
+    assert len(hosts.taken) == 1

@@ -148,6 +148,8 @@ def failed(request: Request, error: Exception) -> Reply:
 def finish(request: Request, reply: Reply) -> Reply:
     """Add what every answer carries."""
     reply.headers.setdefault("x-openstack-request-id", request.request_id)
+    for name, value in request.api.headers.items():
+        reply.headers.setdefault(name, value)
     if request.api.microversions is not None and request.version != (0, 0):
         for name, value in request.api.microversions.headers(request.version).items():
             reply.headers.setdefault(name, value)

@@ -60,7 +60,8 @@ class Api:
     """A service's whole HTTP interface.
 
     `root` is the service's place on the shared port (`/compute`); each route stands below each of `bases` (`/v2.1` and
-    `/v2.1/{project_id}`). `unversioned` routes stand below the root itself. `body_limit` is in bytes.
+    `/v2.1/{project_id}`). `unversioned` routes stand below the root itself. `body_limit` is in bytes. `headers` stand in
+    every answer.
     """
 
     service: str
@@ -71,6 +72,7 @@ class Api:
     unversioned: tuple[Route, ...] = ()
     microversions: Microversions | None = None
     body_limit: int = 1_048_576
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def tree(self) -> Node:

@@ -9,7 +9,7 @@ from typing import Any
 from cumulet.kernel import clock
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.identity.api.listing import collection, filters
-from cumulet.services.identity.api.views import ID, NAME, TEXT, base_url, body
+from cumulet.services.identity.api.views import ID, NAME, TEXT, body, self_link
 from cumulet.services.identity.logic import application_credentials as logic
 from cumulet.services.identity.logic import tokens, users
 from cumulet.services.identity.store import application_credentials as store
@@ -67,7 +67,6 @@ def delete(request: Request) -> Reply:
 
 
 def view(request: Request, credential: ApplicationCredential) -> dict[str, Any]:
-    path = f"users/{credential.user_id}/application_credentials/{credential.id}"
     return {
         "id": credential.id,
         "name": credential.name,
@@ -87,7 +86,7 @@ def view(request: Request, credential: ApplicationCredential) -> dict[str, Any]:
             }
             for role in logic.roles_of(request.cloud.db, credential)
         ],
-        "links": {"self": f"{base_url(request)}/{path}"},
+        "links": self_link(request, "application_credentials", credential.id),
     }
 
 

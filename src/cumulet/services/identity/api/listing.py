@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from cumulet.kernel.errors import Invalid
+from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import Reply, Request
 from cumulet.services.identity.api.views import is_false
 from cumulet.services.identity.store.filters import Filter
@@ -34,6 +34,8 @@ def collection(request: Request, name: str, items: Sequence[dict[str, Any]]) -> 
     """A list with its links: the page that `limit` and `marker` ask for, in the order of ids."""
     limit = _limit(request)
     marker = request.query.get("marker")
+    if marker is not None and all(item["id"] != marker for item in items):
+        raise NotFound(f"Marker {marker} could not be found.", code="MarkerNotFound")
     page = [item for item in items if marker is None or item["id"] > marker]
     rest = page[limit:] if limit is not None else []
     page = page[:limit]

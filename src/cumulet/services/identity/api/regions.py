@@ -47,7 +47,7 @@ def create_named(request: Request) -> Reply:
 def update(request: Request) -> Reply:
     region_id, words = request.params["region_id"], request.body["region"]
     if words.get("id", region_id) != region_id:
-        raise Invalid("Cannot change region ID")
+        raise Invalid("Cannot change ID")
     changes = {name: words[name] for name in ("description", "parent_region_id") if name in words}
     if "description" in changes:
         changes["description"] = changes["description"] or ""

@@ -98,7 +98,7 @@ def _target(query: Mapping[str, str]) -> tuple[str | None, str | None]:
         return Target.PROJECT, query[_PROJECT]
     if query.get(_DOMAIN):
         return Target.DOMAIN, query[_DOMAIN]
-    return (Target.SYSTEM, None) if query.get(_SYSTEM) else (None, None)
+    return (Target.SYSTEM, None) if query.get(_SYSTEM) == "all" else (None, None)
 
 
 def _within(source: Source, one: Assignment, domain_id: str) -> bool:

@@ -103,12 +103,11 @@ def _wanted_roles(source: Source, ctx: Context, words: Mapping[str, Any]) -> lis
     wanted = []
     for said in words["roles"]:
         found = roles.find(source, said["id"]) if "id" in said else roles.find_by_name(source, said["name"])
-        if found is None:
-            raise NotFound(f"Could not find role: {said.get('id') or said.get('name')}.", code="RoleNotFound")
-        if found.id not in {role.id for role in have}:
+        if found is None and "name" in said:
+            raise NotFound(f"Role {said['name']} is not defined", code="RoleNotFound")
+        if found is None or found.id not in {role.id for role in have}:
             raise Invalid(
-                "Invalid application credential: Could not find role assignment with role: "
-                f"{found.id}, user or group: {ctx.user_id}, project, domain, or system: {ctx.project_id}."
+                "Invalid application credential: Cannot create an application credential with unassigned role"
             )
         wanted.append(found.id)
     return wanted

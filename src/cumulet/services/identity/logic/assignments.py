@@ -41,7 +41,9 @@ def find_all(source: Source, asked: Asked) -> list[Held]:
     """The assignments asked for; in effect, groups, inheritance and implied roles are worked out."""
     if not asked.effective:
         return [Held(one, one) for one in _given(source, asked) if _wanted(source, one, asked)]
-    return [held for held in _worked_out(source, asked) if _wanted(source, held.now, asked)]
+    wanted = [held for held in _worked_out(source, asked) if _wanted(source, held.now, asked)]
+    # What holds on the system is shown in effect only where it is asked for.
+    return [held for held in wanted if asked.target == Target.SYSTEM or held.now.target != Target.SYSTEM]
 
 
 def _given(source: Source, asked: Asked) -> list[Assignment]:

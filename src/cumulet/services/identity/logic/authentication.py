@@ -14,7 +14,7 @@ import msgspec
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source
-from cumulet.kernel.errors import CumuletError, Forbidden, Unauthorized
+from cumulet.kernel.errors import CumuletError, Forbidden, NotFound, Unauthorized
 from cumulet.services.identity.logic import passwords, tokens
 from cumulet.services.identity.logic.scopes import enabled_domain, lacks
 from cumulet.services.identity.store import application_credentials, users
@@ -38,7 +38,11 @@ def authenticate(cloud: Cloud, identity: dict[str, Any], scope: Any) -> Proven:
         if method not in identity:
             raise lacks(method, "identity")
         if method not in _METHODS:
-            raise Unauthorized("Attempted to authenticate with an unsupported method.", code="AuthMethodNotSupported")
+            raise Unauthorized(
+                "Attempted to authenticate with an unsupported method.",
+                code="AuthMethodNotSupported",
+                identity={"methods": sorted(_METHODS)},
+            )
         proofs.append(_METHODS[method](cloud, identity[method], scope))
     if not proofs or len({proof.user.id for proof in proofs}) > 1:
         raise _refused()
@@ -110,11 +114,14 @@ def _by_application_credential(cloud: Cloud, words: dict[str, Any], scope: Any) 
 
 def _find_credential(source: Source, words: dict[str, Any]) -> ApplicationCredential | None:
     if words.get("id"):
-        return application_credentials.find(source, words["id"])
+        found = application_credentials.find(source, words["id"])
+        if found is None:
+            raise NotFound(f"Could not find Application Credential: {words['id']}.")
+        return found
     if not words.get("name"):
-        raise lacks("id or name", "application credential")
+        raise lacks("name or ID", "application credential")
     if "user" not in words:
-        raise lacks("user", "application_credential")
+        raise lacks("user", "application credential")
     user = _find_user(source, words["user"])
     return application_credentials.find_by_name(source, user.id, words["name"]) if user is not None else None
 

@@ -9,8 +9,9 @@ from typing import Any
 from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Invalid, NotFound
+from cumulet.kernel.errors import CumuletError, Invalid, NotFound
 from cumulet.services.identity.logic import catalog, changes
+from cumulet.services.identity.logic.scopes import lacks
 from cumulet.services.identity.store import endpoints as store
 from cumulet.services.identity.store import regions, services
 from cumulet.services.identity.store.filters import Filter
@@ -78,16 +79,13 @@ def _check(tx: Tx, words: Mapping[str, Any]) -> None:
     if "url" in words and catalog.fill(words["url"], VARIABLES) is None:
         raise Invalid(f"Cannot create an endpoint with an invalid URL: {words['url']}.")
     if "service_id" in words and services.find(tx, words["service_id"]) is None:
-        raise _unknown("service", words["service_id"])
+        raise _unknown("service")
     region_id = words.get("region_id")
     if region_id is not None and regions.find(tx, region_id) is None:
         if "region" not in words:
-            raise _unknown("region", region_id)
+            raise _unknown("region")
         regions.add(tx, Region(region_id, "", None))
 
 
-def _unknown(kind: str, resource_id: str) -> Invalid:
-    return Invalid(
-        f"Expecting to find {kind}_id in endpoint. The server could not comply with the request since it is either "
-        f"malformed or otherwise incorrect. The client is assumed to be in error. (there is no {kind} {resource_id})"
-    )
+def _unknown(kind: str) -> CumuletError:
+    return lacks(f"endpoint {kind}_id", f"{kind} table")

@@ -7,7 +7,7 @@ from typing import Any
 
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.errors import Invalid
+from cumulet.kernel.errors import Unauthorized
 from cumulet.services.identity.logic import authentication, scopes, tokens
 from cumulet.services.identity.types import Bearer, Target, Token
 
@@ -19,7 +19,11 @@ def login(cloud: Cloud, auth: dict[str, Any]) -> tuple[str, Bearer]:
     if proven.credential is None:
         target, target_id = scopes.find(cloud.db, scope, proven.user)
     elif scope is not None:
-        raise Invalid("Application credentials cannot request a scope.")
+        raise Unauthorized(
+            "Error authenticating with application credential: Application credentials cannot request a scope.",
+            code="ApplicationCredentialAuthError",
+            identity={},
+        )
     else:
         target, target_id = Target.PROJECT, proven.credential.project_id
     now = clock.now()

@@ -30,7 +30,7 @@ def create(cloud: Cloud, new: Region) -> Region:
 
     def write(tx: Tx) -> None:
         if store.find(tx, new.id) is not None:
-            raise Conflict(f"Conflict occurred attempting to store region - Duplicate ID, {new.id}.")
+            raise Conflict(f"Conflict occurred attempting to store region - Duplicate ID, {new.id}..")
         _check_parent(tx, new.id, new.parent_region_id)
         store.add(tx, new)
 
@@ -78,5 +78,5 @@ def _with_children(tx: Tx, region_id: str) -> list[str]:
 def _check_parent(tx: Tx, region_id: str, parent_id: str | None) -> None:
     while parent_id is not None:
         if parent_id == region_id:
-            raise Invalid(f"Circular reference or a repeated entry found in region tree - {region_id}.")
+            raise Invalid(f"The specified parent region {region_id} would create a circular region hierarchy.")
         parent_id = get(tx, parent_id).parent_region_id

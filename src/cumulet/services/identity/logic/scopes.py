@@ -27,7 +27,7 @@ def find(source: Source, scope: Any, user: User) -> Scope:
         return UNSCOPED
     wanted = [name for name in ("project", "domain", "system", "OS-TRUST:trust") if name in scope]
     if len(wanted) != 1 or not isinstance(scope, dict):
-        raise lacks("project, domain, OS-TRUST:trust or system", "scope")
+        raise lacks("system, project, domain, OS-TRUST:trust or unscoped", "scope")
     if wanted == ["project"]:
         return Target.PROJECT, _project(source, scope["project"]).id
     if wanted == ["domain"]:

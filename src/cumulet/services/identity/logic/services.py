@@ -9,9 +9,8 @@ from typing import Any
 from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Conflict, NotFound
+from cumulet.kernel.errors import NotFound
 from cumulet.services.identity.logic import changes
-from cumulet.services.identity.store import registered_limits
 from cumulet.services.identity.store import services as store
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Service
@@ -56,12 +55,10 @@ def update(cloud: Cloud, service_id: str, words: Mapping[str, Any]) -> Service:
 
 
 def delete(cloud: Cloud, service_id: str) -> None:
-    """Remove a service with its endpoints."""
+    """Remove a service with its endpoints and limits."""
 
     def write(tx: Tx) -> None:
         get(tx, service_id)
-        if registered_limits.find_all(tx, [Filter("service_id", service_id)]):
-            raise Conflict(f"Unable to delete service {service_id} because there are registered limits of it.")
         store.remove(tx, service_id)
 
     cloud.db.write(write)

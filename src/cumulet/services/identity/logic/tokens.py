@@ -14,6 +14,8 @@ from cumulet.services.identity.logic import effective, keys, payloads, revocatio
 from cumulet.services.identity.store import application_credentials, projects, users
 from cumulet.services.identity.types import ApplicationCredential, Bearer, Project, Role, Target, Token
 
+_UNREADABLE = "Could not recognize Fernet token"
+
 
 def issue(cloud: Cloud, token: Token) -> tuple[str, Bearer]:
     """The text of a new token and what it stands for; Unauthorized where its scope gives the user no role."""
@@ -29,7 +31,7 @@ def read(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
     try:
         token = payloads.unseal(keys.tokens(cloud.settings), text)
     except payloads.NotAToken:
-        raise Unauthorized("This is not a recognized Fernet token.") from None
+        raise Unauthorized(_UNREADABLE) from None
     if token.expires_at + expired_for <= clock.now():
         raise Unauthorized("The token has expired.")
     bearer = load(cloud.db, token)
@@ -40,10 +42,13 @@ def read(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
 
 def validate(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
     """As `read`, for a token that somebody asks about: NotFound for one that is not valid."""
+    if not text:
+        raise NotFound("No token in the request", code="TokenNotFound")
     try:
         return read(cloud, text, expired_for=expired_for)
-    except Unauthorized:
-        raise NotFound("Could not find token.", code="TokenNotFound") from None
+    except Unauthorized as error:
+        message = _UNREADABLE if error.message == _UNREADABLE else "Failed to validate token"
+        raise NotFound(message, code="TokenNotFound") from None
 
 
 def revoke(cloud: Cloud, text: str, *, chain: bool = True) -> None:

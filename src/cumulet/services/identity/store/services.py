@@ -31,5 +31,5 @@ def change(tx: Tx, service_id: str, changes: dict[str, Any]) -> None:
 
 
 def remove(tx: Tx, service_id: str) -> None:
-    """Remove a service with its endpoints."""
+    """Remove a service with its endpoints and limits."""
     sql.execute(tx, delete(service).where(service.c.id == service_id))

@@ -105,7 +105,7 @@ CREATE TABLE identity_registered_limit (
 	default_limit INTEGER NOT NULL,
 	description TEXT,
 	PRIMARY KEY (id),
-	FOREIGN KEY(service_id) REFERENCES identity_service (id),
+	FOREIGN KEY(service_id) REFERENCES identity_service (id) ON DELETE CASCADE,
 	FOREIGN KEY(region_id) REFERENCES identity_region (id)
 );
 
@@ -192,7 +192,7 @@ CREATE TABLE identity_limit (
 	resource_limit INTEGER NOT NULL,
 	description TEXT,
 	PRIMARY KEY (id),
-	FOREIGN KEY(registered_limit_id) REFERENCES identity_registered_limit (id)
+	FOREIGN KEY(registered_limit_id) REFERENCES identity_registered_limit (id) ON DELETE CASCADE
 );
 
 CREATE TABLE identity_membership (

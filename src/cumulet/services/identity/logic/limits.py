@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be done with limits: the own values of projects and domains in the place of registered limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel import ids
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Conflict, Forbidden, NotFound
+from cumulet.services.identity.logic import registered_limits
+from cumulet.services.identity.logic.scopes import lacks
+from cumulet.services.identity.store import limits as store
+from cumulet.services.identity.store import projects
+from cumulet.services.identity.store.filters import Filter
+from cumulet.services.identity.types import Limit, RegisteredLimit
+
+SUPERUSERS = frozenset({"admin", "service"})
+
+
+class Full(msgspec.Struct, frozen=True):
+    """A limit with the registered one that it stands for."""
+
+    own: Limit
+    registered: RegisteredLimit
+
+
+def get(source: Source, limit_id: str) -> Full:
+    found = store.find(source, limit_id)
+    if found is None:
+        raise NotFound(f"Could not find limit for {limit_id}.", code="LimitNotFound")
+    return Full(found, registered_limits.get(source, found.registered_limit_id))
+
+
+def find_all(source: Source, ctx: Context, filters: Iterable[Filter] = ()) -> list[Full]:
+    """The limits that the caller may see: all, or those of the token's domain or project."""
+    every = [
+        Full(one, registered_limits.get(source, one.registered_limit_id)) for one in store.find_all(source, filters)
+    ]
+    if ctx.system_scope or ctx.roles & SUPERUSERS:
+        return every
+    if ctx.domain_id is not None:
+        inside = {project.id for project in projects.find_all(source, [Filter("domain_id", ctx.domain_id)])}
+        return [one for one in every if one.own.project_id in inside or one.own.domain_id == ctx.domain_id]
+    return [one for one in every if ctx.project_id is not None and one.own.project_id == ctx.project_id]
+
+
+def create(cloud: Cloud, several: Sequence[Mapping[str, Any]]) -> list[Full]:
+    """Store several limits, all or none; each needs a registered limit to stand for."""
+
+    def write(tx: Tx) -> list[Full]:
+        return [_add(tx, words) for words in several]
+
+    return cloud.db.write(write)
+
+
+def update(cloud: Cloud, limit_id: str, words: Mapping[str, Any]) -> Full:
+    def write(tx: Tx) -> Full:
+        get(tx, limit_id)
+        changes = {name: words[name] for name in ("resource_limit", "description") if name in words}
+        if changes:
+            store.change(tx, limit_id, changes)
+        return get(tx, limit_id)
+
+    return cloud.db.write(write)
+
+
+def delete(cloud: Cloud, limit_id: str) -> None:
+    def write(tx: Tx) -> None:
+        get(tx, limit_id)
+        store.remove(tx, limit_id)
+
+    cloud.db.write(write)
+
+
+def _add(tx: Tx, words: Mapping[str, Any]) -> Full:
+    project_id, domain_id = words.get("project_id"), words.get("domain_id")
+    registered = registered_limits.find_for(tx, words["service_id"], words.get("region_id"), words["resource_name"])
+    if registered is None:
+        raise Forbidden("Unable to create a limit that has no corresponding registered limit.")
+    _check_owner(tx, "project", project_id)
+    _check_owner(tx, "domain", domain_id)
+    same = (
+        Filter("registered_limit_id", registered.id),
+        Filter("project_id", project_id),
+        Filter("domain_id", domain_id),
+    )
+    if store.find_all(tx, same):
+        raise Conflict("Conflict occurred attempting to store limit - Duplicate entry.")
+    new = Limit(ids.new_hex(), registered.id, project_id, domain_id, words["resource_limit"], words.get("description"))
+    store.add(tx, new)
+    return Full(new, registered)
+
+
+def _check_owner(tx: Tx, kind: str, owner_id: str | None) -> None:
+    owner = projects.find(tx, owner_id) if owner_id is not None else None
+    if owner_id is not None and (owner is None or owner.is_domain != (kind == "domain")):
+        raise lacks(f"{kind}_id", "limit")

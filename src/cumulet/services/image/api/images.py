@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cumulet.kernel.errors import Forbidden, Invalid
-from cumulet.kernel.http import Reply, Request, Route
+from cumulet.kernel.errors import Forbidden, Invalid, NotFound
+from cumulet.kernel.http import ANYONE, Reply, Request, Route
 from cumulet.services.image.api import listing, patch, targets, views
 from cumulet.services.image.api.schemas import ACCEPTED
 from cumulet.services.image.logic import changes, images
@@ -25,6 +25,8 @@ _FIELDS = (
 
 
 def find_all(request: Request) -> Reply:
+    if request.path.endswith("/"):
+        return no_image(request)
     found, more = images.find_all(request.cloud, request.ctx, listing.search(request))
     last = found[-1].image if more else None
     return Reply(200, listing.body(request, [views.image(each) for each in found], last))
@@ -54,6 +56,11 @@ def update(request: Request) -> Reply:
 def delete(request: Request) -> Reply:
     images.delete(request.cloud, request.ctx, request.params["image_id"])
     return Reply(204)
+
+
+def no_image(request: Request) -> Reply:
+    """`/images/` asks for an image whose id is empty, not for the list."""
+    raise NotFound("The resource could not be found.")
 
 
 def _wish(request: Request) -> Wish:
@@ -100,6 +107,7 @@ def _proposed(request: Request) -> Mapping[str, Any]:
 ROUTES = (
     Route("GET", "/images", find_all, "get_images"),
     Route("POST", "/images", create, "add_image", target=_proposed),
+    Route("DELETE", "/images", no_image, ANYONE),
     Route("GET", "/images/{image_id}", get, "get_image", target=targets.image),
     Route("PATCH", "/images/{image_id}", update, "modify_image", target=targets.image),
     Route(

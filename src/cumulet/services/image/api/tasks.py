@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cumulet.kernel.errors import Invalid, Unsupported
+from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.image.api import views
 from cumulet.services.image.api.listing import DEFAULT_LIMIT, LARGEST_LIMIT, first_page, next_page, whole
@@ -38,7 +38,13 @@ def get(request: Request) -> Reply:
 
 
 def create(request: Request) -> Reply:
-    raise Unsupported("Tasks are begun by importing an image, not by themselves.")
+    """Glance takes tasks of the type `import`, and refuses addresses that it may not fetch from: here, all."""
+    body = request.body
+    if not isinstance(body, dict) or not isinstance(body.get("type"), str) or not isinstance(body.get("input"), dict):
+        raise Invalid("A task needs a type and an input.")
+    if body["type"] != "import":
+        raise Invalid(f"Invalid type of task: {body['type']}")
+    raise Invalid("It's not allowed to import data from elsewhere; stage them and import the image.")
 
 
 ROUTES = (

@@ -69,7 +69,7 @@ class RunningCloud:
         self._closing.close()
 
     def _listen(self) -> socket.socket:
-        listener = self._closing.enter_context(socket.socket())
+        listener = self._closing.enter_context(socket.socket(proto=socket.IPPROTO_TCP))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,12 +68,15 @@ def config_drive(path: Path, key: str) -> None:
 class Machine:
     """A QEMU process with a forwarded SSH port on loopback and a QMP socket."""
 
-    def __init__(self, folder: Path, image: Path, *more: str) -> None:
+    def __init__(self, folder: Path, image: Path, *more: str, drive: bool = True, net: str = "restrict=on") -> None:
         self.folder = folder
         self.console = folder / "console"
         self.key = folder / "key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)], check=True)
-        config_drive(folder / "drive.iso", self.key.with_suffix(".pub").read_text().strip())
+        self.public_key = self.key.with_suffix(".pub").read_text().strip()
+        if drive:
+            config_drive(folder / "drive.iso", self.public_key)
+            more = ("-drive", f"file={folder / 'drive.iso'},if=virtio,format=raw,readonly=on", *more)
         disk = folder / "disk.qcow2"
         subprocess.run(
             ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image), "-F", "qcow2", str(disk), "1G"], check=True
@@ -86,9 +91,10 @@ class Machine:
                 *("-display", "none", "-nodefaults", "-no-user-config", "-serial", f"file:{self.console}"),
                 *("-qmp", f"unix:{self.qmp_path},server=on,wait=off"),
                 *("-drive", f"file={disk},if=virtio,format=qcow2"),
-                *("-drive", f"file={folder / 'drive.iso'},if=virtio,format=raw,readonly=on"),
-                *("-netdev", f"user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
-                *("-device", "virtio-net-pci,netdev=n", "-device", "virtio-rng-pci"),
+                *("-netdev", f"user,id=n,{net},hostfwd=tcp:127.0.0.1:{self.port}-:22"),
+                *("-device", "virtio-net-pci,netdev=n", "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"),
+                *("-chardev", f"socket,id=agent,path={folder / 'agent'},server=on,wait=off"),
+                *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
                 *more,
             ],
             stdin=subprocess.DEVNULL,
@@ -114,6 +120,16 @@ class Machine:
         )
         assert done.returncode == 0, f"{command}: {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
+
+    def agent(self, command: str, **arguments: object) -> object:
+        """What QEMU's guest agent answers."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(30)
+            link.connect(str(self.folder / "agent"))
+            stream = link.makefile("rw")
+            stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+            stream.flush()
+            return json.loads(stream.readline())["return"]
 
     def qmp(self, command: str, **arguments: object) -> None:
         with socket.socket(socket.AF_UNIX) as link:
@@ -200,6 +216,15 @@ def test_a_lease_brings_routes_resolver_and_mtu(machine: Machine) -> None:
     ]
 
 
+def test_the_guest_agent_sets_a_password(machine: Machine) -> None:
+    before = machine.ssh("sudo grep ^cirros: /etc/shadow")
+    password = base64.b64encode(b"another one").decode()
+    assert machine.agent("guest-ping") == {}
+    assert machine.agent("guest-set-user-password", username="cirros", password=password, crypted=False) == {}
+    assert machine.ssh("sudo grep ^cirros: /etc/shadow") != before
+    assert machine.agent("guest-fsfreeze-status") == "thawed"
+
+
 def test_disks_and_network_cards_are_hot_plugged(machine: Machine) -> None:
     disk = machine.folder / "extra"
     disk.write_bytes(bytes(64 << 20))
@@ -216,6 +241,41 @@ def test_disks_and_network_cards_are_hot_plugged(machine: Machine) -> None:
 def test_the_power_button_ends_the_machine(machine: Machine) -> None:
     machine.qmp("system_powerdown")
     assert machine.process.wait(60) == 0
+
+
+# One request of a guest on stdin, one answer of an EC2 metadata service on stdout.
+METADATA = """
+import sys
+path = sys.stdin.readline().split()[1]
+while sys.stdin.readline().strip():
+    pass
+pages = {pages!r}
+page = pages.get(path.replace("/2009-04-04", "", 1))
+head = "HTTP/1.0 404 Not Found" if page is None else "HTTP/1.0 200 OK"
+sys.stdout.write(f"{{head}}\\r\\nContent-Length: {{len(page or '')}}\\r\\nConnection: close\\r\\n\\r\\n{{page or ''}}")
+"""
+
+
+def test_the_name_and_the_key_come_by_http_as_ec2_has_it(image: Path, tmp_path: Path) -> None:
+    service = tmp_path / "metadata.py"
+    net = "restrict=on,net=169.254.169.0/24,dhcpstart=169.254.169.15"
+    net += f",guestfwd=tcp:169.254.169.254:80-cmd:{sys.executable} {service}"
+    service.write_text("")
+    made = Machine(tmp_path, image, drive=False, net=net)
+    pages = {
+        "/meta-data/instance-id": "i-00000001",
+        "/meta-data/hostname": "by-http.novalocal",
+        "/meta-data/public-keys/": "0=mine",
+        "/meta-data/public-keys/0/openssh-key": made.public_key,
+        "/user-data": USER_DATA.decode(),
+    }
+    service.write_text(METADATA.format(pages=pages))
+    try:
+        made.wait_for("by-http login:")
+        made.wait_for("ready, up")
+        assert made.ssh("hostname; cat /run/witness").split("\n") == ["by-http", "from user data"]
+    finally:
+        made.close()
 
 
 def test_firmware_of_the_uefi_kind_boots_it(image: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from cumulet.kernel.http import Reply, Request
-from cumulet.services.placement.api.views import UUID, body_schema, getter, reply, writer
+from cumulet.services.placement.api.views import UUID, body_schema, getter, reply, usual, writer
 from cumulet.services.placement.logic import aggregates as logic
 from cumulet.services.placement.logic import providers
 from cumulet.services.placement.types import Provider
@@ -32,13 +32,13 @@ def find_all(request: Request) -> Reply:
 def replace(request: Request) -> Reply:
     body = request.body
     provider = logic.replace(
-        request.cloud, request.params["uuid"], body["aggregates"], body["resource_provider_generation"]
+        request.cloud, request.params["uuid"], usual(body["aggregates"]), body["resource_provider_generation"]
     )
     return _all(request, provider, body["aggregates"])
 
 
 def replace_list(request: Request) -> Reply:
-    provider = logic.replace(request.cloud, request.params["uuid"], request.body, None)
+    provider = logic.replace(request.cloud, request.params["uuid"], usual(request.body), None)
     return _all(request, provider, request.body)
 
 

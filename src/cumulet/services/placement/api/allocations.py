@@ -159,9 +159,17 @@ def replace(request: Request) -> Reply:
 
 
 def replace_all(request: Request) -> Reply:
-    wishes = {consumer: wish(request, body) for consumer, body in request.body.items()}
+    wishes = wishes_in(request, request.body)
     _replace(request, wishes, "Unable to allocate inventory")
     return done(request)
+
+
+def wishes_in(request: Request, bodies: Mapping[str, Any]) -> dict[str, Wish]:
+    """What several consumers shall hold, by their uuids."""
+    for consumer in bodies:
+        if not ids.is_uuid(consumer):
+            raise Invalid(f"Malformed consumer_uuid: {consumer}")
+    return {consumer: wish(request, body) for consumer, body in bodies.items()}
 
 
 def delete(request: Request) -> Reply:

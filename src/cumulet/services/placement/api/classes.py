@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from cumulet.kernel.errors import Conflict
+from cumulet.kernel.errors import Conflict, Invalid
 from cumulet.kernel.http import Reply, Request, Route
+from cumulet.services.placement.api.dialect import BODY_REFUSED
 from cumulet.services.placement.api.views import CUSTOM_NAME, body_schema, done, getter, newest, reply, writer
 from cumulet.services.placement.logic import classes as logic
+from cumulet.services.placement.logic import standard
 
 PATH = "/resource_classes"
 _SINCE = (1, 2)
@@ -35,14 +37,14 @@ def get(request: Request) -> Reply:
 
 
 def create(request: Request) -> Reply:
-    name = request.body["name"]
+    name = _custom(request.body["name"])
     if not logic.create(request.cloud, name):
         raise Conflict(f"Conflicting resource class already exists: {name}")
     return done(request, 201, f"{PATH}/{name}")
 
 
 def rename(request: Request) -> Reply:
-    new = request.body["name"]
+    new = _custom(request.body["name"])
     logic.rename(request.cloud, request.params["name"], new)
     return Reply(200, view(request, new))
 
@@ -50,6 +52,7 @@ def rename(request: Request) -> Reply:
 def ensure(request: Request) -> Reply:
     name = request.params["name"]
     _BODY.check({"name": name}, request.version)
+    _custom(name)
     is_new = logic.create(request.cloud, name)
     return done(request, 201 if is_new else 204, f"{PATH}/{name}")
 
@@ -61,6 +64,13 @@ def delete(request: Request) -> Reply:
 
 def view(request: Request, name: str) -> dict[str, Any]:
     return {"name": name, "links": [{"rel": "self", "href": f"{request.api.root}{PATH}/{name}"}]}
+
+
+def _custom(name: str) -> str:
+    """`name`, which the schema has passed: its pattern overlooks one newline at the end."""
+    if not standard.is_custom(name):
+        raise Invalid(f"{BODY_REFUSED}{name!r} does not match {CUSTOM_NAME!r}")
+    return name
 
 
 _RULE = "placement:resource_classes"

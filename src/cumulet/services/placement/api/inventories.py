@@ -40,7 +40,11 @@ ALL_DOCUMENT = {
     "type": "object",
     "properties": {
         "resource_provider_generation": {"type": "integer"},
-        "inventories": {"type": "object", "patternProperties": {NAME_KEY: _document("total")}},
+        "inventories": {
+            "type": "object",
+            "patternProperties": {NAME_KEY: _document("total")},
+            "additionalProperties": False,
+        },
     },
     "required": ["resource_provider_generation", "inventories"],
     "additionalProperties": False,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from cumulet.kernel import ids
 from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Request
+from cumulet.services.placement.api.views import usual
 
 _BAD = "Invalid query string parameters: "
 # Sets of which one each is required, and what is forbidden.
@@ -108,4 +109,4 @@ def _aggregates(text: str) -> frozenset[str]:
     for uuid in sorted(uuids):
         if not ids.is_uuid(uuid):
             raise Invalid(f"{_BAD}Expected 'member_of' parameter to contain valid UUID(s). Got: {uuid}")
-    return uuids
+    return frozenset(usual(uuids))

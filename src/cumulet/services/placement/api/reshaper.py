@@ -33,7 +33,7 @@ def reshape(request: Request) -> Reply:
         uuid: (wanted["resource_provider_generation"], inventories.from_body(uuid, wanted))
         for uuid, wanted in body["inventories"].items()
     }
-    wishes = {uuid: allocations.wish(request, wanted) for uuid, wanted in body["allocations"].items()}
+    wishes = allocations.wishes_in(request, body["allocations"])
     try:
         logic.reshape(request.cloud, inventory, wishes)
     except NotFound as error:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -77,6 +78,11 @@ def reply(
 def done(request: Request, status: int = 204, location: str = "") -> Reply:
     """An answer without content."""
     return Reply(status, None, {"Location": request.root_url + location} if location else {})
+
+
+def usual(uuids: Iterable[str]) -> set[str]:
+    """UUIDs in their usual form, whichever of its forms the caller wrote."""
+    return {str(uuid.UUID(each)) for each in uuids}
 
 
 def newest(moments: Iterable[datetime | None]) -> datetime | None:

@@ -8,7 +8,6 @@ import asyncio
 import httpx
 import orjson
 import pytest
-from cumulet.kernel.schema import Schema
 
 from cumulet.kernel.auth import Authenticator
 from cumulet.kernel.cloud import Cloud
@@ -19,6 +18,7 @@ from cumulet.kernel.http import ANYONE, PUBLIC, Api, Microversions, Reply, Reque
 from cumulet.kernel.http.errors import FaultDialect
 from cumulet.kernel.http.shell import Shell
 from cumulet.kernel.policy import Policy
+from cumulet.kernel.schema import Schema
 
 VERSIONS = Microversions("toy", (2, 1), (2, 104), legacy_header="X-OpenStack-Toy-API-Version")
 
@@ -126,6 +126,18 @@ def test_a_path_finds_its_most_literal_route_below_every_base(call):
 def test_an_unknown_path_is_404_with_and_without_a_token(call, path):
     assert call("GET", path).status_code == 404
     assert call("GET", path, token=None).status_code == 404
+
+
+def test_the_server_as_a_whole_is_no_service():
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    shell = Shell(Cloud(None, None, Contracts(), None, None, None, (), None), {"toy": API}.get, {})
+    asyncio.run(shell({"type": "http", "method": "OPTIONS", "path": "*"}, None, send))
+    shell.close()
+    assert sent[0]["status"] == 404
 
 
 def test_a_wrong_method_is_405_and_says_which_are_right(call):

@@ -65,7 +65,7 @@ class Shell:
             reply = await self._in_pool(page)
             await _send(reply, send, head=scope["method"] == "HEAD")
             return
-        first = path.split("/", 2)[1]
+        first = path.removeprefix("/").partition("/")[0]
         api = await self._in_pool(self._find_api, first)
         if api is None:
             await _send(Reply(404, {"error": {"code": 404, "title": "Not Found", "message": "No such service."}}), send)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `openstack` command on the running cloud, and what a server needs."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from clients.openstack_command import OpenStackCommand
+
+
+@pytest.fixture(scope="session")
+def openstack(cloud):
+    return OpenStackCommand(cloud)
+
+
+@pytest.fixture(scope="session")
+def picture(tmp_path_factory):
+    """A file that can be an image."""
+    path = tmp_path_factory.mktemp("images") / "disk.raw"
+    path.write_bytes(os.urandom(1 << 20))
+    return path
+
+
+@pytest.fixture(scope="session")
+def image(openstack, picture):
+    made = openstack(f"image create --file {picture} --disk-format raw --container-format bare cli-image")["id"]
+    yield made
+    openstack.text(f"image delete {made}")
+
+
+@pytest.fixture(scope="session")
+def flavor(openstack):
+    made = openstack("flavor create --vcpus 1 --ram 128 --disk 1 cli-flavor")["id"]
+    yield made
+    openstack.text(f"flavor delete {made}")
+
+
+@pytest.fixture(scope="session")
+def network(openstack):
+    """A network with a subnet, behind a router to an external network, from which floating addresses come."""
+    openstack("network create --external --share cli-outside")
+    openstack("subnet create --network cli-outside --subnet-range 198.51.100.0/24 --no-dhcp cli-outside")
+    made = openstack("network create cli-inside")["id"]
+    openstack("subnet create --network cli-inside --subnet-range 10.77.0.0/24 cli-inside")
+    openstack("router create cli-router")
+    openstack.text("router set --external-gateway cli-outside cli-router")
+    openstack.text("router add subnet cli-router cli-inside")
+    yield made
+    openstack.text("router remove subnet cli-router cli-inside")
+    openstack.text("router delete cli-router")
+    openstack.text("network delete cli-inside cli-outside")
+
+
+@pytest.fixture(scope="session")
+def server(openstack, image, flavor, network):
+    """A server that runs."""
+    made = openstack(f"server create --image {image} --flavor {flavor} --network {network} --wait cli-server")
+    assert made["status"] == "ACTIVE"
+    yield made["id"]
+    openstack.text(f"server delete --wait {made['id']}")

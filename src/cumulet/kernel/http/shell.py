@@ -43,6 +43,7 @@ class Shell:
     ) -> None:
         self._cloud = cloud
         self._find_api = find_api
+        self._apis: dict[str, Api] = {}  # those found already, for which no thread is needed
         self._pages = pages
         self._pool = ThreadPoolExecutor(threads, "request")
 
@@ -66,7 +67,7 @@ class Shell:
             await _send(reply, send, head=scope["method"] == "HEAD")
             return
         first = path.removeprefix("/").partition("/")[0]
-        api = await self._in_pool(self._find_api, first)
+        api = self._apis.get(first) or await self._load(first)
         if api is None:
             await _send(Reply(404, {"error": {"code": 404, "title": "Not Found", "message": "No such service."}}), send)
             return
@@ -81,6 +82,12 @@ class Shell:
             "%s %s%s %d", request.method, api.root, request.path, status,
             extra={"request_id": request.request_id, "ms": round(took * 1000, 1), "user": request.ctx.user_id},
         )  # fmt: skip
+
+    async def _load(self, segment: str) -> Api | None:
+        api = await self._in_pool(self._find_api, segment)
+        if api is not None:
+            self._apis[segment] = api
+        return api
 
     def _request(self, scope: MutableMapping[str, Any], api: Api, path: str) -> Request:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

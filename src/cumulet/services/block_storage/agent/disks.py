@@ -18,7 +18,7 @@ from cumulet.services.block_storage.contract import DiskSource
 from cumulet.services.block_storage.drivers.base import VolumeBackend
 from cumulet.services.compute.contract import HostDisks
 
-OPENING = 20.0  # seconds within which a server that asked for a disk has it open, or never will
+OPENING = 10.0  # seconds within which a server that asked for a disk has it open, or never will
 PATIENCE = 30.0  # seconds that an opener waits for work on the closed disk
 
 

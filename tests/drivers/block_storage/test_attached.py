@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes that a real server has open: everything that block storage does to them goes through its QEMU."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cumulet.kernel.contracts import Contracts
+from cumulet.kernel.errors import NotReady
+from cumulet.kernel.ids import new_uuid
+from cumulet.kernel.link.host import Host, HostService
+from cumulet.kernel.loop import Loop
+from cumulet.services.block_storage import agent as block_storage
+from cumulet.services.compute import agent as compute
+from cumulet.services.image.contract import HostImages
+
+MIB = 1 << 20
+IDLE = bytes.fromhex("faf4ebfc").ljust(510, b"\0") + b"\x55\xaa"  # cli; hlt; again
+
+
+class Machine:
+    """A host with both services and one running server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.volumes = folder / "block_storage" / "volumes"
+        image = folder / "image"
+        image.write_bytes(IDLE.ljust(MIB, b"\0"))
+        contracts = Contracts()
+        contracts.offer(HostImages, lambda: SimpleNamespace(base=lambda _image_id: image))
+        self._loop = Loop()
+        settings = SimpleNamespace(
+            compute=SimpleNamespace(driver="qemu", accelerator="tcg", stop_timeout=5.0),
+            block_storage=SimpleNamespace(driver="file"),
+        )
+        host = Host(
+            name="lab", state=folder, run_dir=folder / "run", settings=settings, loop=self._loop, contracts=contracts,
+            emit=lambda *_: None, call=lambda *_: None,
+        )  # fmt: skip
+        self._services: list[HostService] = [block_storage.create(host), compute.create(host)]
+        self._verbs = {name: verb for service in self._services for name, verb in service.verbs.items()}
+        for service in self._services:
+            service.start()
+        self.server = new_uuid()
+        spec = {"id": self.server, "vcpus": 1, "ram": 32, "image_id": "image", "image_format": "raw"}
+        self.ask("server.build", spec=spec)
+
+    def ask(self, verb: str, **body: Any) -> Any:
+        return self._verbs[verb](body)
+
+    def attach(self, volume: str) -> None:
+        self.ask("server.attach_volume", id=self.server, volume={"volume_id": volume, "device": "/dev/vdb"})
+
+    def close(self) -> None:
+        self.ask("server.destroy", id=self.server)
+        for service in self._services:
+            service.stop()
+        self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    machine = Machine(tmp_path_factory.mktemp("m"))
+    yield machine
+    machine.close()
+
+
+@pytest.fixture
+def attached(machine: Machine, tmp_path: Path) -> str:
+    """A volume with content, open in the running server."""
+    volume = new_uuid()
+    machine.ask("volume.create", id=volume, size=4 * MIB)
+    piece = tmp_path / "piece"
+    piece.write_bytes(b"held" * 128)
+    path = machine.volumes / f"{volume}.qcow2"
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", f"write -s {piece} 1M 512", path], check=True, capture_output=True)
+    machine.attach(volume)
+    return volume
+
+
+def test_an_attached_volume_grows_in_its_server(machine: Machine, attached: str) -> None:
+    assert machine.ask("volume.extend", id=attached, size=8 * MIB, attached=True) == {"size": 8 * MIB}
+    assert machine.ask("volume.extend", id=attached, size=8 * MIB, attached=True) == {"size": 8 * MIB}
+
+
+def test_a_snapshot_of_an_attached_volume_is_whole(machine: Machine, attached: str, tmp_path: Path) -> None:
+    snapshot, volume = new_uuid(), new_uuid()
+    machine.ask("volume.snapshot", id=snapshot, volume_id=attached, attached=True)
+    machine.ask("volume.create", id=volume, size=4 * MIB, snapshot_id=snapshot)
+    assert _content(machine, volume, tmp_path) == b"held" * 128
+
+
+def test_a_clone_of_an_attached_volume_may_be_larger(machine: Machine, attached: str, tmp_path: Path) -> None:
+    volume = new_uuid()
+    assert machine.ask("volume.create", id=volume, size=8 * MIB, source_volume_id=attached) == {"size": 8 * MIB}
+    assert _content(machine, volume, tmp_path) == b"held" * 128
+
+
+def test_an_attached_volume_is_not_deleted(machine: Machine, attached: str) -> None:
+    with pytest.raises(NotReady):
+        machine.ask("volume.delete", id=attached)
+    machine.ask("server.stop", id=machine.server, timeout=0.1)
+    machine.ask("server.start", id=machine.server)
+    with pytest.raises(NotReady):
+        machine.ask("volume.delete", id=attached)
+
+
+def test_a_stopped_server_has_nothing_open(machine: Machine, attached: str) -> None:
+    machine.ask("server.stop", id=machine.server, timeout=0.1)
+    try:
+        snapshot = new_uuid()
+        eventually_ready(machine, "volume.snapshot", id=snapshot, volume_id=attached, attached=True)
+        eventually_ready(machine, "volume.extend", id=attached, size=16 * MIB, attached=True)
+    finally:
+        machine.ask("server.start", id=machine.server)
+
+
+def test_snapshots_and_starts_of_the_server_do_not_meet(machine: Machine, attached: str) -> None:
+    """A server that starts while its volume is copied waits for the copy, and the copy for the server."""
+    machine.ask("server.stop", id=machine.server, timeout=0.1)
+    problems: list[Exception] = []
+
+    def copy() -> None:
+        try:
+            for _ in range(3):
+                eventually_ready(machine, "volume.snapshot", id=new_uuid(), volume_id=attached, attached=True)
+        except Exception as error:
+            problems.append(error)
+
+    thread = threading.Thread(target=copy)
+    thread.start()
+    machine.ask("server.start", id=machine.server)
+    thread.join()
+    assert problems == []
+
+
+def eventually_ready(machine: Machine, verb: str, **body: Any) -> Any:
+    """Ask again while the answer is "not yet", as the control plane does."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return machine.ask(verb, **body)
+        except NotReady:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def _content(machine: Machine, volume: str, tmp_path: Path) -> bytes:
+    raw = tmp_path / "raw"
+    path = machine.volumes / f"{volume}.qcow2"
+    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", path, raw], check=True)
+    return raw.read_bytes()[MIB : MIB + 512]

@@ -9,6 +9,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import Unauthorized
 from cumulet.services.identity.logic import authentication, scopes, tokens
+from cumulet.services.identity.logic.payloads import METHODS
 from cumulet.services.identity.types import Bearer, Target, Token
 
 
@@ -31,7 +32,7 @@ def login(cloud: Cloud, auth: dict[str, Any]) -> tuple[str, Bearer]:
     chain = (proven.audit_chain_id,) if proven.audit_chain_id else ()
     token = Token(
         user_id=proven.user.id,
-        methods=proven.methods,
+        methods=tuple(method for method in METHODS if method in proven.methods),
         target=target,
         target_id=target_id,
         audit_ids=(tokens.new_audit_id(), *chain),

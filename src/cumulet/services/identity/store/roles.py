@@ -27,7 +27,8 @@ def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[Role]:
 
 
 def find_these(source: Source, ids: Iterable[str]) -> list[Role]:
-    return sql.rows(source, select(role).where(sql.any_of(role.c.id, ids)).order_by(role.c.id), Role)
+    """These roles, by name."""
+    return sql.rows(source, select(role).where(sql.any_of(role.c.id, ids)).order_by(role.c.name, role.c.id), Role)
 
 
 def add(tx: Tx, new: Role) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -143,6 +143,20 @@ def test_a_copy_that_fails_leaves_nothing(lab: Lab) -> None:
         lab.backend.snapshot("s1", "v1", opener)
     assert lab.backend.snapshots() == []
     assert lab.backend.sweep() == []
+
+
+@pytest.mark.parametrize("target_format", ["raw", "qcow2"])
+def test_an_exported_file_has_the_format_and_can_be_a_volume_again(
+    lab: Lab, tmp_path: Path, target_format: Literal["raw", "qcow2"]
+) -> None:
+    lab.backend.create_blank("v1", SIZE)
+    lab.write("v1", 0, b"f" * 512)
+    target = tmp_path / "export"
+    for _ in range(2):
+        lab.backend.export("v1", target, target_format)
+    assert (target.read_bytes()[:4] == b"QFI\xfb") is (target_format == "qcow2")
+    lab.backend.create_from_image("v2", SIZE, target, target_format)
+    assert lab.backend.size("v2") == SIZE
 
 
 def test_growing_keeps_the_content_and_shrinking_is_refused(lab: Lab) -> None:

@@ -27,6 +27,7 @@ class VolumeStatus(enum.StrEnum):
     DETACHING = "detaching"
     DELETING = "deleting"
     DOWNLOADING = "downloading"
+    UPLOADING = "uploading"
     EXTENDING = "extending"
     MAINTENANCE = "maintenance"
     ERROR = "error"
@@ -72,13 +73,15 @@ VOLUME_ACTIONS: dict[str, frozenset[VolumeStatus]] = {
     "snapshot_forced": frozenset({_V.AVAILABLE, _V.IN_USE}),
     "clone": frozenset({_V.AVAILABLE, _V.IN_USE}),
     "update_readonly": frozenset({_V.AVAILABLE}),
+    "upload": frozenset({_V.AVAILABLE}),
+    "upload_forced": frozenset({_V.AVAILABLE, _V.IN_USE}),
 }
 SNAPSHOT_ACTIONS: dict[str, frozenset[SnapshotStatus]] = {
     "delete": frozenset({SnapshotStatus.AVAILABLE, SnapshotStatus.ERROR, SnapshotStatus.ERROR_DELETING}),
     "restore": frozenset({SnapshotStatus.AVAILABLE}),
 }
 # Statuses of a volume in which some saga owns it.
-VOLUME_BUSY = frozenset({_V.CREATING, _V.DOWNLOADING, _V.DELETING, _V.EXTENDING})
+VOLUME_BUSY = frozenset({_V.CREATING, _V.DOWNLOADING, _V.UPLOADING, _V.DELETING, _V.EXTENDING})
 
 
 class Volume(msgspec.Struct):

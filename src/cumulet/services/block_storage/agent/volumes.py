@@ -2,7 +2,8 @@
 """The verbs that a host takes about volumes; the files themselves are the journal of what was done.
 
 Bodies: `volume.create` a `VolumeSpec`; `volume.snapshot` a `SnapshotSpec`; `volume.extend` `{id, size, attached}`;
-`volume.delete` `{id}`; `volume.delete_snapshot` `{id}`; `volume.report` `{}`. Sizes are bytes.
+`volume.delete` `{id}`; `volume.delete_snapshot` `{id}`; `volume.upload` `{id, image_id, format, attached}`;
+`volume.report` `{}`. Sizes are bytes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class VolumesOnHost:
     def __init__(self, host: Host, backend: VolumeBackend) -> None:
         self._host = host
         self._backend = backend
+        self._exports = host.state / "block_storage" / "exports"
         self.disks = DisksForServers(host.contracts, backend)
 
     @cached_property
@@ -41,10 +43,14 @@ class VolumesOnHost:
             "volume.delete": self.delete,
             "volume.snapshot": self.snapshot,
             "volume.delete_snapshot": self.delete_snapshot,
+            "volume.upload": self.upload,
             "volume.report": lambda _body: self.report(),
         }
 
     def start(self) -> None:
+        self._exports.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in self._exports.iterdir():
+            path.unlink()
         for name in self._backend.sweep():
             LOG.warning("removed what interrupted work had left: %s", name)
 
@@ -97,6 +103,19 @@ class VolumesOnHost:
         with ExitStack() as held:
             copy = self._by_opener(held, spec.volume_id, attached=spec.attached)
             self._backend.snapshot(spec.id, spec.volume_id, copy)
+
+    def upload(self, body: Body) -> None:
+        """Fill a queued image with the volume's content as of now."""
+        volume_id, image_id = str(body["id"]), str(body["image_id"])
+        target_format: Literal["qcow2", "raw"] = "qcow2" if body["format"] == "qcow2" else "raw"
+        path = self._exports / f"{image_id}.{target_format}"
+        try:
+            with ExitStack() as held:
+                copy = self._by_opener(held, volume_id, attached=bool(body.get("attached")))
+                self._backend.export(volume_id, path, target_format, copy)
+            self._host.contracts.use(HostImages).push(image_id, path)
+        finally:
+            path.unlink(missing_ok=True)
 
     def delete_snapshot(self, body: Body) -> None:
         self._backend.delete_snapshot(str(body["id"]))

@@ -14,6 +14,7 @@ from cumulet.services.block_storage.api import (
     versions,
     volume_actions,
     volume_types,
+    volume_upload,
     volumes,
 )
 from cumulet.services.block_storage.api.dialect import MICROVERSIONS, BlockStorageDialect
@@ -25,6 +26,7 @@ API = Api(
     routes=(
         *volumes.ROUTES,
         *volume_actions.ROUTES,
+        *volume_upload.ROUTES,
         *metadata.ROUTES,
         *snapshots.ROUTES,
         *attachments.ROUTES,

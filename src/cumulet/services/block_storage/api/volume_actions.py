@@ -235,7 +235,6 @@ ROUTES = (
     _action("os-migrate_volume", unsupported, f"{_ADMIN}:migrate_volume"),
     _action("os-migrate_volume_completion", unsupported, f"{_ADMIN}:migrate_volume_completion"),
     _action("os-extend_volume_completion", unsupported, f"{_ADMIN}:extend_volume_completion"),
-    _action("os-volume_upload_image", unsupported, f"{_USER}:upload_image"),
     _action("os-unmanage", unsupported, "volume_extension:volume_unmanage"),
     _action("revert", unsupported, "volume:revert_to_snapshot", since=(3, 40)),
     _action("os-reimage", unsupported, "volume:reimage", since=REIMAGE),

@@ -63,6 +63,11 @@ class VolumeBackend(Protocol):
     def snapshot(self, snapshot_id: str, volume_id: str, by_opener: CopyByOpener = nobody) -> None:
         """Keep the content that the volume has now."""
 
+    def export(
+        self, volume_id: str, target: Path, target_format: Literal["qcow2", "raw"], by_opener: CopyByOpener = nobody
+    ) -> None:
+        """Write the content that the volume has now to the file `target`, which is replaced."""
+
     def delete(self, volume_id: str) -> None:
         """Remove a closed volume; nothing happens where there is none."""
 

@@ -2,14 +2,16 @@
 """Volumes in memory: all of the Protocol's behaviour, none of the bytes on a disk.
 
 A volume's content is a mapping of offset to bytes, so that tests can tell copies from one another. LIMITATIONS: nothing
-outlives the process; the paths that it names do not exist.
+outlives the process; the paths that it names do not exist; an exported file ends where the content does.
 """
 
 from __future__ import annotations
 
+import struct
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from cumulet.kernel.errors import Conflict, Invalid, NotFound, NotReady
 from cumulet.services.block_storage.contract import DiskSource
@@ -25,6 +27,9 @@ CAPABILITIES = Capabilities(
     online_extend=True,
     multiattach=False,
 )
+
+
+SECTOR = 512
 
 
 @dataclass
@@ -82,6 +87,15 @@ class FakeBackend:
         by_opener(self._root / f"{snapshot_id}.new", "raw")
         with self._lock:
             self._snapshots[snapshot_id] = disk.copy(disk.size)
+
+    def export(
+        self, volume_id: str, target: Path, target_format: Literal["qcow2", "raw"], by_opener: CopyByOpener = nobody
+    ) -> None:
+        disk = self._find(self._volumes, volume_id)
+        by_opener(target, target_format)
+        end = max((at + len(piece) for at, piece in disk.content.items()), default=SECTOR)
+        content = self.read(volume_id, 0, end)
+        target.write_bytes(content if target_format == "raw" else _qcow2_header(disk.size) + content)
 
     def delete(self, volume_id: str) -> None:
         self._volumes.pop(volume_id, None)
@@ -145,3 +159,9 @@ class FakeBackend:
         if disk is None:
             raise NotFound(f"{disk_id} is not on this host.")
         return disk
+
+
+def _qcow2_header(size: int) -> bytes:
+    """What makes a file recognizable as qcow2 (version 3, header fields of the format's specification)."""
+    fields = (b"QFI\xfb", 3, 0, 0, 16, size, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 104)
+    return struct.pack(">4sIQIIQIIQQIIQQQQII", *fields).ljust(SECTOR, b"\0")

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 from cumulet.kernel.errors import Conflict, Invalid, NotFound, NotReady
 from cumulet.kernel.run import Arg, CommandFailed, run
@@ -87,6 +88,15 @@ class FileBackend:
         source = self._existing(self._volumes, volume_id)
         with self._new(path) as draft:
             self._take(source, draft, by_opener)
+
+    def export(
+        self, volume_id: str, target: Path, target_format: Literal["qcow2", "raw"], by_opener: CopyByOpener = nobody
+    ) -> None:
+        source = self._existing(self._volumes, volume_id)
+        target.unlink(missing_ok=True)
+        _make(target, _header_size(source), target_format)
+        if not by_opener(target, target_format):
+            _convert(source, "qcow2", target, target_format)
 
     def delete(self, volume_id: str) -> None:
         _remove(_path(self._volumes, volume_id))
@@ -182,12 +192,12 @@ def _ids(folder: Path) -> list[str]:
     return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
 
 
-def _make(path: Path, size: int) -> None:
-    _qemu_img("create", "-q", "-f", "qcow2", "-o", "lazy_refcounts=off", path, str(size))
+def _make(path: Path, size: int, disk_format: str = "qcow2") -> None:
+    _qemu_img("create", "-q", "-f", disk_format, path, str(size))
 
 
-def _convert(source: Path, source_format: str, target: Path) -> None:
-    _qemu_img("convert", "-q", "-f", source_format, "-O", "qcow2", source, target, timeout=COPY_TIME)
+def _convert(source: Path, source_format: str, target: Path, target_format: str = "qcow2") -> None:
+    _qemu_img("convert", "-q", "-f", source_format, "-O", target_format, source, target, timeout=COPY_TIME)
 
 
 def _grow(path: Path, size: int) -> None:

@@ -3,17 +3,23 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
-from cumulet.kernel.db import Source
+from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.services.block_storage.logic.refusals import invalid_input
-from cumulet.services.block_storage.types import GIB
-from cumulet.services.image.contract import ACTIVE, ImageContract, ImageInfo
+from cumulet.services.block_storage.types import GIB, Volume
+from cumulet.services.image.contract import ACTIVE, ImageContract, ImageInfo, NewImage
 
 # What a host can turn into a volume.
 FORMATS = frozenset({"raw", "qcow2"})
+# What is not a property of an image but one of its fields.
+_OWN = frozenset(
+    {"image_id", "image_name", "checksum", "container_format", "disk_format", "min_disk", "min_ram", "size"}
+)
 
 
 def get(cloud: Cloud, source: Source, ctx: Context, reference: str) -> ImageInfo:
@@ -39,6 +45,24 @@ def check(image: ImageInfo, size: int) -> None:
         raise invalid_input(f"Size of specified image {needs}GB is larger than volume size {size}GB.")
     if image.min_disk > size:
         raise invalid_input(f"Volume size {size}GB cannot be smaller than the image minDisk size {image.min_disk}GB.")
+
+
+def begin_upload(cloud: Cloud, tx: Tx, ctx: Context, volume: Volume, new: NewImage) -> str:
+    """Make a queued image for the volume's content; its id. What the volume knows of its own image goes along."""
+    known = volume.image_metadata or {}
+    properties = {name: value for name, value in known.items() if name not in _OWN}
+    words = msgspec.structs.replace(new, properties={**properties, **new.properties})
+    return cloud.contracts.use(ImageContract).create(tx, ctx, words)
+
+
+def check_upload(cloud: Cloud, ctx: Context, new: NewImage) -> None:
+    """Forbidden unless the caller may make such an image."""
+    cloud.contracts.use(ImageContract).check_create(ctx, new)
+
+
+def discard(cloud: Cloud, tx: Tx, image_id: str) -> None:
+    """The content did not come: the image goes."""
+    cloud.contracts.use(ImageContract).delete(tx, image_id)
 
 
 def metadata(image: ImageInfo) -> dict[str, str]:

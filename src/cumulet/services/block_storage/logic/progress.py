@@ -82,6 +82,13 @@ def not_extended(tx: Tx, volume_id: str, request_id: str) -> None:
     volumes.change(tx, volume_id, extending_to=None)
 
 
+def uploaded(tx: Tx, volume_id: str) -> None:
+    """The image is made, or never will be: the volume is what it was before."""
+    found = volumes.find(tx, volume_id)
+    if found is not None and found.status == VolumeStatus.UPLOADING:
+        volumes.change(tx, volume_id, status=found.previous_status or VolumeStatus.AVAILABLE)
+
+
 def deleted(tx: Tx, volume_id: str) -> None:
     """Nothing of the volume and its snapshots is left."""
     for one in snapshots.of_volume(tx, volume_id):

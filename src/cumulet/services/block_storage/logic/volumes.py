@@ -34,6 +34,7 @@ from cumulet.services.block_storage.types import (
     VolumeStatus,
     Wanted,
 )
+from cumulet.services.image.contract import NewImage
 
 NO_METADATA: dict[str, str] = {}
 
@@ -227,6 +228,19 @@ def extend(cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, size: int, *, att
     quotas.check_volume(tx, volume.project_id, size, type_name, number=0, more=size - volume.size)
     store.change(tx, volume_id, status=VolumeStatus.EXTENDING, previous_status=volume.status, extending_to=size)
     cloud.sagas.start(tx, "block_storage.extend", volume_id, {"size": size}, ctx.request_id)
+
+
+def upload(cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, new: NewImage, *, force: bool) -> str:
+    """Begin to make an image of the volume, with `force` of an attached one too; the image's id."""
+    volume = get(tx, ctx, volume_id)
+    allowed = VOLUME_ACTIONS["upload_forced" if force else "upload"]
+    if volume.status not in allowed:
+        raise invalid_volume(f"Volume {volume_id} status must be {words(sorted(allowed))}")
+    image_id = images.begin_upload(cloud, tx, ctx, volume, new)
+    store.change(tx, volume_id, status=VolumeStatus.UPLOADING, previous_status=volume.status)
+    args = {"image_id": image_id, "format": new.disk_format}
+    cloud.sagas.start(tx, "block_storage.upload", volume_id, args, ctx.request_id)
+    return image_id
 
 
 def _origin(cloud: Cloud, tx: Tx, ctx: Context, new: NewVolume) -> tuple[_Origin, int]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -43,7 +44,8 @@ class OwnCloud:
         try:
             self._command("up", "--no-seed")
         except BaseException:
-            self._stop()
+            with contextlib.suppress(NotStarted):  # the first failure is the one to tell
+                self._stop()
             raise
         return self
 

@@ -32,6 +32,8 @@ def environment(cloud: RunningCloud) -> dict[str, str]:
         "USER_ID": user,
         "USER_PASSWORD": PASSWORD,
         "SUFFIX": people.suffix,
+        "LONG_TEXT": "x" * 5000,
+        **{f"{name.upper()}_ROLE_ID": people.role(name) for name in ("admin", "manager", "member", "reader")},
     }
     on_project = {"project": {"id": project}}
     people.grant(user, "member", Target.PROJECT, project)
@@ -76,6 +78,11 @@ class People:
         assert found is not None
         return found.id
 
+    def role(self, name: str) -> str:
+        found = roles.find_by_name(self._cloud.db, name)
+        assert found is not None
+        return found.id
+
     def user(self, name: str, domain_id: str = "default") -> str:
         new = User(ids.new_hex(), f"{name}-{self.suffix}", domain_id, None, True, {}, {}, clock.utcnow())
 
@@ -87,9 +94,7 @@ class People:
         return new.id
 
     def grant(self, user_id: str, role: str, target: Target, target_id: str) -> None:
-        found = roles.find_by_name(self._cloud.db, role)
-        assert found is not None
-        new = Assignment(Actor.USER, user_id, target, target_id, found.id, False)
+        new = Assignment(Actor.USER, user_id, target, target_id, self.role(role), False)
         self._cloud.db.write(lambda tx: assignments.add(tx, new))
 
     def holder(self, role: str, target: Target, target_id: str, domain_id: str = "default") -> str:

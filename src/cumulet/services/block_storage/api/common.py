@@ -127,9 +127,10 @@ def _sorting(request: Request, keys: frozenset[str]) -> tuple[tuple[str, bool], 
     for key, direction in pairs:
         if direction not in ("", "asc", "desc"):
             raise invalid_input("Unknown sort direction, must be 'asc' or 'desc'.")
-        if key not in keys:
+        column = "name" if key == "display_name" else key
+        if column not in keys:
             raise invalid_input(f"Sort key supplied is invalid: {key}")
-        chosen.append((key, direction != "asc"))
+        chosen.append((column, direction != "asc"))
     return tuple(chosen)
 
 

@@ -98,7 +98,7 @@ def create(request: Request) -> Reply:
     made = request.cloud.db.write(
         lambda tx: logic.create(tx, name, said.get("description"), is_public=is_public, extra_specs=specs)
     )
-    return Reply(200, {"volume_type": view(request, made)})
+    return Reply(200, {"volume_type": _written(request, made)})
 
 
 def update(request: Request) -> Reply:
@@ -111,7 +111,7 @@ def update(request: Request) -> Reply:
     if not changes.get("name", "name").strip():
         raise Invalid("Volume type name can not be empty.")
     now = request.cloud.db.write(lambda tx: logic.update(tx, request.ctx, request.params["type_id"], changes))
-    return Reply(200, {"volume_type": view(request, now)})
+    return Reply(200, {"volume_type": _written(request, now)})
 
 
 def delete(request: Request) -> Reply:
@@ -215,6 +215,11 @@ def view(request: Request, one: VolumeType) -> dict[str, Any]:
     if request.allows("volume_extension:volume_type_access"):
         shown["os-volume-type-access:is_public"] = one.is_public
     return shown
+
+
+def _written(request: Request, one: VolumeType) -> dict[str, Any]:
+    """What the answer to a write shows: not what quality of service the type has."""
+    return {name: value for name, value in view(request, one).items() if name != "qos_specs_id"}
 
 
 def _default_view(one: DefaultType) -> dict[str, str]:

@@ -14,6 +14,7 @@ from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Forbidden, Invalid, NotFound
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.routes import ANYONE
+from cumulet.services.network import events
 from cumulet.services.network.api import attributes as parsing
 from cumulet.services.network.api import listing
 from cumulet.services.network.api.attributes import ABSENT, REQUIRED, Attributes
@@ -86,10 +87,14 @@ class Resource(Generic[Row]):
         for item in values:
             given = [name for name in item if self._is_enforced(name, item)]
             self.require(request, "create", self.extend(request.cloud.db, item), given)
-        create, ctx = self.create, request.ctx
-        rows = request.cloud.db.write(lambda tx: create(request.cloud, tx, ctx, [dict(item) for item in values]))
+        create = self.create
+
+        def write(tx: Tx) -> list[Item]:
+            rows = create(request.cloud, tx, request.ctx, [dict(item) for item in values])
+            return [self._told(request, tx, events.created, item) for item in self.render(tx, rows)]
+
+        made = self._shown(request, request.cloud.db.write(write))
         wake(request.cloud)
-        made = self._shown(request, self.render(request.cloud.db, rows))
         is_bulk = self.collection in request.body
         return Reply(201, {self.collection: made} if is_bulk else {self.name: made[0]})
 
@@ -102,9 +107,14 @@ class Resource(Generic[Row]):
         )
         check_revision(request, before)
         update, key = self.update, before["id"]
-        row = request.cloud.db.write(lambda tx: update(request.cloud, tx, request.ctx, key, dict(values)))
+
+        def write(tx: Tx) -> Item:
+            row = update(request.cloud, tx, request.ctx, key, dict(values))
+            return self._told(request, tx, events.updated, self.render(tx, [row])[0])
+
+        after = request.cloud.db.write(write)
         wake(request.cloud)
-        return Reply(200, {self.name: self._shown(request, self.render(request.cloud.db, [row]))[0]})
+        return Reply(200, {self.name: self._shown(request, [after])[0]})
 
     def remove(self, request: Request) -> Reply:
         assert self.delete is not None
@@ -113,8 +123,13 @@ class Resource(Generic[Row]):
         before = self.load(request)
         self.require(request, "delete", before, [])
         check_revision(request, before)
-        delete, key = self.delete, before["id"]
-        request.cloud.db.write(lambda tx: delete(request.cloud, tx, request.ctx, key))
+        delete = self.delete
+
+        def write(tx: Tx) -> None:
+            delete(request.cloud, tx, request.ctx, before["id"])
+            self._told(request, tx, events.deleted, before)
+
+        request.cloud.db.write(write)
         wake(request.cloud)
         return Reply(204)
 
@@ -140,6 +155,13 @@ class Resource(Generic[Row]):
     def target(self, item: Item) -> Item:
         """The item as policy sees it."""
         return _with_old_name(item)
+
+    def _told(self, request: Request, tx: Tx, event: Callable[[str, Item], tuple[str, Item]], item: Item) -> Item:
+        """Publish what happened to the item, in the commit that makes it happen."""
+        public = {name: value for name, value in _with_old_name(item).items() if name in self._answered}
+        topic, payload = event(self.name, public)
+        request.cloud.outbox.publish(tx, topic, payload, request.request_id)
+        return item
 
     @cached_property
     def _answered(self) -> frozenset[str]:

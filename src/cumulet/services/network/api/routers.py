@@ -11,6 +11,7 @@ from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.routes import ANYONE
+from cumulet.services.network import events
 from cumulet.services.network.api import common
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
@@ -88,11 +89,11 @@ ROUTERS = Resource(
 
 
 def add_interface(request: Request) -> Reply:
-    return _with_interface(request, "add_router_interface", interfaces.add)
+    return _with_interface(request, "add_router_interface", "create", interfaces.add)
 
 
 def remove_interface(request: Request) -> Reply:
-    return _with_interface(request, "remove_router_interface", interfaces.remove)
+    return _with_interface(request, "remove_router_interface", "delete", interfaces.remove)
 
 
 def add_routes(request: Request) -> Reply:
@@ -109,19 +110,13 @@ def remove_routes(request: Request) -> Reply:
     return _with_routes(request, "remove_extraroutes", without)
 
 
-def _with_interface(request: Request, rule: str, act: Any) -> Reply:
+def _with_interface(request: Request, rule: str, verb: str, act: Any) -> Reply:
     item = _load(request, rule)
 
-    def write(tx: Tx) -> interfaces.Interface:
+    def write(tx: Tx) -> Item:
         router = access.get(tx, request.ctx, Router, item["id"])
-        found: interfaces.Interface = act(tx, request.ctx, router, request.body)
-        return found
-
-    done = request.cloud.db.write(write)
-    wake(request.cloud)
-    return Reply(
-        200,
-        {
+        done: interfaces.Interface = act(tx, request.ctx, router, request.body)
+        words = {
             "id": done.router.id,
             "tenant_id": done.router.project_id,
             "project_id": done.router.project_id,
@@ -129,8 +124,14 @@ def _with_interface(request: Request, rule: str, act: Any) -> Reply:
             "network_id": done.port.network_id,
             "subnet_id": done.subnet_ids[-1],
             "subnet_ids": done.subnet_ids,
-        },
-    )
+        }
+        topic, payload = events.interface(verb, words)
+        request.cloud.outbox.publish(tx, topic, payload, request.request_id)
+        return words
+
+    words = request.cloud.db.write(write)
+    wake(request.cloud)
+    return Reply(200, words)
 
 
 def _with_routes(request: Request, rule: str, change: Any) -> Reply:

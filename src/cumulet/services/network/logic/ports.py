@@ -12,6 +12,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
+from cumulet.services.compute.contract import ServersContract
 from cumulet.services.network.logic import access, addressing, ipam, quotas, security_groups
 from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.store import addresses, common, lookups
@@ -82,6 +83,9 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
     port = access.must(tx, Port, key)
     if port.device_owner in _CLOUDS_OWN and _is_used(tx, port):
         raise fault("ServicePortInUse", id=key, reason=f"has device owner {port.device_owner}")
+    if port.device_owner.startswith(OWNER_COMPUTE) and cloud.contracts.offers(ServersContract):
+        servers = cloud.contracts.use(ServersContract)
+        servers.port_gone(tx, port.device_id, key)
     remove(tx, [port])
 
 

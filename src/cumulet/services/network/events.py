@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notifications under Neutron's names: `network.create.end` with the item, `port.delete.end` with its id too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Payload = dict[str, Any]
+
+
+def created(name: str, item: Payload) -> tuple[str, Payload]:
+    """Topic and payload for a new resource of the kind `name`."""
+    return f"{name}.create.end", {name: item}
+
+
+def updated(name: str, item: Payload) -> tuple[str, Payload]:
+    return f"{name}.update.end", {name: item}
+
+
+def deleted(name: str, item: Payload) -> tuple[str, Payload]:
+    return f"{name}.delete.end", {f"{name}_id": item["id"], name: item}
+
+
+def interface(verb: str, words: Payload) -> tuple[str, Payload]:
+    """For a router's interface; `verb` is create or delete, `words` are what the API answers."""
+    return f"router.interface.{verb}", {"router_interface": words}

@@ -56,7 +56,7 @@ class Volumes:
         if found is None:
             raise attachment_not_found(attachment_id)
         found.mode = found.mode or mode
-        return _claim(claims.complete(tx, found, host, device))
+        return _claim(claims.complete(self._cloud, tx, found, host, device))
 
     def begin_detach(self, tx: Tx, ctx: Context, attachment_id: str) -> None:
         volume = self._volume_of(tx, attachment_id)
@@ -71,12 +71,12 @@ class Volumes:
     def detach(self, tx: Tx, attachment_id: str) -> None:
         found = attachment_store.find(tx, attachment_id)
         if found is not None:
-            claims.end(tx, found)
+            claims.end(self._cloud, tx, found)
 
     def release(self, tx: Tx, server_id: str) -> list[str]:
         found = attachment_store.of_servers(tx, [server_id])
         for one in found:
-            claims.end(tx, one)
+            claims.end(self._cloud, tx, one)
         return [one.volume_id for one in found]
 
     def attachments_of(self, source: Source, server_ids: list[str]) -> dict[str, list[contract.Attachment]]:
@@ -111,7 +111,7 @@ class Volumes:
         return self._volume(source, volume_id).host
 
     def extended_on_host(self, tx: Tx, volume_id: str, size: int) -> None:
-        progress.extended(tx, volume_id, size)
+        progress.extended(self._cloud, tx, volume_id, size, "")
 
     def snapshot_for_image(self, tx: Tx, ctx: Context, volume_id: str, name: str) -> str:
         made = snapshots.create(self._cloud, tx, ctx, volume_id, name, "", {}, in_use=True)

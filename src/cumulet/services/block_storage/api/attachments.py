@@ -93,6 +93,7 @@ def update(request: Request) -> Reply:
 
     def write(tx: Tx) -> Attachment:
         found = logic.get(tx, request.ctx, request.params["attachment_id"])
+        logic.check_not_used(request.cloud, tx, request.ctx, found)
         return logic.connect(tx, found, connector)
 
     now = request.cloud.db.write(write)
@@ -100,7 +101,12 @@ def update(request: Request) -> Reply:
 
 
 def complete(request: Request) -> Reply:
-    request.cloud.db.write(lambda tx: logic.complete(tx, logic.get(tx, request.ctx, request.params["attachment_id"])))
+    def write(tx: Tx) -> None:
+        found = logic.get(tx, request.ctx, request.params["attachment_id"])
+        logic.check_not_used(request.cloud, tx, request.ctx, found)
+        logic.complete(request.cloud, tx, found, request_id=request.request_id)
+
+    request.cloud.db.write(write)
     return Reply(204)
 
 
@@ -108,7 +114,7 @@ def delete(request: Request) -> Reply:
     def write(tx: Tx) -> list[Attachment]:
         found = logic.get(tx, request.ctx, request.params["attachment_id"])
         logic.check_not_used(request.cloud, tx, request.ctx, found)
-        logic.end(tx, found)
+        logic.end(request.cloud, tx, found, request.request_id)
         return volumes.attachments_of(tx, [found.volume_id])[found.volume_id]
 
     left = request.cloud.db.write(write)

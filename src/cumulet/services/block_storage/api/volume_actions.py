@@ -60,7 +60,11 @@ def roll_detaching(request: Request) -> Reply:
 def attach(request: Request) -> Reply:
     said = request.body["os-attach"]
     server, host, mode = said.get("instance_uuid"), said.get("host_name"), said.get("mode", "rw")
-    request.cloud.db.write(lambda tx: claims.attach(tx, _volume(request, tx), server, host, said["mountpoint"], mode))
+
+    def write(tx: Tx) -> None:
+        claims.attach(request.cloud, tx, _volume(request, tx), server, host, said["mountpoint"], mode)
+
+    request.cloud.db.write(write)
     return Reply(202)
 
 

@@ -122,7 +122,11 @@ def update(request: Request) -> Reply:
                 changes[name] = common.clean(body[said])
     if "metadata" in body:
         changes["metadata"] = body["metadata"]
-    volume = request.cloud.db.write(lambda tx: logic.update(tx, request.ctx, request.params["volume_id"], changes))
+
+    def write(tx: Tx) -> Volume:
+        return logic.update(request.cloud, tx, request.ctx, request.params["volume_id"], changes)
+
+    volume = request.cloud.db.write(write)
     claims = logic.attachments_of(request.cloud.db, [volume.id])
     view = views.detail(request, volume, claims[volume.id], volume_types.names(request.cloud.db))
     return Reply(200, {"volume": view})

@@ -25,7 +25,7 @@ def make(run: Run) -> Commit:
     volume = progress.volume(run.cloud.db, run.subject)
     spec = VolumeSpec(id=volume.id, size=volume.size * GIB, **run.args["spec"])
     run.cloud.hosts.call(volume.host, "volume.create", msgspec.to_builtins(spec), timeout=COPY_TIME)
-    return lambda tx: progress.made(tx, volume.id)
+    return lambda tx: progress.made(run.cloud, tx, volume.id, run.request_id)
 
 
 def unmake(run: Run) -> None:

@@ -16,7 +16,7 @@ def remove(run: Run) -> Commit:
                 raise NotReady(f"Snapshot {snapshot.id} is being worked on.")
             run.cloud.hosts.call(volume.host, "volume.delete_snapshot", {"id": snapshot.id})
         run.cloud.hosts.call(volume.host, "volume.delete", {"id": volume.id})
-    return lambda tx: progress.deleted(tx, run.subject)
+    return lambda tx: progress.deleted(run.cloud, tx, run.subject, run.request_id)
 
 
 def failed(run: Run) -> Commit:

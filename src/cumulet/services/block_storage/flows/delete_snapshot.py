@@ -12,7 +12,7 @@ def remove(run: Run) -> Commit:
     snapshot = progress.find_snapshot(run.cloud.db, run.subject)
     if snapshot is not None and snapshot.host:
         run.cloud.hosts.call(snapshot.host, "volume.delete_snapshot", {"id": snapshot.id})
-    return lambda tx: progress.snapshot_deleted(tx, run.subject)
+    return lambda tx: progress.snapshot_deleted(run.cloud, tx, run.subject, run.request_id)
 
 
 def failed(run: Run) -> Commit:

@@ -13,7 +13,7 @@ def grow(run: Run) -> Commit:
     size = int(run.args["size"])
     attached = progress.is_claimed(run.cloud.db, volume.id)
     run.cloud.hosts.call(volume.host, "volume.extend", {"id": volume.id, "size": size * GIB, "attached": attached})
-    return lambda tx: progress.extended(tx, volume.id, size)
+    return lambda tx: progress.extended(run.cloud, tx, volume.id, size, run.request_id)
 
 
 def failed(run: Run) -> Commit:

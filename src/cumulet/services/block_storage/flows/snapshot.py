@@ -17,7 +17,7 @@ def take(run: Run) -> Commit:
     attached = progress.is_claimed(run.cloud.db, snapshot.volume_id)
     spec = SnapshotSpec(id=snapshot.id, volume_id=snapshot.volume_id, attached=attached)
     run.cloud.hosts.call(snapshot.host, "volume.snapshot", msgspec.to_builtins(spec), timeout=COPY_TIME)
-    return lambda tx: progress.snapshot_made(tx, snapshot.id)
+    return lambda tx: progress.snapshot_made(run.cloud, tx, snapshot.id, run.request_id)
 
 
 def discard(run: Run) -> None:

@@ -10,7 +10,8 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid
-from cumulet.services.block_storage.logic import volumes
+from cumulet.services.block_storage import events
+from cumulet.services.block_storage.logic import news, volumes
 from cumulet.services.block_storage.logic.refusals import (
     attachment_not_found,
     invalid_input,
@@ -73,7 +74,14 @@ def connect(tx: Tx, attachment: Attachment, connector: dict[str, Any]) -> Attach
     return _again(tx, attachment.id)
 
 
-def complete(tx: Tx, attachment: Attachment, host: str | None = None, device: str | None = None) -> Attachment:
+def complete(
+    cloud: Cloud,
+    tx: Tx,
+    attachment: Attachment,
+    host: str | None = None,
+    device: str | None = None,
+    request_id: str = "",
+) -> Attachment:
     """The disk is open. Idempotent."""
     store.change(
         tx,
@@ -85,15 +93,17 @@ def complete(tx: Tx, attachment: Attachment, host: str | None = None, device: st
         attached_at=attachment.attached_at or clock.utcnow(),
     )
     volume_store.change(tx, attachment.volume_id, status=VolumeStatus.IN_USE)
+    news.volume(cloud, tx, events.ATTACH, events.END, attachment.volume_id, request_id)
     return _again(tx, attachment.id)
 
 
-def end(tx: Tx, attachment: Attachment) -> None:
+def end(cloud: Cloud, tx: Tx, attachment: Attachment, request_id: str = "") -> None:
     """The claim is gone, and the volume free for the next one."""
     store.remove(tx, attachment.id)
     volume = volume_store.find(tx, attachment.volume_id)
     if volume is not None and volume.status in _ENDED and not store.of_volumes(tx, [volume.id]):
         volume_store.change(tx, volume.id, status=VolumeStatus.AVAILABLE)
+    news.volume(cloud, tx, events.DETACH, events.END, attachment.volume_id, request_id)
 
 
 def check_not_used(cloud: Cloud, tx: Tx, ctx: Context, attachment: Attachment) -> None:
@@ -107,7 +117,9 @@ def check_not_used(cloud: Cloud, tx: Tx, ctx: Context, attachment: Attachment) -
     raise used_by_server(attachment.server_id)
 
 
-def attach(tx: Tx, volume: Volume, server_id: str | None, host: str | None, device: str, mode: str) -> None:
+def attach(
+    cloud: Cloud, tx: Tx, volume: Volume, server_id: str | None, host: str | None, device: str, mode: str
+) -> None:
     """Say that a server or a host has the volume, as `os-attach` does."""
     require(volume, "attach", "attach")
     if volume.read_only and mode == "rw":
@@ -115,7 +127,7 @@ def attach(tx: Tx, volume: Volume, server_id: str | None, host: str | None, devi
     pending = [one for one in store.of_volumes(tx, [volume.id]) if one.server_id == server_id]
     claim = pending[0] if pending else _claim(tx, volume, server_id, mode, managed=False)
     store.change(tx, claim.id, mode=mode)
-    complete(tx, claim, host, device)
+    complete(cloud, tx, claim, host, device)
 
 
 def detach(cloud: Cloud, tx: Tx, ctx: Context, volume: Volume, attachment_id: str | None) -> None:
@@ -129,7 +141,7 @@ def detach(cloud: Cloud, tx: Tx, ctx: Context, volume: Volume, attachment_id: st
         raise invalid_volume(f"Volume {volume.id} must be attached to be detached.")
     for one in have:
         check_not_used(cloud, tx, ctx, one)
-        end(tx, one)
+        end(cloud, tx, one, ctx.request_id)
 
 
 def force_detach(cloud: Cloud, tx: Tx, volume: Volume, attachment_id: str | None) -> None:
@@ -139,7 +151,7 @@ def force_detach(cloud: Cloud, tx: Tx, volume: Volume, attachment_id: str | None
             if one.managed and one.server_id is not None and cloud.contracts.offers(ServersContract):
                 servers = cloud.contracts.use(ServersContract)
                 servers.volume_gone(tx, one.server_id, volume.id)
-            end(tx, one)
+            end(cloud, tx, one)
 
 
 def mark(tx: Tx, volume: Volume, action: str, verb: str, status: VolumeStatus) -> None:
@@ -197,6 +209,8 @@ def require(volume: Volume, action: str, verb: str) -> None:
 
 
 def _claim(tx: Tx, volume: Volume, server_id: str | None, mode: str | None, *, managed: bool) -> Attachment:
+    if store.of_volumes(tx, [volume.id]):
+        raise invalid_volume(f"Volume {volume.id} is attached or reserved already.")
     generation = volume.generation + 1
     new = Attachment(
         id=ids.new_uuid(),

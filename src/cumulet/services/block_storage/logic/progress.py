@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict
-from cumulet.services.block_storage.logic import messages
+from cumulet.services.block_storage import events
+from cumulet.services.block_storage.logic import messages, news
 from cumulet.services.block_storage.store import attachments, snapshots, volumes
 from cumulet.services.block_storage.types import Snapshot, SnapshotStatus, Volume, VolumeStatus
 
@@ -49,9 +51,12 @@ def placed(tx: Tx, volume_id: str, host: str) -> None:
     volumes.change(tx, volume_id, host=host)
 
 
-def made(tx: Tx, volume_id: str) -> None:
+def made(cloud: Cloud, tx: Tx, volume_id: str, request_id: str) -> None:
     """The content is there. A volume that is being deleted meanwhile stays so."""
-    _move(tx, volume_id, VolumeStatus.CREATING, status=VolumeStatus.AVAILABLE)
+    found = volumes.find(tx, volume_id)
+    if found is not None and found.status == VolumeStatus.CREATING:
+        volumes.change(tx, volume_id, status=VolumeStatus.AVAILABLE)
+        news.volume(cloud, tx, events.CREATE, events.END, volume_id, request_id)
 
 
 def not_made(tx: Tx, volume_id: str, request_id: str, detail: str) -> None:
@@ -61,7 +66,7 @@ def not_made(tx: Tx, volume_id: str, request_id: str, detail: str) -> None:
         messages.tell(tx, found.project_id, request_id, "VOLUME", volume_id, messages.VOLUME_CREATE, detail)
 
 
-def extended(tx: Tx, volume_id: str, size: int) -> None:
+def extended(cloud: Cloud, tx: Tx, volume_id: str, size: int, request_id: str) -> None:
     """The disk is `size` GiB large."""
     found = volumes.find(tx, volume_id)
     if found is not None:
@@ -69,6 +74,7 @@ def extended(tx: Tx, volume_id: str, size: int) -> None:
         if found.status == VolumeStatus.EXTENDING:
             values["status"] = found.previous_status or VolumeStatus.AVAILABLE
         volumes.change(tx, volume_id, **values)
+        news.volume(cloud, tx, events.RESIZE, events.END, volume_id, request_id)
 
 
 def not_extended(tx: Tx, volume_id: str, request_id: str) -> None:
@@ -89,11 +95,12 @@ def uploaded(tx: Tx, volume_id: str) -> None:
         volumes.change(tx, volume_id, status=found.previous_status or VolumeStatus.AVAILABLE)
 
 
-def deleted(tx: Tx, volume_id: str) -> None:
+def deleted(cloud: Cloud, tx: Tx, volume_id: str, request_id: str) -> None:
     """Nothing of the volume and its snapshots is left."""
     for one in snapshots.of_volume(tx, volume_id):
-        snapshots.remove(tx, one.id)
+        snapshot_deleted(cloud, tx, one.id, request_id)
     attachments.remove_all(tx, volume_id)
+    news.volume(cloud, tx, events.DELETE, events.END, volume_id, request_id)
     volumes.remove(tx, volume_id)
 
 
@@ -108,10 +115,11 @@ def not_deleted(tx: Tx, volume_id: str, request_id: str) -> None:
     messages.tell(tx, found.project_id, request_id, "VOLUME", volume_id, messages.VOLUME_DELETE, detail)
 
 
-def snapshot_made(tx: Tx, snapshot_id: str) -> None:
+def snapshot_made(cloud: Cloud, tx: Tx, snapshot_id: str, request_id: str) -> None:
     found = snapshots.find(tx, snapshot_id)
     if found is not None and found.status == SnapshotStatus.CREATING:
         snapshots.change(tx, snapshot_id, status=SnapshotStatus.AVAILABLE, progress=100)
+        news.snapshot(cloud, tx, events.SNAPSHOT_CREATE, events.END, snapshot_id, request_id)
 
 
 def snapshot_failed(tx: Tx, snapshot_id: str, request_id: str, action: str, status: SnapshotStatus) -> None:
@@ -123,11 +131,6 @@ def snapshot_failed(tx: Tx, snapshot_id: str, request_id: str, action: str, stat
         messages.tell(tx, found.project_id, request_id, "VOLUME_SNAPSHOT", snapshot_id, action, messages.UNKNOWN)
 
 
-def snapshot_deleted(tx: Tx, snapshot_id: str) -> None:
+def snapshot_deleted(cloud: Cloud, tx: Tx, snapshot_id: str, request_id: str) -> None:
+    news.snapshot(cloud, tx, events.SNAPSHOT_DELETE, events.END, snapshot_id, request_id, deleted=True)
     snapshots.remove(tx, snapshot_id)
-
-
-def _move(tx: Tx, volume_id: str, before: VolumeStatus, **values: Any) -> None:
-    found = volumes.find(tx, volume_id)
-    if found is not None and found.status == before:
-        volumes.change(tx, volume_id, **values)

@@ -11,7 +11,8 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import NotFound
-from cumulet.services.block_storage.logic import quotas, volume_types
+from cumulet.services.block_storage import events
+from cumulet.services.block_storage.logic import news, quotas, volume_types
 from cumulet.services.block_storage.logic.refusals import (
     invalid_snapshot,
     invalid_volume,
@@ -92,6 +93,7 @@ def create(
         updated_at=None,
     )
     store.add(tx, snapshot)
+    news.snapshot(cloud, tx, events.SNAPSHOT_CREATE, events.START, snapshot.id, ctx.request_id)
     cloud.sagas.start(tx, "block_storage.snapshot", snapshot.id, {}, ctx.request_id)
     return snapshot
 
@@ -151,4 +153,5 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, snapshot_id: str, *, force: bool 
         )
     cloud.sagas.cancel(tx, snapshot_id)
     store.change(tx, snapshot_id, status=SnapshotStatus.DELETING)
+    news.snapshot(cloud, tx, events.SNAPSHOT_DELETE, events.START, snapshot_id, ctx.request_id)
     cloud.sagas.start(tx, "block_storage.delete_snapshot", snapshot_id, {}, ctx.request_id)

@@ -12,7 +12,8 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, NotFound
-from cumulet.services.block_storage.logic import backends, images, quotas, snapshots, volume_types
+from cumulet.services.block_storage import events
+from cumulet.services.block_storage.logic import backends, images, news, quotas, snapshots, volume_types
 from cumulet.services.block_storage.logic.refusals import (
     invalid_input,
     invalid_snapshot,
@@ -28,6 +29,7 @@ from cumulet.services.block_storage.types import (
     VOLUME_ACTIONS,
     VOLUME_BUSY,
     Attachment,
+    AttachStatus,
     Page,
     SnapshotStatus,
     Volume,
@@ -133,17 +135,20 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, new: NewVolume) -> Volume:
         updated_at=None,
     )
     store.add(tx, volume)
+    news.volume(cloud, tx, events.CREATE, events.START, volume.id, ctx.request_id)
     args = {"host": origin.host or new.host, "spec": origin.spec}
     cloud.sagas.start(tx, "block_storage.create", volume.id, args, ctx.request_id)
     return volume
 
 
-def update(tx: Tx, ctx: Context, volume_id: str, changes: dict[str, Any]) -> Volume:
+def update(cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, changes: dict[str, Any]) -> Volume:
     """Change `name`, `description` or `metadata` (which is added to what is there)."""
     volume = get(tx, ctx, volume_id)
     if "metadata" in changes:
         changes = {**changes, "metadata": {**volume.metadata, **changes["metadata"]}}
+    news.volume(cloud, tx, events.UPDATE, events.START, volume_id, ctx.request_id)
     store.change(tx, volume_id, **changes)
+    news.volume(cloud, tx, events.UPDATE, events.END, volume_id, ctx.request_id)
     return get(tx, ctx, volume_id)
 
 
@@ -182,18 +187,15 @@ def remove_image_metadata(tx: Tx, ctx: Context, volume_id: str, key: str) -> Non
 def delete(cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, *, cascade: bool = False, force: bool = False) -> None:
     """Begin to delete; Invalid while attached or with snapshots (which `cascade` deletes as well)."""
     volume = get(tx, ctx, volume_id)
-    attached = attachments.of_volumes(tx, [volume_id])
+    claims = attachments.of_volumes(tx, [volume_id])
+    opened = any(one.status == AttachStatus.ATTACHED for one in claims)
     allowed = VOLUME_ACTIONS["force_delete" if force else "delete"]
-    if volume.status not in allowed or (attached and not force):
-        raise invalid_volume(
-            f"Volume status must be {words(sorted(allowed))} and must not be migrating, attached, belong to a group, "
-            "have snapshots, awaiting a transfer, or be disassociated from snapshots after volume transfer."
-        )
     kept = snapshot_store.of_volume(tx, volume_id)
-    if kept and not (cascade or force):
+    if volume.status not in allowed or opened or (claims and not force) or (kept and not (cascade or force)):
         raise invalid_volume(
-            f"Volume status must be {words(sorted(allowed))} and must not be migrating, attached, belong to a group, "
-            "have snapshots, awaiting a transfer, or be disassociated from snapshots after volume transfer."
+            f"Volume status must be {words(sorted(VOLUME_ACTIONS['delete']))} and must not be migrating, attached, "
+            "belong to a group, have snapshots, awaiting a transfer, or be disassociated from snapshots after volume "
+            "transfer."
         )
     if any(one.status not in SNAPSHOT_ACTIONS["delete"] for one in kept) and not force:
         raise invalid_volume("Volume has snapshots that cannot be deleted now.")
@@ -209,6 +211,7 @@ def begin_delete(cloud: Cloud, tx: Tx, volume: Volume, request_id: str) -> None:
         cloud.sagas.cancel(tx, one.id)
         snapshot_store.change(tx, one.id, status=SnapshotStatus.DELETING)
     store.change(tx, volume.id, status=VolumeStatus.DELETING, previous_status=volume.status)
+    news.volume(cloud, tx, events.DELETE, events.START, volume.id, request_id)
     cloud.sagas.start(tx, "block_storage.delete", volume.id, {}, request_id)
 
 
@@ -227,6 +230,7 @@ def extend(cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, size: int, *, att
     type_name = volume_types.names(tx).get(volume.volume_type_id, "")
     quotas.check_volume(tx, volume.project_id, size, type_name, number=0, more=size - volume.size)
     store.change(tx, volume_id, status=VolumeStatus.EXTENDING, previous_status=volume.status, extending_to=size)
+    news.volume(cloud, tx, events.RESIZE, events.START, volume_id, ctx.request_id)
     cloud.sagas.start(tx, "block_storage.extend", volume_id, {"size": size}, ctx.request_id)
 
 

@@ -12,7 +12,7 @@ from cumulet.kernel.db import Tx
 from cumulet.services.network.logic import access, ports, quotas
 from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.store import common, lookups
-from cumulet.services.network.types import FLAT, NETWORK_TYPES, OWNER_DHCP, TUNNEL, Network, Port, Subnet
+from cumulet.services.network.types import FLAT, NETWORK_TYPES, OWNER_DHCP, TUNNEL, FloatingIp, Network, Port, Subnet
 
 PHYSICAL = "public"  # the one physical network that the fabric joins to the host
 TUNNEL_COST = 50  # bytes of a vxlan header with what carries it
@@ -68,10 +68,16 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
 
 
 def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
-    """Remove the network with its subnets; NetworkInUse while it has ports that are not the cloud's own."""
+    """Remove the network with its subnets; NetworkInUse while it has ports that are not the cloud's own.
+
+    Floating IPs that stand for nobody go with it.
+    """
     access.must(tx, Network, key)
+    idle = [one for one in common.find_all(tx, FloatingIp, floating_network_id=[key]) if one.port_id is None]
+    common.remove(tx, FloatingIp, [one.id for one in idle])
+    going = {one.floating_port_id for one in idle}
     own = common.find_all(tx, Port, network_id=[key])
-    used = [port.id for port in own if port.device_owner != OWNER_DHCP]
+    used = [port.id for port in own if port.device_owner != OWNER_DHCP and port.id not in going]
     if used:
         reason = "There are one or more ports still in use on the network, id for these ports is: " + ",".join(used)
         raise fault("NetworkInUse", id=key, reason=reason)

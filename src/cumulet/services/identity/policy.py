@@ -99,7 +99,7 @@ _IN_ANY_SCOPE = {
     "identity:remove_user_from_group": f"{ADMIN} or (role:manager and {_BOTH_IN_DOMAIN})",
     "identity:get_role": f"{READS} or (role:manager and rule:domain_managed_target_role)",
     "identity:list_roles": f"{READS} or (role:manager and not domain_id:None)",
-    "identity:check_grant": f"{ADMIN} or ({SYSTEM_READER} or {_within('reader')}) and {_OWN_OR_GLOBAL_ROLE}",
+    "identity:check_grant": f"{READS} or {_within('reader')} and {_OWN_OR_GLOBAL_ROLE}",
     "identity:list_grants": f"{ADMIN} or {SYSTEM_READER} or {_within('reader')}",
     "identity:create_grant": _GRANT,
     "identity:revoke_grant": _GRANT,

@@ -102,9 +102,11 @@ def replace(tx: Tx, wishes: Mapping[str, Wish]) -> None:
     touched |= {each.provider_uuid for each in held if not wishes[each.consumer_uuid].claims}
     providers.lock_all(tx, touched | {each.provider_uuid for each in held})
     classes.check(tx, {name for wish in wishes.values() for amounts in wish.claims.values() for name in amounts})
-    before = usages.of_providers(tx, touched)
-    store.remove(tx, wishes)
-    _check_room(tx, wishes.values(), before)
+    before = after = usages.of_providers(tx, touched)
+    if held:
+        store.remove(tx, wishes)
+        after = usages.of_providers(tx, touched)
+    _check_room(tx, wishes.values(), before, after)
     for uuid, wish in wishes.items():
         _write(tx, uuid, wish, consumers.get(uuid))
     provider_store.bump(tx, touched)
@@ -126,11 +128,11 @@ def _check_generation(consumer: Consumer | None, wish: Wish) -> None:
         )
 
 
-def _check_room(tx: Tx, wishes: Iterable[Wish], before: Mapping[Pair, int]) -> None:
+def _check_room(tx: Tx, wishes: Iterable[Wish], before: Mapping[Pair, int], used: Mapping[Pair, int]) -> None:
+    """Hold the wishes against what is `used` by others; `before` includes what the wishers held."""
     sums: dict[Pair, int] = defaultdict(int)
     uuids = {uuid for wish in wishes for uuid in wish.claims}
     stock = {(each.provider_uuid, each.resource_class): each for each in inventories.find_all(tx, uuids)}
-    used = usages.of_providers(tx, uuids)
     for wish in wishes:
         for uuid, amounts in wish.claims.items():
             for name, amount in amounts.items():

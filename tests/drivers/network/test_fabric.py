@@ -123,6 +123,8 @@ def test_neighbours_talk_and_strangers_do_not(lab: Lab):
     assert lab.fabric.report().ports == sorted([A, B, C])
     assert lab.ping(A, "10.1.0.12")
     assert lab.ping(B, "10.1.0.11")
+    assert lab.ping(B, "10.1.0.1"), "the router"
+    assert lab.ping(B, "10.1.0.2"), "the network's services"
     assert lab.ping(C, "10.1.0.11"), "routed, allowed by the rule for ICMP"
     assert not lab.ping(A, "10.2.0.13"), "no rule lets anything in"
     assert not lab.tcp(A, "10.2.0.13", 22)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -131,7 +132,18 @@ def _engine(host: Host, metadata: Metadata) -> Fabric:
     chosen = host.settings.network
     prefix = chosen.external_cidr.rpartition("/")[2]
     address = f"{chosen.external_gateway}/{prefix}" if chosen.external_gateway else ""
-    return KernelFabric(FabricOptions(mark=names.suffix(host.state), host_address=address), metadata)
+    options = FabricOptions(mark=names.suffix(host.state), host_address=address, resolvers=_resolvers())
+    return KernelFabric(options, metadata)
+
+
+def _resolvers() -> tuple[str, ...]:
+    """The host's DNS servers, but for those that only the host itself can reach."""
+    try:
+        lines = Path("/etc/resolv.conf").read_text(errors="replace").splitlines()
+    except OSError:
+        return ()
+    found = [words[1] for words in map(str.split, lines) if len(words) > 1 and words[0] == "nameserver"]
+    return tuple(server for server in found if ":" not in server and not server.startswith("127."))[:3]
 
 
 def _body(struct: msgspec.Struct) -> dict[str, Any]:

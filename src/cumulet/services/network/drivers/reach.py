@@ -39,6 +39,8 @@ def reaches(state: HostState, packet: Packet) -> bool:
     source = packet.source or next((one.address for one in port.addresses), "")
     if not source or not may_send(port, packet.mac or port.mac, source) or not _leaves(state, port, packet):
         return False
+    if packet.destination in _service_addresses(state, port.network_id):
+        return packet.protocol in (1, 58)
     near = _holder(state, port.network_id, packet.destination)
     if near is not None:
         return near.id == port.id or _arrives(state, near, packet, source)
@@ -91,6 +93,12 @@ def _delivered(state: HostState, router: RouterState, packet: Packet, sender: st
         if target is not None:
             return _arrives(state, target, packet, sender)
     return False
+
+
+def _service_addresses(state: HostState, network_id: str) -> set[str]:
+    """Where the network's own services answer pings."""
+    services = (one.service for one in state.networks if one.id == network_id and one.service is not None)
+    return {text.split("/")[0] for service in services for text in service.addresses}
 
 
 def _outward(router: RouterState, source: str) -> str:

@@ -39,8 +39,11 @@ class Table(msgspec.Struct, kw_only=True, frozen=True):
     offers: dict[str, Offer]
 
 
-def table(network: NetworkState, ports: list[PortState]) -> Table | None:
-    """The answers for the network's `ports`; None where it has no IPv4 subnet with DHCP."""
+def table(network: NetworkState, ports: list[PortState], resolvers: tuple[str, ...] = ()) -> Table | None:
+    """The answers for the network's `ports`; None where it has no IPv4 subnet with DHCP.
+
+    `resolvers` are told on subnets that name no DNS servers of their own.
+    """
     if network.service is None:
         return None
     own = [ipaddress.ip_interface(text) for text in network.service.addresses if ":" not in text]
@@ -58,7 +61,7 @@ def table(network: NetworkState, ports: list[PortState]) -> Table | None:
             address=address.address,
             prefix=address.prefix,
             gateway=subnet.gateway,
-            dns=[server for server in subnet.dns if ":" not in server],
+            dns=[server for server in subnet.dns or resolvers if ":" not in server],
             routes=_routes(subnet, str(near.ip)),
             mtu=network.mtu,
             name=port.name,

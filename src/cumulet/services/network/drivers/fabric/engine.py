@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 from pyroute2.netlink.exceptions import NetlinkError
@@ -23,8 +25,9 @@ from cumulet.services.network.drivers.fabric.namespace import Namespace, in_thre
 from cumulet.services.network.drivers.fabric.options import FabricOptions
 from cumulet.services.network.drivers.fabric.probe import probe
 from cumulet.services.network.drivers.fabric.services import Services
-from cumulet.services.network.types import Applied, Capabilities, HostState, NetworkState, PortState
+from cumulet.services.network.types import Applied, Capabilities, HostState, NetworkState, PortState, RouterState
 
+THOROUGH = 60.0  # seconds after which an apply looks again at what it has no reason to change
 PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state
 _PREFIXES = ("tap", "sv-", "rt-", "brq", names.HOST_PEER, Egress.PLUG)
 _TROUBLE = (OSError, NetlinkError, nft.RulesRefused, CommandFailed)
@@ -43,10 +46,11 @@ class KernelFabric:
         self._changed = threading.Condition(threading.RLock())
         self._state = HostState()
         self._last = Applied(generation=0)
+        self._thorough_at = 0.0
         self._dhcp = dhcp.Responder()
         self._metadata = MetadataServer(metadata)
         self._routers = routers.Routers(options.mark, self._metadata)
-        self._services = Services(options.mark, self._dhcp, self._metadata)
+        self._services = Services(options.mark, self._dhcp, self._metadata, options.resolvers)
         self._egress = Egress(options)
         self.capabilities: Capabilities = probe()
 
@@ -54,7 +58,7 @@ class KernelFabric:
         """See `Fabric.apply`."""
         with self._changed:
             self._require_kernel()
-            run = _Run(state)
+            run = _Run(state, self._known())
             run.changes += self._ground()
             self._home.visit(lambda: self._settle_bridges(run))
             self._drop_orphans(run)
@@ -106,6 +110,16 @@ class KernelFabric:
                 space.delete()
             in_thread(lambda: _remove_cable(names.host_cable(self._options.mark)), "cable")
             self._state, self._last = HostState(), Applied(generation=0)
+
+    def _known(self) -> dict[str, Any]:
+        """What stands as it should, by id: nothing when it is time to look at everything again."""
+        now = time.monotonic()
+        if now < self._thorough_at:
+            state, failed = self._state, self._last.failed
+            known: list[NetworkState | RouterState] = [*state.networks, *state.routers]
+            return {item.id: item for item in known if item.id not in failed}
+        self._thorough_at = now + THOROUGH
+        return {}
 
     def _require_kernel(self) -> None:
         able = self.capabilities
@@ -176,19 +190,23 @@ class KernelFabric:
         return changes
 
     def _settle_insides(self, run: _Run) -> None:
+        """Inside the namespaces; between two thorough passes only where something is to be changed."""
         hop = self._egress.hop
         for network in run.state.networks:
             if network.service is not None:
                 ports = [port for port in run.state.ports if port.network_id == network.id]
                 with run.guarded(network.id):
-                    run.changes += self._services.settle(network, network.service, ports)
+                    if run.is_new(network):
+                        run.changes += self._services.settle(network, network.service)
+                    self._services.tell(network, ports)
         for router in run.state.routers:
             gateway = router.gateway
             outside = run.networks[gateway.leg.network_id].physical if gateway is not None else None
             with run.guarded(router.id):
-                run.changes += self._routers.settle(
-                    router, run.networks, hop if outside == self._options.physical else None
-                )
+                if run.is_new(router) or any(run.is_new(run.networks[leg.network_id]) for leg in routers.legs(router)):
+                    run.changes += self._routers.settle(
+                        router, run.networks, hop if outside == self._options.physical else None
+                    )
 
     def _settle_host(self, run: _Run) -> None:
         """The cable to the host, and the way to the outside world, where the physical network is in use."""
@@ -213,15 +231,13 @@ class KernelFabric:
             return links.changes
 
     def _standing(self) -> list[str]:
-        """Ids of the bound ports whose device exists, is up and sits on its bridge."""
+        """Ids of the bound ports that are up and whose device exists: it never does so off its bridge."""
         if not self._home.exists():
             return []
         wanted = {names.tap(port.id): port.id for port in self._state.ports if port.up}
 
         def look() -> list[str]:
-            with Links() as links:
-                found = (one for one in links.devices.values() if one.up and one.master)
-                return [wanted[one.name] for one in found if one.name in wanted]
+            return [wanted[name] for _, name in socket.if_nameindex() if name in wanted]
 
         return sorted(self._home.visit(look))
 
@@ -229,11 +245,16 @@ class KernelFabric:
 class _Run:
     """One apply: the state, what it cost, and what went wrong with whom."""
 
-    def __init__(self, state: HostState) -> None:
+    def __init__(self, state: HostState, known: dict[str, Any]) -> None:
         self.state = state
+        self._known = known
         self.networks: dict[str, NetworkState] = {network.id: network for network in state.networks}
         self.changes = 0
         self.failed: dict[str, str] = {}
+
+    def is_new(self, item: NetworkState | RouterState) -> bool:
+        """Whether the item is not known to stand exactly so."""
+        return bool(self._known.get(item.id) != item)
 
     @contextlib.contextmanager
     def guarded(self, key: str) -> Iterator[None]:
@@ -296,6 +317,8 @@ def _join_cable(network: NetworkState) -> int:
 
 
 def _remove_cable(cable: str) -> int:
+    if cable not in {name for _, name in socket.if_nameindex()}:
+        return 0
     with Links() as links:
         links.remove(cable)
         return links.changes

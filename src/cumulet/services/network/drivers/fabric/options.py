@@ -11,7 +11,8 @@ class FabricOptions(msgspec.Struct, kw_only=True, frozen=True):
 
     The network `physical` is joined to the host by one cable, on which the host has `host_address` (with prefix; ""
     leaves the cable out). Guests may reach the host's TCP ports `host_services` there. `egress` says whether `pasta`,
-    where it is installed, carries guests' packets to the outside world as if they were the host's own.
+    where it is installed, carries guests' packets to the outside world as if they were the host's own. `resolvers` are
+    the DNS servers of guests whose subnet names none.
     """
 
     mark: str
@@ -19,3 +20,4 @@ class FabricOptions(msgspec.Struct, kw_only=True, frozen=True):
     host_address: str = "172.24.4.1/24"
     host_services: tuple[int, ...] = ()
     egress: bool = True
+    resolvers: tuple[str, ...] = ()

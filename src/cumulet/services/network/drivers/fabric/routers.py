@@ -33,7 +33,7 @@ class Routers:
     def plug(self, links: Links, router: RouterState, networks: dict[str, NetworkState]) -> None:
         """Lay the router's cables from the fabric's side; `links` are the fabric's."""
         space = self.namespace(router.id)
-        for leg in _legs(router):
+        for leg in legs(router):
             network = networks[leg.network_id]
             plug = names.router_plug(leg.port_id)
             links.cable(plug, _inner(router, leg), space, mac=leg.mac, mtu=network.mtu)
@@ -55,7 +55,7 @@ class Routers:
         changes += nft.replace("ip", nat.TABLE, nat.nat_table(router))
         with Links() as links:
             links.settle("lo")
-            for leg in _legs(router):
+            for leg in legs(router):
                 device = _inner(router, leg)
                 links.settle(device, mtu=networks[leg.network_id].mtu)
                 added = links.addresses(device, _addresses(router, leg))
@@ -77,10 +77,10 @@ class Routers:
 
 def plugs(router: RouterState) -> set[str]:
     """The devices of the fabric's namespace that belong to the router."""
-    return {names.router_plug(leg.port_id) for leg in _legs(router)}
+    return {names.router_plug(leg.port_id) for leg in legs(router)}
 
 
-def _legs(router: RouterState) -> list[LegState]:
+def legs(router: RouterState) -> list[LegState]:
     return [*router.legs, *([router.gateway.leg] if router.gateway is not None else [])]
 
 
@@ -101,7 +101,7 @@ def _routes(router: RouterState, exit_hop: str | None) -> dict[str, tuple[str, s
     if router.gateway is not None:
         wanted |= _default_route(router.gateway, exit_hop)
     for route in router.routes:
-        for leg in _legs(router):
+        for leg in legs(router):
             if any(_covers(text, route.nexthop) for text in leg.addresses):
                 network = ipaddress.ip_network(route.destination, strict=False)
                 wanted[str(network)] = (route.nexthop, _inner(router, leg))

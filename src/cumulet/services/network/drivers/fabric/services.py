@@ -15,8 +15,11 @@ _EVERYWHERE = "0.0.0.0/0"
 class Services:
     """Brings service namespaces to their state; works on the engine's thread only."""
 
-    def __init__(self, mark: str, responder: dhcp.Responder, metadata: MetadataServer) -> None:
+    def __init__(
+        self, mark: str, responder: dhcp.Responder, metadata: MetadataServer, resolvers: tuple[str, ...]
+    ) -> None:
         self._mark = mark
+        self._resolvers = resolvers
         self._dhcp = responder
         self._metadata = metadata
 
@@ -37,15 +40,17 @@ class Services:
         links.cable(plug, names.SERVICE_LEG, self.namespace(network.id), mac=service.mac, mtu=network.mtu)
         links.settle(plug, mtu=network.mtu, master=names.bridge(network.id))
 
-    def settle(self, network: NetworkState, service: ServiceState, ports: list[PortState]) -> int:
-        """Bring addresses, DHCP answers and the metadata listener to their state."""
-        changes = self.namespace(network.id).visit(lambda: self._settle_inside(network, service))
-        table = dhcp.table(network, ports)
+    def settle(self, network: NetworkState, service: ServiceState) -> int:
+        """Bring addresses and listeners to their state."""
+        return self.namespace(network.id).visit(lambda: self._settle_inside(network, service))
+
+    def tell(self, network: NetworkState, ports: list[PortState]) -> None:
+        """Let DHCP answer for these ports from now on."""
+        table = dhcp.table(network, ports, self._resolvers)
         if table is not None:
             self._dhcp.tell(network.id, table)
         else:
             self._dhcp.forget(network.id)
-        return changes
 
     def remove(self, space: Namespace, network_id: str | None) -> None:
         """Take a service namespace away; `network_id` None where only the namespace is known."""

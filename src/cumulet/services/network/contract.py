@@ -82,6 +82,34 @@ class GroupInfo(msgspec.Struct, kw_only=True, frozen=True):
     name: str
 
 
+class GroupRule(msgspec.Struct, kw_only=True, frozen=True):
+    """A rule of a security group that lets something in.
+
+    `protocol` is a name or a number, None for any; `low` and `high` are ports, or type and code of ICMP. It lets in
+    `remote_cidr` or the members of a group, or anyone. `id` is "" for a rule that has yet to be made.
+    """
+
+    id: str = ""
+    group_id: str
+    protocol: str | None = None
+    low: int | None = None
+    high: int | None = None
+    remote_cidr: str | None = None
+    remote_group_id: str | None = None
+    remote_group_name: str | None = None
+    remote_group_project_id: str | None = None
+
+
+class GroupDetails(msgspec.Struct, kw_only=True, frozen=True):
+    """A security group with the rules that let something in, for compute's proxies."""
+
+    id: str
+    name: str
+    project_id: str
+    description: str
+    rules: list[GroupRule]
+
+
 class NetworkUsage(msgspec.Struct, kw_only=True, frozen=True):
     """Limits (-1: none) and use of a project, for compute's `limits`."""
 
@@ -195,6 +223,30 @@ class NetworkContract(Protocol):
 
     def default_security_group(self, tx: Tx, project_id: str) -> GroupInfo:
         """The project's group `default`, made with its rules where it does not exist yet."""
+
+    def security_groups(self, ctx: Context, *, everywhere: bool = False) -> list[GroupDetails]:
+        """The groups of the caller's project, or of all; a project that looks at its groups gets its `default`."""
+
+    def security_group(self, source: Source, ctx: Context, group_id: str) -> GroupDetails:
+        """One group that the caller may see. Raises NotFound."""
+
+    def security_group_details(self, source: Source, group_ids: list[str]) -> list[GroupDetails]:
+        """The groups of these ids, whoever asks."""
+
+    def create_security_group(self, tx: Tx, ctx: Context, name: str, description: str) -> GroupDetails:
+        """A new group of the caller's project. Raises Conflict (OverQuota, SecurityGroupDefaultAlreadyExists)."""
+
+    def change_security_group(self, tx: Tx, ctx: Context, group_id: str, name: str, description: str) -> GroupDetails:
+        """Change a group that the caller may see. Raises NotFound, Conflict (SecurityGroupCannotUpdateDefault)."""
+
+    def delete_security_group(self, tx: Tx, ctx: Context, group_id: str) -> None:
+        """Remove it. Raises NotFound, Conflict (SecurityGroupInUse, SecurityGroupCannotRemoveDefault)."""
+
+    def add_security_group_rule(self, tx: Tx, ctx: Context, wanted: GroupRule) -> GroupRule:
+        """Make a rule. Raises NotFound (either group), Conflict (SecurityGroupRuleExists, OverQuota), Invalid."""
+
+    def delete_security_group_rule(self, tx: Tx, ctx: Context, rule_id: str) -> None:
+        """Remove a rule that the caller may see. Raises NotFound."""
 
     def server_by_address(self, source: Source, network_id: str, address: str) -> str | None:
         """The server that has `address` on the network, for the metadata service."""

@@ -9,9 +9,17 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.contract import GroupInfo, NetworkContract, NetworkUsage, PortInfo, PortRequest
+from cumulet.services.network.contract import (
+    GroupDetails,
+    GroupInfo,
+    GroupRule,
+    NetworkContract,
+    NetworkUsage,
+    PortInfo,
+    PortRequest,
+)
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import access, describe, security_groups, servers
+from cumulet.services.network.logic import access, describe, group_details, security_groups, servers
 from cumulet.services.network.store import addresses, lookups
 from cumulet.services.network.types import OWNER_COMPUTE, Port
 
@@ -84,6 +92,37 @@ class NetworkService:
     def default_security_group(self, tx: Tx, project_id: str) -> GroupInfo:
         group = security_groups.ensure_default(tx, project_id)
         return GroupInfo(id=group.id, name=group.name)
+
+    def security_groups(self, ctx: Context, *, everywhere: bool = False) -> list[GroupDetails]:
+        project_id = ctx.project_id
+        if project_id and not security_groups.has_default(self._cloud.db, project_id):
+            self._cloud.db.write(lambda tx: security_groups.ensure_default(tx, project_id))
+        return group_details.find_all(self._cloud.db, ctx, everywhere=everywhere)
+
+    def security_group(self, source: Source, ctx: Context, group_id: str) -> GroupDetails:
+        return group_details.get(source, ctx, group_id)
+
+    def security_group_details(self, source: Source, group_ids: list[str]) -> list[GroupDetails]:
+        return group_details.by_id(source, group_ids)
+
+    def create_security_group(self, tx: Tx, ctx: Context, name: str, description: str) -> GroupDetails:
+        return group_details.create(self._cloud, tx, ctx, name, description)
+
+    def change_security_group(self, tx: Tx, ctx: Context, group_id: str, name: str, description: str) -> GroupDetails:
+        return group_details.change(self._cloud, tx, ctx, group_id, name, description)
+
+    def delete_security_group(self, tx: Tx, ctx: Context, group_id: str) -> None:
+        group_details.delete(self._cloud, tx, ctx, group_id)
+        self._wake(tx)
+
+    def add_security_group_rule(self, tx: Tx, ctx: Context, wanted: GroupRule) -> GroupRule:
+        made = group_details.add_rule(self._cloud, tx, ctx, wanted)
+        self._wake(tx)
+        return made
+
+    def delete_security_group_rule(self, tx: Tx, ctx: Context, rule_id: str) -> None:
+        group_details.delete_rule(self._cloud, tx, ctx, rule_id)
+        self._wake(tx)
 
     def server_by_address(self, source: Source, network_id: str, address: str) -> str | None:
         port = addresses.holder(source, network_id, address)

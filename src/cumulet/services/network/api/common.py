@@ -10,7 +10,7 @@ from cumulet.kernel.db import Source
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import REQUIRED, Attribute
 from cumulet.services.network.api.listing import Filter, Item
-from cumulet.services.network.store import common
+from cumulet.services.network.logic import access
 from cumulet.services.network.types import Network
 
 ID = Attribute(check=check.uuid, sorts=True)
@@ -73,4 +73,4 @@ def network_words(networks: dict[str, Network], network_id: str) -> Item:
 def with_network(source: Source, item: Item) -> Item:
     """An item to be created, with the words of the network that it names."""
     key = str(item["network_id"])
-    return {**item, **network_words(common.by_id(source, Network, [key]), key)}
+    return {**item, **network_words({key: access.must(source, Network, key)}, key)}

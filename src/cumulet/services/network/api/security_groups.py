@@ -15,7 +15,7 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import Attribute
 from cumulet.services.network.api.listing import Item
 from cumulet.services.network.api.resource import Resource
-from cumulet.services.network.logic import security_group_rules, security_groups
+from cumulet.services.network.logic import access, security_group_rules, security_groups
 from cumulet.services.network.store import common as store
 from cumulet.services.network.types import SecurityGroup, SecurityGroupRule
 
@@ -100,8 +100,7 @@ def render_groups(source: Source, rows: list[SecurityGroup]) -> list[Item]:
 
 def _with_group(source: Source, item: Item) -> Item:
     """A rule to be created, with the owner of the group that it is for."""
-    group = store.find(source, SecurityGroup, str(item["security_group_id"]))
-    owner = group.project_id if group is not None else None
+    owner = access.must(source, SecurityGroup, str(item["security_group_id"])).project_id
     return {**item, "security_group:project_id": owner, "security_group:tenant_id": owner}
 
 

@@ -33,9 +33,7 @@ def _visible(ctx: Context, kind: type) -> ColumnElement[bool]:
     if kind is Network:
         return or_(own, network.c.shared, network.c.external)
     if kind is Subnet:
-        known = select(network.c.id).where(
-            or_(network.c.project_id == ctx.project_id, network.c.shared, network.c.external)
-        )
+        known = select(network.c.id).where(or_(network.c.project_id == ctx.project_id, network.c.shared))
         return or_(own, table.c.network_id.in_(known))
     if kind is Port:
         mine = select(network.c.id).where(network.c.project_id == ctx.project_id)

@@ -73,6 +73,7 @@ VOLUME_ACTIONS: dict[str, frozenset[VolumeStatus]] = {
     "snapshot_forced": frozenset({_V.AVAILABLE, _V.IN_USE}),
     "clone": frozenset({_V.AVAILABLE, _V.IN_USE}),
     "update_readonly": frozenset({_V.AVAILABLE}),
+    "retype": frozenset({_V.AVAILABLE, _V.IN_USE}),
     "upload": frozenset({_V.AVAILABLE}),
     "upload_forced": frozenset({_V.AVAILABLE, _V.IN_USE}),
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cumulet.kernel.cloud import own
-from cumulet.kernel.errors import Invalid
+from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.paging import link, whole_number
 from cumulet.kernel.schema import Schema
@@ -67,6 +67,8 @@ def route(
     """A route whose path may name the project, which must be the token's."""
 
     def judged_on(request: Request) -> Mapping[str, Any]:
+        if request.path.endswith("/"):
+            raise NotFound("The resource could not be found.")
         named = request.params.get("project_id")
         if named is not None and named != request.ctx.project_id:
             raise Invalid("Malformed request url")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cumulet.kernel.errors import CumuletError, OverQuota
+from cumulet.kernel.errors import CumuletError, NotAllowed, NotFound, OverQuota
 from cumulet.kernel.http import Reply, Request
 from cumulet.kernel.http.errors import FaultDialect
 from cumulet.kernel.http.microversions import Microversions
@@ -13,9 +13,14 @@ OVER_LIMIT = 413
 
 
 class BlockStorageDialect(FaultDialect):
-    """Words the kernel's errors as Cinder does: a quota that is reached is 413, to be tried again at once."""
+    """Words the kernel's errors as Cinder does.
+
+    A quota that is reached is 413, to be tried again at once; a method that a path does not have is 404.
+    """
 
     def error(self, error: CumuletError, request: Request) -> Reply:
+        if isinstance(error, NotAllowed):
+            error = NotFound("The resource could not be found.")
         if isinstance(error, OverQuota):
             words = {"code": OVER_LIMIT, "message": error.message, "retryAfter": "0"}
             return Reply(OVER_LIMIT, {"overLimit": words}, error.headers)

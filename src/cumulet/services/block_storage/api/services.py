@@ -15,6 +15,7 @@ from cumulet.services.block_storage.api import common
 from cumulet.services.block_storage.api.common import route
 from cumulet.services.block_storage.api.views import moment
 from cumulet.services.block_storage.logic import backends, usage
+from cumulet.services.block_storage.logic.refusals import invalid_input
 from cumulet.services.block_storage.types import GIB, Backend
 
 CLUSTERS = (3, 7)
@@ -62,6 +63,8 @@ def change_service(request: Request) -> Reply:
     host = said["host"].partition("@")[0]
     answer: dict[str, Any] = {"host": said["host"], "service": binary, "binary": binary, "disabled": False}
     if action in ("freeze", "thaw", "failover", "failover_host", "set-log", "get-log"):
+        if host not in backends.names(request.cloud.db):
+            raise invalid_input(f"Service {binary} could not be found on host {said['host']}.")
         raise Unsupported(f"A service cannot be asked to {action}.")
     if action not in ("enable", "disable", "disable-log-reason"):
         raise NotFound("Unknown action")
@@ -90,7 +93,16 @@ def find_hosts(request: Request) -> Reply:
         }
         for one in backends.find_all(request.cloud.db)
     ]
-    return Reply(200, {"hosts": rows})
+    scheduler = {
+        "host_name": request.cloud.settings.host,
+        "service": SCHEDULER,
+        "zone": backends.ZONE,
+        "service-status": "available",
+        "service-state": "enabled",
+        "last-update": moment(clock.utcnow()),
+    }
+    service = request.query.get("service")
+    return Reply(200, {"hosts": [row for row in (scheduler, *rows) if service in (None, row["service"])]})
 
 
 def get_host(request: Request) -> Reply:

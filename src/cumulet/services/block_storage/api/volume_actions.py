@@ -136,6 +136,12 @@ def force_delete(request: Request) -> Reply:
     return Reply(202)
 
 
+def retype(request: Request) -> Reply:
+    new_type = request.body["os-retype"]["new_type"]
+    request.cloud.db.write(lambda tx: logic.retype(tx, request.ctx, request.params["volume_id"], new_type))
+    return Reply(202)
+
+
 def set_image_metadata(request: Request) -> Reply:
     said = request.body["os-set_image_metadata"]["metadata"]
     now = request.cloud.db.write(
@@ -235,7 +241,13 @@ ROUTES = (
         "os-unset_image_metadata", unset_image_metadata, "volume_extension:volume_image_metadata:remove",
         _body("os-unset_image_metadata", ("key",), key={"type": "string", "minLength": 1, "maxLength": 255}),
     ),
-    _action("os-retype", unsupported, "volume:retype"),
+    _action(
+        "os-retype", retype, "volume:retype",
+        _body(
+            "os-retype", ("new_type",), new_type={"type": "string"},
+            migration_policy={"type": ["string", "null"], "enum": ["on-demand", "never"]},
+        ),
+    ),
     _action("os-migrate_volume", unsupported, f"{_ADMIN}:migrate_volume"),
     _action("os-migrate_volume_completion", unsupported, f"{_ADMIN}:migrate_volume_completion"),
     _action("os-extend_volume_completion", unsupported, f"{_ADMIN}:extend_volume_completion"),

@@ -18,6 +18,9 @@ SORT_KEYS = ("id", "name", "created_at", "updated_at", "is_public")
 # Extra specs that everybody may see.
 VISIBLE = frozenset({"RESKEY:availability_zones", "multiattach", "replication_enabled", "cacheable"})
 
+# Shown by all answers but an update's.
+_ACCESS = "os-volume-type-access:is_public"
+
 _TEXT = {"type": ["string", "null"], "minLength": 0, "maxLength": 255}
 _SPECS = {
     "type": "object",
@@ -37,7 +40,7 @@ _CREATE = common.wrapped(
             "name": {"type": "string", "minLength": 1, "maxLength": 255},
             "description": _TEXT,
             "extra_specs": _SPECS,
-            "os-volume-type-access:is_public": common.BOOLEAN,
+            _ACCESS: common.BOOLEAN,
         },
         "required": ["name"],
         "additionalProperties": False,
@@ -93,7 +96,7 @@ def create(request: Request) -> Reply:
     name = said["name"].strip()
     if not name:
         raise Invalid("An invalid 'name' value was provided. The 'name' can not be empty.", code="InvalidName")
-    is_public = common.truth(said.get("os-volume-type-access:is_public", True), "is_public")
+    is_public = common.truth(said.get(_ACCESS, True), "is_public")
     specs = {key: value or "" for key, value in said.get("extra_specs", {}).items()}
     made = request.cloud.db.write(
         lambda tx: logic.create(tx, name, said.get("description"), is_public=is_public, extra_specs=specs)
@@ -111,7 +114,9 @@ def update(request: Request) -> Reply:
     if not changes.get("name", "name").strip():
         raise Invalid("Volume type name can not be empty.")
     now = request.cloud.db.write(lambda tx: logic.update(tx, request.ctx, request.params["type_id"], changes))
-    return Reply(200, {"volume_type": _written(request, now)})
+    shown = _written(request, now)
+    shown.pop(_ACCESS, None)
+    return Reply(200, {"volume_type": shown})
 
 
 def delete(request: Request) -> Reply:
@@ -175,6 +180,7 @@ def get_encryption(request: Request) -> Reply:
 
 
 def create_encryption(request: Request) -> Reply:
+    _type(request)
     raise Unsupported("Volumes are not encrypted.")
 
 
@@ -213,7 +219,7 @@ def view(request: Request, one: VolumeType) -> dict[str, Any]:
     if request.allows("volume_extension:access_types_qos_specs_id"):
         shown["qos_specs_id"] = None
     if request.allows("volume_extension:volume_type_access"):
-        shown["os-volume-type-access:is_public"] = one.is_public
+        shown[_ACCESS] = one.is_public
     return shown
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from cumulet.kernel.saga import Commit, Flow, Run, Step
-from cumulet.services.block_storage.logic import backends, messages, progress
+from cumulet.services.block_storage.logic import backends, messages, progress, volume_types
 from cumulet.services.block_storage.types import GIB, VolumeSpec
 
 COPY_TIME = 3600.0  # seconds that the making of the content may take
@@ -17,7 +17,8 @@ COPY_TIME = 3600.0  # seconds that the making of the content may take
 
 def place(run: Run) -> Commit:
     volume = progress.volume(run.cloud.db, run.subject)
-    host = volume.host or backends.choose(run.cloud.db, volume.size, run.args["host"])
+    specs = volume_types.extra_specs(run.cloud.db, volume.volume_type_id)
+    host = volume.host or backends.choose(run.cloud.db, volume.size, specs, run.args["host"])
     return lambda tx: progress.placed(tx, volume.id, host)
 
 

@@ -55,11 +55,14 @@ def enable(tx: Tx, host: str, *, enabled: bool, reason: str | None = None) -> Ba
     return get(tx, host)
 
 
-def choose(source: Source, size: int, host: str = "") -> str:
-    """The host that a volume of `size` GiB goes to: `host` where it is given, else the one with the most room."""
+def choose(source: Source, size: int, extra_specs: dict[str, str], host: str = "") -> str:
+    """The host that a volume of `size` GiB goes to: `host` where it is given, else the one with the most room.
+
+    `extra_specs` are the volume type's; Conflict where no host has what they ask for.
+    """
     best, room = "", -1.0
     for backend in store.find_all(source):
-        if host and backend.host != host:
+        if (host and backend.host != host) or not satisfies(backend, extra_specs):
             continue
         free = free_capacity(backend)
         if not backend.disabled and free >= size and (free > room or not best):
@@ -67,6 +70,36 @@ def choose(source: Source, size: int, host: str = "") -> str:
     if not best:
         raise Conflict("No valid backend was found. No weighed backends available", code="NoValidBackend")
     return best
+
+
+def satisfies(backend: Backend, extra_specs: dict[str, str]) -> bool:
+    """Whether the host has what a volume type asks for, as Cinder's capabilities filter reads extra specs.
+
+    A key without a scope, or with the scope `capabilities`, names a capability; others are not for the scheduler.
+    """
+    said = backend.report["capabilities"]
+    have = {
+        **said,
+        "volume_backend_name": said["name"],
+        "vendor_name": said["vendor"],
+        "driver_version": said["version"],
+        "thin_provisioning_support": said["thin_provisioning"],
+        "online_extend_support": said["online_extend"],
+    }
+    for key, wanted in extra_specs.items():
+        scope, _, name = key.rpartition(":")
+        if scope in ("", "capabilities") and not _equal(have.get(name), wanted):
+            return False
+    return True
+
+
+def _equal(have: object, wanted: str) -> bool:
+    operator, _, value = wanted.partition(" ")
+    if operator == "<is>":
+        return str(have).lower() == value.strip().lower()
+    if operator in ("==", "s=="):
+        return str(have) == value.strip()
+    return str(have).lower() == wanted.lower()
 
 
 def free_capacity(backend: Backend) -> float:

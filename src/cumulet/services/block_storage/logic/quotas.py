@@ -107,6 +107,14 @@ def check_snapshot(tx: Tx, project_id: str, size: int, type_name: str) -> None:
     _refuse(allowed, used, over, size, "snapshots")
 
 
+def check_retype(tx: Tx, project_id: str, size: int, type_name: str) -> None:
+    """Raise OverQuota unless the project may have one volume of `size` GiB more of that type."""
+    tx.lock(f"quota:block_storage:{project_id}")
+    allowed, used = limits(tx, project_id), usage(tx, project_id)
+    wanted = {f"volumes_{type_name}": 1, f"gigabytes_{type_name}": size}
+    _refuse(allowed, used, quota.exceeded(allowed, used, wanted), size, "volumes")
+
+
 def _over(
     tx: Tx, project_id: str, resource: str, number: int, size: int, type_name: str
 ) -> tuple[dict[str, int], dict[str, int], list[str]]:

@@ -57,6 +57,12 @@ def names(source: Source) -> dict[str, str]:
     return store.names(source)
 
 
+def extra_specs(source: Source, type_id: str) -> dict[str, str]:
+    """What a type asks of its volumes' place; nothing where there is no such type any more."""
+    found = store.find(source, internal(), type_id)
+    return found.extra_specs if found is not None else {}
+
+
 def create(
     tx: Tx, name: str, description: str | None, *, is_public: bool = True, extra_specs: dict[str, str] | None = None
 ) -> VolumeType:

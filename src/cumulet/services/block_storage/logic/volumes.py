@@ -11,7 +11,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Invalid, NotFound
+from cumulet.kernel.errors import Invalid, NotFound, Unsupported
 from cumulet.services.block_storage import events
 from cumulet.services.block_storage.logic import backends, images, news, quotas, snapshots, volume_types
 from cumulet.services.block_storage.logic.refusals import (
@@ -232,6 +232,24 @@ def extend(cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, size: int, *, att
     store.change(tx, volume_id, status=VolumeStatus.EXTENDING, previous_status=volume.status, extending_to=size)
     news.volume(cloud, tx, events.RESIZE, events.START, volume_id, ctx.request_id)
     cloud.sagas.start(tx, "block_storage.extend", volume_id, {"size": size}, ctx.request_id)
+
+
+def retype(tx: Tx, ctx: Context, volume_id: str, name_or_id: str) -> None:
+    """Give the volume another type that its host satisfies; Unsupported where it would have to move."""
+    volume = get(tx, ctx, volume_id)
+    kind = volume_types.find(tx, ctx, name_or_id)
+    allowed = VOLUME_ACTIONS["retype"]
+    if volume.status not in allowed:
+        raise invalid_volume(
+            f"Unable to update type due to incorrect status: {volume.status} on volume: {volume_id}. Volume status "
+            f"must be {words(sorted(allowed))}."
+        )
+    if kind.id == volume.volume_type_id:
+        raise invalid_input(f"New volume_type same as original: {kind.name}.")
+    if not backends.satisfies(backends.get(tx, volume.host), kind.extra_specs):
+        raise Unsupported(f"Volume {volume_id} would have to move to another back end.")
+    quotas.check_retype(tx, volume.project_id, volume.size, kind.name)
+    store.change(tx, volume_id, volume_type_id=kind.id)
 
 
 def upload(cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, new: NewImage, *, force: bool) -> str:

@@ -13,6 +13,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Unsupported
 from cumulet.services.identity.logic import effective, passwords, revocations
+from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import application_credentials as store
 from cumulet.services.identity.store import projects, roles
 from cumulet.services.identity.store.filters import Filter
@@ -61,6 +62,8 @@ def create(
         created_at=clock.utcnow(),
     )
 
+    news = Teller(cloud)
+
     def write(tx: Tx) -> None:
         if store.find_by_name(tx, new.user_id, new.name) is not None:
             raise Conflict(
@@ -68,6 +71,7 @@ def create(
                 f"Duplicate entry found with name {new.name}."
             )
         store.add(tx, new)
+        news.tell(tx, "application_credential", "created", new.id)
 
     cloud.db.write(write)
     return new, secret
@@ -76,10 +80,12 @@ def create(
 def delete(cloud: Cloud, credential_id: str, used: ApplicationCredential | None) -> None:
     """Remove a credential; the tokens made with it are void at once."""
     check_manageable(used)
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         get(tx, credential_id)
         store.remove(tx, credential_id)
+        news.tell(tx, "application_credential", "deleted", credential_id)
         revocations.changed(tx)
 
     cloud.db.write(write)

@@ -15,6 +15,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound
 from cumulet.services.identity.logic import changes, keys
+from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.logic.scopes import lacks
 from cumulet.services.identity.store import credentials as store
 from cumulet.services.identity.store.filters import Filter
@@ -50,12 +51,15 @@ def create(cloud: Cloud, words: Mapping[str, Any]) -> Credential:
     )
     sealed = msgspec.structs.replace(new, blob=_seal(cloud, new.blob))
 
+    news = Teller(cloud)
+
     def write(tx: Tx) -> None:
         if store.find(tx, new.id) is not None:
             raise Conflict(
                 f"Conflict occurred attempting to store credential - Duplicate entry found with ID {new.id}."
             )
         store.add(tx, sealed)
+        news.tell(tx, "credential", "created", new.id)
 
     cloud.db.write(write)
     return new
@@ -76,10 +80,13 @@ def update(cloud: Cloud, credential_id: str, blob: str) -> Credential:
 
 
 def delete(cloud: Cloud, credential_id: str) -> None:
+    news = Teller(cloud)
+
     def write(tx: Tx) -> None:
         if store.find(tx, credential_id) is None:
             raise NotFound(f"Could not find credential: {credential_id}.", code="CredentialNotFound")
         store.remove(tx, credential_id)
+        news.tell(tx, "credential", "deleted", credential_id)
 
     cloud.db.write(write)
 

@@ -11,6 +11,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Forbidden, Invalid, NotFound
 from cumulet.services.identity.logic import changes, groups, projects, users
+from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import assignments, limits, roles
 from cumulet.services.identity.store import groups as group_store
 from cumulet.services.identity.store import projects as store
@@ -56,10 +57,13 @@ def create(cloud: Cloud, words: Mapping[str, Any]) -> Project:
         extra=changes.extras(words, FIELDS),
     )
 
+    news = Teller(cloud)
+
     def write(tx: Tx) -> None:
         if store.find(tx, new.id) is not None:
             raise changes.taken("domain", new.name)
         projects.add(tx, new, words.get("tags", ()))
+        news.tell(tx, "domain", "created", new.id)
 
     cloud.db.write(write)
     return new
@@ -72,6 +76,7 @@ def update(cloud: Cloud, domain_id: str, words: Mapping[str, Any]) -> Project:
 
 def delete(cloud: Cloud, domain_id: str) -> None:
     """Remove a disabled domain with everything in it."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         domain = get(tx, domain_id)
@@ -80,14 +85,19 @@ def delete(cloud: Cloud, domain_id: str) -> None:
             raise Forbidden("Cannot delete a domain that is enabled, please disable it first.")
         for project in reversed(projects.subtree(tx, domain_id)):
             projects.remove(tx, project.id)
+            news.tell(tx, "project", "deleted", project.id)
         inside = [Filter("domain_id", domain_id)]
         for user in user_store.find_all(tx, inside):
             users.remove(tx, user.id)
+            news.tell(tx, "user", "deleted", user.id)
         for group in group_store.find_all(tx, inside):
             groups.remove(tx, group.id)
+            news.tell(tx, "group", "deleted", group.id)
         for role in roles.find_all(tx, inside):
             roles.remove(tx, role.id)
+            news.tell(tx, "role", "deleted", role.id)
         limits.remove_of_domain(tx, domain_id)
         projects.remove(tx, domain_id)
+        news.tell(tx, "domain", "deleted", domain_id)
 
     cloud.db.write(write)

@@ -11,6 +11,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import CumuletError, Invalid, NotFound
 from cumulet.services.identity.logic import catalog, changes
+from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.logic.scopes import lacks
 from cumulet.services.identity.store import endpoints as store
 from cumulet.services.identity.store import regions, services
@@ -44,15 +45,20 @@ def create(cloud: Cloud, words: Mapping[str, Any]) -> Endpoint:
         extra=changes.extras(words, FIELDS),
     )
 
+    news = Teller(cloud)
+
     def write(tx: Tx) -> None:
         _check(tx, {**words, "region_id": new.region_id})
         store.add(tx, new)
+        news.tell(tx, "endpoint", "created", new.id)
 
     cloud.db.write(write)
     return new
 
 
 def update(cloud: Cloud, endpoint_id: str, words: Mapping[str, Any]) -> Endpoint:
+    news = Teller(cloud)
+
     def write(tx: Tx) -> Endpoint:
         old = get(tx, endpoint_id)
         changes.check_same(words, "id", old.id, "Cannot change ID")
@@ -62,15 +68,19 @@ def update(cloud: Cloud, endpoint_id: str, words: Mapping[str, Any]) -> Endpoint
         _check(tx, {**words, **values})
         values["extra"] = {**old.extra, **changes.extras(words, FIELDS)}
         store.change(tx, endpoint_id, values)
+        news.tell(tx, "endpoint", "updated", endpoint_id)
         return get(tx, endpoint_id)
 
     return cloud.db.write(write)
 
 
 def delete(cloud: Cloud, endpoint_id: str) -> None:
+    news = Teller(cloud)
+
     def write(tx: Tx) -> None:
         get(tx, endpoint_id)
         store.remove(tx, endpoint_id)
+        news.tell(tx, "endpoint", "deleted", endpoint_id)
 
     cloud.db.write(write)
 

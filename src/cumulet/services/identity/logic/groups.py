@@ -12,6 +12,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import NotFound
 from cumulet.services.identity.logic import changes, revocations, users
+from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import assignments, projects
 from cumulet.services.identity.store import groups as store
 from cumulet.services.identity.store.filters import Filter
@@ -50,6 +51,8 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> Group:
         extra=changes.extras(words, FIELDS),
     )
 
+    news = Teller(cloud)
+
     def write(tx: Tx) -> None:
         domain = projects.find(tx, new.domain_id)
         if domain is None or not domain.is_domain:
@@ -57,12 +60,15 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> Group:
         if store.find_by_name(tx, new.name, new.domain_id) is not None:
             raise changes.taken("group", new.name, new.domain_id)
         store.add(tx, new)
+        news.tell(tx, "group", "created", new.id)
 
     cloud.db.write(write)
     return new
 
 
 def update(cloud: Cloud, group_id: str, words: Mapping[str, Any]) -> Group:
+    news = Teller(cloud)
+
     def write(tx: Tx) -> Group:
         old = get(tx, group_id)
         changes.check_same(words, "domain_id", old.domain_id, "Cannot change Domain ID")
@@ -76,15 +82,19 @@ def update(cloud: Cloud, group_id: str, words: Mapping[str, Any]) -> Group:
             values["description"] = words["description"] or ""
         values["extra"] = {**old.extra, **changes.extras(words, FIELDS)}
         store.change(tx, group_id, values)
+        news.tell(tx, "group", "updated", group_id)
         return get(tx, group_id)
 
     return cloud.db.write(write)
 
 
 def delete(cloud: Cloud, group_id: str) -> None:
+    news = Teller(cloud)
+
     def write(tx: Tx) -> None:
         get(tx, group_id)
         remove(tx, group_id)
+        news.tell(tx, "group", "deleted", group_id)
 
     cloud.db.write(write)
 

@@ -12,6 +12,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, Invalid, NotFound
 from cumulet.services.identity.logic import changes, effective, revocations
+from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import assignments, credentials, limits, users
 from cumulet.services.identity.store import projects as store
 from cumulet.services.identity.store.filters import Filter
@@ -71,7 +72,13 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> Project:
         options=changes.merge_options({}, words),
         extra=changes.extras(words, FIELDS),
     )
-    cloud.db.write(lambda tx: add(tx, new, words.get("tags", ())))
+    news = Teller(cloud)
+
+    def write(tx: Tx) -> None:
+        add(tx, new, words.get("tags", ()))
+        news.tell(tx, "domain" if is_domain else "project", "created", new.id)
+
+    cloud.db.write(write)
     return new
 
 
@@ -89,6 +96,7 @@ def add(tx: Tx, new: Project, tags: Iterable[str] = ()) -> None:
 
 def update(cloud: Cloud, project_id: str, words: Mapping[str, Any]) -> Project:
     """Change what may change of a project or domain."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> Project:
         old = get(tx, project_id)
@@ -103,8 +111,11 @@ def update(cloud: Cloud, project_id: str, words: Mapping[str, Any]) -> Project:
         store.change(tx, project_id, values)
         if "tags" in words:
             store.set_tags(tx, project_id, (name.strip() for name in words["tags"]))
+        kind = "domain" if old.is_domain else "project"
+        news.tell(tx, kind, "updated", project_id)
         if old.enabled and values.get("enabled") is False:
             _void(tx, old)
+            news.tell(tx, kind, "disabled", project_id)
         revocations.changed(tx)
         return get(tx, project_id)
 
@@ -113,6 +124,7 @@ def update(cloud: Cloud, project_id: str, words: Mapping[str, Any]) -> Project:
 
 def delete(cloud: Cloud, project_id: str) -> None:
     """Remove a project that has none below it, with all that stands for it here."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         old = get(tx, project_id)
@@ -125,6 +137,7 @@ def delete(cloud: Cloud, project_id: str) -> None:
                 "Use the cascade option if you want to delete a whole subtree."
             )
         remove(tx, project_id)
+        news.tell(tx, "project", "deleted", project_id)
 
     cloud.db.write(write)
 

@@ -8,6 +8,7 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import endpoints
 from cumulet.services.identity.store import regions as store
 from cumulet.services.identity.store.filters import Filter
@@ -27,12 +28,14 @@ def find_all(cloud: Cloud, parent_region_id: str | None = None) -> list[Region]:
 
 def create(cloud: Cloud, new: Region) -> Region:
     """Store a new region; Conflict where its id is taken, NotFound for a parent that is not there."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         if store.find(tx, new.id) is not None:
             raise Conflict(f"Conflict occurred attempting to store region - Duplicate ID, {new.id}..")
         _check_parent(tx, new.id, new.parent_region_id)
         store.add(tx, new)
+        news.tell(tx, "region", "created", new.id)
 
     cloud.db.write(write)
     return new
@@ -40,12 +43,14 @@ def create(cloud: Cloud, new: Region) -> Region:
 
 def update(cloud: Cloud, region_id: str, changes: dict[str, Any]) -> Region:
     """Change `description`, `parent_region_id` or `extra`; a region cannot come to stand below itself."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> Region:
         old = get(tx, region_id)
         if "parent_region_id" in changes:
             _check_parent(tx, region_id, changes["parent_region_id"])
         store.change(tx, region_id, {**changes, "extra": {**old.extra, **changes.get("extra", {})}})
+        news.tell(tx, "region", "updated", region_id)
         return get(tx, region_id)
 
     return cloud.db.write(write)
@@ -53,6 +58,7 @@ def update(cloud: Cloud, region_id: str, changes: dict[str, Any]) -> Region:
 
 def delete(cloud: Cloud, region_id: str) -> None:
     """Remove a region with the regions below it; Forbidden while an endpoint is in one of them."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         get(tx, region_id)
@@ -63,6 +69,7 @@ def delete(cloud: Cloud, region_id: str) -> None:
             )
         for one in reversed(below):
             store.remove(tx, one)
+            news.tell(tx, "region", "deleted", one)
 
     cloud.db.write(write)
 

@@ -11,6 +11,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from cumulet.services.identity.logic import changes, revocations
+from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import projects
 from cumulet.services.identity.store import roles as store
 from cumulet.services.identity.store.filters import Filter
@@ -41,6 +42,8 @@ def create(cloud: Cloud, words: Mapping[str, Any]) -> Role:
         extra=changes.extras(words, FIELDS),
     )
 
+    news = Teller(cloud)
+
     def write(tx: Tx) -> None:
         domain = projects.find(tx, new.domain_id) if new.domain_id else None
         if new.domain_id and (domain is None or not domain.is_domain):
@@ -48,12 +51,15 @@ def create(cloud: Cloud, words: Mapping[str, Any]) -> Role:
         if store.find_by_name(tx, new.name, new.domain_id) is not None:
             raise changes.taken("role", new.name, new.domain_id)
         store.add(tx, new)
+        news.tell(tx, "role", "created", new.id)
 
     cloud.db.write(write)
     return new
 
 
 def update(cloud: Cloud, role_id: str, words: Mapping[str, Any]) -> Role:
+    news = Teller(cloud)
+
     def write(tx: Tx) -> Role:
         old = get(tx, role_id)
         changes.check_same(words, "id", old.id, "Cannot change ID")
@@ -67,6 +73,7 @@ def update(cloud: Cloud, role_id: str, words: Mapping[str, Any]) -> Role:
         values["options"] = changes.merge_options(old.options, words)
         values["extra"] = {**old.extra, **changes.extras(words, FIELDS)}
         store.change(tx, role_id, values)
+        news.tell(tx, "role", "updated", role_id)
         revocations.changed(tx)
         return get(tx, role_id)
 
@@ -75,11 +82,13 @@ def update(cloud: Cloud, role_id: str, words: Mapping[str, Any]) -> Role:
 
 def delete(cloud: Cloud, role_id: str) -> None:
     """Remove a role, and with it every assignment and rule that names it."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         old = get(tx, role_id)
         changes.check_deletable("role", role_id, old.options)
         store.remove(tx, role_id)
+        news.tell(tx, "role", "deleted", role_id)
         revocations.changed(tx)
 
     cloud.db.write(write)

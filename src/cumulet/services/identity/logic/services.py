@@ -11,6 +11,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import NotFound
 from cumulet.services.identity.logic import changes
+from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import services as store
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Service
@@ -38,17 +39,26 @@ def create(cloud: Cloud, words: Mapping[str, Any]) -> Service:
         enabled=words.get("enabled", True) is not False,
         extra=changes.extras(words, FIELDS),
     )
-    cloud.db.write(lambda tx: store.add(tx, new))
+    news = Teller(cloud)
+
+    def write(tx: Tx) -> None:
+        store.add(tx, new)
+        news.tell(tx, "service", "created", new.id)
+
+    cloud.db.write(write)
     return new
 
 
 def update(cloud: Cloud, service_id: str, words: Mapping[str, Any]) -> Service:
+    news = Teller(cloud)
+
     def write(tx: Tx) -> Service:
         old = get(tx, service_id)
         changes.check_same(words, "id", old.id, "Cannot change ID")
         values = {name: words[name] for name in FIELDS if name in words}
         values["extra"] = {**old.extra, **changes.extras(words, FIELDS)}
         store.change(tx, service_id, values)
+        news.tell(tx, "service", "updated", service_id)
         return get(tx, service_id)
 
     return cloud.db.write(write)
@@ -56,9 +66,11 @@ def update(cloud: Cloud, service_id: str, words: Mapping[str, Any]) -> Service:
 
 def delete(cloud: Cloud, service_id: str) -> None:
     """Remove a service with its endpoints and limits."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         get(tx, service_id)
         store.remove(tx, service_id)
+        news.tell(tx, "service", "deleted", service_id)
 
     cloud.db.write(write)

@@ -12,6 +12,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Forbidden, Invalid, NotFound, Unauthorized
 from cumulet.services.identity.logic import changes, passwords, revocations
+from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import assignments, credentials, projects
 from cumulet.services.identity.store import users as store
 from cumulet.services.identity.store.filters import Filter
@@ -44,6 +45,7 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> User:
         created_at=clock.utcnow(),
     )
     hashed = _hash(cloud, words.get("password"))
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         _check_domain(tx, new.domain_id)
@@ -52,6 +54,7 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> User:
             raise changes.taken("user", new.name, new.domain_id)
         store.add(tx, new)
         _set_password(tx, new.id, hashed)
+        news.tell(tx, "user", "created", new.id)
 
     cloud.db.write(write)
     return new
@@ -60,6 +63,7 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> User:
 def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
     """Change a user; a new password or disabling makes the user's tokens void."""
     hashed = _hash(cloud, words.get("password"))
+    news = Teller(cloud)
 
     def write(tx: Tx) -> User:
         old = get(tx, user_id)
@@ -80,6 +84,7 @@ def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
         if hashed is not None or (old.enabled and values.get("enabled") is False):
             revocations.revoke(tx, user_id=user_id)
         revocations.changed(tx)
+        news.tell(tx, "user", "updated", user_id)
         return get(tx, user_id)
 
     return cloud.db.write(write)
@@ -100,21 +105,25 @@ def change_password(cloud: Cloud, user_id: str, original: str, new: str) -> None
             "disallowing password changes. Please contact your administrator to reset your password."
         )
     hashed = _hash(cloud, new)
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         get(tx, user_id)
         _set_password(tx, user_id, hashed)
         revocations.revoke(tx, user_id=user_id)
+        news.tell(tx, "user", "updated", user_id)
 
     cloud.db.write(write)
 
 
 def delete(cloud: Cloud, user_id: str) -> None:
     """Remove a user with all that is the user's here."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         get(tx, user_id)
         remove(tx, user_id)
+        news.tell(tx, "user", "deleted", user_id)
 
     cloud.db.write(write)
 

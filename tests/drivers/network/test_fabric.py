@@ -11,6 +11,7 @@ import pytest
 from network_labs import FabricLab, Lab, eventually, listen
 
 from cumulet.kernel.errors import NotFound
+from cumulet.services.network.drivers.fabric.links import Links
 from cumulet.services.network.types import (
     AddressPair,
     FixedAddress,
@@ -160,6 +161,25 @@ def test_source_nat_leads_to_the_host(lab: Lab):
     assert lab.ping(B, OUTSIDE)
     with lab.host.visit(lambda: listen(9999)):
         assert not lab.tcp(B, OUTSIDE, 9999), "guests reach no service of the host"
+
+
+def test_what_hides_behind_source_nat_is_not_reached_by_a_route(lab: Lab):
+    if not isinstance(lab, FabricLab):
+        pytest.skip("the outside world is the kernel's")
+    started(lab, A)
+
+    def learn_route() -> None:
+        with Links() as links:
+            cable = next(name for name in links.devices if name.startswith("cml"))
+            links.routes({"10.1.0.0/24": ("198.18.4.10", cable)})
+
+    lab.host.visit(learn_route)
+    assert not lab.ping(None, "10.1.0.11")
+    assert lab.ping(None, FLOATING_A)
+    gateway = msgspec.structs.replace(GATEWAY, snat=False)
+    routed = msgspec.structs.replace(STATE.routers[0], gateway=gateway, floating=[])
+    lab.apply(msgspec.structs.replace(STATE, generation=2, routers=[routed]))
+    assert lab.ping(None, "10.1.0.11"), "without source NAT the inside is routed"
 
 
 def test_a_floating_address_moves(lab: Lab):

@@ -66,6 +66,10 @@ class Egress:
         inside = str(ipaddress.ip_interface(host_address).network) if host_address else "172.24.4.0/24"
         return changes + self._space.visit(lambda: _settle_inside(inside, network.mtu))
 
+    def keep(self) -> int:
+        """Start pasta again if it has ended."""
+        return self._start() if self._wanted and self._space.exists() else 0
+
     def remove(self) -> None:
         """End pasta and take its namespace away."""
         process = self._running()

@@ -212,6 +212,10 @@ class KernelFabric:
         """The cable to the host, and the way to the outside world, where the physical network is in use."""
         physical = next((one for one in run.state.networks if one.physical == self._options.physical), None)
         cable = names.host_cable(self._options.mark)
+        if physical is not None and not run.is_new(physical):
+            with run.guarded(physical.id):
+                run.changes += self._egress.keep()
+            return
         if physical is None or not self._options.host_address:
             run.changes += in_thread(lambda: _remove_cable(cable), "cable")
         else:

@@ -32,8 +32,12 @@ iifname "qr-*" ct status dnat tcp dport {metadata} accept
 }}
 chain forward {{ type filter hook forward priority 0;
 ct state invalid drop
+{hidden}
 }}
 """
+# Behind source NAT the inside is reached by floating addresses only, whoever outside knows a route to it.
+_HIDDEN = """iifname "qg-*" ct state new ct status dnat accept
+iifname "qg-*" ct state new drop"""
 
 
 def nat_table(router: RouterState) -> str:
@@ -64,7 +68,8 @@ def nat_table(router: RouterState) -> str:
 
 def filter_table(router: RouterState) -> str:
     """The inet table: the router itself answers pings and metadata, nothing else."""
-    return _FILTER.format(metadata=METADATA_PORT)
+    hides = router.gateway is not None and router.gateway.snat
+    return _FILTER.format(metadata=METADATA_PORT, hidden=_HIDDEN if hides else "")
 
 
 def _elements(items: list[str]) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 from typing import TYPE_CHECKING
 
 from cumulet.kernel.doctor import Finding, Probe
@@ -28,11 +29,28 @@ def probes(settings: Settings) -> list[Probe]:
         return []
     found = functools.cache(_capabilities)
     checks = [Probe(f"network: {feature}", functools.partial(_needed, found, feature)) for feature in _NEEDED]
+    checks.append(Probe("network: external range", lambda: _range(settings.network.external_cidr)))
     return [
         *checks,
         Probe("network: vxlan", lambda: _vxlan(found())),
         Probe("network: egress", lambda: _egress(found())),
     ]
+
+
+def _range(cidr: str) -> Finding:
+    """Whether the external range is nobody else's on this machine."""
+    from pyroute2 import IPRoute
+
+    wanted = ipaddress.ip_network(cidr)
+    with IPRoute() as route:
+        names = {link["index"]: str(link.get_attr("IFLA_IFNAME")) for link in route.get_links()}
+        held = [(names[one["index"]], f"{one.get_attr('IFA_ADDRESS')}/{one['prefixlen']}") for one in route.get_addr()]
+    for device, text in held:
+        network = ipaddress.ip_interface(text).network
+        if network.version == wanted.version and network.overlaps(wanted) and not device.startswith("cml"):
+            remedy = "choose another range: --set network.external_cidr=..., external_gateway, external_allocation"
+            return Finding("degraded", f"floating IPs would be of {cidr}, but {device} has {text}", remedy)
+    return Finding("ok", f"{cidr} is free for floating IPs")
 
 
 def _capabilities() -> Capabilities:

@@ -10,6 +10,11 @@ from cumulet.services.block_storage.types import Attachment, Snapshot, Volume
 
 CREATE, DELETE, UPDATE = "volume.create", "volume.delete", "volume.update"
 ATTACH, DETACH, RESIZE = "volume.attach", "volume.detach", "volume.resize"
+TRANSFER_CREATE, TRANSFER_ACCEPT, TRANSFER_DELETE = (
+    "volume.transfer.create",
+    "volume.transfer.accept",
+    "volume.transfer.delete",
+)
 SNAPSHOT_CREATE, SNAPSHOT_DELETE, SNAPSHOT_UPDATE = "snapshot.create", "snapshot.delete", "snapshot.update"
 
 START, END = "start", "end"

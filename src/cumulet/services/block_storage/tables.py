@@ -105,6 +105,19 @@ default_type = Table(
     Column("volume_type_id", String(36), nullable=False),
 )
 
+transfer = Table(
+    "block_storage_transfer",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("volume_id", String(36), nullable=False, unique=True),
+    Column("project_id", String(64), nullable=False),
+    Column("name", String(255)),
+    Column("salt", String(64), nullable=False),
+    Column("key_hash", String(64), nullable=False),
+    Column("no_snapshots", Boolean, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+)
+
 quota_limit = Table(
     "block_storage_quota_limit",
     metadata,

@@ -29,6 +29,7 @@ class VolumeStatus(enum.StrEnum):
     DOWNLOADING = "downloading"
     UPLOADING = "uploading"
     EXTENDING = "extending"
+    AWAITING_TRANSFER = "awaiting-transfer"
     MAINTENANCE = "maintenance"
     ERROR = "error"
     ERROR_DELETING = "error_deleting"
@@ -73,6 +74,7 @@ VOLUME_ACTIONS: dict[str, frozenset[VolumeStatus]] = {
     "snapshot_forced": frozenset({_V.AVAILABLE, _V.IN_USE}),
     "clone": frozenset({_V.AVAILABLE, _V.IN_USE}),
     "update_readonly": frozenset({_V.AVAILABLE}),
+    "transfer": frozenset({_V.AVAILABLE}),
     "retype": frozenset({_V.AVAILABLE, _V.IN_USE}),
     "upload": frozenset({_V.AVAILABLE}),
     "upload_forced": frozenset({_V.AVAILABLE, _V.IN_USE}),
@@ -182,6 +184,19 @@ class DefaultType(msgspec.Struct):
 
     project_id: str
     volume_type_id: str
+
+
+class Transfer(msgspec.Struct):
+    """A volume offered to whoever has the key, of which only a salted hash is kept."""
+
+    id: str
+    volume_id: str
+    project_id: str
+    name: str | None
+    salt: str
+    key_hash: str
+    no_snapshots: bool
+    created_at: datetime
 
 
 class QuotaLimit(msgspec.Struct):

@@ -10,8 +10,8 @@ from cumulet.services.block_storage.api.common import route
 
 _COLLECTIONS = (
     "backups", "cgsnapshots", "clusters", "consistencygroups", "group_snapshots", "group_types", "groups",
-    "manageable_snapshots", "manageable_volumes", "os-volume-manage", "os-volume-transfer", "qos-specs",
-    "volume-transfers", "workers",
+    "manageable_snapshots", "manageable_volumes", "os-volume-manage",  "qos-specs",
+     "workers",
 )  # fmt: skip
 
 

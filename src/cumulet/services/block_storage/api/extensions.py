@@ -30,6 +30,7 @@ _SERVED = {
     "os-vol-mig-status-attr": "VolumeMigStatusAttribute",
     "os-vol-tenant-attr": "VolumeTenantAttribute",
     "os-volume-actions": "VolumeActions",
+    "os-volume-transfer": "VolumeTransfer",
     "os-volume-type-access": "VolumeTypeAccess",
     "OS-SCH-HNT": "SchedulerHints",
     "scheduler-stats": "Scheduler_stats",

@@ -10,7 +10,7 @@ from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict
 from cumulet.services.block_storage import events
 from cumulet.services.block_storage.logic import messages, news
-from cumulet.services.block_storage.store import attachments, snapshots, volumes
+from cumulet.services.block_storage.store import attachments, snapshots, transfers, volumes
 from cumulet.services.block_storage.types import Snapshot, SnapshotStatus, Volume, VolumeStatus
 
 
@@ -100,6 +100,7 @@ def deleted(cloud: Cloud, tx: Tx, volume_id: str, request_id: str) -> None:
     for one in snapshots.of_volume(tx, volume_id):
         snapshot_deleted(cloud, tx, one.id, request_id)
     attachments.remove_all(tx, volume_id)
+    transfers.remove_of_volume(tx, volume_id)
     news.volume(cloud, tx, events.DELETE, events.END, volume_id, request_id)
     volumes.remove(tx, volume_id)
 

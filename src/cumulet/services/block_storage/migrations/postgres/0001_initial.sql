@@ -80,6 +80,19 @@ CREATE INDEX block_storage_snapshot_project ON block_storage_snapshot (project_i
 
 CREATE INDEX block_storage_snapshot_volume ON block_storage_snapshot (volume_id);
 
+CREATE TABLE block_storage_transfer (
+	id VARCHAR(36) NOT NULL,
+	volume_id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	name VARCHAR(255),
+	salt VARCHAR(64) NOT NULL,
+	key_hash VARCHAR(64) NOT NULL,
+	no_snapshots BOOLEAN NOT NULL,
+	created_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+	PRIMARY KEY (id),
+	UNIQUE (volume_id)
+);
+
 CREATE TABLE block_storage_type_access (
 	volume_type_id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(64) NOT NULL,

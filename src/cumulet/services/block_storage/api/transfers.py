@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`/volume-transfers` (from 3.55 on) and `/os-volume-transfer`"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cumulet.kernel.db import Tx
+from cumulet.kernel.http import Reply, Request, Route
+from cumulet.services.block_storage.api import common
+from cumulet.services.block_storage.api.common import route
+from cumulet.services.block_storage.api.views import moment
+from cumulet.services.block_storage.logic import transfers as logic
+from cumulet.services.block_storage.types import Transfer
+
+SNAPSHOTS = (3, 55)
+HISTORY = (3, 57)
+SORT_KEYS = ("id", "name", "created_at", "volume_id")
+_COLLECTION = "os-volume-transfer"
+
+_CREATE = common.wrapped(
+    "transfer",
+    {
+        "type": "object",
+        "properties": {
+            "volume_id": common.UUID,
+            "name": common.TEXT_OR_NULL,
+            "no_snapshots": {**common.BOOLEAN, "since": SNAPSHOTS},
+        },
+        "required": ["volume_id"],
+        "additionalProperties": False,
+    },
+)
+_ACCEPT = common.wrapped(
+    "accept",
+    {
+        "type": "object",
+        "properties": {"auth_key": {"type": ["string", "integer"]}},
+        "required": ["auth_key"],
+        "additionalProperties": False,
+    },
+)
+
+
+def target(request: Request) -> Mapping[str, Any]:
+    """What a rule on one offer is judged on."""
+    found = logic.get(request.cloud.db, request.ctx, request.params["transfer_id"])
+    return {"project_id": found.project_id, "tenant_id": found.project_id}
+
+
+def find_all(request: Request) -> Reply:
+    return _list(request, summary)
+
+
+def find_all_detailed(request: Request) -> Reply:
+    return _list(request, detail)
+
+
+def get(request: Request) -> Reply:
+    found = logic.get(request.cloud.db, request.ctx, request.params["transfer_id"])
+    return Reply(200, {"transfer": detail(request, found)})
+
+
+def create(request: Request) -> Reply:
+    said = request.body["transfer"]
+    no_snapshots = common.truth(said.get("no_snapshots", False), "no_snapshots")
+
+    def write(tx: Tx) -> tuple[Transfer, str]:
+        name = common.clean(said.get("name"))
+        return logic.create(request.cloud, tx, request.ctx, said["volume_id"], name, no_snapshots=no_snapshots)
+
+    made, key = request.cloud.db.write(write)
+    return Reply(202, {"transfer": {**detail(request, made), "auth_key": key}})
+
+
+def accept(request: Request) -> Reply:
+    key = str(request.body["accept"]["auth_key"])
+    taken = request.cloud.db.write(
+        lambda tx: logic.accept(request.cloud, tx, request.ctx, request.params["transfer_id"], key)
+    )
+    return Reply(202, {"transfer": summary(request, taken)})
+
+
+def delete(request: Request) -> Reply:
+    request.cloud.db.write(lambda tx: logic.delete(request.cloud, tx, request.ctx, request.params["transfer_id"]))
+    return Reply(202)
+
+
+def summary(request: Request, one: Transfer) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "volume_id": one.volume_id,
+        "name": one.name,
+        "links": common.links(request, _COLLECTION, one.id),
+    }
+
+
+def detail(request: Request, one: Transfer) -> dict[str, Any]:
+    view = {**summary(request, one), "created_at": moment(one.created_at)}
+    if request.version >= SNAPSHOTS:
+        view["no_snapshots"] = one.no_snapshots
+    if request.version >= HISTORY:
+        view |= {"destination_project_id": None, "source_project_id": one.project_id, "accepted": False}
+    return view
+
+
+def _list(request: Request, view: Any) -> Reply:
+    page = common.page_of(request, SORT_KEYS)
+    asked = common.filters(request, ("name", "volume_id", "id"), ("project_id",))
+    exact = {name: value for name, value in asked.items() if not name.endswith("~")}
+    found = logic.find_page(request.cloud.db, request.ctx, page, exact, everywhere=common.everywhere(request))
+    shown = [view(request, one) for one in found]
+    return Reply(200, common.listing(request, "transfers", shown, [one.id for one in found], page))
+
+
+def _routes(path: str, **since: Any) -> tuple[Route, ...]:
+    one = f"{path}/{{transfer_id}}"
+    return (
+        route("GET", path, find_all, "volume:get_all_transfers", **since),
+        route("GET", f"{path}/detail", find_all_detailed, "volume:get_all_transfers", **since),
+        route("POST", path, create, "volume:create_transfer", body=_CREATE, **since),
+        route("GET", one, get, "volume:get_transfer", target=target, **since),
+        route("DELETE", one, delete, "volume:delete_transfer", target=target, **since),
+        route("POST", f"{one}/accept", accept, "volume:accept_transfer", body=_ACCEPT, **since),
+    )
+
+
+ROUTES = (*_routes("/os-volume-transfer"), *_routes("/volume-transfers", since=SNAPSHOTS))

@@ -129,7 +129,13 @@ def options(cloud: RealCloud, folder: Path) -> dict[str, dict[str, Any]]:
         "placement": {"min_microversion": "1.0", "max_microversion": "latest"},
         "network": {"public_network_id": public, "floating_network_name": "public"},
         "network-feature-enabled": {"api_extensions": extensions},
-        "volume": {"catalog_type": "block-storage", "min_microversion": "3.0", "max_microversion": "latest"},
+        "volume": {
+            "catalog_type": "block-storage",
+            "min_microversion": "3.0",
+            "max_microversion": "latest",
+            "vendor_name": "Cumulet",
+            "storage_protocol": "file",
+        },
         "validation": {
             "run_validation": True,
             "connect_method": "floating",

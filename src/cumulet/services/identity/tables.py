@@ -206,6 +206,11 @@ revocation = Table(
     Column("issued_before", DateTime, nullable=False),
     Column("revoked_at", DateTime, nullable=False),
     Index("identity_revocation_age", "revoked_at"),
+    Index("identity_revocation_user", "user_id"),
+    Index("identity_revocation_project", "project_id"),
+    Index("identity_revocation_domain", "domain_id"),
+    Index("identity_revocation_audit", "audit_id"),
+    Index("identity_revocation_chain", "audit_chain_id"),
 )
 
 epoch = Table(

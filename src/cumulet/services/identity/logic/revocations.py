@@ -39,7 +39,16 @@ def revoke(
 
 def is_revoked(source: Source, bearer: Bearer) -> bool:
     """Whether a revocation matches this token."""
-    return any(_matches(revocation, bearer) for revocation in store.find_all(source))
+    token = bearer.token
+    touching = store.touching(
+        source,
+        user_id=token.user_id,
+        project_id=bearer.project.id if bearer.project else None,
+        domain_ids=_domains(bearer),
+        audit_id=token.audit_id,
+        chain_id=token.audit_chain_id,
+    )
+    return any(_matches(revocation, bearer) for revocation in touching)
 
 
 def forget_old(tx: Tx, token_lifetime: int) -> int:
@@ -50,13 +59,17 @@ def forget_old(tx: Tx, token_lifetime: int) -> int:
 def _matches(revocation: Revocation, bearer: Bearer) -> bool:
     token = bearer.token
     issued_at = datetime.fromtimestamp(token.issued_at, UTC).replace(tzinfo=None)
-    scope_domain = bearer.project_domain or bearer.domain
-    domains = {bearer.user_domain.id, scope_domain.id if scope_domain else None}
     return (
         issued_at <= revocation.issued_before
         and revocation.user_id in (None, token.user_id)
         and revocation.project_id in (None, bearer.project.id if bearer.project else "")
-        and (revocation.domain_id is None or revocation.domain_id in domains)
+        and (revocation.domain_id is None or revocation.domain_id in _domains(bearer))
         and revocation.audit_id in (None, token.audit_id)
         and revocation.audit_chain_id in (None, token.audit_chain_id)
     )
+
+
+def _domains(bearer: Bearer) -> set[str]:
+    """The domains of the user and of the scope."""
+    scope = bearer.project_domain or bearer.domain
+    return {bearer.user_domain.id} | ({scope.id} if scope else set())

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.identity.tables import epoch, revocation
@@ -20,6 +21,20 @@ def find_all(source: Source, since: datetime | None = None) -> list[Revocation]:
     if since is not None:
         query = query.where(revocation.c.revoked_at >= since)
     return sql.rows(source, query, Revocation)
+
+
+def touching(
+    source: Source, *, user_id: str, project_id: str | None, domain_ids: Iterable[str], audit_id: str, chain_id: str
+) -> list[Revocation]:
+    """The revocations that name any of these."""
+    named = or_(
+        revocation.c.user_id == user_id,
+        revocation.c.project_id == project_id,
+        sql.any_of(revocation.c.domain_id, domain_ids),
+        revocation.c.audit_id == audit_id,
+        revocation.c.audit_chain_id == chain_id,
+    )
+    return sql.rows(source, select(revocation).where(named), Revocation)
 
 
 def add(tx: Tx, *new: Revocation) -> None:

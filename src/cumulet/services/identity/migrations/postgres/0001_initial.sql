@@ -61,6 +61,16 @@ CREATE TABLE identity_revocation (
 
 CREATE INDEX identity_revocation_age ON identity_revocation (revoked_at);
 
+CREATE INDEX identity_revocation_audit ON identity_revocation (audit_id);
+
+CREATE INDEX identity_revocation_chain ON identity_revocation (audit_chain_id);
+
+CREATE INDEX identity_revocation_domain ON identity_revocation (domain_id);
+
+CREATE INDEX identity_revocation_project ON identity_revocation (project_id);
+
+CREATE INDEX identity_revocation_user ON identity_revocation (user_id);
+
 CREATE TABLE identity_service (
 	id VARCHAR(64) NOT NULL,
 	type VARCHAR(255) NOT NULL,

@@ -65,7 +65,15 @@ def _needed(found: functools._lru_cache_wrapper[Capabilities], feature: str) -> 
     capabilities = found()
     if getattr(capabilities, feature):
         return Finding("ok", what)
+    if feature == "bridge_netfilter" and _module_waits():
+        return Finding("ok", f"{what}: the agent will load the kernel module")
     return Finding("missing", f"{what}: {capabilities.missing.get(feature, 'not tried')}", remedy)
+
+
+def _module_waits() -> bool:
+    from cumulet.services.network.drivers.fabric import modules
+
+    return modules.can_be_loaded()
 
 
 def _vxlan(found: Capabilities) -> Finding:

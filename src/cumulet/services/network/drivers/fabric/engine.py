@@ -17,7 +17,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from cumulet.kernel.errors import NotFound, NotReady
 from cumulet.kernel.run import CommandFailed
 from cumulet.services.network.drivers.base import Metadata
-from cumulet.services.network.drivers.fabric import dhcp, filters, names, nft, routers, taps
+from cumulet.services.network.drivers.fabric import dhcp, filters, modules, names, nft, routers, taps
 from cumulet.services.network.drivers.fabric.egress import Egress
 from cumulet.services.network.drivers.fabric.links import Links, sysctl
 from cumulet.services.network.drivers.fabric.metadata import MetadataServer
@@ -52,6 +52,7 @@ class KernelFabric:
         self._routers = routers.Routers(options.mark, self._metadata)
         self._services = Services(options.mark, self._dhcp, self._metadata, options.resolvers)
         self._egress = Egress(options)
+        modules.ensure()
         self.capabilities: Capabilities = probe()
 
     def apply(self, state: HostState) -> Applied:

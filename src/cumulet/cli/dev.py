@@ -22,17 +22,11 @@ DIALECTS = ("sqlite", "postgres")
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 
-# The files of a new service: its folder, type, nickname and class name take the place of the words in braces.
+# The files of a new service, which has no empty rooms; its folder, type and nickname take the place of the braces.
 _FILES = {
     "__init__.py": LICENSE + '"""{Type} (OpenStack\'s {Nickname})."""\n',
     "manifest.toml": 'type = "{type}"\nnickname = "{nickname}"\nsummary = "{Type}"\nroot = "{type}"\n'
     'offers = []\n\n[[catalog]]\ntype = "{type}"\nname = "{nickname}"\n',
-    "types.py": LICENSE + '"""The rows of the {type} service: the one definition of each resource."""\n',
-    "tables.py": LICENSE
-    + '"""The tables of the {type} service, columns named and ordered as the fields in `types`."""\n\n'
-    + "from __future__ import annotations\n\nfrom sqlalchemy import MetaData\n\nmetadata = MetaData()\n",
-    "store/__init__.py": LICENSE + '"""All SQL of the {type} service, one module a resource."""\n',
-    "logic/__init__.py": LICENSE + '"""The verbs of the {type} service: checks and changes, without HTTP."""\n',
     "policy.py": LICENSE
     + '"""The default rules of the {type} service: {Nickname}\'s names and {Nickname}\'s defaults."""\n\n'
     + "RULES: dict[str, str] = {{}}\n",

@@ -79,7 +79,7 @@ def find_all_detailed(request: Request) -> Reply:
 
 def get(request: Request) -> Reply:
     found = logic.get(request.cloud.db, request.ctx, request.params["snapshot_id"])
-    return Reply(200, {"snapshot": views.extended_snapshot(request, found)})
+    return Reply(200, {"snapshot": views.extended_snapshots(request, [found])[0]})
 
 
 def create(request: Request) -> Reply:
@@ -155,7 +155,7 @@ def _list(request: Request, *, detailed: bool) -> Reply:
     db, ctx = request.cloud.db, request.ctx
     rows = logic.find_page(db, ctx, page, exact, metadata, everywhere=everywhere)
     if detailed:
-        shown = [views.extended_snapshot(request, one) for one in rows]
+        shown = views.extended_snapshots(request, rows)
     else:
         shown = [views.snapshot(request, one, more=False) for one in rows]
     body = common.listing(request, "snapshots", shown, [one.id for one in rows], page)

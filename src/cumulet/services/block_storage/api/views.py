@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -71,18 +72,43 @@ def detail(request: Request, volume: Volume, claims: list[Attachment], kinds: di
     return view
 
 
-def extended(
-    request: Request, volume: Volume, claims: list[Attachment], kinds: dict[str, str], backends: dict[str, str]
-) -> dict[str, Any]:
-    """What a show answers: with what Cinder's extensions add. `backends` are the back ends' names by host."""
-    view = detail(request, volume, claims, kinds)
-    if request.allows("volume_extension:volume_tenant_attribute"):
+@dataclass(frozen=True)
+class Sight:
+    """What one caller sees of volumes beyond the common view: asked once for a whole list.
+
+    `kinds` are the types' names by id, `backends` the back ends' names by host.
+    """
+
+    kinds: dict[str, str]
+    backends: dict[str, str]
+    tenant: bool
+    host: bool
+    migration: bool
+    image: bool
+
+
+def sight(request: Request, kinds: dict[str, str], backends: dict[str, str]) -> Sight:
+    """What the request's caller sees, by policy."""
+    return Sight(
+        kinds=kinds,
+        backends=backends,
+        tenant=request.allows("volume_extension:volume_tenant_attribute"),
+        host=request.allows("volume_extension:volume_host_attribute"),
+        migration=request.allows("volume_extension:volume_mig_status_attribute"),
+        image=request.allows("volume_extension:volume_image_metadata:show"),
+    )
+
+
+def extended(request: Request, volume: Volume, claims: list[Attachment], seen: Sight) -> dict[str, Any]:
+    """What a show answers: with what Cinder's extensions add."""
+    view = detail(request, volume, claims, seen.kinds)
+    if seen.tenant:
         view["os-vol-tenant-attr:tenant_id"] = volume.project_id
-    if request.allows("volume_extension:volume_host_attribute"):
-        view["os-vol-host-attr:host"] = full_host(volume.host, backends)
-    if request.allows("volume_extension:volume_mig_status_attribute"):
+    if seen.host:
+        view["os-vol-host-attr:host"] = full_host(volume.host, seen.backends)
+    if seen.migration:
         view |= {"os-vol-mig-status-attr:migstat": None, "os-vol-mig-status-attr:name_id": None}
-    if volume.image_metadata and request.allows("volume_extension:volume_image_metadata:show"):
+    if seen.image and volume.image_metadata:
         view["volume_image_metadata"] = volume.image_metadata
     return view
 
@@ -125,13 +151,14 @@ def snapshot(request: Request, one: Snapshot, *, more: bool = True) -> dict[str,
     return view
 
 
-def extended_snapshot(request: Request, one: Snapshot) -> dict[str, Any]:
+def extended_snapshots(request: Request, rows: list[Snapshot]) -> list[dict[str, Any]]:
     """What a show and a detailed list answer."""
-    view = snapshot(request, one)
+    views = [snapshot(request, one) for one in rows]
     if request.allows("volume_extension:extended_snapshot_attributes"):
-        view["os-extended-snapshot-attributes:project_id"] = one.project_id
-        view["os-extended-snapshot-attributes:progress"] = f"{one.progress}%"
-    return view
+        for view, one in zip(views, rows, strict=True):
+            view["os-extended-snapshot-attributes:project_id"] = one.project_id
+            view["os-extended-snapshot-attributes:progress"] = f"{one.progress}%"
+    return views
 
 
 def full_host(host: str, backends: dict[str, str]) -> str | None:

@@ -259,9 +259,8 @@ def _new(body: dict[str, Any]) -> NewVolume:
 def _extended(request: Request, rows: list[Volume]) -> list[dict[str, Any]]:
     source = request.cloud.db
     claims = logic.attachments_of(source, [volume.id for volume in rows])
-    kinds = volume_types.names(source)
-    places = backends.names(source)
-    return [views.extended(request, volume, claims[volume.id], kinds, places) for volume in rows]
+    seen = views.sight(request, volume_types.names(source), backends.names(source))
+    return [views.extended(request, volume, claims[volume.id], seen) for volume in rows]
 
 
 def _list(request: Request, wanted: Wanted, rows: list[Volume], shown: list[dict[str, Any]], page: Page) -> Reply:

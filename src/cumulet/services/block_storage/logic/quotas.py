@@ -24,22 +24,25 @@ BY_TYPE = ("volumes", "gigabytes", "snapshots")
 DEFAULT_CLASS = "class:default"
 
 
-def names(source: Source) -> list[str]:
+Kinds = dict[str, str]  # volume types' names by id
+
+
+def names(kinds: Kinds) -> list[str]:
     """Everything that can be limited: the common resources, then three for each volume type."""
-    kinds = volume_types.names(source).values()
-    return [*DEFAULTS, *(f"{resource}_{kind}" for kind in kinds for resource in BY_TYPE)]
+    return [*DEFAULTS, *(f"{resource}_{kind}" for kind in kinds.values() for resource in BY_TYPE)]
 
 
-def defaults(source: Source) -> dict[str, int]:
+def defaults(source: Source, kinds: Kinds | None = None) -> dict[str, int]:
     """The limits of a project for which nothing is set."""
+    kinds = volume_types.names(source) if kinds is None else kinds
     common = store.limits(source, DEFAULT_CLASS)
-    return {name: common.get(name, DEFAULTS.get(name, quota.UNLIMITED)) for name in names(source)}
+    return {name: common.get(name, DEFAULTS.get(name, quota.UNLIMITED)) for name in names(kinds)}
 
 
-def limits(source: Source, project_id: str) -> dict[str, int]:
+def limits(source: Source, project_id: str, kinds: Kinds | None = None) -> dict[str, int]:
     """The limits in force."""
     own = store.limits(source, project_id)
-    return {name: own.get(name, limit) for name, limit in defaults(source).items()}
+    return {name: own.get(name, limit) for name, limit in defaults(source, kinds).items()}
 
 
 def of_class(source: Source, name: str) -> dict[str, int]:
@@ -73,10 +76,10 @@ def reset(tx: Tx, project_id: str) -> None:
     store.remove(tx, project_id)
 
 
-def usage(source: Source, project_id: str) -> dict[str, int]:
+def usage(source: Source, project_id: str, kinds: Kinds | None = None) -> dict[str, int]:
     """What the project has, by resource."""
-    used = dict.fromkeys(names(source), 0)
-    kinds = volume_types.names(source)
+    kinds = volume_types.names(source) if kinds is None else kinds
+    used = dict.fromkeys(names(kinds), 0)
     for type_id, (number, size) in volumes.usage(source, project_id).items():
         _count(used, kinds.get(type_id), "volumes", number, size)
     for type_id, (number, size) in snapshots.usage(source, project_id).items():
@@ -110,7 +113,8 @@ def check_snapshot(tx: Tx, project_id: str, size: int, type_name: str) -> None:
 def check_retype(tx: Tx, project_id: str, size: int, type_name: str) -> None:
     """Raise OverQuota unless the project may have one volume of `size` GiB more of that type."""
     tx.lock(f"quota:block_storage:{project_id}")
-    allowed, used = limits(tx, project_id), usage(tx, project_id)
+    kinds = volume_types.names(tx)
+    allowed, used = limits(tx, project_id, kinds), usage(tx, project_id, kinds)
     wanted = {f"volumes_{type_name}": 1, f"gigabytes_{type_name}": size}
     _refuse(allowed, used, quota.exceeded(allowed, used, wanted), size, "volumes")
 
@@ -119,7 +123,8 @@ def _over(
     tx: Tx, project_id: str, resource: str, number: int, size: int, type_name: str
 ) -> tuple[dict[str, int], dict[str, int], list[str]]:
     tx.lock(f"quota:block_storage:{project_id}")
-    allowed, used = limits(tx, project_id), usage(tx, project_id)
+    kinds = volume_types.names(tx)
+    allowed, used = limits(tx, project_id, kinds), usage(tx, project_id, kinds)
     wanted = {resource: number, f"{resource}_{type_name}": number, "gigabytes": size, f"gigabytes_{type_name}": size}
     return allowed, used, quota.exceeded(allowed, used, wanted)
 
@@ -147,6 +152,6 @@ def _count(used: dict[str, int], kind: str | None, resource: str, number: int, s
 
 
 def _check_names(source: Source, values: dict[str, int], what: str) -> None:
-    known = set(names(source))
+    known = set(names(volume_types.names(source)))
     if bad := [name for name in values if name not in known]:
         raise Invalid(f"Invalid input received: Bad key(s) in {what}: {', '.join(bad)}", code="InvalidInput")

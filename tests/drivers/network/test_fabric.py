@@ -192,6 +192,17 @@ def test_a_floating_address_moves(lab: Lab):
     assert not lab.ping(None, FLOATING_A)
 
 
+def test_a_router_is_switched_off_and_on(lab: Lab):
+    started(lab, A)
+    off = msgspec.structs.replace(STATE.routers[0], up=False)
+    lab.apply(msgspec.structs.replace(STATE, generation=2, routers=[off]))
+    assert not lab.ping(None, FLOATING_A)
+    lab.apply(msgspec.structs.replace(STATE, generation=3))
+    assert lab.ping(None, FLOATING_A)
+    assert lab.ping(A, OUTSIDE) or not isinstance(lab, FabricLab)
+    assert lab.fetch(A, "/x") is not None
+
+
 def test_dhcp_tells_what_the_subnet_says(lab: Lab):
     started(lab, A)
     lease = lab.lease(A)

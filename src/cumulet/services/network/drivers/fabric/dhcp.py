@@ -154,6 +154,12 @@ def _option(code: int, value: bytes) -> bytes:
     return bytes([code, len(value)]) + value
 
 
+def _destination(message: bytes) -> str:
+    """A client that has its address already hears only what is sent to it (RFC 2131, 4.1)."""
+    own = message[12:16]
+    return socket.inet_ntoa(own) if own != bytes(4) else "255.255.255.255"
+
+
 class Responder:
     """One thread that answers on any number of networks: a socket keeps the namespace in which it was made."""
 
@@ -217,6 +223,6 @@ class Responder:
             answers = self._tables.get(network_id)
             reply = answer(message, answers) if answers is not None else None
             if reply is not None:
-                sock.sendto(reply, ("255.255.255.255", 68))
+                sock.sendto(reply, (_destination(message), 68))
         except OSError:
             return  # the network went away, or the client will ask again

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`kill -9` of the control plane inside any step of a volume's life: after a restart the work ends, nothing is left."""
+"""`kill -9` of control plane or agent inside any step of a volume's life: after a restart the work ends, cleanly."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class KilledCloud:
             process.wait(30)
         self._log.close()
 
-    def revive(self) -> None:
-        """Start the control plane again once it has died."""
-        assert self._parts["serve"].wait(PATIENCE) == -9
-        self.start("serve")
+    def revive(self, part: str = "serve") -> None:
+        """Start the part again once it has died."""
+        assert self._parts[part].wait(PATIENCE) == -9
+        self.start(part)
 
     def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
         """An answer of the volume API, asked for until there is one."""
@@ -134,6 +134,26 @@ def test_a_volume_lives_through_kills(killed: KilledCloud, moment: str) -> None:
     assert killed.files() == []
     used = killed.ask("GET", "/limits").json()["limits"]["absolute"]
     assert (used["totalVolumesUsed"], used["totalSnapshotsUsed"], used["totalGigabytesUsed"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_volume_lives_through_kills_of_its_host(killed: KilledCloud, moment: str) -> None:
+    killed.faults.write_text(f"volume.create:{moment}")
+    volume = killed.ask("POST", "/volumes", {"volume": {"size": 1}}).json()["volume"]["id"]
+    killed.revive("agent")
+    until(lambda: killed.status("volume", volume) == "available")
+
+    killed.faults.write_text(f"volume.snapshot:{moment}")
+    snapshot = killed.ask("POST", "/snapshots", {"snapshot": {"volume_id": volume}}).json()["snapshot"]["id"]
+    killed.revive("agent")
+    until(lambda: killed.status("snapshot", snapshot) == "available")
+    assert killed.files() == [f"snapshots/{snapshot}.qcow2", f"volumes/{volume}.qcow2"]
+
+    killed.faults.write_text(f"volume.delete:{moment}")
+    killed.ask("DELETE", f"/volumes/{volume}?cascade=true")
+    killed.revive("agent")
+    until(lambda: killed.status("volume", volume) == "deleted")
+    assert killed.files() == []
 
 
 def until(ask: Callable[[], Any]) -> Any:

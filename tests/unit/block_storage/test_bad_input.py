@@ -44,8 +44,9 @@ def _client(cloud: RunningCloud, token: str, version: str = "3.71") -> httpx.Cli
     return httpx.Client(base_url=f"{cloud.control_url}/block-storage/v3", headers=headers)
 
 
-def test_odd_bodies(cloud: RunningCloud, people: dict[str, str], volume_id: str) -> None:
-    with _client(cloud, people["ADMIN_TOKEN"]) as client:
+@pytest.mark.parametrize("version", ["3.0", "3.71"])
+def test_odd_bodies(cloud: RunningCloud, people: dict[str, str], volume_id: str, version: str) -> None:
+    with _client(cloud, people["ADMIN_TOKEN"], version) as client:
         for route in ROUTES:
             if route.method not in ("POST", "PUT"):
                 continue
@@ -57,7 +58,7 @@ def test_odd_bodies(cloud: RunningCloud, people: dict[str, str], volume_id: str)
                 name = next(iter(route.body.document.get("properties", {"x": {}})))
                 inside = route.body.document.get("properties", {}).get(name, {}).get("properties", {})
                 bodies += [{name: odd} for odd in ODD]
-                bodies += [{name: {field: odd}} for field, odd in itertools.product(inside, ODD[::3])]
+                bodies += [{name: {field: odd}} for field, odd in itertools.product(inside, ODD)]
             for body in bodies:
                 answer = client.request(route.method, path, content=json.dumps(body))
                 assert answer.status_code != 500, (route.method, path, body, answer.text)

@@ -101,10 +101,6 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
         "Request contains duplicate address pair: mac_address {mac} ip_address {address}.",
     ),
     "AllowedAddressPairExhausted": (Invalid, "The number of allowed address pair exceeds the maximum {quota}."),
-    "FipAssociated": (
-        Conflict,
-        "Unable to complete the operation on port {id} because the port still has an associated floating IP.",
-    ),
     "RouterInUse": (Conflict, "Router {id} {reason}"),
     "RouterInterfaceNotFound": (NotFound, "Router {id} does not have an interface with id {port_id}"),
     "RouterInterfaceNotFoundForSubnet": (NotFound, "Router {id} has no interface on subnet {subnet_id}"),

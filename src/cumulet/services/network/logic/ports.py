@@ -14,7 +14,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.services.compute.contract import ServersContract
 from cumulet.services.network.logic import access, addressing, ipam, quotas, security_groups
-from cumulet.services.network.logic.faults import fault, invalid
+from cumulet.services.network.logic.faults import bad, fault, invalid
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
     ACTIVE,
@@ -248,7 +248,8 @@ def _check_floating(tx: Tx, port: Port, wanted: list[dict[str, str]]) -> None:
     named = {item.get("ip_address") for item in _keeping(tx, port, wanted)}
     for floating in lookups.floating_of_ports(tx, [port.id]):
         if floating.fixed_ip_address not in named:
-            raise fault("FipAssociated", id=port.id)
+            reason = "because its original fixed_ip has been associated to a floating ip"
+            raise bad("port", f"Cannot update the fixed_ips of the port {port.id}, {reason}")
 
 
 def _is_used(tx: Tx, port: Port) -> bool:

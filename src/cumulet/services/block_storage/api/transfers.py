@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cumulet.kernel.db import Tx
+from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.block_storage.api import common
 from cumulet.services.block_storage.api.common import route
@@ -64,10 +65,12 @@ def get(request: Request) -> Reply:
 
 def create(request: Request) -> Reply:
     said = request.body["transfer"]
+    name = common.clean(said.get("name"))
+    if name == "":
+        raise Invalid("An invalid 'name' value was provided. The 'name' can not be empty.", code="InvalidName")
     no_snapshots = common.truth(said.get("no_snapshots", False), "no_snapshots")
 
     def write(tx: Tx) -> tuple[Transfer, str]:
-        name = common.clean(said.get("name"))
         return logic.create(request.cloud, tx, request.ctx, said["volume_id"], name, no_snapshots=no_snapshots)
 
     made, key = request.cloud.db.write(write)

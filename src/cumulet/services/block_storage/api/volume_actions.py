@@ -23,9 +23,10 @@ _CONNECTOR = {"type": ["object", "string", "null"]}
 
 
 def _body(action: str, required: tuple[str, ...] = (), **properties: Any) -> Any:
-    document: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    document: dict[str, Any] = {"type": "object", "properties": properties}
     if required:
         document["required"] = list(required)
+    document["additionalProperties"] = False
     return common.wrapped(action, document)
 
 

@@ -41,6 +41,7 @@ class LabSupplies:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.closed_taps: list[str] = []
+        self.closed_volumes: list[str] = []
 
     def add_image(self, image_id: str, sector: bytes = SECTOR) -> None:
         (self.folder / image_id).write_bytes(sector.ljust(IMAGE_SIZE, b"\0"))
@@ -63,6 +64,9 @@ class LabSupplies:
         return Disk(path=str(self.folder / f"{volume_id}.qcow2"), format="qcow2")
 
     # The same under the contracts' names, for the agent.
+    def close(self, volume_id: str) -> None:
+        self.closed_volumes.append(volume_id)
+
     def open(self, volume_id: str) -> Disk:
         return self.open_volume(volume_id)
 
@@ -71,7 +75,6 @@ def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str
     """A host with all contracts on `supplies`; the events that it emits stand in `events`."""
     from cumulet.services.block_storage.contract import HostVolumes
     from cumulet.services.image.contract import HostImages
-
     from cumulet.services.network.contract import HostPorts
 
     contracts = Contracts()

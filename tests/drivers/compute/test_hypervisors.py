@@ -6,9 +6,11 @@ from __future__ import annotations
 import pytest
 from compute_lab import DEAF_SECTOR, IMAGE_SIZE, eventually
 
+from cumulet.kernel import run
 from cumulet.kernel.errors import Conflict, NotFound
 from cumulet.kernel.ids import new_uuid
 from cumulet.services.compute.drivers.fake import FakeHypervisor
+from cumulet.services.compute.drivers.qemu.overlay import virtual_size
 from cumulet.services.compute.types import LocalDisk, PortSpec, PowerState, ServerSpec, VolumeSpec
 
 
@@ -164,11 +166,16 @@ def test_an_end_that_nobody_asked_for_is_told(hypervisor, running, stopped):
 
 
 def test_copy_of_a_disk(hypervisor, running, supplies, tmp_path):
-    target = supplies.add_volume(new_uuid(), IMAGE_SIZE)
-    hypervisor.copy_disk(running.id, None, target, "qcow2")
+    volume = VolumeSpec(volume_id=new_uuid(), device="/dev/vdb")
+    supplies.add_volume(volume.volume_id)
+    hypervisor.attach_disk(running.id, volume)
+    hypervisor.copy_disk(running.id, volume.volume_id, supplies.add_volume(new_uuid()), "qcow2")
+    hypervisor.copy_root(running.id, tmp_path / "live.qcow2")
     hypervisor.stop(running.id, 0)
-    hypervisor.copy_disk(running.id, None, tmp_path / "copy.raw", "raw")
-    assert (tmp_path / "copy.raw").exists()
+    hypervisor.copy_root(running.id, tmp_path / "stopped.qcow2")
+    for name in ("live", "stopped"):
+        assert virtual_size(tmp_path / f"{name}.qcow2", "qcow2") == IMAGE_SIZE
+        run.run(["qemu-img", "check", "-q", tmp_path / f"{name}.qcow2"])
 
 
 def test_unknown_servers_are_refused(hypervisor):

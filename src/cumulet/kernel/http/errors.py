@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import ClassVar
 
 from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.http.message import Reply, Request
@@ -18,7 +19,7 @@ def unauthenticated(request: Request, message: str = "The request you have made 
 class FaultDialect:
     """`{"itemNotFound": {"code": 404, "message": "..."}}`: compute and block storage."""
 
-    names = {
+    names: ClassVar[dict[int, str]] = {
         400: "badRequest",
         401: "unauthorized",
         403: "forbidden",

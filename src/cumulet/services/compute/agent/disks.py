@@ -21,7 +21,8 @@ class DisksOnHost:
         self._records = records
 
     def is_open(self, volume_id: str) -> bool:
-        return self._on_open(volume_id, lambda _server_id: None)
+        """Asks no lock: a server that is about to open the volume may be waiting for the asker."""
+        return any(self._hypervisor.power(server_id) in _OPEN for server_id in self._users(volume_id))
 
     def resize(self, volume_id: str, size: int) -> bool:
         return self._on_open(volume_id, lambda server_id: self._hypervisor.resize_disk(server_id, volume_id, size))
@@ -36,12 +37,16 @@ class DisksOnHost:
 
     def _on_open(self, volume_id: str, work: Callable[[str], None]) -> bool:
         """Call `work(server id)` under the server's lock, so that it does not let go of the disk meanwhile."""
-        for server_id in self._records.all():
+        for server_id in self._users(volume_id):
             with self._records.lock(server_id):
-                record = self._records.find(server_id)
-                if record is None or all(volume.volume_id != volume_id for volume in record.spec.volumes):
-                    continue
-                if self._hypervisor.power(server_id) in _OPEN:
+                if server_id in self._users(volume_id) and self._hypervisor.power(server_id) in _OPEN:
                     work(server_id)
                     return True
         return False
+
+    def _users(self, volume_id: str) -> list[str]:
+        return [
+            server_id
+            for server_id, record in self._records.all().items()
+            if any(volume.volume_id == volume_id for volume in record.spec.volumes)
+        ]

@@ -10,11 +10,13 @@ from typing import Literal
 
 import msgspec
 
-from cumulet.kernel.errors import NotFound
+from cumulet.kernel.errors import NotFound, NotReady
 from cumulet.kernel.link.host import Journal
 from cumulet.services.compute.types import ServerSpec
 
 Wish = Literal["running", "paused", "shutdown"]
+
+LOCK_TIMEOUT = 120.0  # seconds; longer than a graceful stop takes
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,11 +37,15 @@ class Records:
 
     @contextmanager
     def lock(self, server_id: str) -> Iterator[None]:
-        """One verb at a time on each server."""
+        """One verb at a time on each server; NotReady where the one before does not end in time."""
         with self._guard:
             lock = self._locks.setdefault(server_id, threading.RLock())
-        with lock:
+        if not lock.acquire(timeout=LOCK_TIMEOUT):
+            raise NotReady(f"server {server_id} is busy", code="InstanceBusy")
+        try:
             yield
+        finally:
+            lock.release()
 
     def find(self, server_id: str) -> Record | None:
         found = self._journal.get(server_id)

@@ -13,10 +13,12 @@ import msgspec
 
 from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.link.host import Body, Host, Verb
+from cumulet.services.block_storage.contract import HostVolumes
 from cumulet.services.compute.agent.disks import DisksOnHost
 from cumulet.services.compute.agent.records import Record, Records, Wish
 from cumulet.services.compute.drivers.base import Hypervisor, Stopped, boot_id
 from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
+from cumulet.services.image.contract import HostImages
 from cumulet.services.network.contract import HostPorts
 
 LOG = logging.getLogger(__name__)
@@ -61,7 +63,8 @@ class ServersOnHost:
             "server.diagnostics": self.diagnostics,
             "server.power": self.power,
             "server.resize_disk": self.resize_disk,
-            "server.usage": self.usage,
+            "server.create_image": self.create_image,
+            "server.report": lambda _body: self.report(),
         }
 
     def start(self) -> None:
@@ -149,6 +152,8 @@ class ServersOnHost:
             if record is not None:
                 for port in record.spec.ports:
                     self._close_tap(port.id)
+                for volume in record.spec.volumes:
+                    self._close_volume(volume.volume_id)
                 self._records.delete(body["id"])
         return {}
 
@@ -168,6 +173,7 @@ class ServersOnHost:
             record = self._records.find(body["id"])
             if record is not None:
                 self._hypervisor.detach_disk(body["id"], body["volume_id"])
+                self._close_volume(body["volume_id"])
                 left = [each for each in record.spec.volumes if each.volume_id != body["volume_id"]]
                 self._change(record, volumes=left)
         return {}
@@ -202,13 +208,24 @@ class ServersOnHost:
     def power(self, body: Body) -> Body:
         return self._power(body["id"])
 
+    def create_image(self, body: Body) -> Body:
+        """Fill the queued image `image_id` with a copy of the root disk (qcow2)."""
+        with self._records.lock(body["id"]):
+            self._records.get(body["id"])
+            folder = self._host.state / "compute-images"
+            folder.mkdir(exist_ok=True, mode=0o700)
+            target = folder / f"{body['image_id']}.qcow2"
+            target.unlink(missing_ok=True)
+            try:
+                self._hypervisor.copy_root(body["id"], target)
+                self._host.contracts.use(HostImages).push(body["image_id"], target)
+            finally:
+                target.unlink(missing_ok=True)
+        return {}
+
     def resize_disk(self, body: Body) -> Body:
         """The volume `volume_id` has `size` bytes from now on; `done` is false where no running server has it open."""
         return {"done": self.disks.resize(body["volume_id"], int(body["size"]))}
-
-    def usage(self, _body: Body) -> Body:
-        found: Body = msgspec.to_builtins(self._hypervisor.usage())
-        return found
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -225,6 +242,9 @@ class ServersOnHost:
 
     def _close_tap(self, port_id: str) -> None:
         self._host.contracts.use(HostPorts).close_tap(port_id)
+
+    def _close_volume(self, volume_id: str) -> None:
+        self._host.contracts.use(HostVolumes).close(volume_id)
 
     def _restore(self, record: Record) -> None:
         server_id = record.spec.id

@@ -127,11 +127,11 @@ class Hypervisor(Protocol):
     def snapshot_disk(self, server_id: str, volume_id: str, name: str) -> None:
         """Take an internal snapshot of a qcow2 volume of the running server."""
 
-    def copy_disk(self, server_id: str, volume_id: str | None, target: Path, target_format: str) -> None:
-        """Write a consistent copy of a disk (None: the root disk) of a server, running or not, to `target`.
+    def copy_disk(self, server_id: str, volume_id: str, target: Path, target_format: str) -> None:
+        """Write a consistent copy of a volume of the running server to `target`, which exists in the right size."""
 
-        For a running server, `target` exists in the right size and format; a stopped one creates it.
-        """
+    def copy_root(self, server_id: str, target: Path) -> None:
+        """Make `target` a consistent qcow2 copy of the root disk of a server, running or not."""
 
     def root_size(self, server_id: str) -> int:
         """The size of the root disk in bytes."""

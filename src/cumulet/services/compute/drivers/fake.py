@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import threading
 import time
 from pathlib import Path
@@ -177,14 +178,14 @@ class FakeHypervisor:
             guest.snapshots.setdefault(volume_id, []).append(name)
             self._write(server_id, guest)
 
-    def copy_disk(self, server_id: str, volume_id: str | None, target: Path, target_format: str) -> None:
+    def copy_disk(self, server_id: str, volume_id: str, target: Path, target_format: str) -> None:
+        """The target is there in the right size: what a disk that nobody writes to holds."""
         with self._lock:
-            guest = self._read(server_id)
-            if volume_id is not None:
-                self._opened(self._running(server_id), volume_id)
-            elif guest.power == PowerState.SHUTDOWN:
-                target.touch()
-            # The target is there in the right size: what a disk nobody writes to holds.
+            self._opened(self._running(server_id), volume_id)
+
+    def copy_root(self, server_id: str, target: Path) -> None:
+        with self._lock:
+            target.write_bytes(_empty_qcow2(self._read(server_id).root_size))
 
     def root_size(self, server_id: str) -> int:
         with self._lock:
@@ -273,3 +274,35 @@ class FakeHypervisor:
 
     def _write(self, server_id: str, guest: _Guest) -> None:
         self._journal.put(server_id, msgspec.to_builtins(guest))
+
+
+def _empty_qcow2(size: int) -> bytes:
+    """A qcow2 file (version 3, clusters of 64 KiB) of `size` bytes in which nothing was written yet."""
+    cluster = 1 << 16
+    entries = max(1, -(-size // (cluster * cluster // 8)))
+    table_clusters = -(-entries * 8 // cluster)
+    # header, reference table, one reference block, first level table
+    header = struct.pack(
+        ">4sIQIIQIIQQIIQQQQII",
+        b"QFI\xfb",
+        3,
+        0,
+        0,
+        16,
+        size,
+        0,
+        entries,
+        3 * cluster,
+        cluster,
+        1,
+        0,
+        0,
+        0,
+        0,
+        0,
+        4,
+        104,
+    )
+    counts = struct.pack(">H", 1) * (3 + table_clusters)
+    parts = [header, struct.pack(">Q", 2 * cluster), counts, bytes(entries * 8)]
+    return b"".join(part.ljust(-(-len(part) // cluster) * cluster, b"\0") for part in parts)

@@ -192,16 +192,18 @@ class QemuHypervisor:
     def snapshot_disk(self, server_id: str, volume_id: str, name: str) -> None:
         self._on_running(server_id, work.snapshot_disk, volume_node(volume_id), name)
 
-    def copy_disk(self, server_id: str, volume_id: str | None, target: Path, target_format: str) -> None:
+    def copy_disk(self, server_id: str, volume_id: str, target: Path, target_format: str) -> None:
+        disk = Disk(path=str(target), format=target_format)
+        self._on_running(server_id, work.copy_disk, volume_node(volume_id), disk)
+
+    def copy_root(self, server_id: str, target: Path) -> None:
         with self._lock(server_id):
             folder = self._folder_of(server_id)
             if self.adopt(server_id):
-                node = "root" if volume_id is None else volume_node(volume_id)
-                self._control(server_id, work.copy_disk, node, Disk(path=str(target), format=target_format))
-            elif volume_id is None:
-                overlay.copy(folder / ROOT_DISK, target, target_format)
+                overlay.make_empty(target, overlay.overlay_size(folder / ROOT_DISK))
+                self._control(server_id, work.copy_disk, "root", Disk(path=str(target), format="qcow2"))
             else:
-                raise Conflict("the server does not run", code="InstanceNotRunning")
+                overlay.copy(folder / ROOT_DISK, target, "qcow2")
 
     def root_size(self, server_id: str) -> int:
         return overlay.overlay_size(self._folder_of(server_id) / ROOT_DISK)

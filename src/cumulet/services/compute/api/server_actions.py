@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`POST /servers/{id}/action`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.errors import Conflict, Invalid, NotReady, Unsupported
+from cumulet.kernel.http import Reply, Request, Route
+from cumulet.kernel.http.microversions import Version
+from cumulet.kernel.schema import Schema
+from cumulet.services.compute.api import fields
+from cumulet.services.compute.api.common import server_target, the_server
+from cumulet.services.compute.logic import delete, power, snapshots
+from cumulet.services.compute.logic import servers as logic
+from cumulet.services.compute.types import VmState
+from cumulet.services.network.contract import NetworkContract
+
+_PREFIX = "os_compute_api"
+_PATH = "/servers/{server_id}/action"
+MOST_CONSOLE = 100 * 1024  # bytes of a console's log in one answer
+
+
+def start(request: Request) -> Reply:
+    return _power(request, "start")
+
+
+def stop(request: Request) -> Reply:
+    return _power(request, "stop")
+
+
+def pause(request: Request) -> Reply:
+    return _power(request, "pause")
+
+
+def unpause(request: Request) -> Reply:
+    return _power(request, "unpause")
+
+
+def reboot(request: Request) -> Reply:
+    kind = request.body["reboot"]["type"].upper()
+    return _power(request, "reboot_soft" if kind == "SOFT" else "reboot_hard")
+
+
+def lock(request: Request) -> Reply:
+    reason = (request.body["lock"] or {}).get("locked_reason")
+    logic.set_lock(request.cloud, request.ctx, the_server(request), reason)
+    return Reply(202)
+
+
+def unlock(request: Request) -> Reply:
+    server = the_server(request)
+    if server.locked_by == "admin":
+        request.require(f"{_PREFIX}:os-lock-server:unlock:unlock_override", server_target(request))
+    logic.clear_lock(request.cloud, server)
+    return Reply(202)
+
+
+def reset_state(request: Request) -> Reply:
+    state = request.body["os-resetState"]["state"]
+    logic.reset_state(request.cloud, the_server(request), VmState(state))
+    return Reply(202)
+
+
+def console_output(request: Request) -> Reply:
+    """The end of the serial console's log, as text."""
+    server = the_server(request)
+    length = (request.body["os-getConsoleOutput"] or {}).get("length")
+    lines = None if length is None or int(length) < 0 else int(length)
+    if not server.host or server.state is VmState.BUILDING:
+        raise Conflict(f"Instance {server.id} is not ready", code="InstanceNotReady")
+    try:
+        body = {"id": server.id, "lines": lines}
+        found = request.cloud.hosts.call(server.host, "server.console", body, timeout=20.0)["output"]
+    except NotReady as error:
+        raise Conflict("Unable to get console log, the host is away.") from error
+    text = bytes(found)[-MOST_CONSOLE:].decode("utf-8", errors="replace")
+    # What no XML or terminal takes, save line ends and tabs.
+    plain = "".join(char for char in text if char in "\n\r\t" or char >= " ")
+    return Reply(200, {"output": plain})
+
+
+def create_image(request: Request) -> Reply:
+    server, body = the_server(request), request.body["createImage"]
+    image_id = snapshots.create_image(request.cloud, request.ctx, server, body["name"], body.get("metadata", {}))
+    if request.version >= (2, 45):
+        return Reply(202, {"image_id": image_id})
+    return Reply(202, headers={"Location": f"{request.origin}/image/v2/images/{image_id}"})
+
+
+def add_security_group(request: Request) -> Reply:
+    name = _group_name(request, "addSecurityGroup")
+    server, network = the_server(request), request.cloud.contracts.use(NetworkContract)
+    request.cloud.db.write(lambda tx: network.add_security_group(tx, request.ctx, server.id, name))
+    return Reply(202)
+
+
+def remove_security_group(request: Request) -> Reply:
+    name = _group_name(request, "removeSecurityGroup")
+    server, network = the_server(request), request.cloud.contracts.use(NetworkContract)
+    request.cloud.db.write(lambda tx: network.remove_security_group(tx, request.ctx, server.id, name))
+    return Reply(202)
+
+
+def force_delete(request: Request) -> Reply:
+    delete.delete(request.cloud, request.ctx, request.params["server_id"])
+    return Reply(202)
+
+
+def not_there(request: Request) -> Reply:
+    """An action of OpenStack's that this cloud does not carry out (see the service's LIMITATIONS)."""
+    the_server(request)
+    name = next(iter(request.body))
+    raise Unsupported(f"The action {name} is not supported by this cloud yet.")
+
+
+def _power(request: Request, verb: str) -> Reply:
+    power.act(request.cloud, request.ctx, request.params["server_id"], verb)
+    return Reply(202)
+
+
+def _group_name(request: Request, action: str) -> str:
+    name: Any = request.body[action]["name"]
+    if not str(name).strip():
+        raise Invalid("Security group name cannot be empty")
+    return str(name)
+
+
+def _action(
+    name: str,
+    handler: Any,
+    rule: str,
+    schema: dict[str, Any] | None = None,
+    *,
+    since: Version | None = None,
+    until: Version | None = None,
+) -> Route:
+    body = Schema(fields.wrapped(name, schema)) if schema is not None else None
+    return Route(
+        "POST", _PATH, handler, f"{_PREFIX}:{rule}", body=body, action=name, since=since, until=until,
+        target=server_target,
+    )  # fmt: skip
+
+
+def _object(properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**found, "required": required} if required else found
+
+
+_LOCK = {
+    "versions": [
+        {"until": (2, 72)},
+        {
+            "type": ["object", "null"],
+            "properties": {"locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}},
+            "additionalProperties": False,
+            "since": (2, 73),
+        },
+    ]
+}
+_GROUP = _object({"name": fields.NAME}, ["name"])
+_IMAGE = _object({"name": fields.NAME, "metadata": fields.METADATA}, ["name"])
+_REBOOT = _object({"type": {"type": "string", "enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}}, ["type"])
+_LENGTH = {
+    "type": ["object", "null"],
+    "properties": {"length": {"type": ["integer", "string", "null"], "pattern": "^-?[0-9]+$", "minimum": -1}},
+    "additionalProperties": False,
+}
+_NOT_THERE = (
+    ("resize", "servers:resize"),
+    ("confirmResize", "servers:confirm_resize"),
+    ("revertResize", "servers:revert_resize"),
+    ("rebuild", "servers:rebuild"),
+    ("suspend", "os-suspend-server:suspend"),
+    ("resume", "os-suspend-server:resume"),
+    ("rescue", "os-rescue"),
+    ("unrescue", "os-unrescue"),
+    ("shelve", "os-shelve:shelve"),
+    ("shelveOffload", "os-shelve:shelve_offload"),
+    ("unshelve", "os-shelve:unshelve"),
+    ("migrate", "os-migrate-server:migrate"),
+    ("os-migrateLive", "os-migrate-server:migrate_live"),
+    ("evacuate", "os-evacuate"),
+    ("changePassword", "os-admin-password"),
+    ("createBackup", "os-create-backup"),
+    ("restore", "os-deferred-delete:restore"),
+    ("trigger_crash_dump", "servers:trigger_crash_dump"),
+    ("os-getVNCConsole", "os-remote-consoles"),
+    ("os-getSPICEConsole", "os-remote-consoles"),
+    ("os-getSerialConsole", "os-remote-consoles"),
+)
+
+ROUTES = (
+    _action("os-start", start, "servers:start"),
+    _action("os-stop", stop, "servers:stop"),
+    _action("reboot", reboot, "servers:reboot", _REBOOT),
+    _action("pause", pause, "os-pause-server:pause"),
+    _action("unpause", unpause, "os-pause-server:unpause"),
+    _action("lock", lock, "os-lock-server:lock", _LOCK),
+    _action("unlock", unlock, "os-lock-server:unlock"),
+    _action(
+        "os-resetState",
+        reset_state,
+        "os-admin-actions:reset_state",
+        _object({"state": {"type": "string", "enum": ["active", "error"]}}, ["state"]),
+    ),
+    _action("os-getConsoleOutput", console_output, "os-console-output", _LENGTH),
+    _action("forceDelete", force_delete, "os-deferred-delete:force"),
+    _action("createImage", create_image, "servers:create_image", _IMAGE),
+    _action("addSecurityGroup", add_security_group, "os-security-groups:add", _GROUP),
+    _action("removeSecurityGroup", remove_security_group, "os-security-groups:remove", _GROUP),
+    *(_action(name, not_there, rule) for name, rule in _NOT_THERE),
+)

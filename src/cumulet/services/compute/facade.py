@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compute's contract, implemented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.services.compute.contract import ServerInfo, ServersContract
+from cumulet.services.compute.logic import servers, volumes
+
+
+class Servers:
+    """`ServersContract`."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def server(self, source: Source, server_id: str) -> ServerInfo | None:
+        found = servers.find(source, server_id)
+        if found is None:
+            return None
+        return ServerInfo(
+            id=found.id,
+            name=found.name,
+            project_id=found.project_id,
+            user_id=found.user_id,
+            host=found.host,
+            vm_state=found.vm_state,
+            task_state=found.task_state,
+        )
+
+    def is_visible(self, source: Source, ctx: Context, server_id: str) -> bool:
+        return servers.is_visible(source, ctx, server_id)
+
+    def volume_gone(self, tx: Tx, server_id: str, volume_id: str) -> None:
+        volumes.gone(self._cloud, tx, server_id, volume_id)
+
+    def port_gone(self, tx: Tx, server_id: str, port_id: str) -> None:
+        servers.port_gone(self._cloud, tx, server_id, port_id)
+
+    def resize_disk(self, server_id: str, volume_id: str, size: int) -> bool:
+        return volumes.resize(self._cloud, server_id, volume_id, size)
+
+
+def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
+    return {ServersContract: lambda: Servers(cloud)}

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a row to a running server."""
+
+from __future__ import annotations
+
+import msgspec
+
+from cumulet.kernel import clock
+from cumulet.kernel.db import Tx
+from cumulet.kernel.saga import Commit, Flow, Run, Step
+from cumulet.services.block_storage.contract import BootVolume, VolumesContract
+from cumulet.services.compute import events
+from cumulet.services.compute.flows.common import LONG, context_of, server_of, tell_host
+from cumulet.services.compute.logic import actions, create, hosts, servers, spec, volumes
+from cumulet.services.compute.store import devices as devices_store
+from cumulet.services.compute.store import servers as store
+from cumulet.services.compute.types import PowerState, Server, TaskState, VmState
+from cumulet.services.network.contract import NetworkContract
+from cumulet.services.placement.contract import PlacementContract
+
+EVENT = "compute__do_build_and_run_instance"
+
+
+def claim(run: Run) -> Commit:
+    """Choose a host and hold, in one commit, what the server takes of it; its ports and new volumes belong there."""
+    server = server_of(run)
+    contract = run.cloud.contracts.use(VolumesContract)
+    disks = devices_store.of_server(run.cloud.db, server.id)
+    places = {contract.connection(run.cloud.db, each.volume_id) for each in disks if each.volume_id is not None}
+    host, candidate = hosts.choose(run.cloud, server, run.args["host"], places - {""})
+
+    def commit(tx: Tx) -> None:
+        placement = run.cloud.contracts.use(PlacementContract)
+        placement.claim(tx, server.id, candidate.allocations, server.project_id, server.user_id)
+        network = run.cloud.contracts.use(NetworkContract)
+        ports = network.ports_of(tx, [server.id]).get(server.id, [])
+        network.bind(tx, [port.id for port in ports], host.name)
+        servers.change(tx, server.id, host=host.name, task_state=TaskState.BLOCK_DEVICE_MAPPING.value)
+        actions.event_began(tx, server.id, run.request_id, EVENT, host.name)
+        _make_volumes(run, tx, server, host.name)
+
+    return commit
+
+
+def give_back(run: Run) -> Commit:
+    """Everything that the server held, except its row."""
+
+    def commit(tx: Tx) -> None:
+        run.cloud.contracts.use(PlacementContract).release(tx, run.subject)
+        contract = run.cloud.contracts.use(VolumesContract)
+        contract.release(tx, run.subject)
+        for device in devices_store.of_server(tx, run.subject):
+            made_here = device.source_type != "volume" and device.volume_id is not None
+            if device.volume_id is not None and (made_here or device.delete_on_termination):
+                contract.delete_on_termination(tx, device.volume_id, run.request_id)
+            if made_here:
+                devices_store.change(tx, device.id, {"volume_id": None, "attachment_id": None})
+        run.cloud.contracts.use(NetworkContract).release_server(tx, run.subject)
+
+    return commit
+
+
+def prepare_volumes(run: Run) -> Commit:
+    """Wait until the content of new volumes is there, then claim them."""
+    server = server_of(run)
+    contract = run.cloud.contracts.use(VolumesContract)
+    waiting = [each for each in devices_store.of_server(run.cloud.db, server.id) if each.attachment_id is None]
+    for device in waiting:
+        if device.volume_id is not None:
+            contract.ready(run.cloud.db, device.volume_id)
+
+    def commit(tx: Tx) -> None:
+        for device in waiting:
+            if device.volume_id is not None:
+                found = contract.reserve(tx, context_of(run), device.volume_id, server.id)
+                devices_store.change(tx, device.id, {"attachment_id": found.id})
+        servers.change(tx, server.id, task_state=TaskState.NETWORKING.value)
+
+    return commit
+
+
+def prepare_network(run: Run) -> Commit:
+    """Wait until the host has the server's ports with all their rules."""
+    server = server_of(run)
+    run.cloud.contracts.use(NetworkContract).converge(server.host)
+    return lambda tx: _enter(tx, server.id, TaskState.SPAWNING)
+
+
+def spawn(run: Run) -> Commit:
+    """Let the host make and start the server."""
+    server = server_of(run)
+    body = msgspec.to_builtins(spec.server_spec(run.cloud, server), builtin_types=(bytes,))
+    tell_host(run, server, "build", LONG, spec=body)
+
+    def commit(tx: Tx) -> None:
+        for device in devices_store.of_server(tx, server.id):
+            if device.volume_id is not None:
+                volumes.plugged(run.cloud, tx, server, device)
+        servers.change(
+            tx,
+            server.id,
+            vm_state=VmState.ACTIVE.value,
+            task_state=None,
+            power_state=PowerState.RUNNING.value,
+            launched_at=clock.utcnow(),
+            progress=0,
+        )
+        actions.event_ended(tx, server.id, run.request_id, EVENT, server.host)
+        fresh = store.find(tx, server.id)
+        assert fresh is not None
+        run.cloud.outbox.publish(tx, "compute.instance.create.end", events.payload(fresh), run.request_id)
+
+    return commit
+
+
+def remove(run: Run) -> Commit | None:
+    """Let the host forget the server."""
+    server = store.find(run.cloud.db, run.subject)
+    if server is not None and server.host:
+        tell_host(run, server, "destroy")
+    return None
+
+
+def failed(run: Run) -> Commit:
+    """The server is broken; unless somebody wants it gone anyway."""
+    error = run.error or "The server could not be built."
+
+    def commit(tx: Tx) -> None:
+        server = store.find(tx, run.subject)
+        if server is None:
+            return
+        actions.event_ended(tx, server.id, run.request_id, EVENT, server.host, error)
+        if server.task_state != TaskState.DELETING:
+            servers.fail(tx, server.id, error)
+        if "No valid host" in error:
+            servers.change(tx, server.id, host="")
+        run.cloud.outbox.publish(tx, "compute.instance.create.error", events.payload(server), run.request_id)
+
+    return commit
+
+
+def _enter(tx: Tx, server_id: str, task: TaskState) -> None:
+    """Go on to the next part, unless the server is being deleted: its boot is undone as soon as that is noticed."""
+    server = store.find(tx, server_id)
+    if server is not None and server.task_state != TaskState.DELETING:
+        servers.change(tx, server_id, task_state=task.value)
+
+
+def _make_volumes(run: Run, tx: Tx, server: Server, host: str) -> None:
+    contract = run.cloud.contracts.use(VolumesContract)
+    for device in devices_store.of_server(tx, server.id):
+        if device.destination_type != "volume" or device.volume_id is not None:
+            continue
+        request = BootVolume(
+            size=device.volume_size,
+            image_id=device.source_id if device.source_type == "image" else None,
+            snapshot_id=device.source_id if device.source_type == "snapshot" else None,
+            volume_type=device.volume_type,
+            host=host,
+        )
+        made = contract.create_for_boot(tx, context_of(run), request)
+        devices_store.change(tx, device.id, {"volume_id": made.id})
+
+
+FLOW = Flow(
+    create.BOOT,
+    (
+        Step("claim", claim, give_back),
+        Step("volumes", prepare_volumes),
+        Step("network", prepare_network),
+        Step("spawn", spawn, remove),
+    ),
+    failed,
+)

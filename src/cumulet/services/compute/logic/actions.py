@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record of what users did to their servers, and how it ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from cumulet.kernel import clock, ids
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Invalid, NotFound
+from cumulet.services.compute.store import actions as store
+from cumulet.services.compute.types import Action, ActionEvent
+
+SUCCESS, ERROR = "Success", "Error"
+FAILED_MESSAGE = "Error"
+
+
+def begin(tx: Tx, ctx: Context, server_id: str, action: str) -> None:
+    """Note that the caller asked for `action`."""
+    now = clock.utcnow()
+    if store.find(tx, server_id, ctx.request_id) is None:
+        new = Action(
+            id=ids.new_uuid(),
+            server_id=server_id,
+            request_id=ctx.request_id,
+            action=action,
+            project_id=ctx.project_id or "",
+            user_id=ctx.user_id,
+            message=None,
+            start_time=now,
+            updated_at=now,
+        )
+        store.add(tx, new)
+
+
+def event_began(tx: Tx, server_id: str, request_id: str, event: str, host: str) -> None:
+    """Note that a step of the action that the request asked for is under way."""
+    action = store.find(tx, server_id, request_id)
+    if action is not None and store.find_event(tx, action.id, event) is None:
+        new = ActionEvent(
+            id=ids.new_uuid(),
+            action_id=action.id,
+            event=event,
+            host=host,
+            start_time=clock.utcnow(),
+            finish_time=None,
+            result=None,
+            details=None,
+        )
+        store.add_event(tx, new)
+
+
+def event_ended(tx: Tx, server_id: str, request_id: str, event: str, host: str, error: str | None = None) -> None:
+    """Note how the step ended; it is begun where nobody did."""
+    event_began(tx, server_id, request_id, event, host)
+    action = store.find(tx, server_id, request_id)
+    if action is None:
+        return
+    now = clock.utcnow()
+    found = store.find_event(tx, action.id, event)
+    assert found is not None
+    result = SUCCESS if error is None else ERROR
+    store.change_event(tx, found.id, {"finish_time": now, "result": result, "details": error})
+    store.change(tx, action.id, {"updated_at": now, "message": None if error is None else FAILED_MESSAGE})
+
+
+def find_all(
+    source: Source,
+    server_id: str,
+    *,
+    marker: str | None,
+    limit: int | None,
+    since: datetime | None,
+    before: datetime | None,
+) -> list[Action]:
+    """The actions on a server, the newest first; `marker` is a request id."""
+    last = None
+    if marker is not None:
+        last = store.find(source, server_id, marker)
+        if last is None:
+            raise Invalid(f"marker [{marker}] not found", code="MarkerNotFound")
+    return store.of_server(source, server_id, marker=last, limit=limit, since=since, before=before)
+
+
+def get(source: Source, server_id: str, request_id: str) -> tuple[Action, list[ActionEvent]]:
+    """An action by the request that asked for it, with its events."""
+    action = store.find(source, server_id, request_id)
+    if action is None:
+        raise NotFound(f"Action for request_id {request_id} on instance {server_id} not found")
+    return action, store.events(source, action.id)

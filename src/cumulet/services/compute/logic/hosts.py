@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts: what they reported, whether they are up, their zones, and the choice of one for a new server."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from cumulet.kernel import clock, ids
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Conflict, Invalid, NotFound, NotReady
+from cumulet.services.compute.store import hosts as store
+from cumulet.services.compute.store import quotas as groups_store
+from cumulet.services.compute.store import servers as servers_store
+from cumulet.services.compute.types import ComputeHost, Flavor, Server
+from cumulet.services.placement.contract import Candidate, Inventory, PlacementContract
+
+DEFAULT_ZONE = "nova"
+CPU_RATIO, RAM_RATIO = 4.0, 1.0
+RESERVED_RAM = 512  # MiB that stay with the host itself
+_SPEC_PREFIXES = ("trait:", "resources:")
+
+
+def joined(cloud: Cloud, name: str, report: dict[str, Any]) -> None:
+    """A host told the truth about itself: keep it, and say in placement what it has."""
+    capabilities, usage = report["capabilities"], report["usage"]
+
+    def write(tx: Tx) -> None:
+        found = store.find(tx, name)
+        now = clock.utcnow()
+        values = {"capabilities": capabilities, "usage": usage, "updated_at": now}
+        if found is None:
+            found = ComputeHost(
+                name=name,
+                id=ids.new_uuid(),
+                number=store.next_number(tx),
+                service_id=ids.new_uuid(),
+                capabilities=capabilities,
+                usage=usage,
+                disabled=False,
+                disabled_reason=None,
+                forced_down=False,
+                created_at=now,
+                updated_at=now,
+            )
+            store.add(tx, found)
+        else:
+            store.change(tx, name, values)
+        _offer(cloud, tx, found, capabilities)
+
+    cloud.db.write(write)
+
+
+def heard_from(cloud: Cloud, name: str, usage: dict[str, Any]) -> None:
+    """A host answered: what it spends now."""
+    cloud.db.write(lambda tx: store.change(tx, name, {"usage": usage, "updated_at": clock.utcnow()}))
+
+
+def find_all(source: Source) -> list[ComputeHost]:
+    return store.find_all(source)
+
+
+def find(source: Source, name: str) -> ComputeHost:
+    found = store.find(source, name)
+    if found is None:
+        raise NotFound(f"Compute host {name} could not be found.", code="ComputeHostNotFound")
+    return found
+
+
+def is_up(cloud: Cloud, host: ComputeHost) -> bool:
+    """Whether the host's link is there and nobody declared it down."""
+    return not host.forced_down and host.name in {each.name for each in cloud.hosts.connected()}
+
+
+def change(cloud: Cloud, name: str, changes: dict[str, Any]) -> ComputeHost:
+    """Enable, disable, force down."""
+
+    def write(tx: Tx) -> ComputeHost:
+        find(tx, name)
+        store.change(tx, name, {**changes, "updated_at": clock.utcnow()})
+        return find(tx, name)
+
+    return cloud.db.write(write)
+
+
+def remove(cloud: Cloud, host: ComputeHost) -> None:
+    """Forget a host that runs no servers."""
+
+    def write(tx: Tx) -> None:
+        if servers_store.on_host(tx, host.name):
+            raise Conflict(
+                "Unable to delete compute service that is hosting instances. Migrate or delete the instances first."
+            )
+        cloud.contracts.use(PlacementContract).delete_provider(tx, host.id)
+        for aggregate in store.aggregates(tx):
+            if host.name in aggregate.hosts:
+                left = [each for each in aggregate.hosts if each != host.name]
+                store.change_aggregate(tx, aggregate.id, {"hosts": left})
+        store.remove(tx, host.name)
+
+    cloud.db.write(write)
+
+
+def zones(source: Source) -> dict[str, list[ComputeHost]]:
+    """The availability zones and their hosts; a host that no aggregate puts elsewhere is in the default zone."""
+    found: dict[str, list[ComputeHost]] = {}
+    for host in store.find_all(source):
+        found.setdefault(zone_of(source, host.name), []).append(host)
+    return found or {DEFAULT_ZONE: []}
+
+
+def zone_of(source: Source, name: str) -> str:
+    """The zone of a host; that of a host of nobody is the default."""
+    for aggregate in store.aggregates(source):
+        zone = aggregate.metadata.get("availability_zone")
+        if zone and name in aggregate.hosts:
+            return zone
+    return DEFAULT_ZONE
+
+
+def check_zone(source: Source, zone: str | None) -> None:
+    if zone is not None and zone not in zones(source):
+        raise Invalid("The requested availability zone is not available", code="InvalidAvailabilityZone")
+
+
+def check_exists(source: Source, name: str) -> None:
+    if store.find(source, name) is None:
+        raise Invalid(f"Compute host {name} could not be found.", code="ComputeHostNotFound")
+
+
+def resources(flavor: Flavor, *, with_disk: bool) -> dict[str, int]:
+    """What a server of the flavor takes of its host; the root disk only where it is local."""
+    disk = flavor.ephemeral + -(-flavor.swap // 1024) + (flavor.disk if with_disk else 0)
+    wanted = {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.ram, "DISK_GB": disk}
+    for key, value in flavor.extra_specs.items():
+        if key.startswith("resources:") and value.isdigit():
+            wanted[key.removeprefix("resources:")] = int(value)
+    return {name: amount for name, amount in wanted.items() if amount}
+
+
+def choose(cloud: Cloud, server: Server, forced: str, only: set[str]) -> tuple[ComputeHost, Candidate]:
+    """A host for the server and what to claim of it; `only` are hosts that it must be one of (none: any).
+
+    Conflict where no host will do (NoValidHost), NotReady where one would that is not connected now.
+    """
+    flavor = server.kind
+    found = cloud.contracts.use(PlacementContract).candidates(
+        cloud.db,
+        resources(flavor, with_disk=bool(server.image_id)),
+        required=[key[6:] for key, value in flavor.extra_specs.items() if key[:6] == "trait:" and value == "required"],
+        forbidden=[
+            key[6:] for key, value in flavor.extra_specs.items() if key[:6] == "trait:" and value == "forbidden"
+        ],
+    )
+    by_id = {host.id: host for host in store.find_all(cloud.db)}
+    fitting = [
+        (by_id[each.root], each)
+        for each in found
+        if each.root in by_id and _suits(cloud, server, by_id[each.root], forced, only)
+    ]
+    if not fitting:
+        raise Conflict("No valid host was found. There are not enough hosts available.", code="NoValidHost")
+    up = [(host, each) for host, each in fitting if is_up(cloud, host)]
+    if not up:
+        raise NotReady("no host that could take the server is connected")
+    load = servers_store.counts_by_host(cloud.db)
+    least = min(load.get(host.name, 0) for host, _ in up)
+    return secrets.choice([each for each in up if load.get(each[0].name, 0) == least])
+
+
+def reserved_memory(memory: int) -> int:
+    """How many of the host's MiB are not for servers."""
+    return min(RESERVED_RAM, memory // 4)
+
+
+def _suits(cloud: Cloud, server: Server, host: ComputeHost, forced: str, only: set[str]) -> bool:
+    if (forced and host.name != forced) or (only and host.name not in only):
+        return False
+    if host.disabled and not forced:
+        return False
+    if server.availability_zone is not None and zone_of(cloud.db, host.name) != server.availability_zone:
+        return False
+    return _hints_allow(cloud.db, server, host.name)
+
+
+def _hints_allow(source: Source, server: Server, host: str) -> bool:
+    here = {each.id for each in servers_store.on_host(source, host)}
+    different = _listed(server.scheduler_hints.get("different_host"))
+    same = _listed(server.scheduler_hints.get("same_host"))
+    if here & set(different) or (same and not here & set(same)):
+        return False
+    group = groups_store.find_group(source, server.group_id) if server.group_id else None
+    if group is None:
+        return True
+    members = [each for each in servers_store.in_group(source, group.id) if each.host and each.id != server.id]
+    if group.policy == "anti-affinity":
+        most = int(group.rules.get("max_server_per_host", 1))
+        return sum(each.host == host for each in members) < most
+    if group.policy == "affinity":
+        return not members or any(each.host == host for each in members)
+    return True
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def _offer(cloud: Cloud, tx: Tx, host: ComputeHost, capabilities: dict[str, Any]) -> None:
+    placement = cloud.contracts.use(PlacementContract)
+    memory = int(capabilities["memory"])
+    placement.ensure_provider(tx, host.id, host.name)
+    placement.set_inventory(
+        tx,
+        host.id,
+        {
+            "VCPU": Inventory(total=capabilities["vcpus"], allocation_ratio=CPU_RATIO),
+            "MEMORY_MB": Inventory(total=memory, reserved=reserved_memory(memory), allocation_ratio=RAM_RATIO),
+            "DISK_GB": Inventory(total=max(1, capabilities["disk"])),
+        },
+    )
+    placement.set_traits(tx, host.id, _traits(capabilities))
+
+
+def _traits(capabilities: dict[str, Any]) -> list[str]:
+    """What of the processor's features has a standard trait, and what every host here can do."""
+    traits = ["COMPUTE_NODE", "COMPUTE_VOLUME_ATTACH", "COMPUTE_NET_ATTACH_INTERFACE", "COMPUTE_IMAGE_TYPE_QCOW2"]
+    traits.append("COMPUTE_IMAGE_TYPE_RAW")
+    known = {
+        "sse": "SSE", "sse2": "SSE2", "sse4_1": "SSE41", "sse4_2": "SSE42", "ssse3": "SSSE3", "avx": "AVX",
+        "avx2": "AVX2", "aes": "AESNI", "fma": "FMA3", "vmx": "VMX", "svm": "SVM", "mmx": "MMX", "f16c": "F16C",
+        "bmi1": "BMI", "bmi2": "BMI2", "abm": "ABM", "avx512f": "AVX512F",
+    }  # fmt: skip
+    return traits + [f"HW_CPU_X86_{known[each]}" for each in capabilities["features"] if each in known]

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images as compute needs them: whether a server can be made from one, and what is kept of it with the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.errors import CumuletError, Invalid
+from cumulet.services.compute.types import Flavor
+from cumulet.services.image.contract import ImageContract
+
+GIB = 1 << 30
+FORMATS = ("qcow2", "raw")
+_NOT_FOUND = "Can not find requested image"
+
+
+class Image(msgspec.Struct, kw_only=True):
+    """An image that servers can be made from: `size` in bytes, `min_disk` in GiB, `min_ram` in MiB."""
+
+    id: str
+    name: str
+    disk_format: str
+    size: int
+    min_disk: int
+    min_ram: int
+    properties: dict[str, str]
+
+    def described(self) -> dict[str, Any]:
+        """What is kept with the server, as microversion 2.98 shows it."""
+        return {
+            "name": self.name,
+            "disk_format": self.disk_format,
+            "min_disk": self.min_disk,
+            "min_ram": self.min_ram,
+            "properties": self.properties,
+        }
+
+
+def get_usable(cloud: Cloud, ctx: Context, image_id: str) -> Image:
+    """An image that the caller may use and that is whole; Invalid otherwise."""
+    try:
+        found = cloud.contracts.use(ImageContract).get(cloud.db, ctx, image_id)
+    except CumuletError as error:
+        raise Invalid(_NOT_FOUND, code="ImageNotFound") from error
+    if found.status != "active":
+        raise Invalid(f"Image {image_id} is not active.", code="ImageNotActive")
+    if found.disk_format not in FORMATS:
+        raise Invalid(
+            f"Image {image_id} is unacceptable: its disk format {found.disk_format} is none of {', '.join(FORMATS)}.",
+            code="ImageUnacceptable",
+        )
+    return Image(
+        id=found.id,
+        name=found.name or "",
+        disk_format=found.disk_format,
+        size=found.size or 0,
+        min_disk=found.min_disk,
+        min_ram=found.min_ram,
+        properties={name: str(value) for name, value in found.properties.items()},
+    )
+
+
+def check_fits(image: Image, flavor: Flavor, *, local: bool) -> None:
+    """Invalid where the flavor is too small for the image; the disk counts only where it is the flavor's own."""
+    if flavor.ram < image.min_ram:
+        raise Invalid("Flavor's memory is too small for requested image.", code="FlavorMemoryTooSmall")
+    if not local or flavor.disk == 0:
+        return
+    if flavor.disk * GIB < image.size:
+        raise Invalid(
+            f"Flavor's disk is too small for requested image. Flavor disk is {flavor.disk * GIB} bytes, image is "
+            f"{image.size} bytes.",
+            code="FlavorDiskSmallerThanImage",
+        )
+    if flavor.disk < image.min_disk:
+        raise Invalid(
+            f"Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk is "
+            f"{flavor.disk * GIB} bytes, minimum size is {image.min_disk * GIB} bytes.",
+            code="FlavorDiskSmallerThanMinDisk",
+        )

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From rows to what a host is told of a server."""
+
+from __future__ import annotations
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.services.compute.logic import devices, metadata
+from cumulet.services.compute.store import devices as devices_store
+from cumulet.services.compute.types import Device, PortSpec, Server, ServerSpec, VolumeSpec
+from cumulet.services.network.contract import NetworkContract, PortInfo
+
+
+def server_spec(cloud: Cloud, server: Server) -> ServerSpec:
+    """The whole server as its host should have it."""
+    flavor = server.kind
+    disks = devices_store.of_server(cloud.db, server.id)
+    return ServerSpec(
+        id=server.id,
+        name=server.name,
+        vcpus=flavor.vcpus,
+        ram=flavor.ram,
+        disk=flavor.disk,
+        image_id=server.image_id or None,
+        image_format=server.image.get("disk_format", "qcow2"),
+        ports=[port_spec(port) for port in ports(cloud, server)],
+        volumes=[volume_spec(device) for device in disks if device.volume_id is not None],
+        disks=devices.local_disks(flavor, disks),
+        config_drive=metadata.config_drive(cloud, server) if server.config_drive else None,
+    )
+
+
+def ports(cloud: Cloud, server: Server) -> list[PortInfo]:
+    """The server's ports in the order of attachment."""
+    return cloud.contracts.use(NetworkContract).ports_of(cloud.db, [server.id]).get(server.id, [])
+
+
+def port_spec(port: PortInfo) -> PortSpec:
+    return PortSpec(id=port.id, mac=port.mac, mtu=port.mtu)
+
+
+def volume_spec(device: Device) -> VolumeSpec:
+    assert device.volume_id is not None
+    return VolumeSpec(
+        volume_id=device.volume_id,
+        attachment_id=device.attachment_id or "",
+        device=device.device_name,
+        boot_index=device.boot_index,
+        tag=device.tag,
+    )

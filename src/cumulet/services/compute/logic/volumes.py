@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attaching volumes to servers and taking them off."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Any
+
+from cumulet.kernel import clock, ids
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, Invalid, NotFound
+from cumulet.services.block_storage.contract import VolumesContract
+from cumulet.services.compute.logic import actions, devices, servers
+from cumulet.services.compute.store import devices as store
+from cumulet.services.compute.store import servers as servers_store
+from cumulet.services.compute.types import Device, Server
+
+ATTACH, DETACH = "compute.attach_volume", "compute.detach_volume"
+MOST_DISKS = 26
+_DEVICE = re.compile(r"(?:/dev/)?[a-zA-Z0-9]+")
+
+
+def attached(source: Source, server: Server) -> list[Device]:
+    """The server's volumes."""
+    return [device for device in store.of_server(source, server.id) if device.volume_id is not None]
+
+
+def get(source: Source, server: Server, volume_id: str) -> Device:
+    found = store.find(source, server.id, volume_id)
+    if found is None:
+        raise NotFound(f"Instance {server.id} is not attached to volume {volume_id}", code="DiskNotFound")
+    return found
+
+
+def attach(
+    cloud: Cloud,
+    ctx: Context,
+    server: Server,
+    volume_id: str,
+    *,
+    device_name: str | None = None,
+    tag: str | None = None,
+    delete_on_termination: bool = False,
+) -> Device:
+    """Claim the volume and begin to plug it in; the answer names the device."""
+    servers.check_unlocked(ctx, server)
+    servers.check_state(server, "attach_volume", "attach_volume")
+    volumes = cloud.contracts.use(VolumesContract)
+    if store.find(cloud.db, server.id, volume_id) is not None:
+        raise Conflict(f"volume {volume_id} already attached to instance {server.id}", code="VolumeAlreadyAttached")
+    volumes.check(cloud.db, ctx, volume_id)
+    where = volumes.connection(cloud.db, volume_id)
+    if where and server.host and where != server.host:
+        raise Invalid(f"Volume {volume_id} is on another host than the server.", code="InvalidVolume")
+
+    def write(tx: Tx) -> Device:
+        fresh = servers.get(tx, ctx, server.id)
+        servers.check_state(fresh, "attach_volume", "attach_volume")
+        claim = volumes.reserve(tx, ctx, volume_id, server.id)
+        device = _new(tx, fresh, volume_id, device_name, claim.id)
+        device.tag, device.delete_on_termination = tag, delete_on_termination
+        store.add(tx, device)
+        actions.begin(tx, ctx, server.id, "attach_volume")
+        cloud.sagas.start(tx, ATTACH, server.id, {"device": device.id, "volume": volume_id}, ctx.request_id)
+        return device
+
+    return cloud.db.write(write)
+
+
+def detach(cloud: Cloud, ctx: Context, server: Server, volume_id: str) -> None:
+    """Begin to unplug a volume; Conflict or Invalid where it cannot be."""
+    servers.check_unlocked(ctx, server)
+    servers.check_state(server, "detach_volume", "detach_volume")
+    device = get(cloud.db, server, volume_id)
+    if device.boot_index == devices.ROOT:
+        raise Forbidden("Cannot detach a root device volume")
+    volumes = cloud.contracts.use(VolumesContract)
+
+    def write(tx: Tx) -> None:
+        if device.attachment_id is not None:
+            # Where block storage forgot the claim already, the disk still has to be taken out.
+            with contextlib.suppress(NotFound):
+                volumes.begin_detach(tx, ctx, device.attachment_id)
+        actions.begin(tx, ctx, server.id, "detach_volume")
+        cloud.sagas.start(tx, DETACH, server.id, {"device": device.id, "volume": volume_id}, ctx.request_id)
+
+    try:
+        cloud.db.write(write)
+    except CumuletError as error:
+        raise Invalid(f"Invalid volume: {error.message}", code="InvalidVolume") from error
+
+
+def change(cloud: Cloud, server: Server, volume_id: str, delete_on_termination: bool) -> None:
+    """Say whether the volume goes when the server goes."""
+    device = get(cloud.db, server, volume_id)
+    cloud.db.write(lambda tx: store.change(tx, device.id, {"delete_on_termination": delete_on_termination}))
+
+
+def forget(cloud: Cloud, tx: Tx, device_id: str, attachment_id: str | None) -> None:
+    """The server does not have the disk (any more)."""
+    if attachment_id is not None:
+        cloud.contracts.use(VolumesContract).detach(tx, attachment_id)
+    store.remove(tx, device_id)
+
+
+def plugged(cloud: Cloud, tx: Tx, server: Server, device: Device) -> None:
+    """The server has the disk."""
+    if device.attachment_id is not None:
+        cloud.contracts.use(VolumesContract).attach(tx, device.attachment_id, server.host, device.device_name)
+    store.change(tx, device.id, {"attached": True})
+
+
+def find(source: Source, server_id: str, volume_id: str) -> tuple[Server | None, Device | None]:
+    """The server and its disk, as far as they are still there."""
+    return servers_store.find(source, server_id), store.find(source, server_id, volume_id)
+
+
+def gone(cloud: Cloud, tx: Tx, server_id: str, volume_id: str) -> None:
+    """Block storage took the volume away by force: the host unplugs it."""
+    device = store.find(tx, server_id, volume_id)
+    if device is not None:
+        cloud.sagas.start(tx, DETACH, server_id, {"device": device.id, "volume": volume_id})
+
+
+def resize(cloud: Cloud, server_id: str, volume_id: str, size: int) -> bool:
+    """Tell the server's host that the volume has `size` bytes now; False where no running server has it open."""
+    server = servers_store.find(cloud.db, server_id)
+    if server is None or not server.host:
+        return False
+    body: dict[str, Any] = {"id": server_id, "volume_id": volume_id, "size": size}
+    return bool(cloud.hosts.call(server.host, "server.resize_disk", body)["done"])
+
+
+def _new(tx: Tx, server: Server, volume_id: str, wanted: str | None, attachment_id: str) -> Device:
+    present = store.of_server(tx, server.id)
+    taken = devices.names_of(server, present)
+    name = wanted
+    if name is not None:
+        if _DEVICE.fullmatch(name) is None:
+            raise Invalid(f"The supplied device path ({name}) is invalid.", code="InvalidDevicePath")
+        if name in taken:
+            raise Conflict(f"The supplied device path ({name}) is in use.", code="DevicePathInUse")
+    if len(taken) >= MOST_DISKS:
+        raise Forbidden(
+            f"The maximum allowed number of disk devices ({MOST_DISKS}) to attach to a single instance has been "
+            "exceeded.",
+            code="TooManyDiskDevices",
+        )
+    return Device(
+        id=ids.new_uuid(),
+        server_id=server.id,
+        source_type="volume",
+        source_id=volume_id,
+        destination_type="volume",
+        volume_id=volume_id,
+        attachment_id=attachment_id,
+        boot_index=None,
+        # Names follow the order in which the guest finds its disks, whatever the caller would like.
+        device_name=devices.free_name(taken),
+        volume_size=None,
+        volume_type=None,
+        delete_on_termination=False,
+        guest_format=None,
+        tag=None,
+        attached=False,
+        created_at=clock.utcnow(),
+    )

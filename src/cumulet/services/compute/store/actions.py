@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was done to servers, in the database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+
+from cumulet.kernel.db import Source, Tx, sql
+from cumulet.services.compute.tables import action, action_event
+from cumulet.services.compute.types import Action, ActionEvent
+
+
+def of_server(
+    source: Source,
+    server_id: str,
+    *,
+    marker: Action | None = None,
+    limit: int | None = None,
+    since: datetime | None = None,
+    before: datetime | None = None,
+) -> list[Action]:
+    """The newest first."""
+    query = select(action).where(action.c.server_id == server_id)
+    if marker is not None:
+        query = query.where(action.c.start_time < marker.start_time)
+    if since is not None:
+        query = query.where(action.c.updated_at >= since)
+    if before is not None:
+        query = query.where(action.c.updated_at <= before)
+    query = query.order_by(action.c.start_time.desc(), action.c.id)
+    return sql.rows(source, query if limit is None else query.limit(limit), Action)
+
+
+def find(source: Source, server_id: str, request_id: str) -> Action | None:
+    query = select(action).where(action.c.server_id == server_id, action.c.request_id == request_id)
+    return sql.row(source, query, Action)
+
+
+def add(tx: Tx, new: Action) -> None:
+    sql.add(tx, action, new)
+
+
+def change(tx: Tx, action_id: str, changes: dict[str, Any]) -> None:
+    sql.execute(tx, update(action).where(action.c.id == action_id).values(changes))
+
+
+def events(source: Source, action_id: str) -> list[ActionEvent]:
+    """The newest first."""
+    query = select(action_event).where(action_event.c.action_id == action_id)
+    return sql.rows(source, query.order_by(action_event.c.start_time.desc()), ActionEvent)
+
+
+def find_event(source: Source, action_id: str, event: str) -> ActionEvent | None:
+    query = select(action_event).where(action_event.c.action_id == action_id, action_event.c.event == event)
+    return sql.row(source, query, ActionEvent)
+
+
+def add_event(tx: Tx, new: ActionEvent) -> None:
+    sql.add(tx, action_event, new)
+
+
+def change_event(tx: Tx, event_id: str, changes: dict[str, Any]) -> None:
+    sql.execute(tx, update(action_event).where(action_event.c.id == event_id).values(changes))

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts and their aggregates in the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+
+from cumulet.kernel.db import Source, Tx, sql
+from cumulet.services.compute.tables import aggregate, host
+from cumulet.services.compute.types import Aggregate, ComputeHost
+
+
+def find(source: Source, name: str) -> ComputeHost | None:
+    return sql.row(source, select(host).where(host.c.name == name), ComputeHost)
+
+
+def find_all(source: Source) -> list[ComputeHost]:
+    return sql.rows(source, select(host).order_by(host.c.number), ComputeHost)
+
+
+def next_number(tx: Tx) -> int:
+    return int(sql.scalar(tx, select(func.coalesce(func.max(host.c.number), 0)))) + 1
+
+
+def add(tx: Tx, new: ComputeHost) -> None:
+    sql.add(tx, host, new)
+
+
+def change(tx: Tx, name: str, changes: dict[str, Any]) -> None:
+    sql.execute(tx, update(host).where(host.c.name == name).values(changes))
+
+
+def remove(tx: Tx, name: str) -> None:
+    sql.execute(tx, delete(host).where(host.c.name == name))
+
+
+def aggregates(source: Source) -> list[Aggregate]:
+    return sql.rows(source, select(aggregate).order_by(aggregate.c.id), Aggregate)
+
+
+def find_aggregate(source: Source, aggregate_id: int) -> Aggregate | None:
+    return sql.row(source, select(aggregate).where(aggregate.c.id == aggregate_id), Aggregate)
+
+
+def next_aggregate_id(tx: Tx) -> int:
+    return int(sql.scalar(tx, select(func.coalesce(func.max(aggregate.c.id), 0)))) + 1
+
+
+def add_aggregate(tx: Tx, new: Aggregate) -> None:
+    sql.add(tx, aggregate, new)
+
+
+def change_aggregate(tx: Tx, aggregate_id: int, changes: dict[str, Any]) -> None:
+    sql.execute(tx, update(aggregate).where(aggregate.c.id == aggregate_id).values(changes))
+
+
+def remove_aggregate(tx: Tx, aggregate_id: int) -> None:
+    sql.execute(tx, delete(aggregate).where(aggregate.c.id == aggregate_id))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The composition root: the only module that knows every service.
 
-It reads the manifests, binds contracts to the facades that offer them, and runs one of the two roles that serve APIs: the
-control plane, or the data process for services whose requests carry bulk bytes.
+It reads the manifests, binds contracts to the facades that offer them, and runs one of the two roles that serve APIs:
+the control plane, or the data process for services whose requests carry bulk bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from cumulet.kernel.http.shell import Shell
 from cumulet.kernel.link import controller
 from cumulet.kernel.link.controller import HostInfo
 from cumulet.kernel.loop import Loop
-from cumulet.kernel.manifest import Manifest, read_all
+from cumulet.kernel.manifest import read_all
 from cumulet.kernel.periodic import Periodic, Timers
 from cumulet.kernel.policy import Policy
 from cumulet.kernel.saga import Flow, Sagas

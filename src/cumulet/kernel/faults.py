@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Named places where a test may have the process killed, as a power cut would.
 
-The environment variable CUMULET_FAULTS names a file. When a place is reached whose name is that file's content, the file
-is removed and the process is gone at once. Without the variable a place costs one comparison.
+The environment variable CUMULET_FAULTS names a file. When a place is reached whose name is that file's content, the
+file is removed and the process is gone at once. Without the variable a place costs one comparison.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ class CatalogEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(msgspec.Struct, frozen=True, dict=True, kw_only=True, forbid_unknown_fields=True):
     """A service's manifest.
 
-    `package` is the folder's name, filled in by `read`. `root` is the path's first segment on the shared port. `runs` says
-    which process answers its API: the control plane, or the data process for services that carry bulk bytes. `agent`
-    says whether it has a part on hosts. `offers` and `uses` are the contracts by which it meets other services.
+    `package` is the folder's name, filled in by `read`. `root` is the path's first segment on the shared port. `runs`
+    says which process answers its API: the control plane, or the data process for services that carry bulk bytes.
+    `agent` says whether it has a part on hosts. `offers` and `uses` are the contracts by which it meets other services.
     """
 
     type: str

@@ -3,10 +3,10 @@
 
 A flow is a list of steps. A step does its work outside the database and returns a function `commit(tx)` with the rows
 that follow from it; the kernel commits those rows together with the saga's progress. After a crash the interrupted step
-runs again, so steps are idempotent. When a step fails, the undo of it and of the steps before it run backwards, then the
-flow's `failed` says in one last commit what became of the subject. Sagas of one subject run one after the other, in the
-order in which they were started. A saga is held under a lease, and each checkpoint is fenced: an owner that lost the
-lease finds its commit refused.
+runs again, so steps are idempotent. When a step fails, the undo of it and of the steps before it run backwards, then
+the flow's `failed` says in one last commit what became of the subject. Sagas of one subject run one after the other,
+in the order in which they were started. A saga is held under a lease, and each checkpoint is fenced: an owner that
+lost the lease finds its commit refused.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ Version = tuple[int, int]
 class Request:
     """One request on its way through the pipeline.
 
-    `path` is below the service's root (`/v3/regions`), percent-decoded; `headers` have lower-case names. `params` are the
-    path's variables. `body` is the parsed JSON (None without one), `raw` its bytes; a streaming route finds neither and
-    reads `chunks`. `version` is the negotiated microversion, (0, 0) for services without.
+    `path` is below the service's root (`/v3/regions`), percent-decoded; `headers` have lower-case names. `params` are
+    the path's variables. `body` is the parsed JSON (None without one), `raw` its bytes; a streaming route finds
+    neither and reads `chunks`. `version` is the negotiated microversion, (0, 0) for services without.
     """
 
     cloud: Cloud

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """THE list of handlers that every request passes, in order; then what every answer gets.
 
-A handler takes the request and returns None to go on, or a Reply to end there. They run in a thread of the pool, so they may
-query. Reading the body and sending the answer belong to the shell (`kernel.http.shell`).
+A handler takes the request and returns None to go on, or a Reply to end there. They run in a thread of the pool, so
+they may query. Reading the body and sending the answer belong to the shell (`kernel.http.shell`).
 """
 
 from __future__ import annotations

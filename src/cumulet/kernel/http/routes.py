@@ -26,10 +26,10 @@ StreamHandler = Callable[["Request"], Awaitable["Reply"]]
 class Route:
     """One operation.
 
-    `path` stands below the API's bases, variables in braces. `rule` is the policy rule that the caller must pass, PUBLIC or
-    ANYONE; `target` loads what the rule is judged on (default: something of the caller's own). `action` is the single key
-    of the body that selects this route among several of one path. `since` and `until` bound the microversions, both
-    included. A `stream` handler is a coroutine that reads the body's chunks itself.
+    `path` stands below the API's bases, variables in braces. `rule` is the policy rule that the caller must pass,
+    PUBLIC or ANYONE; `target` loads what the rule is judged on (default: something of the caller's own). `action` is
+    the single key of the body that selects this route among several of one path. `since` and `until` bound the
+    microversions, both included. A `stream` handler is a coroutine that reads the body's chunks itself.
     """
 
     method: str
@@ -60,8 +60,8 @@ class Api:
     """A service's whole HTTP interface.
 
     `root` is the service's place on the shared port (`/compute`); each route stands below each of `bases` (`/v2.1` and
-    `/v2.1/{project_id}`). `unversioned` routes stand below the root itself. `body_limit` is in bytes. `headers` stand in
-    every answer.
+    `/v2.1/{project_id}`). `unversioned` routes stand below the root itself. `body_limit` is in bytes. `headers` stand
+    in every answer.
     """
 
     service: str

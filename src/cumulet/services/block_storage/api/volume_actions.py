@@ -79,7 +79,9 @@ def detach(request: Request) -> Reply:
 
 def force_detach(request: Request) -> Reply:
     attachment_id = request.body["os-force_detach"].get("attachment_id")
-    request.cloud.db.write(lambda tx: claims.force_detach(request.cloud, tx, _volume(request, tx), attachment_id))
+    request.cloud.db.write(
+        lambda tx: claims.force_detach(request.cloud, tx, request.ctx, _volume(request, tx), attachment_id)
+    )
     return Reply(202)
 
 

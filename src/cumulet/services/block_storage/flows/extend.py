@@ -4,16 +4,26 @@
 from __future__ import annotations
 
 from cumulet.kernel.saga import Commit, Flow, Run, Step
-from cumulet.services.block_storage.logic import progress
+from cumulet.services.block_storage.logic import claims, progress
 from cumulet.services.block_storage.types import GIB
+from cumulet.services.compute.contract import ServersContract
 
 
 def grow(run: Run) -> Commit:
     volume = progress.volume(run.cloud.db, run.subject)
     size = int(run.args["size"])
-    attached = progress.is_claimed(run.cloud.db, volume.id)
-    run.cloud.hosts.call(volume.host, "volume.extend", {"id": volume.id, "size": size * GIB, "attached": attached})
+    holders = claims.of_volume(run.cloud.db, volume.id)
+    if not any(_grow_in_server(run, one.server_id, volume.id, size * GIB) for one in holders):
+        body = {"id": volume.id, "size": size * GIB, "attached": bool(holders)}
+        run.cloud.hosts.call(volume.host, "volume.extend", body)
     return lambda tx: progress.extended(run.cloud, tx, volume.id, size, run.request_id)
+
+
+def _grow_in_server(run: Run, server_id: str | None, volume_id: str, size: int) -> bool:
+    """Let compute make the disk larger where a running server has it open."""
+    if server_id is None or not run.cloud.contracts.offers(ServersContract):
+        return False
+    return run.cloud.contracts.use(ServersContract).resize_disk(server_id, volume_id, size)
 
 
 def failed(run: Run) -> Commit:

@@ -144,14 +144,19 @@ def detach(cloud: Cloud, tx: Tx, ctx: Context, volume: Volume, attachment_id: st
         end(cloud, tx, one, ctx.request_id)
 
 
-def force_detach(cloud: Cloud, tx: Tx, volume: Volume, attachment_id: str | None) -> None:
-    """An administrator takes the volume away; compute is told to forget it."""
+def force_detach(cloud: Cloud, tx: Tx, ctx: Context, volume: Volume, attachment_id: str | None) -> None:
+    """An administrator frees a volume, whatever its status; not one that a server has open, since it is in use."""
     for one in store.of_volumes(tx, [volume.id]):
         if attachment_id in (None, one.id):
-            if one.managed and one.server_id is not None and cloud.contracts.offers(ServersContract):
-                servers = cloud.contracts.use(ServersContract)
-                servers.volume_gone(tx, one.server_id, volume.id)
-            end(cloud, tx, one)
+            check_not_used(cloud, tx, ctx, one)
+            end(cloud, tx, one, ctx.request_id)
+    if not store.of_volumes(tx, [volume.id]):
+        volume_store.change(tx, volume.id, status=VolumeStatus.AVAILABLE)
+
+
+def of_volume(source: Source, volume_id: str) -> list[Attachment]:
+    """The claims on a volume, oldest first."""
+    return store.of_volumes(source, [volume_id])
 
 
 def mark(tx: Tx, volume: Volume, action: str, verb: str, status: VolumeStatus) -> None:

@@ -17,6 +17,7 @@ from bench.logins import Login, check_loopback
 FINE = (200, 201, 202, 204)
 ABSENT = (404, 405, 501, 503)  # what a service's own list answers where there is no such service
 MICROVERSION = {"placement": {"OpenStack-API-Version": "placement 1.36"}}
+IDLE = 2.0  # seconds that a connection is kept for: less than servers do, so that none is closed under a request
 _VERSION = re.compile(r"/v\d")
 
 
@@ -66,7 +67,8 @@ class Client:
 
     async def __aenter__(self) -> Client:
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=self._timeout)
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE),
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
         )
         try:
             await self.authenticate()

@@ -147,7 +147,8 @@ def failed(request: Request, error: Exception) -> Reply:
 
 def finish(request: Request, reply: Reply) -> Reply:
     """Add what every answer carries."""
-    reply.headers.setdefault("x-openstack-request-id", request.request_id)
+    for name in request.api.request_id_headers:
+        reply.headers.setdefault(name, request.request_id)
     for name, value in request.api.headers.items():
         reply.headers.setdefault(name, value)
     if request.api.microversions is not None and request.version != (0, 0):

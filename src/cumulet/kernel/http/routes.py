@@ -61,7 +61,7 @@ class Api:
 
     `root` is the service's place on the shared port (`/compute`); each route stands below each of `bases` (`/v2.1` and
     `/v2.1/{project_id}`). `unversioned` routes stand below the root itself. `body_limit` is in bytes. `headers` stand
-    in every answer.
+    in every answer, and the request's id in each of `request_id_headers`.
     """
 
     service: str
@@ -73,6 +73,7 @@ class Api:
     microversions: Microversions | None = None
     body_limit: int = 1_048_576
     headers: Mapping[str, str] = field(default_factory=dict)
+    request_id_headers: tuple[str, ...] = ("x-openstack-request-id",)
 
     @cached_property
     def tree(self) -> Node:

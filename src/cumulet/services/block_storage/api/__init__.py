@@ -42,4 +42,5 @@ API = Api(
     unversioned=versions.UNVERSIONED,
     dialect=BlockStorageDialect(),
     microversions=MICROVERSIONS,
+    request_id_headers=("x-openstack-request-id", "x-compute-request-id"),
 )

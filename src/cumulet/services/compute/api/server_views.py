@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from ipaddress import IPv6Address
 from typing import Any
 
 import msgspec
@@ -72,7 +73,7 @@ def detailed(request: Request, server: Server, around: Surroundings) -> dict[str
     status = servers.status(server)
     view: dict[str, Any] = {
         "accessIPv4": server.access_ip_v4 or "",
-        "accessIPv6": server.access_ip_v6 or "",
+        "accessIPv6": str(IPv6Address(server.access_ip_v6)) if server.access_ip_v6 else "",
         "addresses": {} if server.state is VmState.BUILDING else addresses(around.ports.get(server.id, [])),
         "created": common.iso(server.created_at),
         "flavor": _flavor(request, server, target),

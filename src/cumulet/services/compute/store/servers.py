@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, Text, and_, delete, func, or_, select, type_coerce, update
 
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx, sql
@@ -155,7 +155,8 @@ def _conditions(criteria: Criteria) -> list[ColumnElement[bool]]:
     for name, text in criteria.like.items():
         found.append(server.c[name].icontains(text, autoescape=True))
     if criteria.flavor_id is not None:
-        found.append(server.c.flavor.contains(f'"id":"{criteria.flavor_id}"', autoescape=True))
+        flavor = type_coerce(server.c.flavor, Text)
+        found.append(flavor.contains(f'"id":"{criteria.flavor_id}"', autoescape=True))
     if criteria.changed_since is not None:
         found.append(server.c.updated_at >= criteria.changed_since)
     if criteria.changed_before is not None:

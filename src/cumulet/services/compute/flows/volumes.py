@@ -57,8 +57,6 @@ def take_out(run: Run) -> Commit:
 
     def commit(tx: Tx) -> None:
         volumes.forget(run.cloud, tx, device.id, device.attachment_id)
-        if device.delete_on_termination and device.volume_id is not None:
-            run.cloud.contracts.use(VolumesContract).delete_on_termination(tx, device.volume_id, run.request_id)
         actions.event_ended(tx, server.id, run.request_id, DETACH_EVENT, server.host)
 
     return commit

@@ -50,7 +50,9 @@ def attach(
     servers.check_state(server, "attach_volume", "attach_volume")
     volumes = cloud.contracts.use(VolumesContract)
     if store.find(cloud.db, server.id, volume_id) is not None:
-        raise Conflict(f"volume {volume_id} already attached to instance {server.id}", code="VolumeAlreadyAttached")
+        raise Invalid(
+            f"Invalid volume: volume {volume_id} is already attached to instances: {server.id}", code="InvalidVolume"
+        )
     volumes.check(cloud.db, ctx, volume_id)
     where = volumes.connection(cloud.db, volume_id)
     if where and server.host and where != server.host:

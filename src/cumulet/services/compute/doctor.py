@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether this machine can run servers, and how fast: each probe boots or makes the thing itself."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cumulet.kernel.doctor import Finding, Probe
+from cumulet.kernel.run import CommandFailed
+
+if TYPE_CHECKING:
+    from cumulet.settings import Settings
+
+_INSTALL_QEMU = "apt-get install qemu-system-x86 qemu-utils"
+BOOT_TIMEOUT = 20.0  # seconds: a busy machine without KVM
+
+
+def probes(settings: Settings) -> list[Probe]:
+    """Nothing is needed for the fake hypervisor."""
+    if settings.compute.driver == "fake":
+        return []
+    return [
+        Probe("compute: qemu", _qemu),
+        Probe("compute: disks", _disks),
+        Probe("compute: accelerator", lambda: _accelerator(settings)),
+    ]
+
+
+def _qemu() -> Finding:
+    """Whether QEMU boots a payload at all."""
+    from cumulet.services.compute.drivers.qemu import accelerator
+
+    try:
+        version = accelerator.qemu_version()
+    except CommandFailed:
+        return Finding("missing", "QEMU is not installed", _INSTALL_QEMU)
+    if not accelerator.boots("tcg", BOOT_TIMEOUT):
+        return Finding("missing", f"QEMU {version} does not boot a payload", f"{_INSTALL_QEMU} --reinstall")
+    return Finding("ok", f"QEMU {version} boots")
+
+
+def _disks() -> Finding:
+    """Whether an overlay can be laid above an image."""
+    from cumulet.services.compute.drivers.qemu import overlay
+
+    with tempfile.TemporaryDirectory() as scratch:
+        base = Path(scratch) / "base"
+        base.write_bytes(bytes(1 << 20))
+        try:
+            overlay.make_root(Path(scratch) / "root.qcow2", base, "raw", 1)
+        except CommandFailed as error:
+            return Finding("missing", f"no disk can be made: {error.output}", _INSTALL_QEMU)
+    return Finding("ok", "overlays above images can be made")
+
+
+def _accelerator(settings: Settings) -> Finding:
+    """What servers will run with; without KVM they run, some ten times slower."""
+    from cumulet.services.compute.drivers.qemu import accelerator
+
+    wanted = settings.compute.accelerator
+    if wanted == "tcg":
+        return Finding("ok", "TCG, chosen by the setting compute.accelerator")
+    found = accelerator.probe()
+    if found.name == "kvm":
+        return Finding("ok", f"KVM: {found.reason}")
+    if wanted == "kvm":
+        return Finding("missing", f"KVM is asked for: {found.reason}", "--set compute.accelerator=auto")
+    return Finding("degraded", f"TCG, for {found.reason}: servers are slow")

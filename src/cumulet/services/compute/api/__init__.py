@@ -54,5 +54,6 @@ API = Api(
     unversioned=versions.UNVERSIONED,
     dialect=ComputeDialect(),
     microversions=MICROVERSIONS,
+    request_id_headers=("x-openstack-request-id", "x-compute-request-id"),
     body_limit=114_688,
 )

@@ -24,6 +24,7 @@ from cumulet.services.block_storage.store import volumes as volume_store
 from cumulet.services.block_storage.types import VOLUME_ACTIONS, Attachment, AttachStatus, Page, Volume, VolumeStatus
 from cumulet.services.compute.contract import ServersContract
 
+# Statuses of a volume that is, or was, somebody's.
 _ENDED = (VolumeStatus.RESERVED, VolumeStatus.ATTACHING, VolumeStatus.IN_USE, VolumeStatus.DETACHING)
 
 
@@ -131,14 +132,14 @@ def attach(
 
 
 def detach(cloud: Cloud, tx: Tx, ctx: Context, volume: Volume, attachment_id: str | None) -> None:
-    """Say that the volume is free again, as `os-detach` does."""
+    """Say that the volume is free again, as `os-detach` does; nothing happens where it is."""
     have = store.of_volumes(tx, [volume.id])
     if attachment_id is not None:
         have = [one for one in have if one.id == attachment_id]
         if not have:
             raise attachment_not_found(attachment_id)
-    elif not have:
-        raise invalid_volume(f"Volume {volume.id} must be attached to be detached.")
+    elif not have and volume.status in _ENDED:
+        volume_store.change(tx, volume.id, status=VolumeStatus.AVAILABLE)
     for one in have:
         check_not_used(cloud, tx, ctx, one)
         end(cloud, tx, one, ctx.request_id)

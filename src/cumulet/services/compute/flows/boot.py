@@ -35,7 +35,8 @@ def claim(run: Run) -> Commit:
         network = run.cloud.contracts.use(NetworkContract)
         ports = network.ports_of(tx, [server.id]).get(server.id, [])
         network.bind(tx, [port.id for port in ports], host.name)
-        servers.change(tx, server.id, host=host.name, task_state=TaskState.BLOCK_DEVICE_MAPPING.value)
+        servers.change(tx, server.id, host=host.name)
+        _enter(tx, server.id, TaskState.BLOCK_DEVICE_MAPPING)
         actions.event_began(tx, server.id, run.request_id, EVENT, host.name)
         _make_volumes(run, tx, server, host.name)
 
@@ -51,9 +52,9 @@ def give_back(run: Run) -> Commit:
         contract.release(tx, run.subject)
         for device in devices_store.of_server(tx, run.subject):
             made_here = device.source_type != "volume" and device.volume_id is not None
-            if device.volume_id is not None and (made_here or device.delete_on_termination):
-                contract.delete_on_termination(tx, device.volume_id, run.request_id)
             if made_here:
+                assert device.volume_id is not None
+                contract.delete_on_termination(tx, device.volume_id, run.request_id)
                 devices_store.change(tx, device.id, {"volume_id": None, "attachment_id": None})
         run.cloud.contracts.use(NetworkContract).release_server(tx, run.subject)
 
@@ -74,7 +75,7 @@ def prepare_volumes(run: Run) -> Commit:
             if device.volume_id is not None:
                 found = contract.reserve(tx, context_of(run), device.volume_id, server.id)
                 devices_store.change(tx, device.id, {"attachment_id": found.id})
-        servers.change(tx, server.id, task_state=TaskState.NETWORKING.value)
+        _enter(tx, server.id, TaskState.NETWORKING)
 
     return commit
 
@@ -100,7 +101,7 @@ def spawn(run: Run) -> Commit:
             tx,
             server.id,
             vm_state=VmState.ACTIVE.value,
-            task_state=None,
+            task_state=TaskState.DELETING.value if _is_going(tx, server.id) else None,
             power_state=PowerState.RUNNING.value,
             launched_at=clock.utcnow(),
             progress=0,
@@ -132,8 +133,7 @@ def failed(run: Run) -> Commit:
         actions.event_ended(tx, server.id, run.request_id, EVENT, server.host, error)
         if server.task_state != TaskState.DELETING:
             servers.fail(tx, server.id, error)
-        if "No valid host" in error:
-            servers.change(tx, server.id, host="")
+        servers.change(tx, server.id, host="")
         run.cloud.outbox.publish(tx, "compute.instance.create.error", events.payload(server), run.request_id)
 
     return commit
@@ -141,9 +141,13 @@ def failed(run: Run) -> Commit:
 
 def _enter(tx: Tx, server_id: str, task: TaskState) -> None:
     """Go on to the next part, unless the server is being deleted: its boot is undone as soon as that is noticed."""
-    server = store.find(tx, server_id)
-    if server is not None and server.task_state != TaskState.DELETING:
+    if not _is_going(tx, server_id):
         servers.change(tx, server_id, task_state=task.value)
+
+
+def _is_going(tx: Tx, server_id: str) -> bool:
+    server = store.find(tx, server_id)
+    return server is None or server.task_state == TaskState.DELETING
 
 
 def _make_volumes(run: Run, tx: Tx, server: Server, host: str) -> None:

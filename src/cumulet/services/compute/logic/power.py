@@ -65,11 +65,26 @@ def heard(cloud: Cloud, host: str, states: dict[str, int]) -> None:
             LOG.warning("host %s has a server %s of which nothing is known", host, server_id)
         elif server.deleted_at is not None:
             _finish_delete(cloud, host, server_id)
+        elif "vm_state" in _correction(server, PowerState(power)):
+            _ask_again(cloud, host, server)
         else:
             sync(cloud, server, PowerState(power))
     for server in store.on_host(cloud.db, host):
         if server.id not in states and server.state is not VmState.BUILDING:
             sync(cloud, server, PowerState.SHUTDOWN)
+
+
+def _ask_again(cloud: Cloud, host: str, server: Server) -> None:
+    """The report may be older than an action that has just ended: the row is read first, then the host is asked."""
+    fresh = store.find(cloud.db, server.id)
+    if fresh is None:
+        return
+    try:
+        power = cloud.hosts.call(host, "server.power", {"id": server.id})["power"]
+    except CumuletError as error:
+        LOG.info("host %s does not say what server %s does: %s", host, server.id, error)
+        return
+    sync(cloud, fresh, PowerState(power))
 
 
 def ended(cloud: Cloud, host: str, server_id: str) -> None:

@@ -35,6 +35,8 @@ LISTENING = (22, 8080)
 
 def metadata(query: MetadataQuery) -> MetadataAnswer:
     """Tells the guest what was asked, so that a test sees who the engine thought was asking."""
+    if query.posted is not None:
+        return MetadataAnswer(status=200, body=f"{query.network_id} {query.address} {query.posted}".encode())
     if "missing" in query.path:
         return MetadataAnswer(status=404)
     return MetadataAnswer(status=200, body=f"{query.network_id} {query.address} {query.path}".encode())
@@ -51,6 +53,7 @@ class Lab(Protocol):
     def tcp(self, port: str | None, address: str, number: int) -> bool: ...
     def lease(self, port: str) -> dict[str, Any] | None: ...
     def fetch(self, port: str, path: str) -> tuple[int, str] | None: ...
+    def post(self, port: str, path: str, body: str) -> tuple[int, str] | None: ...
     def leftovers(self) -> list[str]: ...
     def close(self) -> None: ...
 
@@ -90,6 +93,10 @@ class FakeLab:
 
     def fetch(self, port: str, path: str) -> tuple[int, str] | None:
         answer = self.fabric.fetch(port, path)
+        return (answer.status, answer.body.decode()) if answer is not None else None
+
+    def post(self, port: str, path: str, body: str) -> tuple[int, str] | None:
+        answer = self.fabric.post(port, path, body)
         return (answer.status, answer.body.decode()) if answer is not None else None
 
     def leftovers(self) -> list[str]:
@@ -145,6 +152,9 @@ class FabricLab:
 
     def fetch(self, port: str, path: str) -> tuple[int, str] | None:
         return self.guests[port].space.visit(lambda: get("169.254.169.254", path))
+
+    def post(self, port: str, path: str, body: str) -> tuple[int, str] | None:
+        return self.guests[port].space.visit(lambda: get("169.254.169.254", path, body))
 
     def leftovers(self) -> list[str]:
         """What the engine left of itself: namespaces and the cable."""
@@ -261,10 +271,11 @@ def listen(number: int) -> socket.socket:
     return socket.create_server(("0.0.0.0", number), backlog=16)
 
 
-def get(address: str, path: str) -> tuple[int, str] | None:
+def get(address: str, path: str, body: str | None = None) -> tuple[int, str] | None:
+    """Get the path, or post `body` there."""
     connection = http.client.HTTPConnection(address, 80, timeout=3)
     try:
-        connection.request("GET", path)
+        connection.request("GET" if body is None else "POST", path, body)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     except OSError:

@@ -219,6 +219,9 @@ def test_metadata_knows_who_asks(lab: Lab):
     assert lab.fetch(A, "/openstack") == (200, f"{NET1} 10.1.0.11 /openstack"), "by the router"
     assert lab.fetch(C, "/latest/x") == (200, f"{NET2} 10.2.0.13 /latest/x")
     assert lab.fetch(C, "/missing") == (404, "")
+    assert lab.post(A, "/openstack/latest/password", "secret") == (200, f"{NET1} 10.1.0.11 secret")
+    assert lab.post(A, "/openstack/latest/password", "x" * 1021) == (400, "")
+    assert lab.post(A, "/elsewhere", "x") == (404, "")
 
 
 def test_the_same_state_twice_changes_nothing(lab: Lab):

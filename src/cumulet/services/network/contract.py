@@ -122,15 +122,20 @@ class NetworkUsage(msgspec.Struct, kw_only=True, frozen=True):
     ports_used: int
 
 
+PASSWORD_LIMIT = 1020  # bytes: an RSA-encrypted password as guests post it
+
+
 class MetadataQuery(msgspec.Struct, kw_only=True, frozen=True):
     """What the network's host part asks the control plane by the verb `compute.metadata`.
 
-    A guest at `address` on `network_id` wants `path`, such as `/openstack/latest/meta_data.json`.
+    A guest at `address` on `network_id` wants `path`, such as `/openstack/latest/meta_data.json`; or it posts its
+    encrypted password there (`posted`, PASSWORD_LIMIT bytes at most).
     """
 
     network_id: str
     address: str
     path: str
+    posted: str | None = None
 
 
 class MetadataAnswer(msgspec.Struct, kw_only=True, frozen=True):

@@ -35,7 +35,9 @@ class MetadataSource:
         now = time.monotonic()
         with self._lock:
             kept = self._kept.get(query)
-        if kept is not None and kept[0] > now:
+        if query.posted is not None:
+            self._forget_password(query)
+        elif kept is not None and kept[0] > now:
             return kept[1]
         try:
             found = self._call(VERB, msgspec.to_builtins(query), timeout=TIMEOUT)
@@ -45,9 +47,15 @@ class MetadataSource:
             LOG.warning("metadata of %s on network %s: %s", query.address, query.network_id, error)
             return MetadataAnswer(status=503)
         answer = msgspec.convert(found, MetadataAnswer, builtin_types=(bytes,))
-        if answer.status == 200:
+        if answer.status == 200 and query.posted is None:
             self._keep(query, answer, now)
         return answer
+
+    def _forget_password(self, query: MetadataQuery) -> None:
+        """What is posted must be seen by who reads it next."""
+        with self._lock:
+            own = (query.network_id, query.address)
+            self._kept = {key: item for key, item in self._kept.items() if (key.network_id, key.address) != own}
 
     def _keep(self, query: MetadataQuery, answer: MetadataAnswer, now: float) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ import threading
 import time
 
 from cumulet.kernel.errors import NotFound
-from cumulet.services.network.contract import MetadataAnswer, MetadataQuery
+from cumulet.services.network.contract import PASSWORD_LIMIT, MetadataAnswer, MetadataQuery
 from cumulet.services.network.drivers import reach
 from cumulet.services.network.drivers.base import Metadata
 from cumulet.services.network.drivers.fabric import dhcp
@@ -88,6 +88,19 @@ class FakeFabric:
                 return None
             query = MetadataQuery(network_id=port.network_id, address=port.addresses[0].address, path=path)
         return self._metadata(query)
+
+    def post(self, port_id: str, path: str, body: str) -> MetadataAnswer | None:
+        """What the port's guest would hear of posting `body` at 169.254.169.254."""
+        with self._changed:
+            port = self._port(port_id)
+            if port is None or not self._serves_metadata(port):
+                return None
+            address = port.addresses[0].address
+        if not path.endswith("/password"):
+            return MetadataAnswer(status=404)
+        if len(body.encode()) > PASSWORD_LIMIT:
+            return MetadataAnswer(status=400)
+        return self._metadata(MetadataQuery(network_id=port.network_id, address=address, path=path, posted=body))
 
     def _serves_metadata(self, port: PortState) -> bool:
         network = next(one for one in self._state.networks if one.id == port.network_id)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
 
-from cumulet.services.network.contract import MetadataAnswer, MetadataQuery
+from cumulet.services.network.contract import PASSWORD_LIMIT, MetadataAnswer, MetadataQuery
 from cumulet.services.network.drivers.base import Metadata
 
 WORKERS = 16
@@ -133,8 +133,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_POST(self) -> None:
-        """Guests may post an encrypted password (`/openstack/latest/password`); it is not kept."""
-        self._send(MetadataAnswer(status=200 if self.path.endswith("/password") else 404))
+        """Guests may post an encrypted password (`/openstack/latest/password`), and nothing else."""
+        network_id, metadata = cast(tuple[str | None, Metadata], self.server)
+        path = self.path.partition("?")[0]
+        length = self.headers.get("Content-Length", "")
+        if network_id is None or not path.endswith("/password"):
+            self._send(MetadataAnswer(status=404))
+        elif not length.isdecimal() or int(length) > PASSWORD_LIMIT:
+            self._send(MetadataAnswer(status=400))
+        else:
+            words = self.rfile.read(int(length)).decode(errors="replace")
+            address = self.client_address[0]
+            self._send(metadata(MetadataQuery(network_id=network_id, address=address, path=path, posted=words)))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class's word
         """Guests do not write into the agent's log."""

@@ -246,7 +246,7 @@ def _page(request: Request) -> tuple[list[Flavor], int]:
     for parameter, attribute in (("minRam", "ram"), ("minDisk", "disk")):
         if parameter in request.query:
             least = request.query[parameter]
-            if not least.isdigit():
+            if not (least.isascii() and least.isdigit()):
                 raise Invalid(f"Invalid {parameter} filter [{least}]")
             found = [flavor for flavor in found if getattr(flavor, attribute) >= int(least)]
     if request.version >= (2, 102) and "name" in request.query:

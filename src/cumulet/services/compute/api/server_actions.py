@@ -66,7 +66,7 @@ def console_output(request: Request) -> Reply:
     """The end of the serial console's log, as text."""
     server = the_server(request)
     length = (request.body["os-getConsoleOutput"] or {}).get("length")
-    lines = None if length is None or int(length) < 0 else int(length)
+    lines = None if length is None or int(length) < 0 else min(int(length), MOST_CONSOLE)
     if not server.host or server.state is VmState.BUILDING:
         raise Conflict(f"Instance {server.id} is not ready", code="InstanceNotReady")
     try:

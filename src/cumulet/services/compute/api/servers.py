@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid
@@ -223,7 +224,7 @@ def _plain_filters(query: dict[str, str], criteria: Criteria) -> None:
 
 def _value(name: str, text: str) -> Any:
     if name in _NUMBERS:
-        return int(text) if text.isdigit() else -1
+        return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1  # which no row has
     return None if name == "task_state" and text == "" else text
 
 

@@ -18,6 +18,7 @@ from cumulet.services.placement.contract import Candidate, Inventory, PlacementC
 
 DEFAULT_ZONE = "nova"
 CPU_RATIO, RAM_RATIO = 4.0, 1.0
+MOST_OF_A_CLASS = 2**31 - 1  # of a resource class, in placement
 RESERVED_RAM = 512  # MiB that stay with the host itself
 _SPEC_PREFIXES = ("trait:", "resources:")
 
@@ -134,8 +135,8 @@ def resources(flavor: Flavor, *, with_disk: bool) -> dict[str, int]:
     disk = flavor.ephemeral + -(-flavor.swap // 1024) + (flavor.disk if with_disk else 0)
     wanted = {"VCPU": flavor.vcpus, "MEMORY_MB": flavor.ram, "DISK_GB": disk}
     for key, value in flavor.extra_specs.items():
-        if key.startswith("resources:") and value.isdigit():
-            wanted[key.removeprefix("resources:")] = int(value)
+        if key.startswith("resources:") and value.isascii() and value.isdigit():
+            wanted[key.removeprefix("resources:")] = min(int(value), MOST_OF_A_CLASS)
     return {name: amount for name, amount in wanted.items() if amount}
 
 

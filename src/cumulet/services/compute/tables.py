@@ -113,6 +113,13 @@ server_tag = Table(
     Column("tag", String(255), primary_key=True),
 )
 
+server_password = Table(
+    "compute_server_password",
+    metadata,
+    Column("server_id", String(64), ForeignKey("compute_server.id", ondelete="CASCADE"), primary_key=True),
+    Column("password", Text, nullable=False),
+)
+
 device = Table(
     "compute_device",
     metadata,

@@ -232,6 +232,13 @@ class ServerTag(msgspec.Struct):
     tag: str
 
 
+class ServerPassword(msgspec.Struct):
+    """What a guest has posted as its administrator's password, encrypted by the server's key."""
+
+    server_id: str
+    password: str
+
+
 class Device(msgspec.Struct):
     """A disk of a server (block device mapping); sizes in GiB.
 

@@ -13,7 +13,7 @@ import json
 from typing import Any
 
 from cumulet.kernel.cloud import Cloud
-from cumulet.services.compute.logic import hosts
+from cumulet.services.compute.logic import hosts, passwords
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import Device, Server
@@ -47,8 +47,10 @@ def answer(cloud: Cloud, query: MetadataQuery) -> MetadataAnswer:
     server = store.find(cloud.db, server_id) if server_id is not None else None
     if server is None:
         return MetadataAnswer(status=404)
-    tree = openstack_tree(cloud, server) | ec2_tree(cloud, server)
     path = query.path.strip("/")
+    if path.startswith("openstack/") and path.endswith("/password"):
+        return _password(cloud, server, query)
+    tree = openstack_tree(cloud, server) | ec2_tree(cloud, server)
     body = tree.get(path)
     if body is None:
         body = _listing(tree, path)
@@ -56,6 +58,15 @@ def answer(cloud: Cloud, query: MetadataQuery) -> MetadataAnswer:
         return MetadataAnswer(status=404)
     media_type = "application/json" if path.endswith(".json") else "text/plain"
     return MetadataAnswer(status=200, media_type=media_type, body=body)
+
+
+def _password(cloud: Cloud, server: Server, query: MetadataQuery) -> MetadataAnswer:
+    """The password that the guest posted, or its posting, which is taken once."""
+    if query.posted is None:
+        return MetadataAnswer(status=200, body=passwords.get(cloud.db, server).encode())
+    posted = query.posted
+    taken = cloud.db.write(lambda tx: passwords.keep(tx, server, posted))
+    return MetadataAnswer(status=200 if taken else 409)
 
 
 def config_drive(cloud: Cloud, server: Server) -> Tree:

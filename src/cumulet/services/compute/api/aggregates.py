@@ -104,7 +104,7 @@ def _shown(request: Request, aggregate: Aggregate) -> Reply:
 
 def _id(request: Request) -> str:
     found = request.params["aggregate_id"]
-    if not (found.isascii() and found.isdigit()):
+    if not (found.isascii() and found.removeprefix("-").isdigit()):
         raise Invalid("Invalid input received: id must be an integer", code="InvalidInput")
     return found
 

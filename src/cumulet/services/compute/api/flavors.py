@@ -150,7 +150,7 @@ def create(request: Request) -> Reply:
         extra_specs={},
         created_at=clock.utcnow(),
     )
-    made = logic.create(request.cloud, request.ctx, flavor)
+    made = logic.create(request.cloud, flavor)
     return Reply(200, {"flavor": view(request, made, _shows_specs(request))})
 
 

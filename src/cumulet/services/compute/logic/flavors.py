@@ -27,7 +27,7 @@ def find_all(cloud: Cloud, ctx: Context, is_public: bool | None) -> list[Flavor]
     return store.find_all(cloud.db, ctx.project_id, is_public if ctx.is_admin else True)
 
 
-def create(cloud: Cloud, ctx: Context, new: Flavor) -> Flavor:
+def create(cloud: Cloud, new: Flavor) -> Flavor:
     """Store a new flavor; Conflict where its name or id is taken."""
 
     def write(tx: Tx) -> None:
@@ -36,8 +36,6 @@ def create(cloud: Cloud, ctx: Context, new: Flavor) -> Flavor:
         if store.find(tx, new.id) is not None:
             raise Conflict(f"Flavor with ID {new.id} already exists.", code="FlavorIdExists")
         store.add(tx, new)
-        if not new.is_public and ctx.project_id is not None:
-            store.share(tx, FlavorAccess(flavor_id=new.id, project_id=ctx.project_id))
 
     cloud.db.write(write)
     return new

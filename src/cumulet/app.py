@@ -99,7 +99,7 @@ class App:
             services=self.services,
             load_policy=self._load_policy,
         )
-        self.timers = Timers(self.cloud, owner, self._periodic() if role == "control" else [])
+        self.timers = Timers(self.cloud, owner, self._periodic())
         self.shell = Shell(self.cloud, self.find_api, self._pages(), settings.threads)
         self._bind()
 
@@ -107,6 +107,7 @@ class App:
         """Bring the schema up to date, fill what must be there, and begin to work; the API is served by `asgi`."""
         if self.role == "data":
             self._await_schema()
+            self.timers.start()
             return
         for applied in migrate.migrate(self.db, self._migrations()):
             LOG.info("migrated %s", applied)
@@ -124,9 +125,9 @@ class App:
         if self.role == "control":
             assert isinstance(self.hosts, controller.Hosts)
             self.hosts.stop()
-            self.timers.stop()
             self.cloud.sagas.stop()
             self.cloud.outbox.stop()
+        self.timers.stop()
         self.shell.close()
         self.db.close()
         self.loop.close()
@@ -171,10 +172,10 @@ class App:
             self._stopping.wait(0.1)
 
     def _periodic(self) -> list[Periodic]:
-        work = [
-            Periodic("kernel.policies", POLICY_RELOAD, lambda cloud: cloud.reload_policies()),
-            Periodic("kernel.sagas", SAGA_PRUNE, lambda cloud: cloud.sagas.prune()),
-        ]
+        work = [Periodic("kernel.policies", POLICY_RELOAD, lambda cloud: cloud.reload_policies(), everywhere=True)]
+        if self.role == "data":
+            return work
+        work.append(Periodic("kernel.sagas", SAGA_PRUNE, lambda cloud: cloud.sagas.prune()))
         self._each_room("loops", lambda room: work.extend(room.LOOPS))
         return work
 

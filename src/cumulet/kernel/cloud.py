@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cumulet.kernel.context import Context
+from cumulet.kernel.rules import PolicyError
 
 if TYPE_CHECKING:
     from cumulet.kernel.contracts import Contracts
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from cumulet.kernel.policy import Policy
     from cumulet.kernel.saga import Sagas
     from cumulet.settings import Settings
+
+LOG = logging.getLogger(__name__)
 
 
 class Hosts(Protocol):
@@ -71,8 +75,11 @@ class Cloud:
 
     def reload_policies(self) -> None:
         """Take over changed policy files."""
-        for policy in list(self._policies.values()):
-            policy.reload_if_changed()
+        for service, policy in list(self._policies.items()):
+            try:
+                policy.reload_if_changed()
+            except PolicyError as error:
+                LOG.error("the changed rules of %s are not used: %s", service, error)
 
 
 def own(ctx: Context) -> dict[str, Any]:

@@ -24,11 +24,15 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Periodic:
-    """Call `work(cloud)` every `seconds`, on one replica; what it raises is logged and it goes on."""
+    """Call `work(cloud)` every `seconds`; what it raises is logged and it goes on.
+
+    One replica does it at a time, or, with `everywhere`, each process for itself.
+    """
 
     name: str
     seconds: float
     work: Callable[[Cloud], None]
+    everywhere: bool = False
 
 
 class Timers:
@@ -70,6 +74,8 @@ class Timers:
 
     def _hold(self, item: Periodic) -> bool:
         length = 3 * item.seconds + 10
+        if item.everywhere:
+            return True
         if self._leased.get(item.name, 0.0) - clock.now() > length / 2:
             return True
         held = take_lease(self._cloud.db, item.name, self._owner, length)

@@ -226,6 +226,12 @@ class NetworkContract(Protocol):
     def remove_security_group(self, tx: Tx, ctx: Context, server_id: str, name: str) -> None:
         """Take it off again. Raises NotFound where no port has it."""
 
+    def add_address(self, tx: Tx, ctx: Context, server_id: str, network_id: str) -> None:
+        """One fixed address more for the server's first port on the network. Raises NotFound, Conflict (none free)."""
+
+    def remove_address(self, tx: Tx, ctx: Context, server_id: str, address: str) -> None:
+        """Take a fixed address off the server. Raises Invalid where no port has it, Conflict while it is floating."""
+
     def default_security_group(self, tx: Tx, project_id: str) -> GroupInfo:
         """The project's group `default`, made with its rules where it does not exist yet."""
 

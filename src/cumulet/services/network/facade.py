@@ -89,6 +89,14 @@ class NetworkService:
         servers.remove_group(tx, ctx, server_id, name)
         self._wake(tx)
 
+    def add_address(self, tx: Tx, ctx: Context, server_id: str, network_id: str) -> None:
+        servers.add_address(self._cloud, tx, ctx, server_id, network_id)
+        self._wake(tx)
+
+    def remove_address(self, tx: Tx, ctx: Context, server_id: str, address: str) -> None:
+        servers.remove_address(self._cloud, tx, ctx, server_id, address)
+        self._wake(tx)
+
     def default_security_group(self, tx: Tx, project_id: str) -> GroupInfo:
         group = security_groups.ensure_default(tx, project_id)
         return GroupInfo(id=group.id, name=group.name)

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotReady, Unsupported
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.microversions import Version
@@ -102,6 +104,26 @@ def remove_security_group(request: Request) -> Reply:
     return Reply(202)
 
 
+def add_fixed_ip(request: Request) -> Reply:
+    network_id = str(request.body["addFixedIp"]["networkId"])
+    server, network = the_server(request), request.cloud.contracts.use(NetworkContract)
+    return _readdressed(request, lambda tx: network.add_address(tx, request.ctx, server.id, network_id))
+
+
+def remove_fixed_ip(request: Request) -> Reply:
+    address = request.body["removeFixedIp"]["address"]
+    server, network = the_server(request), request.cloud.contracts.use(NetworkContract)
+    return _readdressed(request, lambda tx: network.remove_address(tx, request.ctx, server.id, address))
+
+
+def _readdressed(request: Request, change: Callable[[Tx], None]) -> Reply:
+    try:
+        request.cloud.db.write(change)
+    except Conflict as error:
+        raise Invalid(error.message, code=error.code) from error
+    return Reply(202)
+
+
 def force_delete(request: Request) -> Reply:
     delete.delete(request.cloud, request.ctx, request.params["server_id"])
     return Reply(202)
@@ -159,6 +181,8 @@ _LOCK = {
     ]
 }
 _GROUP = _object({"name": fields.NAME}, ["name"])
+_NETWORK = _object({"networkId": {"type": ["string", "number"], "minLength": 1, "maxLength": 36}}, ["networkId"])
+_ADDRESS = _object({"address": fields.ADDRESS}, ["address"])
 _IMAGE = _object({"name": fields.NAME, "metadata": fields.METADATA}, ["name"])
 _REBOOT = _object({"type": {"type": "string", "enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}}, ["type"])
 _LENGTH = {
@@ -209,5 +233,7 @@ ROUTES = (
     _action("createImage", create_image, "servers:create_image", _IMAGE),
     _action("addSecurityGroup", add_security_group, "os-security-groups:add", _GROUP),
     _action("removeSecurityGroup", remove_security_group, "os-security-groups:remove", _GROUP),
+    _action("addFixedIp", add_fixed_ip, "os-multinic:add", _NETWORK, until=(2, 43)),
+    _action("removeFixedIp", remove_fixed_ip, "os-multinic:remove", _ADDRESS, until=(2, 43)),
     *(_action(name, not_there, rule) for name, rule in _NOT_THERE),
 )

@@ -111,6 +111,34 @@ def remove_group(tx: Tx, ctx: Context, server_id: str, name: str) -> None:
         common.touch(tx, Port, port.id)
 
 
+def add_address(cloud: Cloud, tx: Tx, ctx: Context, server_id: str, network_id: str) -> None:
+    """One address more for the server's first port on the network."""
+    port = next((one for one in lookups.server_ports(tx, [server_id]) if one.network_id == network_id), None)
+    subnets = common.find_all(tx, Subnet, network_id=[network_id])
+    if port is None or not subnets:
+        raise NotFound(f"Network could not be found for instance {server_id}.", code="NetworkNotFoundForInstance")
+    held = _held(tx, port)
+    more = {"subnet_id": held[0]["subnet_id"] if held else subnets[0].id}
+    ports.update(cloud, tx, ctx, port.id, {"fixed_ips": [*held, more]})
+
+
+def remove_address(cloud: Cloud, tx: Tx, ctx: Context, server_id: str, address: str) -> None:
+    """Take an address off the server's port that has it; Invalid where none has."""
+    for port in lookups.server_ports(tx, [server_id]):
+        held = _held(tx, port)
+        left = [one for one in held if one["ip_address"] != address]
+        if len(left) < len(held):
+            ports.update(cloud, tx, ctx, port.id, {"fixed_ips": left})
+            return
+    raise Invalid(f"Fixed IP {address} not found for instance {server_id}.", code="FixedIpNotFoundForInstance")
+
+
+def _held(tx: Tx, port: Port) -> list[dict[str, str]]:
+    """The port's addresses as a change of them names them."""
+    found = addresses.of_ports(tx, [port.id])[port.id]
+    return [{"subnet_id": one.subnet_id, "ip_address": one.address} for one in found]
+
+
 def _filtered_ports(tx: Tx, server_id: str) -> list[tuple[Port, list[str]]]:
     found = [port for port in lookups.server_ports(tx, [server_id]) if port.port_security_enabled]
     held, current = addresses.of_ports(tx, [p.id for p in found]), addresses.groups_of(tx, [p.id for p in found])

@@ -91,6 +91,31 @@ def test_server_volume(openstack, server):
     openstack.text(f"volume delete {volume}")
 
 
+def test_server_pause(openstack, server):
+    openstack.text(f"server pause {server}")
+    status_is(openstack, server, "PAUSED")
+    openstack.text(f"server unpause {server}")
+    status_is(openstack, server, "ACTIVE")
+
+
+def test_server_port(openstack, server, network):
+    port = openstack(f"port create --network {network} cli-second")
+    address = port["fixed_ips"][0]["ip_address"]
+    openstack.text(f"server add port {server} {port['id']}")
+    await_that(lambda: address in openstack(f"server show {server}")["addresses"]["cli-inside"])
+    assert port["id"] in names(openstack(f"port list --server {server}"), "ID")
+    openstack.text(f"server remove port {server} {port['id']}")
+    await_that(lambda: address not in openstack(f"server show {server}")["addresses"]["cli-inside"])
+    openstack.text(f"port delete {port['id']}")
+
+
+def test_server_image_create(openstack, server):
+    made = openstack(f"server image create --name cli-of-a-server {server}")["id"]
+    await_that(lambda: openstack(f"image show {made}")["status"] == "active")
+    status_is(openstack, server, "ACTIVE")
+    openstack.text(f"image delete {made}")
+
+
 def test_server_delete(openstack, image, flavor, network):
     made = openstack(f"server create --image {image} --flavor {flavor} --network {network} cli-server-gone")
     openstack.text(f"server delete {made['id']}")

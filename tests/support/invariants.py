@@ -89,13 +89,12 @@ def _ports(cloud: RealCloud) -> Iterator[str]:
 
 
 def _volumes(cloud: RealCloud) -> Iterator[str]:
-    known = _column(cloud, "SELECT id FROM block_storage_volume WHERE deleted_at IS NULL")
-    for path in (cloud.settings.state / "volumes").rglob("*.qcow2"):
-        if path.name.split(".")[0] not in known:
+    known = _column(cloud, "SELECT id FROM block_storage_volume")
+    for path in (cloud.settings.state / "agent" / "block_storage" / "volumes").glob("*"):
+        if path.name.partition(".")[0] not in known:
             yield f"file without a volume: {path.name}"
-    moving = "status IN ('attaching', 'detaching', 'creating', 'deleting')"
-    stuck = f"SELECT id FROM block_storage_volume WHERE deleted_at IS NULL AND {moving}"
-    for volume in _column(cloud, stuck):
+    moving = "SELECT id FROM block_storage_volume WHERE status IN ('attaching', 'detaching', 'creating', 'deleting')"
+    for volume in _column(cloud, moving):
         yield f"volume half-way: {volume}"
 
 

@@ -126,8 +126,6 @@ def process(request: Request) -> Reply | None:
         for step in REQUEST:
             reply = step(request)
             if reply is not None:
-                if reply.body is not None and not isinstance(reply.body, bytes):
-                    reply.body = orjson.dumps(reply.body)  # in this thread, not on the loop
                 return reply
         return None
     except Exception as error:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from cumulet.services.network.drivers.fabric import names
 from support.real_cloud import RealCloud
 
 
@@ -37,7 +38,7 @@ def _servers(cloud: RealCloud) -> set[str]:
 
 
 def _allocations(cloud: RealCloud) -> Iterator[str]:
-    held = _column(cloud, "SELECT consumer_id FROM placement_allocation")
+    held = _column(cloud, "SELECT consumer_uuid FROM placement_allocation")
     placed = _column(
         cloud, "SELECT id FROM compute_server WHERE deleted_at IS NULL AND host IS NOT NULL AND host != ''"
     )
@@ -75,7 +76,7 @@ def hypervisor_processes(cloud: RealCloud) -> dict[str, int]:
 
 
 def _server_files(cloud: RealCloud) -> Iterator[str]:
-    folder = cloud.settings.state / "agent" / "servers"
+    folder = cloud.settings.state / "agent" / "compute" / "servers"
     for path in folder.glob("*") if folder.is_dir() else ():
         if path.name not in _servers(cloud):
             yield f"files without a server: {path.name}"
@@ -100,6 +101,6 @@ def _volumes(cloud: RealCloud) -> Iterator[str]:
 
 def host_leftovers(cloud: RealCloud) -> list[str]:
     """Namespaces and processes of this cloud that are still there, for after `cumulet down`."""
-    namespaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout.split()
-    before = [word for word in namespaces if word.startswith("cumulet-")]
-    return [*before, *hypervisor_processes(cloud)]
+    mark = names.fabric(names.suffix(cloud.settings.state / "agent"))
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout.split()
+    return [*(word for word in listed if word.startswith(mark)), *hypervisor_processes(cloud)]

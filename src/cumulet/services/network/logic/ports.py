@@ -233,7 +233,9 @@ def _merged_options(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> lis
 
 def _keeping(tx: Tx, port: Port, wanted: list[dict[str, str]]) -> list[dict[str, str]]:
     """An address is kept where only its subnet is named again."""
-    have = {item.subnet_id: item.address for item in addresses.of_ports(tx, [port.id])[port.id]}
+    named = {item["ip_address"] for item in wanted if "ip_address" in item}
+    held = addresses.of_ports(tx, [port.id])[port.id]
+    have = {item.subnet_id: item.address for item in held if item.address not in named}
     kept = []
     for item in wanted:
         if "ip_address" not in item and item.get("subnet_id") in have:

@@ -25,7 +25,9 @@ def picture(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def image(openstack, picture):
-    made = openstack(f"image create --file {picture} --disk-format raw --container-format bare cli-image")["id"]
+    made = openstack(f"image create --file {picture} --disk-format raw --container-format bare --public cli-image")[
+        "id"
+    ]
     yield made
     openstack.text(f"image delete {made}")
 
@@ -40,7 +42,7 @@ def flavor(openstack):
 @pytest.fixture(scope="session")
 def network(openstack):
     """A network with a subnet, behind a router to an external network, from which floating addresses come."""
-    openstack("network create --external --share cli-outside")
+    openstack("network create --external cli-outside")
     openstack("subnet create --network cli-outside --subnet-range 198.51.100.0/24 --no-dhcp cli-outside")
     made = openstack("network create cli-inside")["id"]
     openstack("subnet create --network cli-inside --subnet-range 10.77.0.0/24 cli-inside")

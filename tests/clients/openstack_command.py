@@ -75,8 +75,15 @@ class OpenStackCommand:
 
 
 def _run(words: list[str]) -> int | None:
-    from openstackclient.shell import OpenStackShell  # warns at its import, which a test's file must not
+    # These warn at their import, which a test's file must not.
+    from openstackclient.common.clientmanager import ClientManager
+    from openstackclient.shell import OpenStackShell
+    from osc_lib.clientmanager import ClientCache
 
+    for kind in ClientManager.__mro__:
+        for value in vars(kind).values():
+            if isinstance(value, ClientCache):
+                value._handle = None  # made once a process: the next command would be the last one's user
     try:
         return OpenStackShell().run(words)  # type: ignore[no-any-return]
     except SystemExit as end:

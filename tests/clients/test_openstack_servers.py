@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from clients.openstack_command import await_that, is_gone, names
+from clients.openstack_command import OpenStackCommand, await_that, is_gone, names
 
 pytestmark = pytest.mark.clients
 
@@ -120,6 +120,27 @@ def test_server_delete(openstack, image, flavor, network):
     made = openstack(f"server create --image {image} --flavor {flavor} --network {network} cli-server-gone")
     openstack.text(f"server delete {made['id']}")
     await_that(lambda: is_gone(openstack, f"server show {made['id']}"))
+
+
+def test_a_member_of_a_new_project(cloud, openstack, image, flavor, network):
+    openstack("project create cli-newcomers")
+    openstack("user create --password 'correct horse' cli-newcomer")
+    openstack.text("role add --user cli-newcomer --project cli-newcomers member")
+    member = OpenStackCommand(
+        cloud, OS_USERNAME="cli-newcomer", OS_PASSWORD="correct horse", OS_PROJECT_NAME="cli-newcomers"
+    )
+    member("network create cli-own")
+    member("subnet create --network cli-own --subnet-range 10.79.0.0/24 cli-own")
+    made = member(f"server create --image {image} --flavor {flavor} cli-own-server")
+    await_that(lambda: member("server show cli-own-server")["status"] == "ACTIVE")
+    assert member("server show cli-own-server")["addresses"]["cli-own"][0].startswith("10.79.0.")
+    assert names(member("server list")) == ["cli-own-server"]
+    assert is_gone(member, f"network show {network}")
+    member.text("server delete cli-own-server")
+    await_that(lambda: is_gone(member, f"server show {made['id']}"))
+    member.text("network delete cli-own")
+    openstack.text("user delete cli-newcomer")
+    openstack.text("project delete cli-newcomers")
 
 
 def test_hypervisors_and_compute_services(openstack, server):

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import uvloop
+
 T = TypeVar("T")
 
 LAG_PERIOD = 0.5  # seconds between two measurements of the loop's lag
@@ -26,7 +28,7 @@ class Loop:
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._thread: threading.Thread | None = None
         if loop is None:
-            loop = asyncio.new_event_loop()
+            loop = uvloop.new_event_loop()
             self._thread = threading.Thread(target=loop.run_forever, name="loop", daemon=True)
         self.asyncio = loop
         self.lag = 0.0

@@ -20,21 +20,17 @@ Outcome = dict[str, Any]
 
 
 def record(name: str, found: list[Outcome], seconds: float) -> None:
-    """Keep the outcomes of one list; those of the run before stay beside them."""
+    """Keep the outcomes of one list, without their tracebacks; the statuses of the run before stay beside them."""
     kept = _load()
+    told = [{**outcome, "reason": outcome["reason"] if outcome["status"] == "skipped" else ""} for outcome in found]
     before = kept.get(name, {}).get("outcomes", [])
     kept[name] = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seconds": round(seconds),
-        "outcomes": sorted(found, key=lambda outcome: str(outcome["id"])),
+        "outcomes": sorted(told, key=lambda outcome: str(outcome["id"])),
         "before": {outcome["id"]: outcome["status"] for outcome in before},
     }
     RESULTS.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
-
-
-def outcomes(name: str) -> list[Outcome]:
-    found: list[Outcome] = _load()[name]["outcomes"]
-    return found
 
 
 def write() -> None:

@@ -43,6 +43,7 @@ def main() -> int:
     install()
     folder = Path(tempfile.mkdtemp(prefix="cumulet-conformance-"))
     cloud = RealCloud(folder / "state")
+    failed: list[dict[str, Any]] = []
     try:
         cloud.command("up")
         write_configuration(cloud, folder)
@@ -50,13 +51,13 @@ def main() -> int:
             began = time.time()
             outcomes = judge(folder, name, words.concurrency)
             report.record(name, outcomes, time.time() - began)
+            failed += [outcome for outcome in outcomes if outcome["status"] in ("failed", "missing")]
     finally:
         if words.keep:
             print(f"kept: {folder}")
         else:
             cloud.command("down")
     report.write()
-    failed = [outcome for name in words.lists for outcome in report.outcomes(name) if outcome["status"] == "failed"]
     for outcome in failed:
         print(f"FAILED {outcome['id']}\n{outcome['reason']}\n")
     return 1 if failed else 0

@@ -28,7 +28,7 @@ status: $(CUMULET) ## show what runs, and how it is
 	@$(CUMULET) status
 
 test: packages tools ## run the tests
-	$(VENV)/bin/pytest $(ARGS)
+	$(VENV)/bin/pytest $(or $(ARGS),-n 2)
 
 check: tools ## lint, check the format, the types and the walls between services
 	$(VENV)/bin/ruff check .

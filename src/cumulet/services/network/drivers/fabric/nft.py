@@ -10,10 +10,19 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import os
+import threading
 from functools import cache
 from typing import Any
 
+from cumulet.kernel.run import CommandFailed, run
+
 _JSON_OUTPUT = 1 << 4
+# libnftables waits for the kernel by select(), which takes no descriptor from 1024 on: the process would be aborted. A
+# process with nearly as many open ones, a host of hundreds of servers, asks the `nft` program.
+_FEW = 960
+# The library's parser is not made for two threads at once.
+_ALONE = threading.Lock()
 
 
 class RulesRefused(Exception):
@@ -85,6 +94,28 @@ def _library() -> Any:
 
 
 def _run(text: str, *, as_json: bool = False, dry: bool = False) -> str:
+    with _ALONE:
+        if _next_descriptor() < _FEW:
+            return _in_process(text, as_json=as_json, dry=dry)
+    return _by_program(text, as_json=as_json, dry=dry)
+
+
+def _next_descriptor() -> int:
+    found = os.dup(0)
+    os.close(found)
+    return found
+
+
+def _by_program(text: str, *, as_json: bool, dry: bool) -> str:
+    flags = [*(["-j"] if as_json else []), *(["-c"] if dry else [])]
+    try:
+        done = run(["nft", *flags, "-f", "-"], stdin=text.encode())
+    except CommandFailed as error:
+        raise RulesRefused(error.output) from error
+    return done.stdout.decode()
+
+
+def _in_process(text: str, *, as_json: bool, dry: bool) -> str:
     library = _library()
     context = library.nft_ctx_new(0)
     try:

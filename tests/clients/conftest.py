@@ -23,7 +23,7 @@ def picture(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def image(openstack, picture):
     made = openstack(f"image create --file {picture} --disk-format raw --container-format bare --public cli-image")[
         "id"
@@ -32,14 +32,14 @@ def image(openstack, picture):
     openstack.text(f"image delete {made}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def flavor(openstack):
     made = openstack("flavor create --vcpus 1 --ram 128 --disk 1 cli-flavor")["id"]
     yield made
     openstack.text(f"flavor delete {made}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def network(openstack):
     """A network with a subnet, behind a router to an external network, from which floating addresses come."""
     openstack("network create --external cli-outside")
@@ -55,7 +55,7 @@ def network(openstack):
     openstack.text("network delete cli-inside cli-outside")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(openstack, image, flavor, network):
     """A server that runs."""
     made = openstack(f"server create --image {image} --flavor {flavor} --network {network} --wait cli-server")

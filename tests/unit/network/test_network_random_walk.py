@@ -9,10 +9,19 @@ from typing import Any
 import httpx
 import pytest
 
+from support.cloud import RunningCloud
 from support.people import environment
 
 STEPS = 300
 COLLECTIONS = ("networks", "subnets", "ports", "routers", "floatingips", "security-groups", "security-group-rules")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory):
+    """A cloud of its own: the walk removes whatever it finds."""
+    running = RunningCloud(tmp_path_factory.mktemp("walk"))
+    yield running
+    running.close()
 
 
 class Walker:

@@ -38,6 +38,8 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Floati
     key = ids.new_uuid()
     port = _external_port(tx, network, key, values)
     address = addresses.of_ports(tx, [port.id])[port.id][0].address
+    if common.find_all(tx, FloatingIp, floating_network_id=[network.id], floating_ip_address=[address]):
+        raise fault("IpAddressInUse", id=network.id, address=address)
     now = clock.utcnow()
     floating = FloatingIp(
         id=key,

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Float, Select, bindparam, exists, func, or_, select, update
+from sqlalchemy import Float, Select, bindparam, exists, or_, select, update
 
 from cumulet.kernel import clock, faults, log
 from cumulet.kernel.db import sql, tables
@@ -357,12 +357,6 @@ def _due() -> Select[Any]:
 
 # Made once: building it takes ten times as long as running it, and it is run whenever a saga is started or has ended.
 _DUE = _due()
-
-
-def counts(source: Source) -> dict[str, int]:
-    """How many sagas there are by status."""
-    query = select(tables.saga.c.status, func.count()).group_by(tables.saga.c.status)
-    return {row[0]: row[1] for row in sql.tuples(source, query)}
 
 
 def places(flows: Iterable[Flow]) -> list[str]:

@@ -9,7 +9,7 @@ CUMULET := $(VENV)/bin/cumulet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset status test check conformance bench packages client tools
+.PHONY: help up down reset status test check bare conformance bench packages client tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: tools ## lint, check the format, the types and the walls between services
 
 $(CUMULET):
 	@echo "Nothing is installed here yet: make up"; exit 1
+
+bare: ## do README's commands in a new, bare Debian (needs debootstrap); the table goes to docs/bare-machine.md
+	$(PYTHON) tests/bare/run.py
 
 conformance: packages tools ## let Tempest judge a cloud of its own; the table goes to docs/conformance.md
 	$(VENV)/bin/python tests/conformance/run.py $(ARGS)

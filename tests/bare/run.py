@@ -2,8 +2,8 @@
 """`make bare`: README's commands in a Debian with only git, make and Python 3.11, on a clone of this checkout's HEAD.
 
 That machine is a root file system in mount and process namespaces of its own: whatever is left running or mounted ends
-with it. Its network is this machine's, for the package registries. Runs with any Python 3.11, as root, with debootstrap;
-what came out is told in `docs/bare-machine.md`.
+with it. Its network is this machine's, for the package registries. Runs with any Python 3.11, as root, with
+debootstrap; what came out is told in `docs/bare-machine.md`.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ openstack server add floating ip one $address
 until ssh -i /var/lib/cumulet/ssh/cumulet -o StrictHostKeyChecking=no -o ConnectTimeout=5 cirros@$address uname -n
 do sleep 1; done
 """
+LEFT = """
+! grep -aE '[q]emu|[c]umulet|[p]asta' /proc/[0-9]*/cmdline
+ls /sys/class/net | diff /tmp/devices -
+"""
 
 
 class Step(NamedTuple):
@@ -76,7 +80,7 @@ STEPS = (
     Step("`make down`", "make down && ! ls -d /sys/class/net/* | grep -c cumulet", "stopped"),
     Step("`make up` brings the server back", "make up && make status", r"\d+ servers?\b"),
     Step("`make reset`", "make reset && ! test -e /var/lib/cumulet/cumulet.db"),
-    Step("nothing is left", "! pgrep -fa 'qemu|cumulet|pasta' && ls /sys/class/net | diff /tmp/devices -"),
+    Step("nothing is left", LEFT),
     Step("`.ci/run`", "CI=true bash .ci/run", r"\d+ passed.* in .*"),
 )
 
@@ -86,7 +90,7 @@ def main() -> int:
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         sys.stderr.write("As root, after: apt-get install debootstrap\n")
         return 2
-    with tempfile.TemporaryDirectory(prefix="cumulet-bare-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bare-") as folder:
         furnish(Path(folder))
         with machine(Path(folder)) as pid:
             outcomes = [do(step, Path(folder), pid) for step in STEPS]
@@ -116,7 +120,8 @@ def machine(root: Path) -> Iterator[int]:
     argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", INIT, str(root)]
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as unshare:
         try:
-            assert unshare.stdout is not None and unshare.stdout.readline() == "ready\n", "the machine did not start"
+            assert unshare.stdout is not None
+            assert unshare.stdout.readline() == "ready\n", "the machine did not start"
             yield int(Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text())
         finally:
             unshare.kill()
@@ -127,11 +132,11 @@ def do(step: Step, root: Path, pid: int) -> Outcome:
     print(f"--- {step.name}", flush=True)
     environment = {name: value for name, value in os.environ.items() if VARIABLES.fullmatch(name)}
     environment |= {"HOME": "/root", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-    enter = ["nsenter", f"--target={pid}", "--mount", "--pid", f"--root={root}", f"--wd={root}{CHECKOUT}"]
+    enter = ["nsenter", f"--target={pid}", "--mount", "--pid", "--", "chroot", str(root), "/bin/sh", "-ec"]
     begin = time.monotonic()
     printed = ""
     with subprocess.Popen(
-        ["timeout", str(STEP_TIMEOUT), *enter, "/bin/sh", "-ec", step.command],
+        ["timeout", str(STEP_TIMEOUT), *enter, f"cd {CHECKOUT}\n{step.command}"],
         env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -150,8 +155,9 @@ def page(outcomes: list[Outcome]) -> Iterator[str]:
     )
     yield "# On a bare machine"
     yield ""
-    yield "Written by `make bare`; never by hand. A Debian 12 of debootstrap's smallest kind with git, make and Python 3.11 added,"
-    yield f"{os.cpu_count()} cores, a clone of {head.stdout.strip()}, {time.strftime('%Y-%m-%d', time.gmtime())}. What each step must show stands in `tests/bare/run.py`."
+    yield "Written by `make bare`; never by hand. A Debian 12 of debootstrap's smallest kind with git, make and Python"
+    yield f"3.11, {os.cpu_count()} cores; a clone of {head}; {time.strftime('%Y-%m-%d', time.gmtime())}. What each step"
+    yield "does and must show stands in `tests/bare/run.py`."
     yield ""
     yield "| step | outcome | seconds | it showed |"
     yield "| --- | --- | ---: | --- |"

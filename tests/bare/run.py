@@ -150,9 +150,7 @@ def do(step: Step, root: Path, pid: int) -> Outcome:
 
 def page(outcomes: list[Outcome]) -> Iterator[str]:
     """The lines of docs/bare-machine.md."""
-    head = subprocess.run(
-        ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
-    )
+    head = subprocess.check_output(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], text=True).strip()
     yield "# On a bare machine"
     yield ""
     yield "Written by `make bare`; never by hand. A Debian 12 of debootstrap's smallest kind with git, make and Python"

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+
+from pyroute2 import netns
 
 from cumulet.services.network.drivers.fabric import names
 from support.real_cloud import RealCloud
@@ -102,5 +103,4 @@ def _volumes(cloud: RealCloud) -> Iterator[str]:
 def host_leftovers(cloud: RealCloud) -> list[str]:
     """Namespaces and processes of this cloud that are still there, for after `cumulet down`."""
     mark = names.fabric(names.suffix(cloud.settings.state / "agent"))
-    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout.split()
-    return [*(word for word in listed if word.startswith(mark)), *hypervisor_processes(cloud)]
+    return [*(name for name in netns.listnetns() if name.startswith(mark)), *hypervisor_processes(cloud)]

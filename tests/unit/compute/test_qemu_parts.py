@@ -67,6 +67,35 @@ def test_the_probe_boots_with_tcg():
     assert accelerator.boots("tcg", timeout=10)
 
 
+@pytest.mark.parametrize(
+    ("device", "trial", "boots", "name", "reason"),
+    [
+        ("absent", "print(0.001)", True, "tcg", "does not exist"),
+        ("there", "raise SystemExit('no vcpu')", True, "tcg", "KVM does not run guest code: no vcpu"),
+        ("there", "print(0.9)", True, "tcg", "KVM emulates"),
+        ("there", "print(0.001)", False, "tcg", "QEMU does not boot a payload with KVM"),
+        ("there", "print(0.001)", True, "kvm", "QEMU boots a payload with KVM"),
+    ],
+)
+def test_kvm_is_taken_where_guest_code_is_fast_and_the_payload_boots(
+    tmp_path, monkeypatch, device, trial, boots, name, reason
+):
+    """QEMU really boots the payload; the accelerator's name is swapped, to be the same on any machine."""
+    monkeypatch.setattr(accelerator, "KVM_DEVICE", tmp_path / device)
+    (tmp_path / "there").touch()
+    (tmp_path / "trial.py").write_text(trial)
+    monkeypatch.setattr(accelerator.kvm_trial, "__file__", str(tmp_path / "trial.py"))
+    program = tmp_path / "qemu"
+    swap = f"s/^kvm$/{'tcg' if boots else 'absent'}/"
+    program.write_text(f'#!/bin/sh\nset -- $(printf "%s\\n" "$@" | sed {swap})\nexec {accelerator.PROGRAM} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(accelerator, "PROGRAM", str(program))
+    monkeypatch.setattr(accelerator.boots, "__defaults__", (30.0,))
+    found = accelerator._probe()
+    assert found.name == name
+    assert reason in found.reason
+
+
 def test_the_probe_is_cached(tmp_path, monkeypatch):
     cache = tmp_path / "found.json"
     found = accelerator.probe(cache)

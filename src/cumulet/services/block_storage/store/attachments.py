@@ -16,7 +16,7 @@ from cumulet.services.block_storage.types import Attachment, Page
 
 
 def find(source: Source, attachment_id: str) -> Attachment | None:
-    return sql.row(source, select(attachment).where(attachment.c.id == attachment_id), Attachment)
+    return sql.find(source, attachment, Attachment, id=attachment_id)
 
 
 def find_visible(source: Source, ctx: Context, attachment_id: str) -> Attachment | None:

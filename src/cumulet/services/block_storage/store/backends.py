@@ -13,7 +13,7 @@ from cumulet.services.block_storage.types import Backend
 
 
 def find(source: Source, host: str) -> Backend | None:
-    return sql.row(source, select(backend).where(backend.c.host == host), Backend)
+    return sql.find(source, backend, Backend, host=host)
 
 
 def find_all(source: Source) -> list[Backend]:

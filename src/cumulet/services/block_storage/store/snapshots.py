@@ -20,7 +20,7 @@ Words = Mapping[str, str]
 
 
 def find(source: Source, snapshot_id: str) -> Snapshot | None:
-    return sql.row(source, select(snapshot).where(snapshot.c.id == snapshot_id), Snapshot)
+    return sql.find(source, snapshot, Snapshot, id=snapshot_id)
 
 
 def find_visible(source: Source, ctx: Context, snapshot_id: str) -> Snapshot | None:

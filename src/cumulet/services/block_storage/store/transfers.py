@@ -17,7 +17,7 @@ from cumulet.services.block_storage.types import Page, Transfer
 
 def find(source: Source, transfer_id: str) -> Transfer | None:
     """Whoever made the offer: it is taken by somebody else."""
-    return sql.row(source, select(transfer).where(transfer.c.id == transfer_id), Transfer)
+    return sql.find(source, transfer, Transfer, id=transfer_id)
 
 
 def find_visible(source: Source, ctx: Context, transfer_id: str) -> Transfer | None:

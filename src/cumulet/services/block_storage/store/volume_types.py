@@ -25,7 +25,7 @@ def find_by_name(source: Source, ctx: Context, name: str) -> VolumeType | None:
 
 def named(source: Source, name: str) -> VolumeType | None:
     """The type of that name, whoever may see it."""
-    return sql.row(source, select(volume_type).where(volume_type.c.name == name), VolumeType)
+    return sql.find(source, volume_type, VolumeType, name=name)
 
 
 def find_page(source: Source, ctx: Context, page: Page, is_public: bool | None) -> list[VolumeType]:
@@ -68,7 +68,7 @@ def remove_access(tx: Tx, type_id: str, project_id: str) -> int:
 
 
 def find_default(source: Source, project_id: str) -> DefaultType | None:
-    return sql.row(source, select(default_type).where(default_type.c.project_id == project_id), DefaultType)
+    return sql.find(source, default_type, DefaultType, project_id=project_id)
 
 
 def find_defaults(source: Source) -> list[DefaultType]:

@@ -18,7 +18,7 @@ from cumulet.services.block_storage.types import Page, Volume, Wanted
 
 
 def find(source: Source, volume_id: str) -> Volume | None:
-    return sql.row(source, select(volume).where(volume.c.id == volume_id), Volume)
+    return sql.find(source, volume, Volume, id=volume_id)
 
 
 def find_visible(source: Source, ctx: Context, volume_id: str) -> Volume | None:

@@ -14,7 +14,7 @@ from cumulet.services.identity.types import ApplicationCredential
 
 
 def find(source: Source, credential_id: str) -> ApplicationCredential | None:
-    return sql.row(source, select(table).where(table.c.id == credential_id), ApplicationCredential)
+    return sql.find(source, table, ApplicationCredential, id=credential_id)
 
 
 def find_by_name(source: Source, user_id: str, name: str) -> ApplicationCredential | None:

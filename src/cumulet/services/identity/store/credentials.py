@@ -15,7 +15,7 @@ from cumulet.services.identity.types import Credential
 
 
 def find(source: Source, credential_id: str) -> Credential | None:
-    return sql.row(source, select(credential).where(credential.c.id == credential_id), Credential)
+    return sql.find(source, credential, Credential, id=credential_id)
 
 
 def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[Credential]:

@@ -15,7 +15,7 @@ from cumulet.services.identity.types import Endpoint
 
 
 def find(source: Source, endpoint_id: str) -> Endpoint | None:
-    return sql.row(source, select(endpoint).where(endpoint.c.id == endpoint_id), Endpoint)
+    return sql.find(source, endpoint, Endpoint, id=endpoint_id)
 
 
 def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[Endpoint]:

@@ -15,7 +15,7 @@ from cumulet.services.identity.types import Group, Membership, User
 
 
 def find(source: Source, group_id: str) -> Group | None:
-    return sql.row(source, select(group).where(group.c.id == group_id), Group)
+    return sql.find(source, group, Group, id=group_id)
 
 
 def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[Group]:

@@ -15,7 +15,7 @@ from cumulet.services.identity.types import Limit
 
 
 def find(source: Source, limit_id: str) -> Limit | None:
-    return sql.row(source, select(limit).where(limit.c.id == limit_id), Limit)
+    return sql.find(source, limit, Limit, id=limit_id)
 
 
 def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[Limit]:

@@ -15,7 +15,7 @@ from cumulet.services.identity.types import Project
 
 
 def find(source: Source, project_id: str) -> Project | None:
-    return sql.row(source, select(project).where(project.c.id == project_id), Project)
+    return sql.find(source, project, Project, id=project_id)
 
 
 def find_by_name(source: Source, name: str, domain_id: str | None) -> Project | None:

@@ -13,7 +13,7 @@ from cumulet.services.identity.types import Region
 
 
 def find(source: Source, region_id: str) -> Region | None:
-    return sql.row(source, select(region).where(region.c.id == region_id), Region)
+    return sql.find(source, region, Region, id=region_id)
 
 
 def find_all(source: Source, parent_region_id: str | None = None) -> list[Region]:

@@ -15,7 +15,7 @@ from cumulet.services.identity.types import RegisteredLimit
 
 
 def find(source: Source, limit_id: str) -> RegisteredLimit | None:
-    return sql.row(source, select(table).where(table.c.id == limit_id), RegisteredLimit)
+    return sql.find(source, table, RegisteredLimit, id=limit_id)
 
 
 def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[RegisteredLimit]:

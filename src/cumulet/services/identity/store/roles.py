@@ -15,7 +15,7 @@ from cumulet.services.identity.types import ImpliedRole, Role
 
 
 def find(source: Source, role_id: str) -> Role | None:
-    return sql.row(source, select(role).where(role.c.id == role_id), Role)
+    return sql.find(source, role, Role, id=role_id)
 
 
 def find_by_name(source: Source, name: str, domain_id: str | None = None) -> Role | None:

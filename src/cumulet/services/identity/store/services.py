@@ -15,7 +15,7 @@ from cumulet.services.identity.types import Service
 
 
 def find(source: Source, service_id: str) -> Service | None:
-    return sql.row(source, select(service).where(service.c.id == service_id), Service)
+    return sql.find(source, service, Service, id=service_id)
 
 
 def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[Service]:

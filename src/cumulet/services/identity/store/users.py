@@ -15,7 +15,7 @@ from cumulet.services.identity.types import Password, User
 
 
 def find(source: Source, user_id: str) -> User | None:
-    return sql.row(source, select(user).where(user.c.id == user_id), User)
+    return sql.find(source, user, User, id=user_id)
 
 
 def find_by_name(source: Source, name: str, domain_id: str) -> User | None:
@@ -48,7 +48,7 @@ def forget_default_project(tx: Tx, project_id: str) -> None:
 
 
 def password_of(source: Source, user_id: str) -> Password | None:
-    return sql.row(source, select(password).where(password.c.user_id == user_id), Password)
+    return sql.find(source, password, Password, user_id=user_id)
 
 
 def set_password(tx: Tx, new: Password) -> None:

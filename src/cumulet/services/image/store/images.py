@@ -15,7 +15,7 @@ from cumulet.services.image.types import Image, ImageStatus, Property, Tag
 
 
 def find(source: Source, image_id: str) -> Image | None:
-    return sql.row(source, select(image).where(image.c.id == image_id), Image)
+    return sql.find(source, image, Image, id=image_id)
 
 
 def add(tx: Tx, new: Image) -> None:

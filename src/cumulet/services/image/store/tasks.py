@@ -14,7 +14,7 @@ from cumulet.services.image.types import Task
 
 
 def find(source: Source, task_id: str) -> Task | None:
-    return sql.row(source, select(task).where(task.c.id == task_id), Task)
+    return sql.find(source, task, Task, id=task_id)
 
 
 def find_all(

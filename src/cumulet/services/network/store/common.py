@@ -39,7 +39,7 @@ TABLES: dict[type, Table] = {
 def find(source: Source, kind: type[Row], key: str) -> Row | None:
     """The row with this id."""
     table = TABLES[kind]
-    return sql.row(source, select(table).where(table.c.id == key), kind)
+    return sql.find(source, table, kind, id=key)
 
 
 def find_all(source: Source, kind: type[Row], *where: ColumnElement[bool], **values: Iterable[Any]) -> list[Row]:

@@ -97,7 +97,7 @@ def foreign_projects(source: Source, network_id: str, owner: str) -> bool:
 
 
 def agent_of(source: Source, host: str) -> Agent | None:
-    return sql.row(source, select(tables.agent).where(tables.agent.c.host == host), Agent)
+    return sql.find(source, tables.agent, Agent, host=host)
 
 
 def epoch(source: Source) -> str | None:

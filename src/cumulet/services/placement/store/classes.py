@@ -13,7 +13,7 @@ from cumulet.services.placement.types import ResourceClass
 
 
 def find(source: Source, name: str) -> ResourceClass | None:
-    return sql.row(source, select(resource_class).where(resource_class.c.name == name), ResourceClass)
+    return sql.find(source, resource_class, ResourceClass, name=name)
 
 
 def find_some(source: Source, names: Iterable[str]) -> list[ResourceClass]:

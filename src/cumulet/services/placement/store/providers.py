@@ -15,11 +15,11 @@ from cumulet.services.placement.types import Provider
 
 
 def find(source: Source, uuid: str) -> Provider | None:
-    return sql.row(source, select(provider).where(provider.c.uuid == uuid), Provider)
+    return sql.find(source, provider, Provider, uuid=uuid)
 
 
 def find_named(source: Source, name: str) -> Provider | None:
-    return sql.row(source, select(provider).where(provider.c.name == name), Provider)
+    return sql.find(source, provider, Provider, name=name)
 
 
 def find_some(source: Source, uuids: Iterable[str]) -> dict[str, Provider]:

@@ -13,7 +13,7 @@ from cumulet.services.placement.types import ProviderTrait, Trait
 
 
 def find(source: Source, name: str) -> Trait | None:
-    return sql.row(source, select(trait).where(trait.c.name == name), Trait)
+    return sql.find(source, trait, Trait, name=name)
 
 
 def find_some(source: Source, names: Iterable[str]) -> list[Trait]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cumulet.kernel.context import Context
 from cumulet.kernel.rules import PolicyError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cumulet.settings import Settings
 
 LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Hosts(Protocol):
@@ -59,6 +61,12 @@ class Cloud:
     services: tuple[Manifest, ...]
     load_policy: Callable[[str], Policy]
     _policies: dict[str, Policy] = field(default_factory=dict)
+    _kept: dict[type, Any] = field(default_factory=dict)
+
+    def keep(self, kind: type[T]) -> T:
+        """This process's one object of `kind`, made when first asked for: where a service remembers across requests."""
+        kept: T = self._kept.get(kind) or self._kept.setdefault(kind, kind())
+        return kept
 
     def policy(self, service: str) -> Policy:
         """The rules in force of one service."""

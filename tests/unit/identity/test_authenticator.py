@@ -90,7 +90,7 @@ def test_a_known_token_costs_one_read(cloud: Cloud, person: Person, monkeypatch:
     authenticator = TokenAuthenticator(cloud)
     token = person.log_in()
     known = authenticator.context(token)
-    monkeypatch.setattr(tokens, "read", lambda *_: pytest.fail("the token was read again"))
+    monkeypatch.setattr(tokens, "load", lambda *_: pytest.fail("the token was read again"))
     assert authenticator.context(token) == known
 
 

@@ -3,24 +3,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
 
-from cumulet.kernel import clock
 from cumulet.kernel.auth import Authenticator
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source
 from cumulet.services.identity.contract import DomainInfo, IdentityContract, ProjectInfo, UserInfo
 from cumulet.services.identity.logic import catalog, tokens
-from cumulet.services.identity.store import projects, revocations, users
+from cumulet.services.identity.store import projects, users
 from cumulet.services.identity.types import DEFAULT_DOMAIN, Bearer, Project
-
-REMEMBERED = 4096  # tokens
 
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
@@ -29,39 +24,19 @@ def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
 
 
 class TokenAuthenticator:
-    """Tokens to callers. What a token stands for is remembered until the epoch has grown: one tiny read a request."""
+    """Tokens to callers."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._epoch = -1
-        self._known: OrderedDict[str, Context] = OrderedDict()
-        self._lock = threading.Lock()
 
     def context(self, token: str, service_token: str | None = None) -> Context:
         """The caller of a valid token; Unauthorized for any other.
 
         A service token that is valid and has the role `service` makes `is_service` true; any other is Unauthorized.
         """
-        ctx = self._context(token)
-        if service_token is not None and "service" in self._context(service_token).roles:
-            return msgspec.structs.replace(ctx, is_service=True)
-        return ctx
-
-    def _context(self, token: str) -> Context:
-        epoch = revocations.epoch_now(self._cloud.db)
-        with self._lock:
-            if epoch != self._epoch:
-                self._known.clear()
-                self._epoch = epoch
-            known = self._known.get(token)
-        if known is not None and known.expires_at > clock.now():
-            return known
         ctx = to_context(tokens.read(self._cloud, token))
-        with self._lock:
-            if epoch == self._epoch:
-                self._known[token] = ctx
-                if len(self._known) > REMEMBERED:
-                    self._known.popitem(last=False)
+        if service_token is not None and "service" in to_context(tokens.read(self._cloud, service_token)).roles:
+            return msgspec.structs.replace(ctx, is_service=True)
         return ctx
 
 

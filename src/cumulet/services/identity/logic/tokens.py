@@ -11,7 +11,9 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import NotFound, Unauthorized
 from cumulet.services.identity.logic import effective, keys, payloads, revocations
+from cumulet.services.identity.logic.memory import Memory
 from cumulet.services.identity.store import application_credentials, projects, users
+from cumulet.services.identity.store import revocations as epochs
 from cumulet.services.identity.types import ApplicationCredential, Bearer, Project, Role, Target, Token
 
 _UNREADABLE = "Could not recognize Fernet token"
@@ -26,8 +28,19 @@ def issue(cloud: Cloud, token: Token) -> tuple[str, Bearer]:
 def read(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
     """What the token `text` stands for now; Unauthorized for one that is not valid.
 
-    One that expired less than `expired_for` seconds ago is taken too.
+    One that expired less than `expired_for` seconds ago is taken too. What a token stands for is remembered until the
+    epoch has grown: one tiny read a call.
     """
+    remembered = cloud.keep(Memory)
+    epoch = epochs.epoch_now(cloud.db)
+    bearer = remembered.find(epoch, text)
+    if bearer is None:
+        bearer = _open(cloud, text, expired_for)
+        remembered.put(epoch, text, bearer)
+    return bearer
+
+
+def _open(cloud: Cloud, text: str, expired_for: int) -> Bearer:
     try:
         token = payloads.unseal(keys.tokens(cloud.settings), text)
     except payloads.NotAToken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 MASK = "***"
@@ -41,6 +42,7 @@ _HINT = re.compile(
 )
 
 
+@lru_cache(4096)
 def is_secret_name(name: str) -> bool:
     """Whether a field, header or option of this name holds a secret: `adminPass`, `X-Auth-Token`, `private_key`."""
     return _NAME.search(name.lower().replace("-", "").replace("_", "")) is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the conformance suites said: kept in `results.json`, told in `docs/conformance.md`."""
+"""What the judges said: kept in `results.json`, told in `docs/conformance.md`."""
 
 from __future__ import annotations
 
@@ -11,26 +11,57 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from conformance.lists import List
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 PAGE = HERE.parent.parent / "docs" / "conformance.md"
 STATUSES = ("passed", "failed", "skipped", "missing")
+SCORES = {
+    "guest": "Guest: real servers on QEMU, the kernel's network and files; Tempest logs in to them",
+    "api": "API: fake drivers, no login; what the services say",
+}
 
 Outcome = dict[str, Any]
 
 
-def record(name: str, found: list[Outcome], seconds: float) -> None:
+def record(wanted: List, found: list[Outcome], seconds: float) -> None:
     """Keep the outcomes of one list, without their tracebacks; the statuses of the run before stay beside them."""
     kept = _load()
     told = [{**outcome, "reason": outcome["reason"] if outcome["status"] == "skipped" else ""} for outcome in found]
-    before = kept.get(name, {}).get("outcomes", [])
-    kept[name] = {
+    before = kept.get(wanted.name, {}).get("outcomes", [])
+    kept[wanted.name] = {
+        "score": wanted.score,
+        "hosts": wanted.hosts,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seconds": round(seconds),
         "outcomes": sorted(told, key=lambda outcome: str(outcome["id"])),
         "before": {outcome["id"]: outcome["status"] for outcome in before},
     }
     RESULTS.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
+def durations(name: str) -> dict[str, float]:
+    """How many seconds each test of a list took when it was last judged."""
+    return {outcome["id"]: outcome["seconds"] for outcome in _load().get(name, {}).get("outcomes", [])}
+
+
+def summary(outcomes: list[Outcome]) -> str:
+    """One line of counts."""
+    count = Counter(outcome["status"] for outcome in outcomes)
+    return ", ".join(f"{count[status]} {status}" for status in STATUSES)
+
+
+def difference(name: str) -> Iterator[str]:
+    """What changed since the run before, a line each."""
+    run = _load()[name]
+    before = dict(run["before"])
+    for outcome in run["outcomes"]:
+        was = before.pop(outcome["id"], "new")
+        if was != outcome["status"]:
+            yield f"{was} -> {outcome['status']}: {outcome['id']}"
+    for test in sorted(before):
+        yield f"{before[test]} -> not in the list any more: {test}"
 
 
 def write() -> None:
@@ -45,14 +76,19 @@ def _load() -> dict[str, Any]:
 def _page(kept: dict[str, Any]) -> Iterator[str]:
     yield "# Conformance"
     yield ""
-    yield "Written by `make conformance`; never by hand. Tempest 47.0.0 against a cloud on real QEMU, one host."
-    yield ""
-    yield "| list | date | passed | failed | skipped | missing | minutes |"
-    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
-    for name, run in sorted(kept.items()):
-        count = Counter(outcome["status"] for outcome in run["outcomes"])
-        numbers = " | ".join(str(count[status]) for status in STATUSES)
-        yield f"| {name} | {run['date']} | {numbers} | {run['seconds'] / 60:.1f} |"
+    yield "Written by `make conformance`; never by hand. Tempest 47.0.0 judges a cloud of its own."
+    yield "There are two scores, which are never added up:"
+    for score, title in SCORES.items():
+        yield ""
+        yield f"## {title}"
+        yield ""
+        yield "| list | hosts | date | passed | failed | skipped | missing | minutes |"
+        yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
+        for name, run in sorted(kept.items()):
+            if run["score"] == score:
+                count = Counter(outcome["status"] for outcome in run["outcomes"])
+                numbers = " | ".join(str(count[status]) for status in STATUSES)
+                yield f"| [{name}](#{name}) | {run['hosts']} | {run['date']} | {numbers} | {run['seconds'] / 60:.1f} |"
     for name, run in sorted(kept.items()):
         yield from _list(name, run)
     yield from _features_off()

@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make conformance`: brings up a cloud of its own, lets Tempest judge it, writes the table.
 
-    run.py [LIST ...] [--keep] [--concurrency N]
+    run.py [LIST] [--workers N] [--shard 2/4 | --collect 4] [--fresh] [--only REGEX] [--keep]
 
-A LIST is a file in `lists/` without its ending; each line is a test's id without attributes. What came out is kept in
-`results.json` and told in `docs/conformance.md`, with the difference to the run before.
+A LIST stands in `lists.toml`. Outcomes are kept as they come, in `.make/conformance`: a run that was ended goes on
+where it was, unless `--fresh`. Beside them lies a JUnit file for each run. When a whole list is done, in one run or in
+shards, `results.json` and `docs/conformance.md` are written, with the difference to the run before.
 """
 
 from __future__ import annotations
 
 import argparse
-import configparser
-import json
-import os
-import subprocess
+import re
+import shutil
+import signal
 import sys
 import tempfile
-import time
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -25,162 +23,118 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from conformance import report  # noqa: E402
-from support.real_cloud import RealCloud  # noqa: E402
+from conformance import clouds, junit, lists, report, tempest  # noqa: E402
+from conformance.progress import Progress  # noqa: E402
 
-TEMPEST = "tempest==47.0.0"
-VENV = ROOT / ".make" / "tempest"
-FLAVOR, FLAVOR_ALT = "m1.micro", "m1.tiny"
-TIMEOUT = 3 * 3600  # seconds for one list
+FOLDER = ROOT / ".make" / "conformance"
 
 
 def main() -> int:
+    """Exit status: 0 nothing failed, 1 something did."""
+    words = arguments()
+    wanted = lists.load(words.list)
+    if words.collect:
+        return conclude(wanted, collected(wanted, words.collect), recorded=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    number, count = words.shard
+    tests = lists.shard(wanted.tests, number, count, report.durations(wanted.name))
+    if words.only:
+        tests = tuple(test for test in tests if re.search(words.only, test))
+    name = run_name(wanted.name, number, count) + ("-only" if words.only else "")
+    progress = Progress(FOLDER / f"{name}.jsonl", f"{wanted.digest}/{len(tests)}")
+    if progress.folder:
+        clouds.remove_left_behind(Path(progress.folder))
+    play(wanted, tests, progress, words)
+    outcomes = settle(tests, progress.outcomes)
+    junit.write(FOLDER / f"{name}.xml", name, outcomes, progress.seconds)
+    whole = count == 1 and not words.only
+    if whole:
+        report.record(wanted, outcomes, progress.seconds)
+    return conclude(wanted, outcomes, recorded=whole)
+
+
+def arguments() -> argparse.Namespace:
+    """The words of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lists", nargs="*", default=["server-boots"], help="names of lists (default: server-boots)")
-    parser.add_argument("--concurrency", type=int, default=2, help="tests at a time")
-    parser.add_argument("--keep", action="store_true", help="leave the cloud and the workspace for a look")
-    words = parser.parse_args()
-    install()
+    parser.add_argument("list", nargs="?", default="server-boots", help="a list's name (default: server-boots)")
+    parser.add_argument("--workers", type=int, default=2, help="tests at a time")
+    parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="run this share of the list")
+    parser.add_argument("--collect", type=int, default=0, metavar="N", help="only join the outcomes of N shards")
+    parser.add_argument("--fresh", action="store_true", help="begin anew where a run was ended")
+    parser.add_argument("--only", metavar="REGEX", help="run these tests of the list, and record nothing")
+    parser.add_argument("--keep", action="store_true", help="leave the cloud and its folder for a look")
+    return parser.parse_args()
+
+
+def play(wanted: lists.List, tests: tuple[str, ...], progress: Progress, words: argparse.Namespace) -> None:
+    """Run what is not done yet, on a new cloud, keeping each outcome at once."""
+    left = [test for test in tests if test not in progress.outcomes or progress.finished or words.fresh]
+    print(f"{wanted.name}: {len(tests)} tests, {len(tests) - len(left)} done before")
+    tempest.install()
     folder = Path(tempfile.mkdtemp(prefix="cumulet-conformance-"))
-    cloud = RealCloud(folder / "state")
-    failed: list[dict[str, Any]] = []
+    progress.open(folder, words.fresh)
+    cloud = clouds.JudgedCloud(folder, wanted)
     try:
-        cloud.command("up")
-        write_configuration(cloud, folder)
-        for name in words.lists:
-            began = time.time()
-            outcomes = judge(folder, name, words.concurrency)
-            report.record(name, outcomes, time.time() - began)
-            failed += [outcome for outcome in outcomes if outcome["status"] in ("failed", "missing")]
+        cloud.open()
+        tempest.configure(cloud, wanted, folder)
+        for outcome in tempest.judge(folder, left, words.workers):
+            progress.add(outcome)
+            print(f"{outcome['status']:<8}{outcome['seconds']:>6} s  {outcome['id']}", flush=True)
     finally:
         if words.keep:
             print(f"kept: {folder}")
         else:
-            cloud.command("down")
-    report.write()
-    for outcome in failed:
-        print(f"FAILED {outcome['id']}\n{outcome['reason']}\n")
-    return 1 if failed else 0
+            cloud.close()
+            shutil.rmtree(folder, ignore_errors=True)
+    progress.finish()
 
 
-def install() -> None:
-    """Tempest in an environment of its own."""
-    if not (VENV / "bin" / "tempest").exists():
-        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-        subprocess.run([VENV / "bin" / "pip", "install", "--quiet", TEMPEST], check=True)
+def settle(tests: tuple[str, ...], found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """One outcome for each test: its own, that of its class's set-up, or `missing`."""
+    settled = []
+    for test in tests:
+        whole = found.get(f"{lists.class_of(test)}.*", {})
+        missing = {"status": "missing", "seconds": 0.0, "reason": "not run", **whole}
+        settled.append({**found.get(test, missing), "id": test})
+    return settled
 
 
-def write_configuration(cloud: RealCloud, folder: Path) -> None:
-    """A Tempest workspace in `folder` whose configuration names what this cloud has."""
-    workspace = ["init", "--workspace-path", folder / "workspaces.yaml", folder / "workspace"]
-    subprocess.run([VENV / "bin" / "tempest", *workspace], check=True, stdout=subprocess.DEVNULL)
-    words = configparser.ConfigParser()
-    words.read_dict(options(cloud, folder))
-    with (folder / "workspace" / "etc" / "tempest.conf").open("w") as sink:
-        words.write(sink)
+def collected(wanted: lists.List, count: int) -> list[dict[str, Any]]:
+    """Record the outcomes that `count` shards left in `.make/conformance`. SystemExit where one is not done."""
+    outcomes, seconds = [], 0.0
+    for number in range(1, count + 1):
+        tests = lists.shard(wanted.tests, number, count, report.durations(wanted.name))
+        path = FOLDER / f"{run_name(wanted.name, number, count)}.jsonl"
+        progress = Progress(path, f"{wanted.digest}/{len(tests)}")
+        if not progress.finished:
+            raise SystemExit(f"shard {number} of {count} is not done: {path}")
+        outcomes += settle(tests, progress.outcomes)
+        seconds = max(seconds, progress.seconds)
+    report.record(wanted, outcomes, seconds)
+    return outcomes
 
 
-def options(cloud: RealCloud, folder: Path) -> dict[str, dict[str, Any]]:
-    """All options: the features that the cloud claims, and the names and ids of this one."""
-    features = tomllib.loads((HERE / "features.toml").read_text())
-    with cloud.connect() as api:
-        image = api.image.find_image("cumulet", ignore_missing=False)
-        guest = folder / "guest.qcow2"
-        with guest.open("wb") as sink:
-            api.image.download_image(image, output=sink)
-        other = api.create_image(
-            "cumulet-alt",
-            filename=str(guest),
-            disk_format="qcow2",
-            container_format="bare",
-            visibility="public",
-            wait=True,
-        )
-        flavors = [api.compute.find_flavor(name, ignore_missing=False).id for name in (FLAVOR, FLAVOR_ALT)]
-        public = api.network.find_network("public", ignore_missing=False).id
-        extensions = ",".join(sorted(extension.alias for extension in api.network.extensions()))
-        password = api.config.config["auth"]["password"]
-    chosen: dict[str, dict[str, Any]] = {
-        "DEFAULT": {"log_file": "tempest.log"},
-        "oslo_concurrency": {"lock_path": folder / "locks"},
-        "auth": {
-            "admin_username": "admin",
-            "admin_password": password.replace("%", "%%"),
-            "admin_project_name": "admin",
-            "admin_domain_name": "Default",
-            "admin_system": "all",
-            "use_dynamic_credentials": True,
-            "create_isolated_networks": True,
-        },
-        "identity": {
-            "uri_v3": f"{cloud.settings.control_url}/identity/v3",
-            "auth_version": "v3",
-            "region": "RegionOne",
-        },
-        "compute": {
-            "image_ref": image.id,
-            "image_ref_alt": other.id,
-            "flavor_ref": flavors[0],
-            "flavor_ref_alt": flavors[1],
-            "min_microversion": "2.1",
-            "max_microversion": "latest",
-            "min_compute_nodes": 1,
-            "volume_device_name": "vdb",
-        },
-        "placement": {"min_microversion": "1.0", "max_microversion": "latest"},
-        "network": {"public_network_id": public, "floating_network_name": "public"},
-        "network-feature-enabled": {"api_extensions": extensions},
-        "volume": {
-            "catalog_type": "block-storage",
-            "min_microversion": "3.0",
-            "max_microversion": "latest",
-            "vendor_name": "Cumulet",
-            "storage_protocol": "file",
-        },
-        "validation": {
-            "run_validation": True,
-            "connect_method": "floating",
-            "auth_method": "keypair",
-            "ssh_key_type": "ecdsa",
-            "image_ssh_user": "cirros",
-            "image_ssh_password": "gocubsgo",
-            "image_alt_ssh_user": "cirros",
-            "image_alt_ssh_password": "gocubsgo",
-            "ping_timeout": 180,
-            "ssh_timeout": 300,
-        },
-        "scenario": {"img_file": guest, "img_disk_format": "qcow2", "dhcp_client": "udhcpc"},
-    }
-    for section, flags in features.items():
-        chosen.setdefault(section, {}).update(flags)
-    return {section: {name: str(value) for name, value in flags.items()} for section, flags in chosen.items()}
+def conclude(wanted: lists.List, outcomes: list[dict[str, Any]], *, recorded: bool) -> int:
+    """Print what failed and, where the whole list was judged, write the page and print the difference."""
+    bad = [outcome for outcome in outcomes if outcome["status"] in ("failed", "missing")]
+    for outcome in bad:
+        print(f"\n{outcome['status'].upper()} {outcome['id']}\n{outcome['reason']}")
+    print("\n" + report.summary(outcomes))
+    if recorded:
+        report.write()
+        for line in report.difference(wanted.name):
+            print(line)
+    return 1 if bad else 0
 
 
-def judge(folder: Path, name: str, concurrency: int) -> list[dict[str, Any]]:
-    """Run one list; its outcomes."""
-    listed = (HERE / "lists" / f"{name}.txt").read_text().split()
-    chosen = folder / f"{name}.txt"
-    workspace = folder / "workspace"
-    known = run_tempest(workspace, "run", "--list-tests").stdout.decode().split()
-    chosen.write_text("\n".join(test for test in known if test.partition("[")[0] in set(listed)) + "\n")
-    run_tempest(workspace, "run", "--load-list", chosen, "--concurrency", str(concurrency), show=True)
-    stream = subprocess.run(
-        [VENV / "bin" / "stestr", "last", "--subunit"], cwd=workspace, capture_output=True, check=False
-    )
-    script = [VENV / "bin" / "python", HERE / "outcomes.py"]
-    parsed = subprocess.run(script, input=stream.stdout, capture_output=True, check=True)
-    outcomes: list[dict[str, Any]] = json.loads(parsed.stdout)
-    seen = {outcome["id"] for outcome in outcomes}
-    missing = [test for test in listed if test not in seen]
-    return outcomes + [{"id": test, "status": "missing", "seconds": 0.0, "reason": "not run"} for test in missing]
+def run_name(name: str, number: int, count: int) -> str:
+    """What a run's files are called."""
+    return name if count == 1 else f"{name}.shard-{number}-of-{count}"
 
 
-def run_tempest(workspace: Path, *words: Any, show: bool = False) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "TEMPEST_CONFIG_DIR": str(workspace / "etc")}
-    return subprocess.run(
-        [VENV / "bin" / "tempest", *words], cwd=workspace, env=environment, stdin=subprocess.DEVNULL,
-        stdout=None if show else subprocess.PIPE, timeout=TIMEOUT, check=False,
-    )  # fmt: skip
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    return int(number), int(count)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,11 @@ class RealCloud:
             "network.external_gateway": f"{net}.1",
             "network.external_allocation": f"{net}.10-{net}.200",
         }
+        self.settings = settings_module.load(environ={}, overrides=self.flags)
+
+    def use(self, flags: Mapping[str, str]) -> None:
+        """Set further settings, before the cloud is up."""
+        self.flags.update(flags)
         self.settings = settings_module.load(environ={}, overrides=self.flags)
 
     def command(self, *words: str) -> str:

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tempest as a judge: its environment, its configuration for one cloud, and a run of it."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from conformance.clouds import JudgedCloud
+from conformance.lists import List
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+VENV = ROOT / ".make" / "tempest"
+TEMPEST = "tempest==47.0.0"
+FLAVOR, FLAVOR_ALT = "m1.micro", "m1.tiny"
+
+Options = dict[str, dict[str, Any]]
+
+
+def install() -> None:
+    """Tempest in an environment of its own."""
+    if not (VENV / "bin" / "tempest").exists():
+        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+        subprocess.run([VENV / "bin" / "pip", "install", "--quiet", TEMPEST], check=True)
+
+
+def configure(cloud: JudgedCloud, wanted: List, folder: Path) -> None:
+    """A Tempest workspace in `folder` whose configuration names what this cloud has."""
+    workspace = ["init", "--workspace-path", folder / "workspaces.yaml", folder / "workspace"]
+    subprocess.run([VENV / "bin" / "tempest", *workspace], check=True, stdout=subprocess.DEVNULL)
+    words = configparser.ConfigParser()
+    words.read_dict(options(cloud, wanted, folder))
+    with (folder / "workspace" / "etc" / "tempest.conf").open("w") as sink:
+        words.write(sink)
+
+
+def options(cloud: JudgedCloud, wanted: List, folder: Path) -> dict[str, dict[str, str]]:
+    """All options: the features that the cloud claims, and the names and ids of this one."""
+    chosen = _of_this_cloud(cloud, wanted, folder)
+    for section, flags in tomllib.loads((HERE / "features.toml").read_text()).items():
+        chosen.setdefault(section, {}).update(flags)
+    return {section: {name: str(value) for name, value in flags.items()} for section, flags in chosen.items()}
+
+
+def judge(folder: Path, tests: Iterable[str], workers: int) -> Iterator[dict[str, Any]]:
+    """Run `tests` (ids without attributes) with so many at a time; outcomes as they come (see `outcomes.py`)."""
+    workspace = folder / "workspace"
+    environment = {**os.environ, "TEMPEST_CONFIG_DIR": str(workspace / "etc")}
+    known = subprocess.run(
+        [VENV / "bin" / "tempest", "run", "--list-tests"], cwd=workspace, env=environment, capture_output=True,
+        stdin=subprocess.DEVNULL, check=True,
+    ).stdout.decode().split()  # fmt: skip
+    asked, chosen = set(tests), folder / "asked.txt"
+    chosen.write_text("".join(f"{test}\n" for test in known if test.partition("[")[0] in asked))
+    if not chosen.stat().st_size:
+        return
+    command = [VENV / "bin" / "tempest", "run", "--subunit", "--load-list", chosen, "--concurrency", str(workers)]
+    with (
+        (folder / "tempest.err").open("w") as errors,
+        subprocess.Popen(
+            command, cwd=workspace, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+        ) as running,
+        subprocess.Popen(
+            [VENV / "bin" / "python", HERE / "outcomes.py"], stdin=running.stdout, stdout=subprocess.PIPE, text=True
+        ) as reading,
+    ):
+        assert running.stdout is not None
+        assert reading.stdout is not None
+        running.stdout.close()
+        try:
+            yield from map(json.loads, reading.stdout)
+        except BaseException:
+            running.terminate()
+            raise
+
+
+def _of_this_cloud(cloud: JudgedCloud, wanted: List, folder: Path) -> Options:
+    with cloud.connect() as api:
+        image = api.image.find_image("cumulet", ignore_missing=False)
+        guest = folder / "guest.qcow2"
+        with guest.open("wb") as sink:
+            api.image.download_image(image, output=sink)
+        other = api.create_image(
+            "cumulet-alt", filename=str(guest), disk_format="qcow2", container_format="bare", visibility="public",
+            wait=True,
+        )  # fmt: skip
+        flavors = [api.compute.find_flavor(name, ignore_missing=False).id for name in (FLAVOR, FLAVOR_ALT)]
+        public = api.network.find_network("public", ignore_missing=False).id
+        extensions = ",".join(sorted(extension.alias for extension in api.network.extensions()))
+        password = api.config.config["auth"]["password"]
+    return {
+        "DEFAULT": {"log_file": "tempest.log"},
+        "oslo_concurrency": {"lock_path": folder / "locks"},
+        "auth": {
+            "admin_username": "admin",
+            "admin_password": password.replace("%", "%%"),
+            "admin_project_name": "admin",
+            "admin_domain_name": "Default",
+            "admin_system": "all",
+            "use_dynamic_credentials": True,
+            "create_isolated_networks": True,
+        },
+        "identity": {
+            "uri_v3": f"{cloud.settings.control_url}/identity/v3",
+            "auth_version": "v3",
+            "region": "RegionOne",
+        },
+        "compute": {
+            "image_ref": image.id,
+            "image_ref_alt": other.id,
+            "flavor_ref": flavors[0],
+            "flavor_ref_alt": flavors[1],
+            "min_microversion": "2.1",
+            "max_microversion": "latest",
+            "min_compute_nodes": wanted.hosts,
+            "volume_device_name": "vdb",
+        },
+        "placement": {"min_microversion": "1.0", "max_microversion": "latest"},
+        "network": {"public_network_id": public, "floating_network_name": "public"},
+        "network-feature-enabled": {"api_extensions": extensions},
+        "volume": {
+            "catalog_type": "block-storage",
+            "min_microversion": "3.0",
+            "max_microversion": "latest",
+            "vendor_name": "Cumulet",
+            "storage_protocol": "file",
+        },
+        "validation": _validation(wanted.score == "guest"),
+        "scenario": {"img_file": guest, "img_disk_format": "qcow2", "dhcp_client": "udhcpc"},
+    }
+
+
+def _validation(guests: bool) -> dict[str, Any]:
+    return {
+        "run_validation": guests,
+        "connect_method": "floating",
+        "auth_method": "keypair",
+        "ssh_key_type": "ecdsa",
+        "image_ssh_user": "cirros",
+        "image_ssh_password": "gocubsgo",
+        "image_alt_ssh_user": "cirros",
+        "image_alt_ssh_password": "gocubsgo",
+        "ping_timeout": 180,
+        "ssh_timeout": 300,
+    }

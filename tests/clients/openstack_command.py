@@ -10,18 +10,13 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from support.cloud import RunningCloud
-
-T = TypeVar("T")
-
-PATIENCE = 20.0  # seconds that a change of state may take
 
 
 class CommandFailed(AssertionError):
@@ -124,15 +119,6 @@ class _LoggingKept:
 def names(rows: list[dict[str, Any]], column: str = "Name") -> list[Any]:
     """One column of what a list command printed."""
     return [row[column] for row in rows]
-
-
-def await_that(there: Callable[[], T]) -> T:
-    """Ask until the answer is true; that answer."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := there()):
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)
-    return found
 
 
 def is_gone(openstack: OpenStackCommand, line: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from clients.openstack_command import OpenStackCommand, await_that, is_gone, names
+from clients.openstack_command import OpenStackCommand, is_gone, names
+from support.waiting import until
 
 pytestmark = pytest.mark.clients
 
@@ -148,23 +149,23 @@ def test_network_agent_list(openstack):
 
 def test_volume(openstack):
     made = openstack("volume create --size 1 --description blank cli-volume")
-    await_that(lambda: openstack(f"volume show {made['id']}")["status"] == "available")
+    until(lambda: openstack(f"volume show {made['id']}")["status"] == "available")
     assert "cli-volume" in names(openstack("volume list"))
     snapshot = openstack("volume snapshot create --volume cli-volume cli-snapshot")["id"]
-    await_that(lambda: openstack(f"volume snapshot show {snapshot}")["status"] == "available")
+    until(lambda: openstack(f"volume snapshot show {snapshot}")["status"] == "available")
     assert "cli-snapshot" in names(openstack("volume snapshot list"))
     openstack.text(f"volume snapshot delete {snapshot}")
-    await_that(lambda: is_gone(openstack, f"volume snapshot show {snapshot}"))
+    until(lambda: is_gone(openstack, f"volume snapshot show {snapshot}"))
     openstack.text(f"volume delete {made['id']}")
-    await_that(lambda: is_gone(openstack, f"volume show {made['id']}"))
+    until(lambda: is_gone(openstack, f"volume show {made['id']}"))
 
 
 def test_volume_from_image(openstack, image):
     made = openstack(f"volume create --size 1 --image {image} --bootable cli-bootable")
-    await_that(lambda: openstack(f"volume show {made['id']}")["status"] == "available")
+    until(lambda: openstack(f"volume show {made['id']}")["status"] == "available")
     assert openstack(f"volume show {made['id']}")["bootable"] is True
     openstack.text(f"volume delete {made['id']}")
-    await_that(lambda: is_gone(openstack, f"volume show {made['id']}"))
+    until(lambda: is_gone(openstack, f"volume show {made['id']}"))
 
 
 def test_volume_service_list(openstack):

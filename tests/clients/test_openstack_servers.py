@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from clients.openstack_command import OpenStackCommand, await_that, is_gone, names
+from clients.openstack_command import OpenStackCommand, is_gone, names
+from support.waiting import until
 
 pytestmark = pytest.mark.clients
 
@@ -34,7 +35,7 @@ def test_keypair(openstack, tmp_path):
 
 
 def status_is(openstack, server, status):
-    return await_that(lambda: openstack(f"server show {server}")["status"] == status)
+    return until(lambda: openstack(f"server show {server}")["status"] == status)
 
 
 def test_server(openstack, server, image, flavor):
@@ -82,12 +83,12 @@ def test_server_floating_ip(openstack, server):
 
 def test_server_volume(openstack, server):
     volume = openstack("volume create --size 1 cli-attached")["id"]
-    await_that(lambda: openstack(f"volume show {volume}")["status"] == "available")
+    until(lambda: openstack(f"volume show {volume}")["status"] == "available")
     assert openstack(f"server add volume {server} {volume}")["Device"].startswith("/dev/vd")
-    await_that(lambda: openstack(f"volume show {volume}")["status"] == "in-use")
+    until(lambda: openstack(f"volume show {volume}")["status"] == "in-use")
     assert volume in [each["id"] for each in openstack(f"server show {server}")["volumes_attached"]]
     openstack.text(f"server remove volume {server} {volume}")
-    await_that(lambda: openstack(f"volume show {volume}")["status"] == "available")
+    until(lambda: openstack(f"volume show {volume}")["status"] == "available")
     openstack.text(f"volume delete {volume}")
 
 
@@ -102,16 +103,16 @@ def test_server_port(openstack, server, network):
     port = openstack(f"port create --network {network} cli-second")
     address = port["fixed_ips"][0]["ip_address"]
     openstack.text(f"server add port {server} {port['id']}")
-    await_that(lambda: address in openstack(f"server show {server}")["addresses"]["cli-inside"])
+    until(lambda: address in openstack(f"server show {server}")["addresses"]["cli-inside"])
     assert port["id"] in names(openstack(f"port list --server {server}"), "ID")
     openstack.text(f"server remove port {server} {port['id']}")
-    await_that(lambda: address not in openstack(f"server show {server}")["addresses"]["cli-inside"])
+    until(lambda: address not in openstack(f"server show {server}")["addresses"]["cli-inside"])
     openstack.text(f"port delete {port['id']}")
 
 
 def test_server_image_create(openstack, server):
     made = openstack(f"server image create --name cli-of-a-server {server}")["id"]
-    await_that(lambda: openstack(f"image show {made}")["status"] == "active")
+    until(lambda: openstack(f"image show {made}")["status"] == "active")
     status_is(openstack, server, "ACTIVE")
     openstack.text(f"image delete {made}")
 
@@ -119,7 +120,7 @@ def test_server_image_create(openstack, server):
 def test_server_delete(openstack, image, flavor, network):
     made = openstack(f"server create --image {image} --flavor {flavor} --network {network} cli-server-gone")
     openstack.text(f"server delete {made['id']}")
-    await_that(lambda: is_gone(openstack, f"server show {made['id']}"))
+    until(lambda: is_gone(openstack, f"server show {made['id']}"))
 
 
 def test_a_member_of_a_new_project(cloud, openstack, image, flavor, network):
@@ -132,12 +133,12 @@ def test_a_member_of_a_new_project(cloud, openstack, image, flavor, network):
     member("network create cli-own")
     member("subnet create --network cli-own --subnet-range 10.79.0.0/24 cli-own")
     made = member(f"server create --image {image} --flavor {flavor} cli-own-server")
-    await_that(lambda: member("server show cli-own-server")["status"] == "ACTIVE")
+    until(lambda: member("server show cli-own-server")["status"] == "ACTIVE")
     assert member("server show cli-own-server")["addresses"]["cli-own"][0].startswith("10.79.0.")
     assert names(member("server list")) == ["cli-own-server"]
     assert is_gone(member, f"network show {network}")
     member.text("server delete cli-own-server")
-    await_that(lambda: is_gone(member, f"server show {made['id']}"))
+    until(lambda: is_gone(member, f"server show {made['id']}"))
     member.text("network delete cli-own")
     openstack.text("user delete cli-newcomer")
     openstack.text("project delete cli-newcomers")

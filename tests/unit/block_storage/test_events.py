@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
-
 import httpx
 
 from cumulet.kernel.db.outbox import Event
 from support.cloud import RunningCloud
 from support.people import environment
+from support.waiting import until
 
 
 def test_a_volumes_life_is_told(cloud: RunningCloud) -> None:
@@ -22,15 +19,15 @@ def test_a_volumes_life_is_told(cloud: RunningCloud) -> None:
     headers = {"x-auth-token": people["MEMBER_TOKEN"], "openstack-api-version": "volume 3.71"}
     with httpx.Client(base_url=f"{cloud.control_url}/block-storage/v3", headers=headers) as client:
         volume = client.post("/volumes", json={"volume": {"size": 1, "name": "told"}}).json()["volume"]["id"]
-        _until(lambda: client.get(f"/volumes/{volume}").json()["volume"]["status"] == "available")
+        until(lambda: client.get(f"/volumes/{volume}").json()["volume"]["status"] == "available")
         body = {"attachment": {"volume_uuid": volume, "connector": {"host": "h"}}}
         claim = client.post("/attachments", json=body).json()["attachment"]["id"]
         client.post(f"/attachments/{claim}/action", json={"os-complete": {}})
         client.delete(f"/attachments/{claim}")
         client.post(f"/volumes/{volume}/action", json={"os-extend": {"new_size": 2}})
-        _until(lambda: client.get(f"/volumes/{volume}").json()["volume"]["size"] == 2)
+        until(lambda: client.get(f"/volumes/{volume}").json()["volume"]["size"] == 2)
         client.delete(f"/volumes/{volume}")
-    mine = _until(lambda: _complete([one for one in heard if one.payload["volume_id"] == volume]))
+    mine = until(lambda: _complete([one for one in heard if one.payload["volume_id"] == volume]))
     assert [one.topic for one in mine] == [
         "volume.create.start", "volume.create.end", "volume.attach.end", "volume.detach.end", "volume.resize.start",
         "volume.resize.end", "volume.delete.start", "volume.delete.end",
@@ -43,11 +40,3 @@ def test_a_volumes_life_is_told(cloud: RunningCloud) -> None:
 
 def _complete(events: list[Event]) -> list[Event]:
     return events if events and events[-1].topic == "volume.delete.end" else []
-
-
-def _until(ask: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 20
-    while not (answer := ask()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return answer

@@ -7,8 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 
 from cumulet import settings as settings_module
 from cumulet.kernel.secrets import Secrets
+from support.waiting import until
 
 PATIENCE = 60.0
 MOMENTS = ("before", "inside", "after")
@@ -154,14 +154,6 @@ def test_a_volume_lives_through_kills_of_its_host(killed: KilledCloud, moment: s
     killed.revive("agent")
     until(lambda: killed.status("volume", volume) == "deleted")
     assert killed.files() == []
-
-
-def until(ask: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-    return answer
 
 
 def _free_port() -> int:

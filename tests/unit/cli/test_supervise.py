@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cumulet.cli import parts
 from cumulet.cli.supervise import rotate
 from cumulet.settings import Log, Settings
+from support.waiting import until
 
 PROGRAM = """
 import json, os, sys
@@ -56,21 +56,13 @@ def start(settings: Settings) -> Iterator[Start]:
     def begin(stop_timeout: float = 20.0, **toys: list[str]) -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-c", PROGRAM, str(settings.state), json.dumps(toys), str(stop_timeout)]
         started.append(subprocess.Popen(argv, stderr=subprocess.PIPE))
-        eventually(lambda: parts.overview(settings))
+        until(lambda: parts.overview(settings))
         return started[-1]
 
     yield begin
     for process in started:
         process.terminate()
         process.communicate(timeout=30)
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.02)
-    return found
 
 
 def part(settings: Settings, name: str) -> parts.PartStatus:
@@ -89,7 +81,7 @@ def test_what_is_killed_comes_back(settings: Settings, start: Start) -> None:
     first, other = part(settings, "one").pid, part(settings, "two").pid
     assert first
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: part(settings, "one").pid not in (first, None))
+    until(lambda: part(settings, "one").pid not in (first, None))
     one = part(settings, "one")
     assert (one.state, one.restarts, one.last_exit) == ("running", 1, -signal.SIGKILL)
     assert part(settings, "two").pid == other
@@ -109,7 +101,7 @@ def test_what_does_not_leave_is_killed(settings: Settings, start: Start) -> None
     supervisor = start(stop_timeout=0.3, one=STAYS)
     pid = part(settings, "one").pid
     assert pid
-    eventually(lambda: "SigIgn" in Path(f"/proc/{pid}/status").read_text())
+    until(lambda: "SigIgn" in Path(f"/proc/{pid}/status").read_text())
     time.sleep(0.3)
     supervisor.send_signal(signal.SIGTERM)
     _, words = supervisor.communicate(timeout=20)
@@ -119,13 +111,13 @@ def test_what_does_not_leave_is_killed(settings: Settings, start: Start) -> None
 
 def test_what_cannot_live_is_given_up_and_tried_again_on_request(settings: Settings, start: Start) -> None:
     supervisor = start(one=DIES, two=LIVES)
-    eventually(lambda: part(settings, "one").state == "failed")
+    until(lambda: part(settings, "one").state == "failed")
     one = part(settings, "one")
     assert (one.pid, one.restarts, one.last_exit) == (None, 4, 1)
     assert part(settings, "two").state == "running"
     assert "no way" in parts.log_path(settings, "one").read_text()
     supervisor.send_signal(signal.SIGHUP)
-    eventually(lambda: part(settings, "one").restarts == 8 and part(settings, "one").state == "failed")
+    until(lambda: part(settings, "one").restarts == 8 and part(settings, "one").state == "failed")
     supervisor.send_signal(signal.SIGTERM)
     _, words = supervisor.communicate(timeout=20)
     assert b"is given up" in words
@@ -137,7 +129,7 @@ def test_parts_end_with_a_supervisor_that_is_killed(settings: Settings, start: S
     assert pid
     time.sleep(0.5)
     supervisor.kill()
-    eventually(lambda: is_gone(pid))
+    until(lambda: is_gone(pid))
     assert parts.overview(settings) is None
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from cumulet.services.image.store import images as rows
 from cumulet.services.image.types import ImageStatus
 from support.cloud import RunningCloud
 from support.people import environment
+from support.waiting import until
 
 MIB = 1 << 20
 
@@ -55,13 +55,6 @@ class Client:
 
     def wait_for(self, image_id: str, status: str) -> None:
         until(lambda: self.show(image_id)["status"] == status)
-
-
-def until(there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not there():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
 
 
 @pytest.fixture

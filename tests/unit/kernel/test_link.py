@@ -24,6 +24,7 @@ from cumulet.kernel.link.dispatch import Dispatcher
 from cumulet.kernel.link.frames import Frame
 from cumulet.kernel.link.outcome import CallTimeout, RemoteFailure
 from cumulet.kernel.loop import Loop
+from support.waiting import until
 
 Body = dict[str, Any]
 
@@ -81,13 +82,6 @@ def join(loop: Loop, path: Path, hosts: Hosts) -> Iterator[Callable[..., Agent]]
     yield start
     for agent in agents:
         agent.stop()
-
-
-def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.005)
 
 
 class Wire:
@@ -215,7 +209,7 @@ def test_link_cut_in_the_middle_of_a_call(hosts: Hosts, join: Callable[..., Agen
             call.result(10)
         assert broken.value.code == "LinkLost"
         finish.set()
-    eventually(lambda: gone == ["one"])
+    until(lambda: gone == ["one"])
     assert hosts.connected() == []
 
 
@@ -229,7 +223,7 @@ def test_the_agent_finds_its_way_back(loop: Loop, path: Path, join: Callable[...
     try:
         assert second.wait_for("one", 10)
         assert second.call("one", "echo", {"a": 1}) == {"a": 1}
-        eventually(lambda: seen)
+        until(lambda: seen)
         assert seen[0][1] == {"toy": {"things": [1]}}
     finally:
         second.stop()
@@ -268,7 +262,7 @@ def test_a_new_link_replaces_the_old_one(hosts: Hosts, dial: Callable[[], Wire])
         old.send(kind="event", verb="news", body={"late": True})
         old.send(kind="reply", id=asked.id, body={"late": True})
     new.send(kind="event", verb="news", body={"late": False})
-    eventually(lambda: seen)
+    until(lambda: seen)
     assert seen == [("one", {"late": False})]
     assert joined == [1, 2]
     assert gone == []
@@ -309,7 +303,7 @@ def test_time_limit_and_cancel(hosts: Hosts, join: Callable[..., Agent]) -> None
     join({"slow": slow, "echo": lambda body: body})
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(hosts.call, "one", "slow", {"id": "x", "n": 1})
-        eventually(lambda: begun == [1])
+        until(lambda: begun == [1])
         with pytest.raises(CallTimeout) as late:
             hosts.call("one", "slow", {"id": "x", "n": 2}, timeout=0.1)
         assert isinstance(late.value, errors.NotReady)
@@ -384,7 +378,7 @@ def test_an_operation_is_done_once(hosts: Hosts, loop: Loop, path: Path) -> None
             loop.asyncio.call_soon_threadsafe(hosts._ready["one"].peer.close)
             with pytest.raises(errors.NotReady):
                 first.result(10)
-            eventually(lambda: [info.generation for info in hosts.connected()] == [2])
+            until(lambda: [info.generation for info in hosts.connected()] == [2])
             again = pool.submit(hosts.call, "one", "reboot", {"id": "s"}, op="saga:1")
             finish.set()
             assert again.result(10) == {"times": 1}
@@ -414,7 +408,7 @@ def test_news_are_in_order_and_after_the_report(hosts: Hosts, join: Callable[...
     agents.append(Agent(hosts._loop, hosts._path, {}, report=report))
     ready.set()
     try:
-        eventually(lambda: len(seen) == 101)
+        until(lambda: len(seen) == 101)
         assert seen == [{"toy": "truth"}, *range(100)]
     finally:
         agents[0].stop()
@@ -424,7 +418,7 @@ def test_a_host_may_be_asked_as_soon_as_it_joins(hosts: Hosts, join: Callable[..
     answers: list[Any] = []
     hosts.on_connect(lambda info, _report: answers.append(hosts.call(info.name, "echo", {"a": 1})))
     join({"echo": lambda body: body})
-    eventually(lambda: answers == [{"a": 1}])
+    until(lambda: answers == [{"a": 1}])
 
 
 @pytest.mark.parametrize(
@@ -452,7 +446,7 @@ def test_a_malformed_frame_ends_the_link(hosts: Hosts, dial: Callable[[], Wire],
     wire = dial()
     wire.join("one")
     wire.socket.sendall(raw)
-    eventually(lambda: hosts.connected() == [])
+    until(lambda: hosts.connected() == [])
     with contextlib.suppress(ConnectionError):
         assert wire.hear() is None
 
@@ -478,7 +472,7 @@ def test_silence_ends_a_link(hosts: Hosts, dial: Callable[[], Wire], monkeypatch
     wire = dial()
     wire.join("one")
     assert wire.hear_kind("ping")
-    eventually(lambda: hosts.connected() == [])
+    until(lambda: hosts.connected() == [])
 
 
 def test_a_verb_is_offered_once(hosts: Hosts) -> None:

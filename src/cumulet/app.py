@@ -36,6 +36,7 @@ from cumulet.kernel.manifest import read_all
 from cumulet.kernel.periodic import Periodic, Timers
 from cumulet.kernel.policy import Policy
 from cumulet.kernel.saga import Flow, Sagas
+from cumulet.kernel.vault import Vault
 from cumulet.settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class App:
             hosts=self.hosts,
             services=self.services,
             load_policy=self._load_policy,
+            vault=Vault(self.db, settings.master_key),
         )
         self.timers = Timers(self.cloud, owner, self._periodic())
         self.shell = Shell(self.cloud, self.find_api, self._pages(), settings.threads)

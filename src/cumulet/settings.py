@@ -101,7 +101,8 @@ class Settings(Section, frozen=True, kw_only=True):
     `state` holds all that must survive, `run` what need not (sockets, locks; default: `run` in the state directory),
     `cache` what can be made again. `host` is this machine's name in the cloud; `public_host` the name or address that
     clients reach it by (default: the control address). `policy_dir` may hold `<service>.yaml` with an operator's
-    own rules. `threads` is the size of the pool that requests run in.
+    own rules. `master_key` is the file with the keys that seal what the database keeps secret. `threads` is the size
+    of the pool that requests run in.
     """
 
     state: Path
@@ -111,6 +112,7 @@ class Settings(Section, frozen=True, kw_only=True):
     public_host: str = ""
     region: str = "RegionOne"
     policy_dir: Path = _UNSET
+    master_key: Path = _UNSET
     threads: Count = 4
     control: Listen = Listen(port=8700)
     data: Listen = Listen(port=8701)
@@ -126,6 +128,8 @@ class Settings(Section, frozen=True, kw_only=True):
         fill(self, "state", self.state.absolute())
         fill(self, "run", self.state / "run" if self.run == _UNSET else self.run.absolute())
         fill(self, "cache", default_cache() if self.cache == _UNSET else self.cache.absolute())
+        key = self.state / "keys" / "master.key" if self.master_key == _UNSET else self.master_key.absolute()
+        fill(self, "master_key", key)
         fill(self, "policy_dir", self.state / "policy" if self.policy_dir == _UNSET else self.policy_dir.absolute())
 
     @property

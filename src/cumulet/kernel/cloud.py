@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cumulet.kernel.manifest import Manifest
     from cumulet.kernel.policy import Policy
     from cumulet.kernel.saga import Sagas
+    from cumulet.kernel.vault import Vault
     from cumulet.settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Cloud:
     hosts: Hosts
     services: tuple[Manifest, ...]
     load_policy: Callable[[str], Policy]
+    vault: Vault
     _policies: dict[str, Policy] = field(default_factory=dict)
     _kept: dict[type, Any] = field(default_factory=dict)
 

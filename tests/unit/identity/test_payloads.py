@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
+from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -12,6 +12,8 @@ from cryptography.fernet import Fernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cumulet.kernel.db import Database, migrate
+from cumulet.kernel.vault import Vault
 from cumulet.services.identity.logic import keys, payloads
 from cumulet.services.identity.types import SYSTEM_ID, Target, Token
 
@@ -41,10 +43,18 @@ def tokens(draw: st.DrawFn) -> Token:
 
 
 @pytest.fixture(scope="module")
-def ring(tmp_path_factory: pytest.TempPathFactory) -> keys.KeyRing:
+def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
     folder = tmp_path_factory.mktemp("keys")
-    keys.ensure(folder)
-    return keys.KeyRing(folder)
+    db = Database.sqlite(folder / "cloud.db", durable=False)
+    migrate.migrate(db, {})
+    yield Vault(db, folder / "master.key")
+    db.close()
+
+
+@pytest.fixture(scope="module")
+def ring(vault: Vault) -> keys.KeyRing:
+    keys.ensure(vault, keys.TOKENS)
+    return keys.KeyRing(vault, keys.TOKENS)
 
 
 @settings(max_examples=300, deadline=None)
@@ -86,9 +96,9 @@ def test_another_payload_under_the_right_key_is_no_token(ring: keys.KeyRing, ins
         payloads.unseal(ring, ring.fernet().encrypt(inside).decode())
 
 
-def test_a_token_under_another_key_is_none(ring: keys.KeyRing, tmp_path: Path) -> None:
-    keys.ensure(tmp_path / "other")
-    text = payloads.seal(keys.KeyRing(tmp_path / "other"), Token("u", (), None, None, ("A" * 22,), 1.0, 2))
+def test_a_token_under_another_key_is_none(ring: keys.KeyRing, vault: Vault) -> None:
+    keys.ensure(vault, "other")
+    text = payloads.seal(keys.KeyRing(vault, "other"), Token("u", (), None, None, ("A" * 22,), 1.0, 2))
     with pytest.raises(payloads.NotAToken):
         payloads.unseal(ring, text)
 

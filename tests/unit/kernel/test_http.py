@@ -94,7 +94,7 @@ def call():
     contracts = Contracts()
     contracts.offer(Authenticator, Tokens)
     policy = Policy({"toy:show": "project_id:%(project_id)s", "toy:create": "role:admin"})
-    cloud = Cloud(None, None, contracts, None, None, None, (), lambda service: policy)
+    cloud = Cloud(None, None, contracts, None, None, None, (), lambda service: policy, None)
     shell = Shell(cloud, {"toy": API}.get, {"/healthz": lambda: Reply(200, {"status": "alive"})})
 
     def ask(method, path, token="a", **words):
@@ -134,7 +134,7 @@ def test_the_server_as_a_whole_is_no_service():
     async def send(message):
         sent.append(message)
 
-    shell = Shell(Cloud(None, None, Contracts(), None, None, None, (), None), {"toy": API}.get, {})
+    shell = Shell(Cloud(None, None, Contracts(), None, None, None, (), None, None), {"toy": API}.get, {})
     asyncio.run(shell({"type": "http", "method": "OPTIONS", "path": "*"}, None, send))
     shell.close()
     assert sent[0]["status"] == 404

@@ -30,12 +30,12 @@ def get(cloud: Cloud, source: Source, credential_id: str) -> Credential:
     found = store.find(source, credential_id)
     if found is None:
         raise NotFound(f"Could not find credential: {credential_id}.", code="CredentialNotFound")
-    return _opened(cloud, found)
+    return _opened(cloud, source, found)
 
 
 def find_all(cloud: Cloud, filters: Iterable[Filter] = ()) -> list[Credential]:
     """Credentials with their blobs opened."""
-    return [_opened(cloud, one) for one in store.find_all(cloud.db, filters)]
+    return [_opened(cloud, cloud.db, one) for one in store.find_all(cloud.db, filters)]
 
 
 def create(cloud: Cloud, words: Mapping[str, Any]) -> Credential:
@@ -104,9 +104,9 @@ def _access_key(blob: str) -> str:
 
 
 def _seal(cloud: Cloud, blob: str) -> str:
-    return keys.credentials(cloud.settings).fernet().encrypt(blob.encode()).decode("ascii")
+    return keys.credentials(cloud).fernet().encrypt(blob.encode()).decode("ascii")
 
 
-def _opened(cloud: Cloud, sealed: Credential) -> Credential:
-    opened = keys.credentials(cloud.settings).fernet().decrypt(sealed.blob.encode("ascii")).decode()
+def _opened(cloud: Cloud, source: Source, sealed: Credential) -> Credential:
+    opened = keys.credentials(cloud).fernet(source).decrypt(sealed.blob.encode("ascii")).decode()
     return msgspec.structs.replace(sealed, blob=opened)

@@ -22,7 +22,7 @@ _UNREADABLE = "Could not recognize Fernet token"
 def issue(cloud: Cloud, token: Token) -> tuple[str, Bearer]:
     """The text of a new token and what it stands for; Unauthorized where its scope gives the user no role."""
     bearer = load(cloud.db, token)
-    return payloads.seal(keys.tokens(cloud.settings), token), bearer
+    return payloads.seal(keys.tokens(cloud), token), bearer
 
 
 def read(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
@@ -42,7 +42,7 @@ def read(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
 
 def _open(cloud: Cloud, text: str, expired_for: int) -> Bearer:
     try:
-        token = payloads.unseal(keys.tokens(cloud.settings), text)
+        token = payloads.unseal(keys.tokens(cloud), text)
     except payloads.NotAToken:
         raise Unauthorized(_UNREADABLE) from None
     if token.expires_at + expired_for <= clock.now():

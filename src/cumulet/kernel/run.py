@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from cumulet.kernel import faults
+
 Arg = str | Path
 Process = subprocess.Popen[bytes]
 
@@ -55,6 +57,7 @@ def run(
         raise CommandFailed(words, None, f"not done after {timeout:g} s") from error
     if check and done.returncode != 0:
         raise CommandFailed(words, done.returncode, done.stderr.decode(errors="replace")[-2000:].strip())
+    faults.inside()
     return done
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import Float, Select, bindparam, exists, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from cumulet.kernel import clock, faults, log
 from cumulet.kernel.db import sql, tables
@@ -252,18 +253,21 @@ class Sagas:
         if saga.status == RUNNING:
             self._forward(saga, flow, run)
         elif saga.step >= 0:
-            self._backward(saga, flow, run)
+            step = flow.steps[saga.step]
+            self._backward(saga, run, f"{flow.name}.{step.name}", step.undo, step=saga.step - 1)
         else:
-            self._commit(saga, run, flow.failed(run), status=FAILED, finished_at=clock.now(), owner=None)
+            ending = {"status": FAILED, "finished_at": clock.now(), "owner": None}
+            self._backward(saga, run, f"{flow.name}.{FAILED}", flow.failed, **ending)
 
     def _forward(self, saga: Saga, flow: Flow, run: Run) -> None:
         if self._cancelled(saga):
             return self._turn_back(saga, run, "cancelled", saga.step - 1)
         step = flow.steps[saga.step]
         place = f"{flow.name}.{step.name}"
-        faults.point(f"{place}:before")
         try:
+            faults.point(f"{place}:before")
             commit = step.do(run)
+            faults.point(f"{place}:inside")
         except NotReady as error:
             if clock.now() - saga.step_since > PATIENCE:
                 return self._turn_back(saga, run, error.message, saga.step)
@@ -274,29 +278,35 @@ class Sagas:
         except Exception as error:
             LOG.exception("saga %s: step %s failed", saga.id, place)
             return self._turn_back(saga, run, f"{type(error).__name__}: {error}", saga.step)
-        faults.point(f"{place}:inside")
         last = saga.step + 1 == len(flow.steps)
         ending = {"status": DONE, "finished_at": clock.now(), "owner": None} if last else {}
         try:
             self._commit(saga, run, commit, step=saga.step + 1, **ending)
         except CumuletError as error:
             return self._turn_back(saga, run, error.message, saga.step)
+        except IntegrityError as error:
+            # To run again what the database refuses would never end.
+            LOG.exception("saga %s: the rows of step %s are refused", saga.id, place)
+            return self._turn_back(saga, run, f"{type(error).__name__}: {error.orig}", saga.step)
         faults.point(f"{place}:after")
 
-    def _backward(self, saga: Saga, flow: Flow, run: Run) -> None:
-        step = flow.steps[saga.step]
-        place = f"{flow.name}.{step.name}"
-        commit = None
-        if step.undo is not None:
-            faults.point(f"{place}:undo")
-            try:
-                commit = step.undo(run)
-            except Exception as error:
-                if clock.now() - saga.step_since <= PATIENCE:
-                    LOG.warning("saga %s: undo of %s has to wait: %s", saga.id, place, error)
-                    return self._later(saga, str(error))
-                LOG.exception("saga %s: undo of %s is given up", saga.id, place)
-        self._commit(saga, run, commit, step=saga.step - 1)
+    def _backward(self, saga: Saga, run: Run, place: str, undo: Action | None, **values: Any) -> None:
+        """Take one step back; where that cannot be done it is tried again for a while, then given up."""
+        try:
+            commit = None
+            if undo is not None:
+                faults.point(f"{place}:undo")
+                commit = undo(run)
+                faults.point(f"{place}:undone")
+            self._commit(saga, run, commit, **values)
+        except Fenced:
+            raise
+        except Exception as error:
+            if clock.now() - saga.step_since <= PATIENCE:
+                LOG.warning("saga %s: undo of %s has to wait: %s", saga.id, place, error)
+                return self._later(saga, str(error))
+            LOG.exception("saga %s: undo of %s is given up", saga.id, place)
+            self._commit(saga, run, None, **values)
 
     def _cancelled(self, saga: Saga) -> bool:
         return bool(sql.scalar(self._db, select(tables.saga.c.cancelled).where(tables.saga.c.id == saga.id)))
@@ -360,10 +370,17 @@ _DUE = _due()
 
 
 def places(flows: Iterable[Flow]) -> list[str]:
-    """Every named place of `flows` at which a process may die (`kernel.faults`)."""
+    """Every named place of `flows` at which a process may die (`kernel.faults`).
+
+    `before` and `inside` a step, `after` its commit; before (`undo`) and after (`undone`) a step is taken back, the
+    latter before its commit; the same two of the flow's `failed`.
+    """
     return [
-        f"{flow.name}.{step.name}:{moment}"
+        place
         for flow in flows
-        for step in flow.steps
-        for moment in ("before", "inside", "after")
+        for place in (
+            *(f"{flow.name}.{step.name}:{moment}" for step in flow.steps for moment in ("before", "inside", "after")),
+            *(f"{flow.name}.{step.name}:{moment}" for step in flow.steps if step.undo for moment in ("undo", "undone")),
+            *(f"{flow.name}.{FAILED}:{moment}" for moment in ("undo", "undone")),
+        )
     ]

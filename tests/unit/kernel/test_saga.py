@@ -100,6 +100,30 @@ def test_steps_run_in_order_and_keep_state_and_rows(db, bench):
     assert ran == [("first", "hello", "s", "req-1"), ("second", 7, {"row"})]
 
 
+def test_rows_that_the_database_refuses_fail_the_step(db, bench):
+    db.write(put_lease("taken"))
+    flow = Flow("t.f", (Step("one", lambda run: put_lease("taken")),), failed=lambda run: put_lease("told"))
+    a = bench(flow)
+    a.go()
+    saga = a.ended(a.start("t.f"))
+    assert saga.status == FAILED
+    assert "IntegrityError" in saga.error
+    assert lease_names(db) == {"taken", "told"}
+
+
+def test_an_undo_whose_rows_are_refused_is_tried_again(db, bench):
+    names = iter(["taken", "free"])
+    db.write(put_lease("taken"))
+
+    def breaks(run):
+        raise Conflict("no room")
+
+    a = bench(Flow("t.f", (Step("one", breaks, lambda run: put_lease(next(names))),)))
+    a.go()
+    assert a.ended(a.start("t.f")).status == FAILED
+    assert lease_names(db) == {"taken", "free"}
+
+
 def test_a_failed_step_is_undone_backwards_itself_first(db, bench):
     ran = []
 
@@ -295,5 +319,11 @@ def test_a_killed_process_resumes_at_the_interrupted_step(tmp_path, step, moment
 
 
 def test_the_places_of_a_flow_are_named_for_the_kill_tests():
-    flow = Flow("t.f", (Step("one", lambda run: None),))
-    assert places([flow]) == ["t.f.one:before", "t.f.one:inside", "t.f.one:after"]
+    steps = (Step("one", lambda run: None), Step("two", lambda run: None, lambda run: None))
+    assert places([Flow("t.f", steps)]) == [
+        *(f"t.f.{step}:{moment}" for step in ("one", "two") for moment in ("before", "inside", "after")),
+        "t.f.two:undo",
+        "t.f.two:undone",
+        "t.f.failed:undo",
+        "t.f.failed:undone",
+    ]

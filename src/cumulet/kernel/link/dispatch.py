@@ -100,6 +100,7 @@ class Dispatcher:
 
 def _guarded(fn: Verb, verb: str, body: dict[str, Any]) -> Any:
     faults.point(f"{verb}:before")
+    at_work = faults.verb.set(verb)
     try:
         outcome = fn(body)
     except errors.CumuletError:
@@ -107,5 +108,7 @@ def _guarded(fn: Verb, verb: str, body: dict[str, Any]) -> Any:
     except Exception:
         LOG.exception("%s failed", verb)
         raise
+    finally:
+        faults.verb.reset(at_work)
     faults.point(f"{verb}:after")
     return outcome

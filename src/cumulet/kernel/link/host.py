@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from cumulet.kernel import faults
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.loop import Loop
 
@@ -95,6 +96,7 @@ class Journal:
             os.fsync(sink.fileno())
         draft.rename(path)
         self._sync_folder()
+        faults.inside()
 
     def get(self, key: str) -> Any | None:
         """The record, or None."""
@@ -107,6 +109,7 @@ class Journal:
         """Forget the record; nothing happens where there is none."""
         self._path(key).unlink(missing_ok=True)
         self._sync_folder()
+        faults.inside()
 
     def items(self) -> dict[str, Any]:
         """All records by key."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what by default: Neutron's rule names and defaults (its 2026.2 release, new defaults only)."""
+"""Who may do what by default: Neutron's rule names, defaults and scopes (its 2026.2 release, new defaults only)."""
 
 from __future__ import annotations
 
@@ -211,6 +211,21 @@ RULES: dict[str, str] = {
     "get_security_group_rule": "(rule:admin_only) or (role:reader and rule:sg_owner)",
     "delete_security_group_rule": "(rule:admin_only) or (role:member and rule:sg_owner)",
     "get_service_provider": "role:reader",
+    "shared_subnetpools": "field:subnetpools:shared=True",
+    "create_subnetpool": _MEMBER,
+    "create_subnetpool:shared": _ADMIN,
+    "create_subnetpool:is_default": _ADMIN,
+    "create_subnetpool:tags": _MEMBER,
+    "get_subnetpool": f"{_READER} or rule:shared_subnetpools",
+    "get_subnetpool:tags": f"{_READER} or rule:shared_subnetpools",
+    "update_subnetpool": _MEMBER,
+    "update_subnetpool:is_default": _ADMIN,
+    "update_subnetpool:tags": _MEMBER,
+    "delete_subnetpool": _MEMBER,
+    "delete_subnetpool:tags": _MEMBER,
+    "onboard_network_subnets": _MEMBER,
+    "add_prefixes": _MEMBER,
+    "remove_prefixes": _MEMBER,
     "external_network": "field:subnets:router:external=True",
     "create_subnet": "(rule:admin_only) or (role:member and rule:network_owner)",
     "create_subnet:service_types": _ADMIN,
@@ -239,3 +254,7 @@ RULES: dict[str, str] = {
         "role:member and project_id:%(project_id)s or (rule:admin_only) or (role:member and rule:network_owner)"
     ),
 }
+
+_VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_")
+
+SCOPES = dict.fromkeys((name for name in RULES if name.startswith(_VERBS)), ("project",))

@@ -45,6 +45,24 @@ network = Table(
     Index("network_network_project", "project_id"),
 )
 
+subnet_pool = Table(
+    "network_subnet_pool",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("ip_version", Integer, nullable=False),
+    Column("prefixes", Json, nullable=False),
+    Column("default_prefixlen", Integer, nullable=False),
+    Column("min_prefixlen", Integer, nullable=False),
+    Column("max_prefixlen", Integer, nullable=False),
+    Column("default_quota", Integer),
+    Column("is_default", Boolean, nullable=False),
+    Column("shared", Boolean, nullable=False),
+    *_tail(),
+    Index("network_subnet_pool_project", "project_id"),
+)
+
 subnet = Table(
     "network_subnet",
     metadata,
@@ -61,10 +79,12 @@ subnet = Table(
     Column("host_routes", Json, nullable=False),
     Column("ipv6_ra_mode", String(16)),
     Column("ipv6_address_mode", String(16)),
+    Column("subnetpool_id", String(36), ForeignKey("network_subnet_pool.id")),
     Column("service_types", Json, nullable=False),
     *_tail(),
     Index("network_subnet_network", "network_id"),
     Index("network_subnet_project", "project_id"),
+    Index("network_subnet_pool_of", "subnetpool_id"),
 )
 
 port = Table(

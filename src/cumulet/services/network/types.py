@@ -38,7 +38,10 @@ class ServiceState(msgspec.Struct, kw_only=True, frozen=True):
 
 class NetworkState(msgspec.Struct, kw_only=True, frozen=True):
     """A network that has ports or routers on the host. `mtu` in bytes; `physical` names the network of the
-    outside world that it is, if it is one."""
+    outside world that it is, if it is one. `segment` is its tunnel's number (VNI), 0 where it has none.
+
+    It spans hosts while the state has remote ports on it. Its `service` answers on each of its hosts alike.
+    """
 
     id: str
     mtu: int
@@ -78,6 +81,19 @@ class PortState(msgspec.Struct, kw_only=True, frozen=True):
     groups: list[str] = []
     up: bool = True
     name: str = ""
+
+
+class RemoteState(msgspec.Struct, kw_only=True, frozen=True):
+    """A port of a tunnelled network that is on another host: a server's, or a router's leg. `id` is the port's.
+
+    `endpoint` is the IPv4 address of that host's tunnel; `addresses` have no prefix.
+    """
+
+    id: str
+    network_id: str
+    mac: str
+    addresses: list[str] = []
+    endpoint: str
 
 
 class RuleState(msgspec.Struct, kw_only=True, frozen=True):
@@ -155,10 +171,15 @@ class HostState(msgspec.Struct, kw_only=True, frozen=True):
     ports: list[PortState] = []
     groups: list[GroupState] = []
     routers: list[RouterState] = []
+    remotes: list[RemoteState] = []
 
 
 class HostDelta(msgspec.Struct, kw_only=True, frozen=True):
-    """From generation `base` to `generation`: whole objects that are new or changed, and the ids that are gone."""
+    """From generation `base` to `generation`: whole objects that are new or changed, and the ids that are gone.
+
+    A port that moves between hosts is gone as a remote one and new as the host's own, or the other way round; so remote
+    ports that are gone have a list of their own.
+    """
 
     epoch: str
     base: int
@@ -167,7 +188,9 @@ class HostDelta(msgspec.Struct, kw_only=True, frozen=True):
     ports: list[PortState] = []
     groups: list[GroupState] = []
     routers: list[RouterState] = []
+    remotes: list[RemoteState] = []
     gone: list[str] = []
+    gone_remotes: list[str] = []
 
 
 class Applied(msgspec.Struct, kw_only=True, frozen=True):
@@ -183,13 +206,19 @@ class Applied(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class HostReport(msgspec.Struct, kw_only=True, frozen=True):
-    """What a host says of its network when it joins; `ports` and `failed` as in Applied."""
+    """What a host says of its network when it joins; `ports` and `failed` as in Applied.
+
+    `endpoint` is the address to which other hosts send its tunnels' packets, "" where it takes none; `gateway` says
+    whether routers may live there.
+    """
 
     epoch: str = ""
     generation: int = 0
     ports: list[str] = []
     failed: dict[str, str] = {}
     capabilities: dict[str, object] = {}
+    endpoint: str = ""
+    gateway: bool = True
 
 
 class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
@@ -258,7 +287,32 @@ class Subnet(msgspec.Struct, frozen=True):
     host_routes: list[dict[str, str]]
     ipv6_ra_mode: str | None
     ipv6_address_mode: str | None
+    subnetpool_id: str | None
     service_types: list[str]
+    description: str
+    tags: list[str]
+    revision_number: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class SubnetPool(msgspec.Struct, frozen=True):
+    """Prefixes that subnets are cut from, each prefix length in bits.
+
+    `default_quota` is how much of it one project may hold: addresses for IPv4, /64 networks for IPv6; None: no limit.
+    """
+
+    id: str
+    project_id: str
+    name: str
+    ip_version: int
+    prefixes: list[str]
+    default_prefixlen: int
+    min_prefixlen: int
+    max_prefixlen: int
+    default_quota: int | None
+    is_default: bool
+    shared: bool
     description: str
     tags: list[str]
     revision_number: int

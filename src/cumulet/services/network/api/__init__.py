@@ -2,7 +2,7 @@
 """The network service's HTTP interface."""
 
 from cumulet.kernel.http import Api
-from cumulet.services.network.api import discovery, quotas, routers, tags
+from cumulet.services.network.api import discovery, quotas, routers, subnet_pools, tags
 from cumulet.services.network.api.agents import AGENTS
 from cumulet.services.network.api.dialect import NetworkDialect
 from cumulet.services.network.api.floating_ips import FLOATING_IPS
@@ -14,6 +14,7 @@ from cumulet.services.network.api.subnets import SUBNETS
 _RESOURCES = (
     NETWORKS,
     SUBNETS,
+    subnet_pools.SUBNET_POOLS,
     PORTS,
     routers.ROUTERS,
     FLOATING_IPS,
@@ -29,6 +30,7 @@ API = Api(
     routes=(
         *(route for resource in _RESOURCES for route in resource.routes()),
         *routers.ROUTES,
+        *subnet_pools.ROUTES,
         *quotas.ROUTES,
         *tags.ROUTES,
         *discovery.ROUTES,

@@ -80,7 +80,7 @@ def render(source: Source, rows: list[Subnet]) -> list[Item]:
             "host_routes": row.host_routes,
             "ipv6_ra_mode": row.ipv6_ra_mode,
             "ipv6_address_mode": row.ipv6_address_mode,
-            "subnetpool_id": None,
+            "subnetpool_id": row.subnetpool_id,
             "service_types": row.service_types,
             "tags": row.tags,
             **common.standard(row),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tags of networks, subnets, ports, routers, floating IPs and security groups."""
+"""Tags of networks, subnets and their pools, ports, routers, floating IPs and security groups."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from cumulet.services.network.api.ports import PORTS
 from cumulet.services.network.api.resource import Resource
 from cumulet.services.network.api.routers import ROUTERS
 from cumulet.services.network.api.security_groups import SECURITY_GROUPS
+from cumulet.services.network.api.subnet_pools import SUBNET_POOLS
 from cumulet.services.network.api.subnets import SUBNETS
 from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.store import common as store
 
 LONGEST = 255
 MOST = 50
-TAGGED: tuple[Resource[Any], ...] = (NETWORKS, SUBNETS, PORTS, ROUTERS, FLOATING_IPS, SECURITY_GROUPS)
+TAGGED: tuple[Resource[Any], ...] = (NETWORKS, SUBNETS, SUBNET_POOLS, PORTS, ROUTERS, FLOATING_IPS, SECURITY_GROUPS)
 
 
 class Tags:

@@ -196,6 +196,17 @@ def subnet(value: Any) -> str | None:
     return None
 
 
+def prefixes(value: Any) -> str | None:
+    """A list of subnets."""
+    return _list_of(value, subnet)
+
+
+def full_name(value: Any) -> str | None:
+    """A name that is not empty."""
+    reason = name()(value)
+    return reason if reason is not None or value else f"'{value}' Blank strings are not permitted"
+
+
 def address_or_subnet(value: Any) -> str | None:
     if address(value) is not None and subnet(value) is not None:
         return f"'{value}' is neither a valid IP address, nor is it a valid IP subnet"

@@ -17,11 +17,13 @@ from cumulet.services.network.types import (
     SecurityGroup,
     SecurityGroupRule,
     Subnet,
+    SubnetPool,
 )
 
 _NOT_FOUND: dict[type, str] = {
     Network: "NetworkNotFound",
     Subnet: "SubnetNotFound",
+    SubnetPool: "SubnetPoolNotFound",
     Port: "PortNotFound",
     Router: "RouterNotFound",
     FloatingIp: "FloatingIPNotFound",

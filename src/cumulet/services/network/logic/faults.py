@@ -12,6 +12,7 @@ _INPUT = "Invalid input for operation: {error_message}."
 _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     "NetworkNotFound": (NotFound, "Network {id} could not be found."),
     "SubnetNotFound": (NotFound, "Subnet {id} could not be found."),
+    "SubnetPoolNotFound": (NotFound, "Subnet pool {id} could not be found."),
     "PortNotFound": (NotFound, "Port {id} could not be found."),
     "RouterNotFound": (NotFound, "Router {id} could not be found"),
     "FloatingIPNotFound": (NotFound, "Floating IP {id} could not be found"),
@@ -63,6 +64,29 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     "ExternalNetworkInUse": (
         Conflict,
         "External network {id} cannot be updated to be made non-external, since it has existing gateway ports.",
+    ),
+    "EmptySubnetPoolPrefixList": (Invalid, "Empty subnet pool prefix list."),
+    "PrefixVersionMismatch": (Invalid, "Cannot mix IPv4 and IPv6 prefixes in a subnet pool."),
+    "IllegalSubnetPoolPrefixBounds": (
+        Invalid,
+        "Illegal prefix bounds: {prefix_type}={prefixlen}, {base_prefix_type}={base_prefixlen}.",
+    ),
+    "IllegalSubnetPoolPrefixUpdate": (Invalid, "Illegal update to prefixes: {msg}."),
+    "IllegalSubnetPoolUpdate": (Invalid, "Illegal subnetpool update : {reason}."),
+    "SubnetPoolDeleteError": (Invalid, "Unable to delete subnet pool: {reason}."),
+    "SubnetPoolQuotaExceeded": (Conflict, "Per-project subnet pool prefix quota exceeded."),
+    "SubnetAllocationError": (Conflict, "Failed to allocate subnet: {reason}."),
+    "MinPrefixSubnetAllocationError": (
+        Invalid,
+        "Unable to allocate subnet with prefix length {prefixlen}, minimum allowed prefix is {min_prefixlen}.",
+    ),
+    "MaxPrefixSubnetAllocationError": (
+        Invalid,
+        "Unable to allocate subnet with prefix length {prefixlen}, maximum allowed prefix is {max_prefixlen}.",
+    ),
+    "NetworkSubnetPoolAffinityError": (
+        Invalid,
+        "Subnets hosted on the same network must be allocated from the same subnet pool.",
     ),
     "InvalidAllocationPool": (Invalid, "The allocation pool {pool} is not valid."),
     "OverlappingAllocationPools": (

@@ -10,10 +10,10 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
-from cumulet.services.network.logic import access, addressing, ports, quotas
+from cumulet.services.network.logic import access, addressing, ports, quotas, subnet_pools
 from cumulet.services.network.logic.faults import bad, fault, invalid
 from cumulet.services.network.store import addresses, common
-from cumulet.services.network.types import OWNER_DHCP, OWNER_ROUTER_INTERFACE, Network, Port, Subnet
+from cumulet.services.network.types import OWNER_DHCP, OWNER_ROUTER_INTERFACE, Network, Port, Subnet, SubnetPool
 
 MOST_NAME_SERVERS = 5
 MOST_ROUTES = 20
@@ -24,10 +24,12 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
     """A new subnet from its attributes; with DHCP, the network's own service port comes to have an address on it."""
     network = access.get(tx, ctx, Network, values["network_id"])
     quotas.take(tx, values["project_id"], subnet=1)
-    version, cidr = values["ip_version"], _cidr(values)
+    version, pool = values["ip_version"], subnet_pools.wanted_by(tx, ctx, values)
+    cidr = _cidr(tx, values, pool)
+    subnet_pools.check_affinity(tx, network, version, pool)
     values = {"dns_nameservers": [], "host_routes": [], "service_types": [], **values}
     _check_range(values, cidr)
-    _check_modes(values)
+    _check_modes(values, cidr)
     _check_no_overlap(tx, network, cidr)
     gateway = values["gateway_ip"] if "gateway_ip" in values else _default_gateway(cidr)
     _check_gateway(gateway, cidr)
@@ -50,6 +52,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
         host_routes=values["host_routes"],
         ipv6_ra_mode=values.get("ipv6_ra_mode"),
         ipv6_address_mode=values.get("ipv6_address_mode"),
+        subnetpool_id=pool.id if pool is not None else None,
         service_types=values["service_types"],
         description=values["description"],
         tags=[],
@@ -126,17 +129,36 @@ def serve(tx: Tx, network_id: str) -> None:
         ports.readdress(tx, found[0], fixed)
 
 
-def _cidr(values: dict[str, Any]) -> str:
-    if values.get("subnetpool_id") is not None or values.get("use_default_subnetpool"):
-        raise bad("subnets", "subnet pools are not offered by this cloud")
+def _cidr(tx: Tx, values: dict[str, Any], pool: SubnetPool | None) -> str:
+    """The range asked for; where a pool is to give one, what it gives."""
+    length = values.get("prefixlen")
     if values.get("cidr") is None:
-        raise bad("subnets", "a subnetpool must be specified in the absence of a cidr")
-    if values.get("prefixlen") is not None:
+        return _cut(tx, values, pool, length)
+    if length is not None:
         raise bad("subnets", "cidr and prefixlen must not be supplied together")
     network = ipaddress.ip_network(values["cidr"], strict=False)
     if network.version != values["ip_version"]:
         raise invalid(f"cidr '{values['cidr']}' does not match the ip_version '{values['ip_version']}'")
+    if pool is not None:
+        subnet_pools.allocate(tx, pool, values["project_id"], str(network), None)
     return str(network)
+
+
+def _cut(tx: Tx, values: dict[str, Any], pool: SubnetPool | None, length: int | None) -> str:
+    """A range of a pool; a gateway that is named says which one."""
+    if pool is None:
+        raise bad("subnets", "a subnetpool must be specified in the absence of a cidr")
+    if values.get("allocation_pools") is not None:
+        raise bad("subnets", "allocation_pools allowed only for specific subnet requests.")
+    gateway = values.get("gateway_ip")
+    if gateway is None:
+        return subnet_pools.allocate(tx, pool, values["project_id"], None, length)
+    _check_gateway_version(gateway, pool.ip_version)
+    bits = pool.default_prefixlen if length is None else length
+    if bits > subnet_pools.BITS[pool.ip_version]:
+        raise fault("MaxPrefixSubnetAllocationError", prefixlen=bits, max_prefixlen=pool.max_prefixlen)
+    around = str(ipaddress.ip_network(f"{gateway}/{bits}", strict=False))
+    return subnet_pools.allocate(tx, pool, values["project_id"], around, None)
 
 
 def _default_gateway(cidr: str) -> str | None:
@@ -162,7 +184,7 @@ def _check_range(values: dict[str, Any], cidr: str) -> None:
         raise invalid("First IP '0.0.0.0' of network is not supported if enable_dhcp is True.")
 
 
-def _check_modes(values: dict[str, Any]) -> None:
+def _check_modes(values: dict[str, Any], cidr: str) -> None:
     ra_mode, address_mode = values.get("ipv6_ra_mode"), values.get("ipv6_address_mode")
     if ra_mode is None and address_mode is None:
         return
@@ -175,9 +197,9 @@ def _check_modes(values: dict[str, Any]) -> None:
             f"ipv6_ra_mode set to '{ra_mode}' with ipv6_address_mode set to '{address_mode}' is not valid. "
             "If both attributes are set, they must be the same value"
         )
-    if address_mode in ("slaac", "dhcpv6-stateless") and addressing.prefix(values["cidr"]) != 64:
+    if address_mode in ("slaac", "dhcpv6-stateless") and addressing.prefix(cidr) != 64:
         raise invalid(
-            f"Invalid CIDR {values['cidr']} for IPv6 address mode. OpenStack uses the EUI-64 address format, "
+            f"Invalid CIDR {cidr} for IPv6 address mode. OpenStack uses the EUI-64 address format, "
             "which requires the prefix to be /64"
         )
 
@@ -191,11 +213,14 @@ def _check_no_overlap(tx: Tx, network: Network, cidr: str) -> None:
 def _check_gateway(gateway: str | None, cidr: str) -> None:
     if gateway is None:
         return
-    if ipaddress.ip_address(gateway).version != ipaddress.ip_network(cidr).version:
-        version = ipaddress.ip_network(cidr).version
-        raise invalid(f"gateway_ip '{gateway}' does not match the ip_version '{version}'")
+    _check_gateway_version(gateway, ipaddress.ip_network(cidr).version)
     if addressing.within(gateway, cidr) and not addressing.is_host(gateway, cidr) and ":" not in gateway:
         raise invalid("Gateway is not valid on subnet")
+
+
+def _check_gateway_version(gateway: str, version: int) -> None:
+    if ipaddress.ip_address(gateway).version != version:
+        raise invalid(f"gateway_ip '{gateway}' does not match the ip_version '{version}'")
 
 
 def _check_gateway_free(tx: Tx, subnet: Subnet) -> None:

@@ -20,13 +20,15 @@ from cumulet.services.network.types import (
     SecurityGroup,
     SecurityGroupRule,
     Subnet,
+    SubnetPool,
 )
 
-Row = TypeVar("Row", Network, Subnet, Port, Router, FloatingIp, SecurityGroup, SecurityGroupRule, Agent)
+Row = TypeVar("Row", Network, Subnet, SubnetPool, Port, Router, FloatingIp, SecurityGroup, SecurityGroupRule, Agent)
 
 TABLES: dict[type, Table] = {
     Network: tables.network,
     Subnet: tables.subnet,
+    SubnetPool: tables.subnet_pool,
     Port: tables.port,
     Router: tables.router,
     FloatingIp: tables.floating_ip,

@@ -14,6 +14,7 @@ from cumulet.services.network.types import Quota
 COUNTED = {
     "network": tables.network,
     "subnet": tables.subnet,
+    "subnetpool": tables.subnet_pool,
     "port": tables.port,
     "router": tables.router,
     "floatingip": tables.floating_ip,

@@ -12,7 +12,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, sql
 from cumulet.services.network import tables
 from cumulet.services.network.store.common import TABLES, Row
-from cumulet.services.network.types import Agent, Network, Port, SecurityGroupRule, Subnet
+from cumulet.services.network.types import Agent, Network, Port, SecurityGroupRule, Subnet, SubnetPool
 
 
 def find_visible(source: Source, ctx: Context, kind: type[Row], everywhere: bool, **values: Iterable[Any]) -> list[Row]:
@@ -35,6 +35,8 @@ def _visible(ctx: Context, kind: type) -> ColumnElement[bool]:
     if kind is Subnet:
         known = select(network.c.id).where(or_(network.c.project_id == ctx.project_id, network.c.shared))
         return or_(own, table.c.network_id.in_(known))
+    if kind is SubnetPool:
+        return or_(own, table.c.shared)
     if kind is Port:
         mine = select(network.c.id).where(network.c.project_id == ctx.project_id)
         return or_(own, table.c.network_id.in_(mine))

@@ -89,6 +89,28 @@ CREATE TABLE network_security_group (
 
 CREATE INDEX network_security_group_project ON network_security_group (project_id);
 
+CREATE TABLE network_subnet_pool (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(255) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	ip_version INTEGER NOT NULL,
+	prefixes TEXT NOT NULL,
+	default_prefixlen INTEGER NOT NULL,
+	min_prefixlen INTEGER NOT NULL,
+	max_prefixlen INTEGER NOT NULL,
+	default_quota INTEGER,
+	is_default BOOLEAN NOT NULL,
+	shared BOOLEAN NOT NULL,
+	description TEXT NOT NULL,
+	tags TEXT NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at DATETIME NOT NULL,
+	updated_at DATETIME NOT NULL,
+	PRIMARY KEY (id)
+);
+
+CREATE INDEX network_subnet_pool_project ON network_subnet_pool (project_id);
+
 CREATE TABLE network_port (
 	id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(255) NOT NULL,
@@ -165,6 +187,7 @@ CREATE TABLE network_subnet (
 	host_routes TEXT NOT NULL,
 	ipv6_ra_mode VARCHAR(16),
 	ipv6_address_mode VARCHAR(16),
+	subnetpool_id VARCHAR(36),
 	service_types TEXT NOT NULL,
 	description TEXT NOT NULL,
 	tags TEXT NOT NULL,
@@ -172,10 +195,13 @@ CREATE TABLE network_subnet (
 	created_at DATETIME NOT NULL,
 	updated_at DATETIME NOT NULL,
 	PRIMARY KEY (id),
-	FOREIGN KEY(network_id) REFERENCES network_network (id)
+	FOREIGN KEY(network_id) REFERENCES network_network (id),
+	FOREIGN KEY(subnetpool_id) REFERENCES network_subnet_pool (id)
 );
 
 CREATE INDEX network_subnet_network ON network_subnet (network_id);
+
+CREATE INDEX network_subnet_pool_of ON network_subnet (subnetpool_id);
 
 CREATE INDEX network_subnet_project ON network_subnet (project_id);
 

@@ -53,12 +53,12 @@ def summary(outcomes: list[Outcome]) -> str:
 
 
 def difference(name: str) -> Iterator[str]:
-    """What changed since the run before, a line each."""
+    """What changed since the run before, a line each; new tests that pass are not worth one."""
     run = _load()[name]
     before = dict(run["before"])
     for outcome in run["outcomes"]:
         was = before.pop(outcome["id"], "new")
-        if was != outcome["status"]:
+        if was != outcome["status"] and (was, outcome["status"]) != ("new", "passed"):
             yield f"{was} -> {outcome['status']}: {outcome['id']}"
     for test in sorted(before):
         yield f"{before[test]} -> not in the list any more: {test}"

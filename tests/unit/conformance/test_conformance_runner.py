@@ -113,7 +113,9 @@ def test_scores_are_kept_apart_and_differences_told(tmp_path: Path, monkeypatch:
     two = lists.List("two", "guest", 1, ("t.A.x",))
     outcome = {"id": "t.A.x", "status": "failed", "seconds": 2.0, "reason": "secret traceback"}
     report.record(one, [outcome, {**outcome, "id": "t.A.gone"}], 60)
-    report.record(one, [{**outcome, "status": "passed"}, {**outcome, "id": "t.A.y", "status": "skipped"}], 60)
+    report.record(
+        one, [{**outcome, "status": "passed"}, {**outcome, "id": "t.A.y", "status": "skipped", "reason": "x"}], 60
+    )
     report.record(two, [outcome], 90)
     report.write()
     page = (tmp_path / "page.md").read_text()

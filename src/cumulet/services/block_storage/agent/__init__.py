@@ -21,7 +21,7 @@ def _backend(host: Host) -> VolumeBackend:
     if host.settings.block_storage.driver == "fake":
         from cumulet.services.block_storage.drivers.fake import FakeBackend
 
-        return FakeBackend(root)
+        return FakeBackend(root, journal=host.journal("block_storage.fake"))
     from cumulet.services.block_storage.drivers.file import FileBackend
 
     return FileBackend(root)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Volumes in memory: all of the Protocol's behaviour, none of the bytes on a disk.
 
-A volume's content is a mapping of offset to bytes, so that tests can tell copies from one another. LIMITATIONS: nothing
-outlives the process; the paths that it names do not exist; an exported file ends where the content does.
+A volume's content is a mapping of offset to bytes, so that tests can tell copies from one another. With a journal the
+volumes outlive the agent as files do. LIMITATIONS: the paths that it names do not exist; an exported file ends where
+the content does.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from cumulet.kernel.errors import Conflict, Invalid, NotFound, NotReady
+from cumulet.kernel.link.host import Journal
 from cumulet.services.block_storage.contract import DiskSource
 from cumulet.services.block_storage.drivers.base import Capabilities, CopyByOpener, nobody
 from cumulet.services.block_storage.types import GIB, Stats
@@ -42,14 +46,18 @@ class _Disk:
 
 
 class FakeBackend:
-    """`VolumeBackend` in memory, `total` bytes large."""
+    """`VolumeBackend` in memory, `total` bytes large; what is in `journal` is there from the beginning."""
 
-    def __init__(self, root: Path, total: int = 1000 * GIB) -> None:
+    def __init__(self, root: Path, total: int = 1000 * GIB, journal: Journal | None = None) -> None:
         self._root = root
         self._total = total
+        self._journal = journal
         self._volumes: dict[str, _Disk] = {}
         self._snapshots: dict[str, _Disk] = {}
         self._lock = threading.RLock()
+        for key, record in ({} if journal is None else journal.items()).items():
+            kind, _, disk_id = key.partition(".")
+            (self._volumes if kind == "volume" else self._snapshots)[disk_id] = msgspec.convert(record, _Disk)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -79,6 +87,7 @@ class FakeBackend:
                 raise Invalid(f"Volume {volume_id} has {disk.size} bytes and cannot shrink to {size}.")
             self._room(size - disk.size)
             disk.size = size
+            self._keep("volume", volume_id, disk)
 
     def snapshot(self, snapshot_id: str, volume_id: str, by_opener: CopyByOpener = nobody) -> None:
         if snapshot_id in self._snapshots:
@@ -87,6 +96,7 @@ class FakeBackend:
         by_opener(self._root / f"{snapshot_id}.new", "raw")
         with self._lock:
             self._snapshots[snapshot_id] = disk.copy(disk.size)
+            self._keep("snapshot", snapshot_id, self._snapshots[snapshot_id])
 
     def export(
         self, volume_id: str, target: Path, target_format: Literal["qcow2", "raw"], by_opener: CopyByOpener = nobody
@@ -98,10 +108,14 @@ class FakeBackend:
         target.write_bytes(content if target_format == "raw" else _qcow2_header(disk.size) + content)
 
     def delete(self, volume_id: str) -> None:
-        self._volumes.pop(volume_id, None)
+        with self._lock:
+            self._volumes.pop(volume_id, None)
+            self._keep("volume", volume_id, None)
 
     def delete_snapshot(self, snapshot_id: str) -> None:
-        self._snapshots.pop(snapshot_id, None)
+        with self._lock:
+            self._snapshots.pop(snapshot_id, None)
+            self._keep("snapshot", snapshot_id, None)
 
     def source(self, volume_id: str) -> DiskSource:
         self._find(self._volumes, volume_id)
@@ -144,6 +158,15 @@ class FakeBackend:
             if have is None:
                 self._room(disk.size)
                 self._volumes[volume_id] = disk
+                self._keep("volume", volume_id, disk)
+
+    def _keep(self, kind: str, disk_id: str, disk: _Disk | None) -> None:
+        if self._journal is None:
+            return
+        if disk is None:
+            self._journal.delete(f"{kind}.{disk_id}")
+        else:
+            self._journal.put(f"{kind}.{disk_id}", msgspec.to_builtins(disk, builtin_types=(bytes,)))
 
     def _room(self, more: int) -> None:
         if self.stats().free < more:

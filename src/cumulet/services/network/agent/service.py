@@ -123,7 +123,7 @@ class _Ports:
 
 def _engine(host: Host, metadata: Metadata) -> Fabric:
     if host.settings.network.driver == "fake":
-        return FakeFabric(metadata)
+        return FakeFabric(metadata, host.journal("network.fake"))
     # Loaded late: netlink and nftables cost a tenth of a second that the fake engine need not pay.
     from cumulet.services.network.drivers.fabric import names
     from cumulet.services.network.drivers.fabric.engine import KernelFabric

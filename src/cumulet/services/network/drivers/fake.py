@@ -8,6 +8,7 @@ import threading
 import time
 
 from cumulet.kernel.errors import NotFound
+from cumulet.kernel.link.host import Journal
 from cumulet.services.network.contract import PASSWORD_LIMIT, MetadataAnswer, MetadataQuery
 from cumulet.services.network.drivers import reach
 from cumulet.services.network.drivers.base import Metadata
@@ -18,21 +19,23 @@ PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the 
 
 
 class FakeFabric:
-    """The Fabric of `drivers.base`, forgetful: a new object begins with nothing."""
+    """The Fabric of `drivers.base`; a new object begins with nothing but the devices that `journal` remembers."""
 
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, metadata: Metadata, journal: Journal | None = None) -> None:
         self.capabilities = Capabilities(driver="fake", vxlan=True, egress=True)
         self._metadata = metadata
         self._changed = threading.Condition(threading.RLock())
         self._state = HostState()
-        self._taps: set[str] = set()
+        self._journal = journal
+        self._taps: set[str] = set() if journal is None else set(journal.items())
 
     def apply(self, state: HostState) -> Applied:
         """See `Fabric.apply`."""
         with self._changed:
             changes = _differences(self._state, state)
             self._state = state
-            self._taps &= {port.id for port in state.ports}
+            for gone in self._taps - {port.id for port in state.ports}:
+                self._put_tap(gone, there=False)
             self._changed.notify_all()
             return self._applied(changes)
 
@@ -43,13 +46,13 @@ class FakeFabric:
             while self._port(port_id) is None:
                 if not self._changed.wait(end - time.monotonic()):
                     raise NotFound(f"port {port_id} is not bound to this host")
-            self._taps.add(port_id)
+            self._put_tap(port_id, there=True)
             return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
     def close_tap(self, port_id: str) -> None:
         """See `HostPorts.close_tap`."""
         with self._changed:
-            self._taps.discard(port_id)
+            self._put_tap(port_id, there=False)
 
     def report(self) -> Applied:
         """See `Fabric.report`."""
@@ -63,7 +66,8 @@ class FakeFabric:
         """See `Fabric.shutdown`."""
         with self._changed:
             self._state = HostState()
-            self._taps.clear()
+            for port_id in list(self._taps):
+                self._put_tap(port_id, there=False)
 
     def passes(self, packet: reach.Packet) -> bool:
         """Whether the packet would arrive, its sender's and its receiver's devices being open."""
@@ -106,6 +110,17 @@ class FakeFabric:
         network = next(one for one in self._state.networks if one.id == port.network_id)
         routed = any(leg.network_id == port.network_id for router in self._state.routers for leg in router.legs)
         return bool(port.addresses) and (network.service is not None or routed)
+
+    def _put_tap(self, port_id: str, *, there: bool) -> None:
+        if there:
+            self._taps.add(port_id)
+        else:
+            self._taps.discard(port_id)
+        if self._journal is not None:
+            if there:
+                self._journal.put(port_id, {})
+            else:
+                self._journal.delete(port_id)
 
     def _port(self, port_id: str) -> PortState | None:
         return next((port for port in self._state.ports if port.id == port_id), None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The default rules of the compute service: Nova's names and Nova's defaults."""
+"""The default rules of the compute service: Nova's names, defaults and scopes."""
 
 ADMIN = "rule:context_is_admin"
 MANAGER = "rule:project_manager_or_admin"
@@ -224,3 +224,5 @@ RULES = {
     "os_compute_api:os-volumes-attachments:swap": SERVICE,
     "os_compute_api:os-volumes-attachments:delete": MEMBER,
 }
+
+SCOPES = dict.fromkeys((name for name in RULES if ":" in name or name.startswith("os_compute_api")), ("project",))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The default rules of the image service: Glance's names and Glance's defaults."""
+"""The default rules of the image service: Glance's names, defaults and scopes."""
 
 _ADMIN = "rule:context_is_admin"
 _OWN = "project_id:%(project_id)s"
@@ -45,5 +45,9 @@ RULES = {
     "add_task": "rule:default",
     "modify_task": "rule:default",
     "tasks_api_access": _ADMIN,
-    "stores_info_detail": _ADMIN,
+    "stores_info_detail": f"{_ADMIN} or rule:service_api",
 }
+
+_REFERRED_TO = ("default", "context_is_admin", "service_api")
+
+SCOPES = dict.fromkeys((name for name in RULES if name not in _REFERRED_TO), ("project",))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The default rules of the placement service: Placement's names and Placement's defaults."""
+"""The default rules of the placement service: Placement's names, defaults and scopes."""
 
 _ADMIN_OR_SERVICE = "rule:admin_or_service_api"
 _FOR_ADMINS = {
@@ -25,4 +25,4 @@ RULES = {
     **{f"placement:{noun}:{verb}": _ADMIN_OR_SERVICE for noun, verbs in _FOR_ADMINS.items() for verb in verbs},
 }
 
-SCOPES = dict.fromkeys((name for name in RULES if name.startswith("placement:")), ("project",))
+SCOPES = dict.fromkeys((name for name in RULES if name != "project_reader_api"), ("project",))

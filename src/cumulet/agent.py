@@ -8,7 +8,6 @@ import logging
 import os
 import platform
 import signal
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from graphlib import TopologicalSorter
@@ -17,6 +16,7 @@ from typing import Any
 
 from cumulet import __version__
 from cumulet.kernel import lock, log, manifest
+from cumulet.kernel.bell import Bell
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.link.agent import Uplink
 from cumulet.kernel.link.controller import SOCKET_NAME
@@ -105,9 +105,8 @@ def run(settings: Settings, services: str = SERVICES) -> None:
     """Be the agent until SIGTERM or SIGINT. Raises lock.Held where this state directory has one."""
     log.setup(settings.log.level)
     with lock.hold(settings.state / lock.AGENT):
-        ended = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: ended.set())
+        ended = Bell()
+        ended.ring_at(signal.SIGTERM, signal.SIGINT)
         agent = Agent(settings, services)
         agent.start()
         ended.wait()

@@ -21,6 +21,7 @@ import uvicorn
 from sqlalchemy import text
 
 from cumulet.kernel import lock, log, metrics
+from cumulet.kernel.bell import Bell
 from cumulet.kernel.cloud import Cloud, Hosts
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.db import Database, migrate
@@ -232,9 +233,8 @@ def serve(settings: Settings, role: Role) -> None:
     with lock.hold(settings.run / f"{role}.lock"):
         app = App(settings, role)
         listen = settings.control if role == "control" else settings.data
-        ended = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: ended.set())
+        ended = Bell()
+        ended.ring_at(signal.SIGTERM, signal.SIGINT)
         app.start()
         config = uvicorn.Config(
             app.shell, host=listen.host, port=listen.port, log_config=None, access_log=False, server_header=False,
@@ -242,7 +242,7 @@ def serve(settings: Settings, role: Role) -> None:
         )  # fmt: skip
         server = uvicorn.Server(config)
         running = app.loop.start(server.serve())
-        running.add_done_callback(lambda _: ended.set())
+        running.add_done_callback(lambda _: ended.ring())
         LOG.info("%s serves http://%s:%d", role, listen.host, listen.port)
         ended.wait()
         server.should_exit = True

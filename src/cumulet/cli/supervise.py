@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from cumulet.cli.parts import (
 )
 from cumulet.kernel import lock
 from cumulet.kernel import run as programs
+from cumulet.kernel.bell import Bell
 from cumulet.settings import Log, Settings
 
 FIRST_PAUSE = 0.2  # seconds before a part that died is started again; doubled each time, up to LAST_PAUSE
@@ -124,7 +124,7 @@ class Supervisor:
     def __init__(self, settings: Settings, parts: Sequence[tuple[Part, list[str]]]) -> None:
         self._settings = settings
         self._keepers = [Keeper(part, argv, log_path(settings, part.name)) for part, argv in parts]
-        self._wake = threading.Event()
+        self._wake = Bell()
         self._stopping = False
         self._retrying = False
 
@@ -145,11 +145,10 @@ class Supervisor:
     def _on_signal(self, number: int, _frame: object) -> None:
         self._stopping = self._stopping or number in (signal.SIGTERM, signal.SIGINT)
         self._retrying = self._retrying or number == signal.SIGHUP
-        self._wake.set()
+        self._wake.ring()
 
     def _round(self) -> None:
         self._wake.wait(min(keeper.pause for keeper in self._keepers))
-        self._wake.clear()
         changed = [keeper.look() for keeper in self._keepers]
         if self._retrying:
             self._retrying = False

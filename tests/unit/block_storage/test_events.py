@@ -19,7 +19,9 @@ def test_a_volumes_life_is_told(cloud: RunningCloud) -> None:
     headers = {"x-auth-token": people["MEMBER_TOKEN"], "openstack-api-version": "volume 3.71"}
     with httpx.Client(base_url=f"{cloud.control_url}/block-storage/v3", headers=headers) as client:
         volume = client.post("/volumes", json={"volume": {"size": 1, "name": "told"}}).json()["volume"]["id"]
-        until(lambda: client.get(f"/volumes/{volume}").json()["volume"]["status"] == "available")
+        until(lambda: client.get(f"/volumes/{volume}").json()["volume"]["status"] != "creating")
+        made = client.get(f"/volumes/{volume}").json()["volume"]
+        assert made["status"] == "available", client.get(f"/messages?resource_uuid={volume}").text
         body = {"attachment": {"volume_uuid": volume, "connector": {"host": "h"}}}
         claim = client.post("/attachments", json=body).json()["attachment"]["id"]
         client.post(f"/attachments/{claim}/action", json={"os-complete": {}})

@@ -129,7 +129,7 @@ def test_the_process_leaves_at_sigterm_and_is_alone(package: str, settings: Sett
         with pytest.raises(lock.Held):
             drain(settings, package)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         _, words = process.communicate()

@@ -135,7 +135,7 @@ def test_down_ends_a_part_that_was_started_by_hand(settings: Settings) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     assert down._stop_parts(settings)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert lock.owner(path) is None
     assert not down._stop_parts(settings)
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,10 @@ def pids(found: dict[str, Any]) -> dict[str, int]:
     return {part["name"]: part["pid"] for part in found["parts"]}
 
 
+def has_another(cumulet: Cumulet, name: str, pid: int) -> bool:
+    return pids(status(cumulet, code=None))[name] not in (pid, None)
+
+
 def test_a_cloud_lives_and_ends(cumulet: Cumulet, state: Path) -> None:
     out = cumulet("up", "--no-seed").stdout
     assert f"OS_CLIENT_CONFIG_FILE={state}/clouds.yaml" in out
@@ -82,7 +87,7 @@ def test_a_cloud_lives_and_ends(cumulet: Cumulet, state: Path) -> None:
     for name in ("control", "agent"):
         before = pids(status(cumulet))
         os.kill(before[name], signal.SIGKILL)
-        until(lambda: pids(status(cumulet, code=None))[name] not in (before[name], None))
+        until(partial(has_another, cumulet, name, before[name]))
         cumulet("up", "--no-seed")
         after = pids(status(cumulet))
         assert {other for other in before if before[other] != after[other]} == {name}

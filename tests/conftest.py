@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cumulet.kernel.db import Database
 from support import scenarios
 from support.cloud import RunningCloud
+from support.engines import CHOICES, ENGINES, LAZILY, SQLITE, Engines, Lazily
 
 SCENARIOS = Path(__file__).parent / "api"
 
@@ -17,24 +21,70 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--services", default="", help="run the cloud with these services only: package names, separated by commas"
     )
+    parser.addoption("--database", default=SQLITE, choices=tuple(CHOICES), help="the databases to run the tests on")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[scenarios.LAZILY] = scenarios.Lazily(config)
+    config.stash[ENGINES] = Engines(config)
+    config.stash[LAZILY] = Lazily(config, config.stash[ENGINES])
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "loadfile"  # the requests of one scenario belong to one process
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    config.stash[scenarios.LAZILY].close()
+    if LAZILY in config.stash:
+        config.stash[LAZILY].close()
+    if ENGINES in config.stash:
+        config.stash[ENGINES].close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell another process of this run which server there is."""
+    node.workerinput["postgres"] = node.config.stash[ENGINES].server
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     return scenarios.collect(file_path, parent, SCENARIOS)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests that touch a database run on each that was asked for."""
+    names = metafunc.config.stash[ENGINES].names
+    if "engine" in metafunc.fixturenames and names != (SQLITE,):
+        metafunc.parametrize("engine", names, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def cloud(pytestconfig: pytest.Config) -> RunningCloud:
-    """The running cloud of this test process."""
-    return pytestconfig.stash[scenarios.LAZILY].get()
+def engine(request: pytest.FixtureRequest) -> str:
+    """The database engine that the test runs on: sqlite or postgres."""
+    return str(getattr(request, "param", SQLITE))
+
+
+@pytest.fixture(scope="session")
+def cloud(engine: str, pytestconfig: pytest.Config) -> RunningCloud:
+    """The running cloud of this test process, on the engine in turn."""
+    return pytestconfig.stash[LAZILY].get(engine)
+
+
+@pytest.fixture
+def empty(engine: str, pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Database]:
+    """A new database without any table, on the engine in turn."""
+    database = pytestconfig.stash[ENGINES].open(engine, tmp_path)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def again(empty: Database, pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Callable[[], Database]]:
+    """Opens the database `empty` once more, as another process would."""
+    opened: list[Database] = []
+
+    def open_again() -> Database:
+        opened.append(pytestconfig.stash[ENGINES].again(empty, tmp_path))
+        return opened[-1]
+
+    yield open_again
+    for database in opened:
+        database.close()

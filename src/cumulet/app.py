@@ -18,14 +18,16 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import uvicorn
-from sqlalchemy import text
+from sqlalchemy import literal, select
 
-from cumulet.kernel import lock, log, metrics
+from cumulet.kernel import door, lock, log, metrics
 from cumulet.kernel.bell import Bell
 from cumulet.kernel.cloud import Cloud, Hosts
 from cumulet.kernel.contracts import Contracts
-from cumulet.kernel.db import Database, migrate
+from cumulet.kernel.db import Database, migrate, sql
 from cumulet.kernel.db.outbox import Outbox
+from cumulet.kernel.db.tx import Away
+from cumulet.kernel.door import Door
 from cumulet.kernel.errors import NotReady
 from cumulet.kernel.http.message import Reply
 from cumulet.kernel.http.routes import Api
@@ -87,7 +89,7 @@ class App:
         settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.loop = Loop()
-        self.db = Database.sqlite(settings.state / "cumulet.db")
+        self.db = Database.open(settings)
         self.hosts: Hosts = controller.Hosts(self.loop, settings.run / "link.sock") if role == "control" else NoHosts()
         contracts = Contracts()
         owner = f"{settings.host}/{role}"
@@ -104,10 +106,12 @@ class App:
         )
         self.timers = Timers(self.cloud, owner, self._periodic())
         self.shell = Shell(self.cloud, self.find_api, self._pages(), settings.threads)
+        self.door = Door(self.loop, door.path_of(settings.run, role), self._verbs())
         self._bind()
 
     def start(self) -> None:
         """Bring the schema up to date, fill what must be there, and begin to work; the API is served by `asgi`."""
+        self.door.open()
         if self.role == "data":
             self._await_schema()
             self.timers.start()
@@ -125,6 +129,7 @@ class App:
     def stop(self) -> None:
         """Let go of everything; what is unfinished is resumed by the next start."""
         self._stopping.set()
+        self.door.close()
         if self.role == "control":
             assert isinstance(self.hosts, controller.Hosts)
             self.hosts.stop()
@@ -192,6 +197,9 @@ class App:
                 LOG.warning("%s: %s", override, warning)
         return policy
 
+    def _verbs(self) -> dict[str, door.Verb]:
+        return {"log.level": log.Levels(self.settings.log.level).turn}
+
     def _pages(self) -> dict[str, Callable[[], Reply]]:
         return {
             "/": self._index,
@@ -216,7 +224,10 @@ class App:
         return Reply(200 if all(parts.values()) else 503, {"ready": all(parts.values()), "parts": parts})
 
     def _database_answers(self) -> bool:
-        return bool(self.db.dialect.reader().execute(text("SELECT 1")).scalar())
+        try:
+            return bool(sql.scalar(self.db, select(literal(1))))
+        except Away:
+            return False
 
     def _data_answers(self) -> bool:
         try:

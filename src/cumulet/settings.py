@@ -50,6 +50,16 @@ class Listen(Section, frozen=True, kw_only=True):
     port: Port = 0
 
 
+class Database(Section, frozen=True, kw_only=True):
+    """Where the state is: `url` names a PostgreSQL database, without one it is a file in the state directory.
+
+    `connections` is how many of the server's connections one process of this cloud takes at most.
+    """
+
+    url: Annotated[str, msgspec.Meta(pattern=r"^(postgres(ql)?://.+)?$")] = ""
+    connections: Annotated[int, msgspec.Meta(ge=2)] = 16
+
+
 class Log(Section, frozen=True, kw_only=True):
     """What the log files hold and how much is kept: `keep` files of `size` bytes beside the one being written."""
 
@@ -116,6 +126,7 @@ class Settings(Section, frozen=True, kw_only=True):
     threads: Count = 4
     control: Listen = Listen(port=8700)
     data: Listen = Listen(port=8701)
+    database: Database = Database()
     log: Log = Log()
     identity: Identity = Identity()
     image: Image = Image()

@@ -26,9 +26,9 @@ FAKES = {"compute.driver": "fake", "network.driver": "fake", "block_storage.driv
 
 
 class RunningCloud:
-    """A cloud in the folder `state`, with all services or only those in `packages`."""
+    """A cloud in the folder `state`, with all services or only those in `packages`; its database may be elsewhere."""
 
-    def __init__(self, state: Path, packages: Collection[str] = ()) -> None:
+    def __init__(self, state: Path, packages: Collection[str] = (), database_url: str = "") -> None:
         self._closing = ExitStack()
         self._packages = set(packages)
         control, data = self._listen(), self._listen()
@@ -41,6 +41,7 @@ class RunningCloud:
                 "control.port": str(control.getsockname()[1]),
                 "data.port": str(data.getsockname()[1]),
                 "identity.bcrypt_rounds": "4",
+                "database.url": database_url,
                 **FAKES,
             },
         )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import unittest
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,52 +15,33 @@ from gabbi import handlers, suitemaker
 from gabbi.case import HTTPTestCase
 
 from support.cloud import RunningCloud
+from support.engines import ENGINES, LAZILY, SQLITE
 from support.people import environment
 
 SHOWN = 4000  # characters of an answer that a failure shows
-
-
-class Lazily:
-    """The cloud of this test process, started when the first test asks for it."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._packages = [word for word in config.getoption("services").split(",") if word]
-        self._running: RunningCloud | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-
-    def get(self) -> RunningCloud:
-        if self._running is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="cumulet-test-")
-            self._running = RunningCloud(Path(self._folder.name), self._packages)
-        return self._running
-
-    def close(self) -> None:
-        if self._running is not None:
-            self._running.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-
-
-LAZILY = pytest.StashKey[Lazily]()
 
 
 class Scenario(pytest.File):
     """One file: its requests run in order, by people of their own."""
 
     def collect(self) -> Iterable[pytest.Item]:
-        self._cases: list[HTTPTestCase] = []
-        self._environment: dict[str, str] = {}
-        for number, words in enumerate(yaml.safe_load(self.path.read_text())["tests"]):
-            yield Exchange.from_parent(self, name=words["name"], number=number)
+        self._cases: dict[str, list[HTTPTestCase]] = {}
+        self._environment: dict[str, dict[str, str]] = {}
+        tests = yaml.safe_load(self.path.read_text())["tests"]
+        engines = self.config.stash[ENGINES].names
+        for engine in engines:
+            for number, words in enumerate(tests):
+                name = words["name"] if engines == (SQLITE,) else f"{words['name']}[{engine}]"
+                yield Exchange.from_parent(self, name=name, number=number, engine=engine)
 
-    def case(self, number: int) -> HTTPTestCase:
+    def case(self, number: int, engine: str) -> HTTPTestCase:
         """The request, with its environment set."""
-        if not self._cases:
-            cloud = self.config.stash[LAZILY].get()
-            self._environment = environment(cloud)
-            self._cases = list(self._build(cloud))
-        os.environ.update(self._environment)
-        return self._cases[number]
+        if engine not in self._cases:
+            cloud = self.config.stash[LAZILY].get(engine)
+            self._environment[engine] = environment(cloud)
+            self._cases[engine] = list(self._build(cloud))
+        os.environ.update(self._environment[engine])
+        return self._cases[engine][number]
 
     def _build(self, cloud: RunningCloud) -> Iterable[HTTPTestCase]:
         return suitemaker.test_suite_from_dict(  # type: ignore[no-any-return]
@@ -80,13 +60,14 @@ class Scenario(pytest.File):
 class Exchange(pytest.Item):
     """One request and what is expected of the answer."""
 
-    def __init__(self, *, number: int, **named: Any) -> None:
+    def __init__(self, *, number: int, engine: str, **named: Any) -> None:
         super().__init__(**named)
         self._number = number
+        self._engine = engine
 
     def runtest(self) -> None:
         assert isinstance(self.parent, Scenario)
-        case = self.parent.case(self._number)
+        case = self.parent.case(self._number, self._engine)
         result = unittest.TestResult()
         case.run(result)
         for _, reason in result.skipped:

@@ -110,7 +110,8 @@ def test_migrations_make_the_tables(service: Manifest, tmp_path: Path) -> None:
     database = Database.sqlite(tmp_path / "db", durable=False)
     try:
         migrate.migrate(database, {service.package: service.migrations})
-        made = inspect_database(database.dialect.reader())
+        with database.dialect.use() as connection:
+            made = inspect_database(connection)
         names = {name for name in made.get_table_names() if name.startswith(f"{service.package}_")}
         assert names == set(metadata.tables)
         for table in metadata.sorted_tables:

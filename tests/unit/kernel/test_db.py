@@ -10,16 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from cumulet.kernel.db import Database, migrate, sql, tables
+from cumulet.kernel.db import migrate, sql, tables
 from cumulet.kernel.db.outbox import Event, Outbox
 
 
 @pytest.fixture
-def db(tmp_path):
-    database = Database.sqlite(tmp_path / "test.db", durable=False)
-    migrate.migrate(database, {})
-    yield database
-    database.close()
+def db(empty):
+    migrate.migrate(empty, {})
+    return empty
 
 
 def put_lease(tx, name):
@@ -112,8 +110,8 @@ def test_many_threads_write_without_a_lost_update(db):
     assert sql.scalar(db, select(tables.lease.c.until)) == 400
 
 
-def test_two_processes_worth_of_writers_share_one_file(db, tmp_path):
-    other = Database.sqlite(tmp_path / "test.db", durable=False)
+def test_two_processes_worth_of_writers_share_one_database(db, again):
+    other = again()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: (db, other)[n % 2].write(lambda tx: put_lease(tx, str(n))), range(100)))
     other.close()
@@ -122,21 +120,22 @@ def test_two_processes_worth_of_writers_share_one_file(db, tmp_path):
 
 def test_migrations_run_once_and_a_newer_database_is_refused(db, tmp_path):
     folder = tmp_path / "toy"
-    (folder / "sqlite").mkdir(parents=True)
-    (folder / "sqlite" / "0001_first.sql").write_text("CREATE TABLE toy_thing (id INTEGER);\n")
+    (folder / db.dialect.name).mkdir(parents=True)
+    script = folder / db.dialect.name / "0001_first.sql"
+    script.write_text("CREATE TABLE toy_thing (id INTEGER);\n")
     assert migrate.pending(db, {"toy": folder})
     assert migrate.migrate(db, {"toy": folder}) == ["toy/0001_first.sql"]
     assert migrate.migrate(db, {"toy": folder}) == []
     assert not migrate.pending(db, {"toy": folder})
-    (folder / "sqlite" / "0001_first.sql").unlink()
+    script.unlink()
     with pytest.raises(RuntimeError, match="newer than this release"):
         migrate.migrate(db, {"toy": folder})
 
 
 def test_a_broken_migration_leaves_nothing_behind(db, tmp_path):
     folder = tmp_path / "toy"
-    (folder / "sqlite").mkdir(parents=True)
-    script = folder / "sqlite" / "0001_first.sql"
+    (folder / db.dialect.name).mkdir(parents=True)
+    script = folder / db.dialect.name / "0001_first.sql"
     script.write_text("CREATE TABLE toy_thing (id INTEGER);\nNONSENSE;\n")
     with pytest.raises(Exception, match="NONSENSE"):
         migrate.migrate(db, {"toy": folder})

@@ -252,3 +252,18 @@ def test_a_reply_is_json(call):
     answer = call("POST", "/toy/v2/things", json={"n": 3})
     assert answer.headers["content-type"] == "application/json"
     assert orjson.loads(answer.content) == {"said": "created", "body": {"n": 3}}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/toy/v2/things/a%00b", None, 404),
+        ("GET", "/toy/v2/things/detail?name=a%00b", None, 400),
+        ("POST", "/toy/v2/things/1/action", b'{"stop": {"why": ["a\\u0000b"]}}', 400),
+        ("POST", "/toy/v2/things/1/action", b'{"stop": {"a\\u0000b": 1}}', 400),
+        ("POST", "/toy/v2/things/1/action", b'{"stop": {"why": "a\\\\u0000b"}}', 200),
+    ],
+)
+def test_the_character_nul_reaches_no_handler(call, method, path, body, status):
+    reply = call(method, path, "a", content=body)
+    assert reply.status_code == status

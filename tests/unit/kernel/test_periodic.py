@@ -9,16 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from cumulet.kernel import clock
-from cumulet.kernel.db import Database, migrate
+from cumulet.kernel.db import migrate
 from cumulet.kernel.periodic import Periodic, Timers, take_lease
 
 
 @pytest.fixture
-def db(tmp_path):
-    database = Database.sqlite(tmp_path / "test.db", durable=False)
-    migrate.migrate(database, {})
-    yield database
-    database.close()
+def db(empty):
+    migrate.migrate(empty, {})
+    return empty
 
 
 def test_a_lease_has_one_holder_until_it_ends(db):

@@ -21,11 +21,9 @@ from cumulet.kernel.saga import DONE, FAILED, Flow, Saga, Sagas, Step, places
 
 
 @pytest.fixture
-def db(tmp_path):
-    database = Database.sqlite(tmp_path / "test.db", durable=False)
-    migrate.migrate(database, {})
-    yield database
-    database.close()
+def db(empty):
+    migrate.migrate(empty, {})
+    return empty
 
 
 class Bench:

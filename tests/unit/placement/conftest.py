@@ -8,18 +8,16 @@ from pathlib import Path
 import pytest
 
 import cumulet.services.placement
-from cumulet.kernel.db import Database, migrate
+from cumulet.kernel.db import migrate
 from cumulet.services.placement.facade import Placement
 
 MIGRATIONS = Path(cumulet.services.placement.__file__).parent / "migrations"
 
 
 @pytest.fixture
-def db(tmp_path):
-    database = Database.sqlite(tmp_path / "test.db", durable=False)
-    migrate.migrate(database, {"placement": MIGRATIONS})
-    yield database
-    database.close()
+def db(empty):
+    migrate.migrate(empty, {"placement": MIGRATIONS})
+    return empty
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -13,7 +14,11 @@ from cumulet.kernel.db.tx import Tx
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from cumulet.settings import Settings
+
 T = TypeVar("T")
+
+FILE_NAME = "cumulet.db"
 
 
 class Dialect(Protocol):
@@ -21,11 +26,17 @@ class Dialect(Protocol):
 
     name: str
 
-    def reader(self) -> Connection:
-        """The calling thread's own connection, each statement a snapshot of its own."""
+    def use(self) -> AbstractContextManager[Connection]:
+        """A connection for reading, each statement a snapshot of its own."""
 
     def write(self, fn: Callable[[Tx], T]) -> T:
         """Run `fn` in a durable transaction; see `Database.write`."""
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Hold `name` for the length of the block, which may hold many transactions: no other replica does."""
+
+    def check(self) -> None:
+        """Raise RuntimeError, in words for the operator, where this database cannot hold a cloud."""
 
     def close(self) -> None:
         """Finish what was asked for and let go of every connection."""
@@ -44,6 +55,24 @@ class Database:
         from cumulet.kernel.db.dialects.sqlite import Sqlite
 
         return cls(Sqlite(path, durable=durable))
+
+    @classmethod
+    def postgres(cls, url: str, *, connections: int = 16, durable: bool = True) -> Database:
+        """A database on a server, of which this process takes at most `connections` connections at a time."""
+        from cumulet.kernel.db.dialects.postgres import Postgres
+
+        return cls(Postgres(url, connections=connections, durable=durable))
+
+    @classmethod
+    def open(cls, settings: Settings) -> Database:
+        """The database that `settings` name: by `database.url`, or the file in the state directory."""
+        if settings.database.url:
+            return cls.postgres(settings.database.url, connections=settings.database.connections)
+        return cls.sqlite(settings.state / FILE_NAME)
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Hold `name` for the length of the block, which may hold many transactions: no other replica does."""
+        return self.dialect.alone(name)
 
     def write(self, fn: Callable[[Tx], T]) -> T:
         """Run `fn(tx)`, commit, and return its result once it is durable.
@@ -66,7 +95,7 @@ class Database:
     def close(self) -> None:
         self.dialect.close()
 
-    def _connection(self) -> Connection:
+    def _use(self) -> AbstractContextManager[Connection]:
         if getattr(self._writing, "inside", False):
             raise RuntimeError("a read outside the transaction inside db.write: put the query to the Tx")
-        return self.dialect.reader()
+        return self.dialect.use()

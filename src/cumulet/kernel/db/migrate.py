@@ -32,6 +32,7 @@ def migrate(db: Database, folders: Mapping[str, Path]) -> list[str]:
 
     Raises RuntimeError where the database holds a script that this release does not know (a newer release made it).
     """
+    db.dialect.check()
     applied = []
     for service, folder in {KERNEL: KERNEL_FOLDER, **folders}.items():
         have = _applied(db, service)
@@ -66,8 +67,9 @@ def draft(metadata: MetaData, dialect: str) -> str:
 
 
 def _applied(db: Database, service: str) -> set[int]:
-    if not inspect(db.dialect.reader()).has_table(tables.migration.name):
-        return set()
+    with db._use() as connection:
+        if not inspect(connection).has_table(tables.migration.name):
+            return set()
     query = select(tables.migration.c.number).where(tables.migration.c.service == service)
     return set(sql.column(db, query))
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from cumulet.kernel.context import Context
-from cumulet.kernel.db.tx import Source, Tx
+from cumulet.kernel.db.tx import Away, Source, Tx
 
 T = TypeVar("T")
 
@@ -43,12 +43,12 @@ class Json(TypeDecorator[Any]):
 
 def rows(source: Source, query: Select[Any], struct: type[T]) -> list[T]:
     """All rows of `query` as `struct`, whose fields stand in the order of the selected columns."""
-    return [struct(*row) for row in source._connection().execute(query)]
+    return [struct(*row) for row in _ask(source, query, CursorResult.all)]
 
 
 def row(source: Source, query: Select[Any], struct: type[T]) -> T | None:
     """The first row of `query` as `struct`, or None."""
-    found = source._connection().execute(query).first()
+    found = _ask(source, query, CursorResult.first)
     return None if found is None else struct(*found)
 
 
@@ -57,23 +57,23 @@ def find(source: Source, table: Table, struct: type[T], **equal: Any) -> T | Non
 
     The statement is made once: to build and to recognise one costs SQLAlchemy four times as much as to run it.
     """
-    found = source._connection().execute(_of(table, tuple(equal)), equal).first()
+    found = _ask(source, _of(table, tuple(equal)), CursorResult.first, equal)
     return None if found is None else struct(*found)
 
 
 def tuples(source: Source, query: Select[Any]) -> Sequence[Any]:
     """All rows of `query` as tuples."""
-    return source._connection().execute(query).all()
+    return list(_ask(source, query, CursorResult.all))
 
 
 def scalar(source: Source, query: Select[Any]) -> Any:
     """The first column of the first row, or None."""
-    return source._connection().execute(query).scalar()
+    return _ask(source, query, CursorResult.scalar)
 
 
 def column(source: Source, query: Select[Any]) -> list[Any]:
     """The first column of all rows."""
-    return list(source._connection().execute(query).scalars())
+    return [found[0] for found in _ask(source, query, CursorResult.all)]
 
 
 def execute(tx: Tx, statement: Executable, values: Sequence[Mapping[str, Any]] | None = None) -> int:
@@ -97,6 +97,23 @@ def any_of(column_: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[
     """`column IN values`, false for no values."""
     listed = list(values)
     return column_.in_(listed) if listed else ~true()
+
+
+def _ask(
+    source: Source,
+    query: Select[Any],
+    take: Callable[[CursorResult[Any]], Any],
+    values: Mapping[str, Any] | None = None,
+) -> Any:
+    """Run a query and read its answer; once more where the connection turned out to be dead."""
+    try:
+        with source._use() as connection:
+            return take(connection.execute(query, values))
+    except Away:
+        if isinstance(source, Tx):
+            raise
+        with source._use() as connection:
+            return take(connection.execute(query, values))
 
 
 def _values(struct: Any) -> dict[str, Any]:

@@ -3,17 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
+
+from cumulet.kernel.errors import NotReady
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+class Away(NotReady):
+    """The database does not answer. Users are told no more than that; `__cause__` is the engine's own error."""
+
+    def __init__(self) -> None:
+        super().__init__("The database is not available.", code="DatabaseAway")
+
+
 class Source(Protocol):
     """What a query can be put to: the database (a fresh snapshot) or a transaction (its own view)."""
 
-    def _connection(self) -> Connection: ...
+    def _use(self) -> AbstractContextManager[Connection]:
+        """A connection for the length of the block; whatever it returns is read to its end inside."""
 
 
 class Tx:
@@ -23,6 +34,10 @@ class Tx:
         self._open: Connection | None = connection
         self._lock = lock
         self._after_commit: list[Callable[[], None]] = []
+
+    @contextmanager
+    def _use(self) -> Iterator[Connection]:
+        yield self._connection()
 
     def _connection(self) -> Connection:
         if self._open is None:

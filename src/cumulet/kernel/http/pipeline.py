@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import orjson
@@ -24,11 +24,15 @@ from cumulet.kernel.schema import Schema
 
 LOG = logging.getLogger(__name__)
 
+NUL = "\0"
+
 Step = Callable[[Request], Reply | None]
 
 
 def find_path(request: Request) -> None:
     """Find the routes of this path and method; 404 without the first, 405 without the second."""
+    if NUL in request.path:
+        raise NotFound("The resource could not be found.", code="NoSuchPath")
     allowed: set[str] = set()
     for node, values in request.api.tree.find(request.path):
         candidates = node.routes.get(request.method) or (node.routes.get("GET") if request.method == "HEAD" else None)
@@ -101,6 +105,12 @@ def validate(request: Request) -> None:
         _check(request, route.query, values)
 
 
+def refuse_nul(request: Request) -> None:
+    """Refuse the one character that not every database can keep, wherever it stands; a schema's own words come first."""
+    if "%00" in request.query_string or (b"\\u0000" in request.raw and _holds_nul(request.body)):
+        raise Invalid("The request must not contain NUL characters.", code="NulCharacter")
+
+
 def handle(request: Request) -> Reply | None:
     """Call the route's handler; a stream's is awaited by the shell."""
     route = _chosen(request)
@@ -115,6 +125,7 @@ REQUEST: tuple[Step, ...] = (
     choose_route,
     authorize,
     validate,
+    refuse_nul,
     handle,
 )
 
@@ -170,6 +181,21 @@ def _by_action(request: Request, routes: list[Route]) -> Route:
 
 def _check(request: Request, schema: Schema, value: object) -> None:
     schema.check(value, request.version if request.api.microversions is not None else None)
+
+
+def _holds_nul(body: Any) -> bool:
+    todo = [body]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, str):
+            if NUL in value:
+                return True
+        elif isinstance(value, dict):
+            todo.extend(value)
+            todo.extend(value.values())
+        elif isinstance(value, list):
+            todo.extend(value)
+    return False
 
 
 def _chosen(request: Request) -> Route:

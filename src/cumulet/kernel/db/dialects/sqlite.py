@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,11 +40,12 @@ class Sqlite:
         self._writer = threading.Thread(target=self._write_loop, name="sqlite-writer", daemon=True)
         self._writer.start()
 
-    def reader(self) -> Connection:
-        connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._engine.connect()
-        return connection
+    def use(self) -> AbstractContextManager[Connection]:
+        """The calling thread's own connection: opening one costs more than most queries."""
+        own: AbstractContextManager[Connection] | None = getattr(self._local, "own", None)
+        if own is None:
+            own = self._local.own = nullcontext(self._engine.connect())
+        return own
 
     def write(self, fn: Callable[[Tx], T]) -> T:
         if self._closed:
@@ -51,6 +53,13 @@ class Sqlite:
         done: Future[T] = Future()
         self._jobs.put((fn, done))
         return done.result()
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """There is one control plane to a file, which the lock in the run directory sees to."""
+        return nullcontext()
+
+    def check(self) -> None:
+        """Any file will do."""
 
     def close(self) -> None:
         self._closed = True
@@ -142,6 +151,7 @@ def _engine(path: Path, synchronous: str) -> Engine:
             f"busy_timeout={BUSY_TIMEOUT}",
             "foreign_keys=ON",
             "temp_store=MEMORY",
+            "case_sensitive_like=ON",
             "cache_size=-8000",
         ):
             cursor.execute(f"PRAGMA {pragma}")

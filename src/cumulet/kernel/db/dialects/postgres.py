@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PostgreSQL: serializable transactions of the callers, run again where they met another one.
+
+What is written for one writer at a time stays true: a transaction that saw what another one changed meanwhile is
+undone and run anew (`docs/adr/0011-postgresql.md`). `Tx.lock` spares that: whoever needs a name that is taken starts
+again once it has it, so that its snapshot is younger than the lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
+
+from psycopg import DataError
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, Engine, ExceptionContext, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from cumulet.kernel.db.dialects.pool import Pool
+from cumulet.kernel.db.tx import Away, Tx
+from cumulet.kernel.errors import Invalid, NotReady
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+OLDEST = 140000  # the first server version that ends idle sessions by itself
+PATIENCE = 30.0  # seconds that one write is run again and again
+LINE_UP = 4  # attempts after which a write waits its turn among those that were refused as often
+LONGEST_PAUSE = 0.1  # seconds between two attempts
+UNIQUE_AGAIN = 2  # times that a row which is there already is taken for one that came meanwhile
+TURNSTILE = "kernel:write"
+_TOO_SLOW = "57014"
+# Serialization failure, deadlock, lock not available: run again.
+_CONFLICTS = frozenset({"40001", "40P01", "55P03"})
+# A frozen process must not hold what others wait for: the server ends its sessions.
+_OPTIONS = {
+    "idle_in_transaction_session_timeout": "30s",
+    "idle_session_timeout": "120s",
+    "lock_timeout": "10s",
+    "statement_timeout": "60s",
+    "timezone": "UTC",
+}
+
+
+class _Taken(BaseException):
+    """A name is locked by somebody else; not an Exception, for no code between may swallow it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class _Conflict(Exception):
+    """The transaction met another one and is undone."""
+
+
+class _Doubtful(Away):
+    """The connection broke at the commit: it may be done or not, so it must not be run again."""
+
+
+class Postgres:
+    """One database on a server; `url` as libpq knows it (`postgresql://user@host/name`)."""
+
+    name = "postgres"
+
+    def __init__(self, url: str, *, connections: int, durable: bool) -> None:
+        self.url = url
+        self._engine = _engine(url, {} if durable else {"synchronous_commit": "off"})
+        self._pool = Pool(self._engine, connections)
+        event.listen(self._engine, "handle_error", self._translate, retval=True)
+
+    def use(self) -> AbstractContextManager[Connection]:
+        """A connection for one statement."""
+        return self._pool.lend()
+
+    def write(self, fn: Callable[[Tx], T]) -> T:
+        """Run `fn` until it got through. Raises NotReady where others were in its way for 30 seconds."""
+        names: set[str] = set()
+        end = time.monotonic() + PATIENCE
+        attempt, reconnected = 0, False
+        while True:
+            attempt += 1
+            try:
+                return self._attempt(fn, names, attempt)
+            except _Taken as taken:
+                names.add(taken.name)
+            except _Conflict as conflict:
+                if time.monotonic() > end:
+                    raise NotReady("The database is too busy.", code="DatabaseBusy") from conflict
+                if attempt >= LINE_UP:
+                    names.add(TURNSTILE)
+                time.sleep(random.uniform(0, min(0.002 * 2**attempt, LONGEST_PAUSE)))  # noqa: S311 - no secret
+            except _Doubtful:
+                raise
+            except Away:
+                if reconnected:
+                    raise
+                reconnected = True
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Hold `name`, on a connection of its own that the server does not end for idling."""
+        with self._engine.connect() as connection:
+            for option in ("idle_session_timeout", "lock_timeout", "statement_timeout"):
+                connection.exec_driver_sql(f"SET {option} = 0")
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({_number(name)})")
+            yield
+
+    def check(self) -> None:
+        """Raise RuntimeError, in words for the operator, where this database cannot hold a cloud."""
+        with self.use() as connection:
+            version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+            query = (
+                "SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
+            )
+            collation, encoding = connection.exec_driver_sql(query).one()
+        if version < OLDEST:
+            raise RuntimeError("the database server is too old: PostgreSQL 14 is the oldest that will do")
+        if encoding != "UTF8" or collation not in ("C", "POSIX"):
+            raise RuntimeError(
+                f"the database has the encoding {encoding} and the collation {collation}, but lists need the order of "
+                "bytes; create it with ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+            )
+
+    def close(self) -> None:
+        self._pool.close()
+        self._engine.dispose()
+
+    def _attempt(self, fn: Callable[[Tx], T], names: set[str], attempt: int) -> T:
+        with self._pool.lend() as connection:
+            held = frozenset(names)
+            try:
+                if held:
+                    _lock_all(connection, held)
+                result, hooks = self._transact(connection, fn, held, names)
+            except DBAPIError as error:
+                if _is_conflict(error, attempt):
+                    raise _Conflict from error
+                raise
+            finally:
+                if held and not connection.invalidated:
+                    connection.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+        for hook in hooks:
+            hook()
+        return result
+
+    @staticmethod
+    def _transact(
+        connection: Connection, fn: Callable[[Tx], T], held: frozenset[str], names: set[str]
+    ) -> tuple[T, list[Callable[[], None]]]:
+        """Run `fn` in a transaction; `held` are the locks held already, and `names` grows by those asked for."""
+
+        def lock(_: Connection, name: str) -> None:
+            if name in held:
+                return
+            names.add(name)
+            if not connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_number(name)})").scalar_one():
+                raise _Taken(name)
+
+        connection.exec_driver_sql("BEGIN ISOLATION LEVEL SERIALIZABLE")
+        tx = Tx(connection, lock)
+        try:
+            result = fn(tx)
+            hooks = tx._end()
+            if _status(connection) == TransactionStatus.INERROR:
+                raise _Conflict  # `fn` took no notice of a statement that failed
+        except BaseException:
+            tx._end()
+            _roll_back(connection)
+            raise
+        try:
+            connection.exec_driver_sql("COMMIT")
+        except Away as away:
+            raise _Doubtful from away
+        except DBAPIError:
+            _roll_back(connection)
+            raise
+        return result, hooks
+
+    def _translate(self, context: ExceptionContext) -> Exception | None:
+        """The engine's errors in the kernel's words."""
+        error = context.original_exception
+        state = str(getattr(error, "sqlstate", None) or "")
+        if context.is_disconnect or context.connection is None:
+            LOG.warning("the database is away: %s", error)
+            self._pool.forget()
+            return Away()
+        if state == _TOO_SLOW:
+            LOG.warning("the database took too long: %s", context.statement)
+            return NotReady("The database is too busy.", code="DatabaseBusy")
+        if isinstance(error, DataError):
+            LOG.warning("the database refuses a value: %s", error)
+            return Invalid("A value in the request cannot be stored.", code="ValueRefused")
+        return None
+
+
+def _lock_all(connection: Connection, names: frozenset[str]) -> None:
+    """Wait for all of `names`, in an order that is the same for everybody."""
+    numbers = sorted((name != TURNSTILE, _number(name)) for name in names)
+    connection.exec_driver_sql("SELECT " + ", ".join(f"pg_advisory_lock({number})" for _, number in numbers))
+
+
+def _number(name: str) -> int:
+    """The 64 bits that stand for a lock's name."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+
+
+def _is_conflict(error: DBAPIError, attempt: int) -> bool:
+    if isinstance(error, IntegrityError):
+        # Whoever looked and found nothing may have been overtaken; the next look tells.
+        return attempt <= UNIQUE_AGAIN
+    return getattr(error.orig, "sqlstate", None) in _CONFLICTS
+
+
+def _status(connection: Connection) -> TransactionStatus:
+    if connection.invalidated:
+        return TransactionStatus.UNKNOWN
+    status: TransactionStatus = connection.connection.dbapi_connection.info.transaction_status  # type: ignore[union-attr]
+    return status
+
+
+def _roll_back(connection: Connection) -> None:
+    if not connection.invalidated:
+        with contextlib.suppress(Away):
+            connection.exec_driver_sql("ROLLBACK")
+
+
+def _engine(url: str, more: dict[str, str]) -> Engine:
+    options = " ".join(f"-c {name}={value}" for name, value in {**_OPTIONS, **more}.items())
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        use_native_hstore=False,  # it would cost a question at each connect
+        connect_args={
+            "application_name": "cumulet",
+            "connect_timeout": 5,
+            "keepalives_idle": 20,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "options": options,
+            "tcp_user_timeout": 20_000,
+        },
+    )

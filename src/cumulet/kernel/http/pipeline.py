@@ -106,7 +106,7 @@ def validate(request: Request) -> None:
 
 
 def refuse_nul(request: Request) -> None:
-    """Refuse the one character that not every database can keep, wherever it stands; a schema's own words come first."""
+    """Refuse the one character that not every database can keep, in whatever place; a schema's own words come first."""
     if "%00" in request.query_string or (b"\\u0000" in request.raw and _holds_nul(request.body)):
         raise Invalid("The request must not contain NUL characters.", code="NulCharacter")
 

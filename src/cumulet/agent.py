@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from cumulet import __version__
-from cumulet.kernel import lock, log, manifest
+from cumulet.kernel import door, lock, log, manifest
 from cumulet.kernel.bell import Bell
 from cumulet.kernel.contracts import Contracts
+from cumulet.kernel.door import Door
 from cumulet.kernel.link.agent import Uplink
 from cumulet.kernel.link.controller import SOCKET_NAME
 from cumulet.kernel.link.dispatch import Dispatcher
@@ -36,6 +37,7 @@ class Agent:
 
     def __init__(self, settings: Settings, services: str = SERVICES) -> None:
         self.loop = Loop()
+        self._settings = settings
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="verb")
         self._verbs: dict[str, Verb] = {}
         self._parts: dict[str, HostService] = {}
@@ -57,6 +59,7 @@ class Agent:
             emit=self._uplink.emit,
             call=self._uplink.call,
         )
+        self._door = Door(self.loop, door.path_of(settings.run, f"agent-{settings.host}"), self._door_verbs())
         host.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         host.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name, room in _rooms(services).items():
@@ -69,10 +72,12 @@ class Agent:
             begin = time.monotonic()
             part.start()
             LOG.info("%s is back after %.2f s", name, time.monotonic() - begin)
+        self._door.open()
         self._uplink.start()
 
     def stop(self) -> None:
         """Leave; servers and networks go on."""
+        self._door.close()
         self._uplink.stop()
         for name, part in reversed(self._parts.items()):
             _attempt(f"stopping {name}", part.stop)
@@ -93,6 +98,9 @@ class Agent:
     def report(self) -> dict[str, Any]:
         """The whole truth about this host, by service."""
         return {name: part.report() for name, part in self._parts.items()}
+
+    def _door_verbs(self) -> dict[str, door.Verb]:
+        return {"log.level": log.Levels(self._settings.log.level).turn}
 
     def _take_verbs(self, name: str, part: HostService) -> None:
         for verb, fn in part.verbs.items():

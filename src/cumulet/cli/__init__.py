@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from cumulet import __version__
@@ -16,7 +17,7 @@ from cumulet import __version__
 if TYPE_CHECKING:
     from cumulet.settings import Settings
 
-# Each is a module of this package that exports `arguments(parser)` and `run(call) -> exit status`.
+# Each is a module of this package (with _ for -) that exports `arguments(parser)` and `run(call) -> exit status`.
 COMMANDS = {
     "up": "start the cloud in the background and wait until it is ready",
     "down": "stop the cloud, servers included; data stays",
@@ -26,6 +27,7 @@ COMMANDS = {
     "verify": "boot a server and run a command in it through its floating IP",
     "seed": "give a new cloud its image, flavors and public network",
     "image": "build the guest image",
+    "log-level": "show or change what running processes log",
     "serve": "run the control plane in the foreground",
     "data": "run the data process in the foreground",
     "agent": "run this host's agent in the foreground",
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"cumulet: {error}", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"{__name__}.{arguments.command}")
+    module = _module(arguments.command)
     try:
         return int(module.run(Call(settings, arguments, flags)))
     except KeyboardInterrupt:
@@ -75,8 +77,12 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         child = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == command:
-            importlib.import_module(f"{__name__}.{name}").arguments(child)
+            _module(name).arguments(child)
     return parser
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{command.replace('-', '_')}")
 
 
 def _flags(arguments: argparse.Namespace) -> tuple[str, ...]:

@@ -21,11 +21,14 @@ from typing import Any, Literal, TextIO
 
 import orjson
 
+from cumulet.kernel.errors import Invalid
 from cumulet.kernel.redact import redact, redact_text
 
 # The id of the request (`req-...`) that the running code serves; the pipeline sets it, and threads started with a copy
 # of the context inherit it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+ROOT = "root"
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(0x80, 0xA0))} | {
@@ -104,9 +107,33 @@ def get(name: str) -> logging.Logger:
     return logging.getLogger(name)
 
 
-def set_level(name: str, level: str) -> None:
-    """Change one logger, and those below it, in a running process; an empty name means all. Raises ValueError."""
-    logging.getLogger(name).setLevel(_level(level))
+class Levels:
+    """What a running process logs, changed without a restart; `usual` is the level of the settings."""
+
+    def __init__(self, usual: str) -> None:
+        self._usual = usual
+        self._changed: dict[str, str] = {}
+
+    def turn(self, words: dict[str, Any]) -> dict[str, str]:
+        """Set `words["logger"]` (`root`: all) to `words["level"]`, or `reset` it; no words change nothing.
+
+        Returns every level that is not inherited. Raises Invalid for an unknown level.
+        """
+        if "logger" in words:
+            self._set(str(words["logger"]), str(words.get("level", "")))
+        return {ROOT: self._usual, **self._changed}
+
+    def _set(self, name: str, level: str) -> None:
+        logger = logging.getLogger() if name == ROOT else logging.getLogger(name)
+        if level == "reset":
+            logger.setLevel(_level(self._usual) if name == ROOT else logging.NOTSET)
+            self._changed.pop(name, None)
+            return
+        try:
+            logger.setLevel(_level(level))
+        except ValueError as error:
+            raise Invalid(str(error)) from error
+        self._changed[name] = level
 
 
 def _level(level: str) -> int:

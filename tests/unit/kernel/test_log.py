@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cumulet.kernel import log
+from cumulet.kernel.errors import Invalid
 from cumulet.kernel.redact import is_secret_name, redact, redact_text
 
 TOKEN = Fernet(Fernet.generate_key()).encrypt(b"user and project").decode()
@@ -104,13 +105,14 @@ def test_json_is_chosen_off_a_terminal_and_text_on_one():
 
 
 def test_levels_change_while_running(lines):
-    log.set_level("cumulet.noisy", "error")
+    levels = log.Levels("info")
+    levels.turn({"logger": "cumulet.noisy", "level": "error"})
     log.get("cumulet.noisy.part").warning("hidden")
-    log.set_level("cumulet.noisy", "debug")
+    levels.turn({"logger": "cumulet.noisy", "level": "debug"})
     log.get("cumulet.noisy.part").debug("seen")
     assert [record["message"] for record in lines()] == ["seen"]
-    with pytest.raises(ValueError, match="no such log level"):
-        log.set_level("", "loud")
+    with pytest.raises(Invalid, match="no such log level"):
+        levels.turn({"logger": "root", "level": "loud"})
     with pytest.raises(ValueError, match="no such log level"):
         log.setup("loud")
 

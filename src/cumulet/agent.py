@@ -22,7 +22,7 @@ from cumulet.kernel.door import Door
 from cumulet.kernel.link.agent import Uplink
 from cumulet.kernel.link.controller import SOCKET_NAME
 from cumulet.kernel.link.dispatch import Dispatcher
-from cumulet.kernel.link.host import Host, HostService, LeavesNothing, Verb
+from cumulet.kernel.link.host import INVENTORY, Accountable, Host, HostService, LeavesNothing, Verb
 from cumulet.kernel.loop import Loop
 from cumulet.settings import Settings
 
@@ -65,6 +65,7 @@ class Agent:
         for name, room in _rooms(services).items():
             self._parts[name] = room.create(host)
             self._take_verbs(name, self._parts[name])
+        self._verbs[INVENTORY] = lambda _body: self.inventory()
 
     def start(self) -> None:
         """Bring every service back, then dial."""
@@ -101,6 +102,13 @@ class Agent:
 
     def _door_verbs(self) -> dict[str, door.Verb]:
         return {"log.level": log.Levels(self._settings.log.level).turn}
+
+    def inventory(self) -> dict[str, Any]:
+        """All that the services have on this host, by service; for `kernel.audit`."""
+        return {
+            name: part.inventory() if isinstance(part, Accountable) else part.report()
+            for name, part in self._parts.items()
+        }
 
     def _take_verbs(self, name: str, part: HostService) -> None:
         for verb, fn in part.verbs.items():

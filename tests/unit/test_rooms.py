@@ -25,13 +25,13 @@ MANIFESTS = read_all(SERVICES)
 
 MODULES = {
     "contract", "facade", "api", "policy", "types", "tables", "store", "logic", "flows", "hosts", "loops", "bootstrap",
-    "cli", "doctor", "drivers", "agent", "events", "stack",
+    "audit", "cli", "doctor", "drivers", "agent", "events", "stack",
 }  # fmt: skip
 FILES = {"__init__.py", "manifest.toml", "quality.yaml", "README.md"}
 FOLDERS = {"migrations"}
 EXPORTS = {
     "api": "API", "facade": "offers", "flows": "FLOWS", "hosts": "listen", "loops": "LOOPS", "bootstrap": "run",
-    "policy": "RULES", "tables": "metadata", "agent": "create", "doctor": "probes",
+    "policy": "RULES", "tables": "metadata", "agent": "create", "doctor": "probes", "audit": "audit",
 }  # fmt: skip
 STATES = {"done", "todo", "exempt"}
 

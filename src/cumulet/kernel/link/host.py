@@ -20,6 +20,8 @@ from cumulet.kernel import faults
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.loop import Loop
 
+INVENTORY = "host.inventory"  # the verb by which a host lists all that it has, by service
+
 Body = dict[str, Any]
 Verb = Callable[[Body], Any]
 
@@ -54,6 +56,14 @@ class LeavesNothing(Protocol):
 
         Called instead of `start`, on a service that was just created and never joined the link; idempotent.
         """
+
+
+@runtime_checkable
+class Accountable(Protocol):
+    """What a host service adds that has more on the host than its report tells, for `kernel.audit`."""
+
+    def inventory(self) -> Body:
+        """All that it has here, whoever knows of it (plain msgpack data)."""
 
 
 @dataclass(frozen=True)

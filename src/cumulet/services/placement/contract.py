@@ -135,6 +135,9 @@ class PlacementContract(Protocol):
     def allocation(self, source: Source, consumer_id: str) -> Allocation | None:
         """What the consumer holds, or None."""
 
+    def consumers(self, source: Source, provider: str, consumer_type: str) -> list[str]:
+        """Who of this type holds anything of the provider."""
+
     def provider_usage(self, source: Source, provider: str) -> dict[str, ProviderUsage]:
         """Inventory and use of one provider by class. Raises NotFound."""
 

@@ -106,6 +106,9 @@ class Placement:
             resources=resources,
         )
 
+    def consumers(self, source: Source, provider: str, consumer_type: str) -> list[str]:
+        return claim_verbs.consumers_of(source, provider, consumer_type)
+
     def provider_usage(self, source: Source, provider: str) -> dict[str, ProviderUsage]:
         providers.get(source, provider)
         used = usages.of_provider(source, provider)

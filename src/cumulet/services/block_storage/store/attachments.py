@@ -45,6 +45,10 @@ def of_servers(source: Source, server_ids: Iterable[str]) -> list[Attachment]:
     return sql.rows(source, query.order_by(attachment.c.created_at, attachment.c.id), Attachment)
 
 
+def every(source: Source) -> list[Attachment]:
+    return sql.rows(source, select(attachment), Attachment)
+
+
 def add(tx: Tx, new: Attachment) -> None:
     sql.add(tx, attachment, new)
 

@@ -44,6 +44,10 @@ def of_volume(source: Source, volume_id: str) -> list[Snapshot]:
     return sql.rows(source, query.order_by(snapshot.c.created_at, snapshot.c.id), Snapshot)
 
 
+def every(source: Source) -> list[Snapshot]:
+    return sql.rows(source, select(snapshot), Snapshot)
+
+
 def add(tx: Tx, new: Snapshot) -> None:
     sql.add(tx, snapshot, new)
 

@@ -46,6 +46,10 @@ def any_of_type(source: Source, volume_type_id: str) -> bool:
     return bool(sql.column(source, select(volume.c.id).where(volume.c.volume_type_id == volume_type_id).limit(1)))
 
 
+def every(source: Source) -> list[Volume]:
+    return sql.rows(source, select(volume), Volume)
+
+
 def add(tx: Tx, new: Volume) -> None:
     sql.add(tx, volume, new)
 

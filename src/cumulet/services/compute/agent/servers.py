@@ -97,6 +97,19 @@ class ServersOnHost:
             "usage": msgspec.to_builtins(self._hypervisor.usage()),
         }
 
+    def inventory(self) -> Body:
+        """What the hypervisor has, whoever knows of it, and what the journal says that it should have."""
+        return {
+            "machines": {server_id: int(power) for server_id, power in self._hypervisor.list().items()},
+            "records": {
+                server_id: {
+                    "volumes": [volume.volume_id for volume in record.spec.volumes],
+                    "ports": [port.id for port in record.spec.ports],
+                }
+                for server_id, record in self._records.all().items()
+            },
+        }
+
     # -- verbs -------------------------------------------------------------------------------------------------------
 
     def build(self, body: Body) -> Body:

@@ -28,6 +28,11 @@ def of_servers(source: Source, server_ids: Iterable[str]) -> dict[str, list[Devi
     return found
 
 
+def owners(source: Source) -> set[str]:
+    """The ids of all servers that have a disk here."""
+    return set(sql.column(source, select(device.c.server_id).distinct()))
+
+
 def of_volume(source: Source, volume_id: str) -> list[Device]:
     return sql.rows(source, select(device).where(device.c.volume_id == volume_id), Device)
 

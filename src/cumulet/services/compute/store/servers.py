@@ -73,6 +73,11 @@ def find_all(source: Source, ctx: Context, criteria: Criteria, marker: Server | 
     return sql.rows(source, query, Server)
 
 
+def alive(source: Source) -> list[Server]:
+    """Every server that was not deleted."""
+    return sql.rows(source, select(server).where(ALIVE), Server)
+
+
 def on_host(source: Source, host: str) -> list[Server]:
     return sql.rows(source, select(server).where(server.c.host == host, ALIVE).order_by(server.c.created_at), Server)
 

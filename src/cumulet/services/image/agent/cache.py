@@ -68,6 +68,15 @@ class ImagesOnHost:
         """The copies that are here: `{"copies": {image id: SHA-512}}`."""
         return {"copies": {image_id: copy.sha512 for image_id, copy in self._copies().items() if not copy.unwanted}}
 
+    def inventory(self) -> Body:
+        """The copies that are wanted, all that are kept, and all files; one that is being fetched is none yet."""
+        known = self._copies()
+        return {
+            "copies": [image_id for image_id, copy in known.items() if not copy.unwanted],
+            "kept": sorted(known),
+            "files": [path.name for path in self._folder.iterdir() if path.suffix != ".new"],
+        }
+
     def base(self, image_id: str) -> Path:
         with self._alone(image_id):
             if self._find(image_id) is None:

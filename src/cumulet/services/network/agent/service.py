@@ -70,6 +70,12 @@ class NetworkHost:
         )
         return _body(report)
 
+    def inventory(self) -> Body:
+        """The state that is in force, the ports that stand, and what could not be made."""
+        with self._lock:
+            now = self._fabric.report()
+            return {"state": _body(self._state), "ports": now.ports, "failed": self._last.failed}
+
     def _apply(self, body: Body) -> Body:
         """`network.apply`: `{"state": HostState}` or `{"delta": HostDelta}`; the answer is an Applied.
 

@@ -79,6 +79,11 @@ def release(tx: Tx, uuid: str) -> None:
     store.remove_consumers(tx, [uuid])
 
 
+def consumers_of(source: Source, provider: str, kind: str) -> list[str]:
+    """Who of this type holds anything of the provider."""
+    return store.consumers_of(source, provider, kind)
+
+
 def check_providers(source: Source, wishes: Iterable[Wish]) -> None:
     """Raise Invalid for a claim on a provider that does not exist."""
     uuids = {uuid for wish in wishes for uuid in wish.claims}

@@ -29,6 +29,18 @@ def of_provider(source: Source, uuid: str) -> list[Allocation]:
     return sql.rows(source, query.order_by(allocation.c.consumer_uuid, allocation.c.resource_class), Allocation)
 
 
+def consumers_of(source: Source, provider: str, kind: str) -> list[str]:
+    """Who of this type holds anything of the provider."""
+    query = select(consumer.c.uuid).distinct().join(allocation, allocation.c.consumer_uuid == consumer.c.uuid)
+    return sql.column(source, query.where(allocation.c.provider_uuid == provider, consumer.c.type == kind))
+
+
+def idle_consumers(source: Source) -> list[str]:
+    """Consumers that hold nothing; there should be none."""
+    held = select(allocation.c.consumer_uuid)
+    return sql.column(source, select(consumer.c.uuid).where(consumer.c.uuid.not_in(held)))
+
+
 def add_consumer(tx: Tx, new: Consumer) -> None:
     sql.add(tx, consumer, new)
 

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether ports, addresses, routers and floating IPs hang together, and whether hosts have what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from cumulet.kernel.audit import Finding, Look
+from cumulet.services.compute.contract import ServersContract
+from cumulet.services.network.logic import snapshot
+from cumulet.services.network.logic.compile import compile_host, difference
+from cumulet.services.network.store import addresses, common
+from cumulet.services.network.types import (
+    ACTIVE,
+    OWNER_COMPUTE,
+    OWNER_FLOATING,
+    OWNER_ROUTER_GATEWAY,
+    OWNER_ROUTER_INTERFACE,
+    FloatingIp,
+    HostState,
+    Port,
+    Router,
+)
+
+
+def audit(look: Look) -> Iterator[Finding]:
+    """Every disagreement."""
+    db = look.cloud.db
+    ports = {each.id: each for each in common.find_all(db, Port)}
+    routers = {each.id: each for each in common.find_all(db, Router)}
+    floating = {each.id: each for each in common.find_all(db, FloatingIp)}
+    yield from _devices(look, ports, routers, floating)
+    yield from _routers(look, ports, routers)
+    yield from _floating(look, ports, routers, floating)
+    for host, has in look.hosts.items():
+        yield from _host(look, host, has, ports)
+
+
+def _devices(
+    look: Look, ports: dict[str, Port], routers: dict[str, Router], floating: dict[str, FloatingIp]
+) -> Iterator[Finding]:
+    """What a port belongs to exists."""
+    for port in ports.values():
+        if port.device_owner.startswith(OWNER_COMPUTE) and not _has_server(look, port):
+            yield look.found(port.id, f"port of server {port.device_id}, which is gone")
+        if port.made_for_server and not port.device_id:
+            yield look.found(port.id, "port was made for a server and is left over")
+        if port.device_owner in (OWNER_ROUTER_INTERFACE, OWNER_ROUTER_GATEWAY) and port.device_id not in routers:
+            yield look.found(port.id, f"port of router {port.device_id}, which is gone")
+        if port.device_owner == OWNER_FLOATING and port.device_id not in floating:
+            yield look.found(port.id, f"port of floating IP {port.device_id}, which is gone")
+
+
+def _has_server(look: Look, port: Port) -> bool:
+    """Whether the port's server is there, or is being worked on; a user may call any device a server."""
+    if not port.host or port.device_id in look.busy or not look.cloud.contracts.offers(ServersContract):
+        return True
+    return look.cloud.contracts.use(ServersContract).server(look.cloud.db, port.device_id) is not None
+
+
+def _routers(look: Look, ports: dict[str, Port], routers: dict[str, Router]) -> Iterator[Finding]:
+    for router in routers.values():
+        if router.gateway_port_id is not None and router.gateway_port_id not in ports:
+            yield look.found(router.id, "router's gateway has no port")
+
+
+def _floating(
+    look: Look, ports: dict[str, Port], routers: dict[str, Router], floating: dict[str, FloatingIp]
+) -> Iterator[Finding]:
+    held = addresses.of_ports(look.cloud.db, [each.port_id for each in floating.values() if each.port_id])
+    for each in floating.values():
+        if each.floating_port_id not in ports:
+            yield look.found(each.id, "floating IP has no port that holds its address")
+        if each.port_id is None:
+            continue
+        if each.port_id not in ports:
+            yield look.found(each.id, f"floating IP leads to port {each.port_id}, which is gone")
+        elif each.fixed_ip_address not in [item.address for item in held.get(each.port_id, [])]:
+            yield look.found(each.id, f"floating IP leads to {each.fixed_ip_address}, which its port has not")
+        if each.router_id is not None and each.router_id not in routers:
+            yield look.found(each.id, f"floating IP is translated by router {each.router_id}, which is gone")
+
+
+def _host(look: Look, host: str, has: dict[str, Any], ports: dict[str, Port]) -> Iterator[Finding]:
+    """The host's network is what the rows say, and its ports stand that should."""
+    there = msgspec.convert(has["state"], HostState)
+    delta = difference(there, compile_host(snapshot.take(look.cloud.db, host)))
+    for kind in ("networks", "ports", "groups", "routers"):
+        for each in getattr(delta, kind):
+            yield look.found(each.id, f"host {host} has not the {kind[:-1]} as it should be")
+    for gone in delta.gone:
+        yield look.found(gone, f"host {host} has an object of the network that is not there")
+    for key, reason in has["failed"].items():
+        yield look.found(key, f"host {host} could not make an object of the network: {reason}")
+    standing = set(has["ports"])
+    for port in ports.values():
+        if port.host == host and (port.status == ACTIVE) != (port.id in standing):
+            yield look.found(port.id, f"port is {port.status}, and stands{'' if port.id in standing else ' not'}")

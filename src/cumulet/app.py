@@ -20,7 +20,7 @@ from urllib.request import urlopen
 import uvicorn
 from sqlalchemy import literal, select
 
-from cumulet.kernel import door, lock, log, metrics
+from cumulet.kernel import audit, door, lock, log, metrics
 from cumulet.kernel.bell import Bell
 from cumulet.kernel.cloud import Cloud, Hosts
 from cumulet.kernel.contracts import Contracts
@@ -201,7 +201,8 @@ class App:
         return policy
 
     def _verbs(self) -> dict[str, door.Verb]:
-        return {"log.level": log.Levels(self.settings.log.level).turn}
+        verbs: dict[str, door.Verb] = {"log.level": log.Levels(self.settings.log.level).turn}
+        return {**verbs, "audit": audit.door_verb(self.cloud)} if self.role == "control" else verbs
 
     def _verbs(self) -> dict[str, door.Verb]:
         return {"log.level": log.Levels(self.settings.log.level).turn}

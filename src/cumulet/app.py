@@ -28,7 +28,6 @@ from cumulet.kernel.db import Database, migrate, sql
 from cumulet.kernel.db.outbox import Outbox
 from cumulet.kernel.db.tx import Away
 from cumulet.kernel.door import Door
-from cumulet.kernel.door import Door
 from cumulet.kernel.errors import NotReady
 from cumulet.kernel.http.message import Reply
 from cumulet.kernel.http.routes import Api
@@ -108,12 +107,10 @@ class App:
         self.timers = Timers(self.cloud, owner, self._periodic())
         self.shell = Shell(self.cloud, self.find_api, self._pages(), settings.threads)
         self.door = Door(self.loop, door.path_of(settings.run, role), self._verbs())
-        self.door = Door(self.loop, door.path_of(settings.run, role), self._verbs())
         self._bind()
 
     def start(self) -> None:
         """Bring the schema up to date, fill what must be there, and begin to work; the API is served by `asgi`."""
-        self.door.open()
         self.door.open()
         if self.role == "data":
             self._await_schema()
@@ -203,9 +200,6 @@ class App:
     def _verbs(self) -> dict[str, door.Verb]:
         verbs: dict[str, door.Verb] = {"log.level": log.Levels(self.settings.log.level).turn}
         return {**verbs, "audit": audit.door_verb(self.cloud)} if self.role == "control" else verbs
-
-    def _verbs(self) -> dict[str, door.Verb]:
-        return {"log.level": log.Levels(self.settings.log.level).turn}
 
     def _pages(self) -> dict[str, Callable[[], Reply]]:
         return {

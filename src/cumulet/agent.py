@@ -19,6 +19,8 @@ from cumulet.kernel import door, lock, log, manifest
 from cumulet.kernel.bell import Bell
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.door import Door
+from cumulet.kernel.injection import FILE as FAULTS
+from cumulet.kernel.injection import Injection
 from cumulet.kernel.link.agent import Uplink
 from cumulet.kernel.link.controller import SOCKET_NAME
 from cumulet.kernel.link.dispatch import Dispatcher
@@ -58,6 +60,7 @@ class Agent:
             contracts=Contracts(),
             emit=self._uplink.emit,
             call=self._uplink.call,
+            injection=Injection(settings.state / FAULTS),
         )
         self._door = Door(self.loop, door.path_of(settings.run, f"agent-{settings.host}"), self._door_verbs())
         host.state.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -78,6 +78,7 @@ class Identity(Section, frozen=True, kw_only=True):
 class Image(Section, frozen=True, kw_only=True):
     """The image service. `guest` is the test image that a new cloud is seeded with; empty: the one built and cached."""
 
+    driver: Literal["file", "fake"] = "file"
     guest: str = ""
 
 

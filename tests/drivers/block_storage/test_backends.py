@@ -54,6 +54,17 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
     return Lab(make(tmp_path / "store"), tmp_path)
 
 
+def test_a_back_end_says_what_it_is(lab: Lab) -> None:
+    said = lab.backend.capabilities
+    assert said.name
+    assert said.vendor
+    assert said.version
+    assert said.storage_protocol
+    assert said.thin_provisioning
+    assert said.online_extend
+    assert not said.multiattach
+
+
 def test_a_blank_volume_has_its_size_to_the_byte_and_reads_as_zeroes(lab: Lab) -> None:
     lab.backend.create_blank("v1", SIZE)
     assert lab.backend.size("v1") == SIZE

@@ -11,7 +11,6 @@ from cumulet.kernel.errors import NotFound
 from cumulet.kernel.ids import new_uuid
 from cumulet.services.compute import agent
 from cumulet.services.compute.contract import HostDisks
-from cumulet.services.compute.drivers.fake import FakeHypervisor
 from cumulet.services.compute.drivers.qemu.process import Process
 from cumulet.services.compute.types import PowerState, ServerSpec
 
@@ -52,7 +51,7 @@ class Lab:
 
     def kill(self, server_id):
         hypervisor = self.service._hypervisor
-        if isinstance(hypervisor, FakeHypervisor):
+        if self.driver == "fake":
             hypervisor.die(server_id)
         else:
             with Process.of(hypervisor._servers / server_id) as process:

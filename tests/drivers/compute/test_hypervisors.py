@@ -57,6 +57,12 @@ def test_the_console_is_kept(hypervisor, running):
     assert hypervisor.console(running.id, 0) == b""
 
 
+def test_small_logs_are_left_alone_when_logs_are_rotated(hypervisor, running):
+    text = hypervisor.console(running.id, None)
+    hypervisor.rotate()
+    assert hypervisor.console(running.id, None).startswith(text)
+
+
 def test_graceful_stop_ends_in_time(hypervisor, running, stopped):
     hypervisor.stop(running.id, 20)
     assert hypervisor.power(running.id) == PowerState.SHUTDOWN

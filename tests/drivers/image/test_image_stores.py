@@ -15,7 +15,11 @@ from cumulet.services.image.drivers.base import ByteStore, StorageFull
 from cumulet.services.image.drivers.fake import FakeStore
 from cumulet.services.image.drivers.file import BLOCK, FileStore
 
-STORES: dict[str, Callable[[Path], ByteStore]] = {"file": FileStore, "fake": lambda _: FakeStore()}
+STORES: dict[str, Callable[[Path], ByteStore]] = {
+    "file": FileStore,
+    "fake": lambda _: FakeStore(),
+    "fake in a folder": lambda folder: FakeStore(folder=folder),
+}
 
 
 @pytest.fixture(params=list(STORES))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,6 +18,7 @@ import msgspec
 
 from cumulet.kernel import faults
 from cumulet.kernel.contracts import Contracts
+from cumulet.kernel.injection import Injection
 from cumulet.kernel.loop import Loop
 
 INVENTORY = "host.inventory"  # the verb by which a host lists all that it has, by service
@@ -83,6 +84,7 @@ class Host:
     contracts: Contracts
     emit: Callable[[str, Body], None]
     call: Callable[..., Any]
+    injection: Injection = field(default_factory=Injection)
 
     def journal(self, kind: str) -> Journal:
         """A durable table of records under `state`, for what must outlive the agent."""

@@ -21,7 +21,8 @@ def _backend(host: Host) -> VolumeBackend:
     if host.settings.block_storage.driver == "fake":
         from cumulet.services.block_storage.drivers.fake import FakeBackend
 
-        return FakeBackend(root, journal=host.journal("block_storage.fake"))
+        fake: VolumeBackend = FakeBackend(root, journal=host.journal("block_storage.fake"))
+        return host.injection.wrap(fake, "block_storage.fake", host.name)
     from cumulet.services.block_storage.drivers.file import FileBackend
 
     return FileBackend(root)

@@ -24,7 +24,8 @@ def _hypervisor(host: Host, supplies: Supplies, stopped: Stopped) -> Hypervisor:
     if host.settings.compute.driver == "fake":
         from cumulet.services.compute.drivers.fake import FakeHypervisor
 
-        return FakeHypervisor(host.journal("compute.fake"), supplies, stopped)
+        fake: Hypervisor = FakeHypervisor(host.journal("compute.fake"), supplies, stopped)
+        return host.injection.wrap(fake, "compute.fake", host.name)
     from cumulet.services.compute.drivers.qemu.driver import QemuHypervisor
 
     return QemuHypervisor(

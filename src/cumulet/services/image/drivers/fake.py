@@ -1,23 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image bytes in memory: complete, for tests that need no disk."""
+"""Image bytes in memory, or in a folder that several processes share: complete, for tests and small images.
+
+LIMITATIONS: each write costs as much as the whole draft; in a folder, nothing is synced to the disk.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import TypeAlias
 
 from cumulet.kernel.errors import NotFound
 from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name
 
+_Shelf: TypeAlias = MutableMapping[str, tuple[bytes | bytearray, float]]
+
 
 class FakeStore:
-    """`ByteStore` in memory, with room for `room` bytes."""
+    """`ByteStore` with room for `room` bytes, in memory where no `folder` is given."""
 
-    def __init__(self, room: int = 1 << 30) -> None:
+    def __init__(self, room: int = 1 << 30, folder: Path | None = None) -> None:
         self._room = room
         self._lock = threading.Lock()
-        self._drafts: dict[str, tuple[bytearray, float]] = {}
-        self._keys: dict[str, tuple[bytes, float]] = {}
+        self._drafts: _Shelf = {} if folder is None else _Files(folder / "drafts")
+        self._keys: _Shelf = {} if folder is None else _Files(folder / "keys")
 
     @property
     def capabilities(self) -> Capabilities:
@@ -25,7 +34,7 @@ class FakeStore:
 
     def write(self, draft: str, offset: int, data: bytes) -> None:
         with self._lock:
-            content, _ = self._drafts.get(check_name(draft), (bytearray(), 0.0))
+            content = bytearray(self._drafts.get(check_name(draft), (b"", 0.0))[0])
             self._grow(content, offset + len(data))
             content[offset : offset + len(data)] = data
             self._drafts[draft] = (content, time.time())
@@ -76,6 +85,38 @@ class FakeStore:
             if used + more > self._room:
                 raise StorageFull("Image storage media is full: no room is left in memory")
             content.extend(bytes(more))
+
+
+class _Files(MutableMapping[str, tuple[bytes | bytearray, float]]):
+    """A file for each name, with the time of its last change."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def __getitem__(self, name: str) -> tuple[bytes | bytearray, float]:
+        path = self._folder / name
+        try:
+            return path.read_bytes(), path.stat().st_mtime
+        except FileNotFoundError:
+            raise KeyError(name) from None
+
+    def __setitem__(self, name: str, value: tuple[bytes | bytearray, float]) -> None:
+        draft = self._folder / f".{name}.{os.getpid()}"
+        draft.write_bytes(value[0])
+        draft.rename(self._folder / name)
+
+    def __delitem__(self, name: str) -> None:
+        try:
+            (self._folder / name).unlink()
+        except FileNotFoundError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(path.name for path in self._folder.iterdir() if not path.name.startswith(".")))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _there(found: tuple[bytes | bytearray, float] | None, name: str) -> bytes | bytearray:

@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
+from cumulet.kernel import injection
 from cumulet.kernel.cloud import Cloud
 from cumulet.services.image.drivers.base import ByteStore
+from cumulet.services.image.drivers.fake import FakeStore
 from cumulet.services.image.drivers.file import FileStore
 
 UPLOAD, PUSH, STAGE = "upload", "push", "stage"
@@ -12,7 +17,16 @@ UPLOAD, PUSH, STAGE = "upload", "push", "stage"
 
 def store(cloud: Cloud) -> ByteStore:
     """The byte store of this cloud; an image's data are kept under its id."""
+    if cloud.settings.image.driver == "fake":
+        return _fake(cloud.settings.state)
     return FileStore(cloud.settings.state / "images")
+
+
+@cache
+def _fake(state: Path) -> ByteStore:
+    """One for all of this process's requests: what faults have left to do is counted in it."""
+    fake: ByteStore = FakeStore(folder=state / "fake-images")
+    return injection.Injection(state / injection.FILE).wrap(fake, "image.fake")
 
 
 def draft(kind: str, image_id: str, suffix: str = "") -> str:

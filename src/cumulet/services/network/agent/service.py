@@ -129,7 +129,8 @@ class _Ports:
 
 def _engine(host: Host, metadata: Metadata) -> Fabric:
     if host.settings.network.driver == "fake":
-        return FakeFabric(metadata, host.journal("network.fake"))
+        fake: Fabric = FakeFabric(metadata, host.journal("network.fake"))
+        return host.injection.wrap(fake, "network.fake", host.name, {"apply": _as_if_applied})
     # Loaded late: netlink and nftables cost a tenth of a second that the fake engine need not pay.
     from cumulet.services.network.drivers.fabric import names
     from cumulet.services.network.drivers.fabric.engine import KernelFabric
@@ -140,6 +141,11 @@ def _engine(host: Host, metadata: Metadata) -> Fabric:
     address = f"{chosen.external_gateway}/{prefix}" if chosen.external_gateway else ""
     options = FabricOptions(mark=names.suffix(host.state), host_address=address, resolvers=_resolvers())
     return KernelFabric(options, metadata)
+
+
+def _as_if_applied(state: HostState) -> Applied:
+    """What a fabric says that has done all that it was asked for."""
+    return Applied(generation=state.generation)
 
 
 def _resolvers() -> tuple[str, ...]:

@@ -90,6 +90,7 @@ class App:
         settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.loop = Loop()
         self.db = Database.open(settings)
+        self.bus = self.db.dialect.bus()
         self.hosts: Hosts = controller.Hosts(self.loop, settings.run / "link.sock") if role == "control" else NoHosts()
         contracts = Contracts()
         owner = f"{settings.host}/{role}"
@@ -97,8 +98,8 @@ class App:
             settings=settings,
             db=self.db,
             contracts=contracts,
-            outbox=Outbox(self.db),
-            sagas=Sagas(self.db, self.flow, owner),
+            outbox=Outbox(self.db, self.bus, owner),
+            sagas=Sagas(self.db, self.bus, self.flow, owner),
             hosts=self.hosts,
             services=self.services,
             load_policy=self._load_policy,
@@ -114,12 +115,14 @@ class App:
         self.door.open()
         if self.role == "data":
             self._await_schema()
+            self.bus.start()
             self.timers.start()
             return
         for applied in migrate.migrate(self.db, self._migrations()):
             LOG.info("migrated %s", applied)
         self._each_room("bootstrap", lambda room: room.run(self.cloud))
         self._each_room("hosts", lambda room: room.listen(self.cloud))
+        self.bus.start()
         self.cloud.outbox.start()
         self.cloud.sagas.run(self.cloud)
         self.timers.start()
@@ -136,6 +139,7 @@ class App:
             self.cloud.sagas.stop()
             self.cloud.outbox.stop()
         self.timers.stop()
+        self.bus.stop()
         self.shell.close()
         self.db.close()
         self.loop.close()

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, or_, update
-
 from cumulet.kernel import clock
-from cumulet.kernel.db import sql, tables
-from cumulet.kernel.db.database import Database
-from cumulet.kernel.db.tx import Tx
+from cumulet.kernel.db import lease
+from cumulet.kernel.db.lease import Lease
+from cumulet.kernel.db.tx import Away
+from cumulet.kernel.errors import NotReady
 
 if TYPE_CHECKING:
     from cumulet.kernel.cloud import Cloud
@@ -42,7 +41,7 @@ class Timers:
         self._cloud = cloud
         self._owner = owner
         self._due = dict.fromkeys(work, 0.0)
-        self._leased: dict[str, float] = {}
+        self._leases: dict[str, Lease] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="timers", daemon=True)
 
@@ -52,8 +51,10 @@ class Timers:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join(10)
-        mine = tables.lease.c.owner == self._owner
-        self._cloud.db.write(lambda tx: sql.execute(tx, delete(tables.lease).where(mine)))
+        try:
+            lease.drop_all(self._cloud.db, self._owner)
+        except NotReady as error:
+            LOG.warning("leases are kept until they end: %s", error)
 
     def _loop(self) -> None:
         while not self._stop.is_set():
@@ -69,33 +70,14 @@ class Timers:
         try:
             if self._hold(item):
                 item.work(self._cloud)
+        except Away:
+            LOG.warning("periodic work %s waits for the database", item.name)
         except Exception:
             LOG.exception("periodic work %s failed", item.name)
 
     def _hold(self, item: Periodic) -> bool:
-        length = 3 * item.seconds + 10
         if item.everywhere:
             return True
-        if self._leased.get(item.name, 0.0) - clock.now() > length / 2:
-            return True
-        held = take_lease(self._cloud.db, item.name, self._owner, length)
-        self._leased[item.name] = clock.now() + length if held else 0.0
-        return held
-
-
-def take_lease(db: Database, name: str, owner: str, seconds: float) -> bool:
-    """Hold `name` for `seconds`, newly or again; False while somebody else does."""
-    lease = tables.lease
-
-    def take(tx: Tx) -> bool:
-        now = clock.now()
-        free = or_(lease.c.owner == owner, lease.c.until < now)
-        values = {"owner": owner, "until": now + seconds}
-        if sql.execute(tx, update(lease).where(lease.c.name == name, free).values(values)):
-            return True
-        if sql.column(tx, lease.select().where(lease.c.name == name)):
-            return False
-        sql.execute(tx, lease.insert().values(name=name, **values))
-        return True
-
-    return db.write(take)
+        if item.name not in self._leases:
+            self._leases[item.name] = Lease(self._cloud.db, item.name, self._owner, 3 * item.seconds + 10)
+        return self._leases[item.name].hold()

@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Float, Select, bindparam, exists, or_, select, update
+from sqlalchemy import Float, Select, and_, bindparam, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cumulet.kernel import clock, faults, log
+from cumulet.kernel.bus import Bus
 from cumulet.kernel.db import sql, tables
 from cumulet.kernel.db.database import Database
-from cumulet.kernel.db.tx import Source, Tx
+from cumulet.kernel.db.tx import Away, Busy, Source, Tx
 from cumulet.kernel.errors import CumuletError, NotReady
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+TOPIC = "kernel.saga"
 LEASE = 30.0  # seconds that an owner holds a saga without a word
 RESCAN = 1.0  # seconds: how late a saga can be whose wake-up was lost
 PATIENCE = 600.0  # seconds that one step may keep answering "not ready"
@@ -113,15 +115,17 @@ class Flow:
 class Sagas:
     """Starts sagas, and runs those that this process gets hold of."""
 
-    def __init__(self, db: Database, find_flow: Callable[[str], Flow], owner: str) -> None:
+    def __init__(self, db: Database, bus: Bus, find_flow: Callable[[str], Flow], owner: str) -> None:
         self._db = db
+        self._bus = bus
         self._find_flow = find_flow
         self._owner = owner
         self._cloud: Cloud | None = None
         self._pool = ThreadPoolExecutor(WORKERS, "saga")
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._held: dict[int, int] = {}
+        self._held: dict[int, int] = {}  # id to fence
+        self._dropped: dict[int, int] = {}  # likewise: held in the database, but nobody here works on them
         self._threads: list[threading.Thread] = []
 
     def start(
@@ -145,9 +149,12 @@ class Sagas:
             "fence": 0,
             "created_at": now,
         }
+        # The ids of one subject's sagas must rise in the order of their commits.
+        tx.lock(f"saga:{subject}")
         result = tx._connection().execute(tables.saga.insert().values(values))
-        tx.after_commit(self._wake.set)
-        return int(result.inserted_primary_key[0])  # type: ignore[index]
+        saga_id = int(result.inserted_primary_key[0])  # type: ignore[index]
+        self._bus.tell(tx, TOPIC, str(saga_id))
+        return saga_id
 
     def cancel(self, tx: Tx, subject: str) -> int:
         """Ask the unfinished sagas of `subject` to undo what they did; returns how many there were."""
@@ -158,7 +165,7 @@ class Sagas:
             .where(saga.subject == subject, saga.finished_at.is_(None), saga.status == RUNNING)
             .values(cancelled=True, wake_at=clock.now()),
         )
-        tx.after_commit(self._wake.set)
+        self._bus.tell(tx, TOPIC)
         return found
 
     def unfinished(self, source: Source, subject: str) -> list[Saga]:
@@ -175,6 +182,7 @@ class Sagas:
         self._cloud = cloud
         own = tables.saga.c.owner == self._owner
         self._db.write(lambda tx: sql.execute(tx, update(tables.saga).where(own).values(owner=None, lease_until=0.0)))
+        self._bus.hear(TOPIC, lambda _: self._wake.set())
         for name, target in (("saga-scan", self._scan_loop), ("saga-lease", self._lease_loop)):
             thread = threading.Thread(target=target, name=name, daemon=True)
             thread.start()
@@ -198,11 +206,23 @@ class Sagas:
             self._wake.wait(RESCAN)
             self._wake.clear()
             try:
+                self._release()
                 for saga in self._claim():
                     self._pool.submit(self._work, saga)
+            except Away:
+                LOG.warning("sagas wait for the database")
             except Exception:
                 if not self._stop.is_set():
                     LOG.exception("sagas could not be scanned")
+
+    def _release(self) -> None:
+        """Give back what could not be worked on, most likely because the database was away."""
+        for saga_id, fence in list(self._dropped.items()):
+            saga = tables.saga.c
+            mine = [saga.id == saga_id, saga.owner == self._owner, saga.fence == fence]
+            free = update(tables.saga).where(*mine).values(owner=None)
+            self._db.write(lambda tx, f=free: sql.execute(tx, f))  # type: ignore[misc]
+            del self._dropped[saga_id]
 
     def _claim(self) -> list[Saga]:
         room = WORKERS - len(self._held)
@@ -211,7 +231,7 @@ class Sagas:
         saga = tables.saga
 
         def take(tx: Tx) -> list[Saga]:
-            ids = sql.column(tx, _DUE)[:room]
+            ids = sql.column(tx, _DUE_LOCKED)[:room]
             lease = {"owner": self._owner, "lease_until": clock.now() + LEASE, "fence": saga.c.fence + 1}
             sql.execute(tx, update(saga).where(sql.any_of(saga.c.id, ids)).values(lease))
             return sql.rows(tx, select(saga).where(sql.any_of(saga.c.id, ids)).order_by(saga.c.id), Saga)
@@ -221,16 +241,18 @@ class Sagas:
         return taken
 
     def _lease_loop(self) -> None:
+        saga = tables.saga
         while not self._stop.wait(LEASE / 3):
-            held = list(self._held)
-            if held:
-                mine = [tables.saga.c.id.in_(held), tables.saga.c.owner == self._owner]
-                until = clock.now() + LEASE
-                self._db.write(
-                    lambda tx, m=mine, u=until: sql.execute(  # type: ignore[misc]
-                        tx, update(tables.saga).where(*m).values(lease_until=u)
-                    )
-                )
+            held = dict(self._held)
+            if not held:
+                continue
+            values = {"lease_until": clock.now() + LEASE}
+            mine = or_(*(and_(saga.c.id == key, saga.c.fence == fence) for key, fence in held.items()))
+            extend = update(saga).where(saga.c.owner == self._owner, mine).values(values)
+            try:
+                self._db.write(lambda tx, e=extend: sql.execute(tx, e))  # type: ignore[misc]
+            except NotReady as error:
+                LOG.warning("the leases of %d sagas are not extended: %s", len(held), error)
 
     def _work(self, saga: Saga) -> None:
         log.request_id.set(saga.request_id)
@@ -239,9 +261,13 @@ class Sagas:
                 self._advance(saga)
         except Fenced:
             LOG.warning("saga %s %s was taken over", saga.id, saga.flow)
+        except (Away, Busy) as error:
+            LOG.warning("saga %s %s has to wait: %s", saga.id, saga.flow, error)
+            self._dropped[saga.id] = saga.fence
         except Exception:
             if not self._stop.is_set():
                 LOG.exception("saga %s %s could not be advanced", saga.id, saga.flow)
+            self._dropped[saga.id] = saga.fence
         finally:
             self._held.pop(saga.id, None)
             self._wake.set()
@@ -282,6 +308,8 @@ class Sagas:
         ending = {"status": DONE, "finished_at": clock.now(), "owner": None} if last else {}
         try:
             self._commit(saga, run, commit, step=saga.step + 1, **ending)
+        except (Away, Busy):
+            raise  # no reason to undo anything: the step runs again
         except CumuletError as error:
             return self._turn_back(saga, run, error.message, saga.step)
         except IntegrityError as error:
@@ -299,7 +327,7 @@ class Sagas:
                 commit = undo(run)
                 faults.point(f"{place}:undone")
             self._commit(saga, run, commit, **values)
-        except Fenced:
+        except (Fenced, Away, Busy):
             raise
         except Exception as error:
             if clock.now() - saga.step_since <= PATIENCE:
@@ -367,6 +395,8 @@ def _due() -> Select[Any]:
 
 # Made once: building it takes ten times as long as running it, and it is run whenever a saga is started or has ended.
 _DUE = _due()
+# Replicas that look at the same time each take others.
+_DUE_LOCKED = _DUE.with_for_update(of=tables.saga, skip_locked=True)
 
 
 def places(flows: Iterable[Flow]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from cumulet.kernel.bus.memory import Memory
 from cumulet.kernel.db import migrate, sql, tables
 from cumulet.kernel.db.outbox import Event, Outbox
 
@@ -150,7 +151,7 @@ def test_the_kernels_scripts_are_its_tables(dialect):
 
 
 def test_events_are_delivered_in_order_once_committed(db):
-    outbox = Outbox(db)
+    outbox = Outbox(db, Memory(), "a")
     seen: list[Event] = []
     outbox.subscribe("compute", seen.append)
 
@@ -171,7 +172,7 @@ def test_events_are_delivered_in_order_once_committed(db):
 
 
 def test_a_failing_subscriber_holds_up_nobody(db):
-    outbox = Outbox(db)
+    outbox = Outbox(db, Memory(), "a")
     seen = []
     outbox.subscribe("a", lambda event: 1 / 0)
     outbox.subscribe("a", lambda event: seen.append(event.topic))
@@ -181,10 +182,10 @@ def test_a_failing_subscriber_holds_up_nobody(db):
 
 
 def test_the_outbox_thread_delivers_what_a_former_life_left(db):
-    outbox = Outbox(db)
+    outbox = Outbox(db, Memory(), "a")
     db.write(lambda tx: outbox.publish(tx, "a", {}))
     delivered = threading.Event()
-    second = Outbox(db)
+    second = Outbox(db, Memory(), "a")
     second.subscribe("a", lambda event: delivered.set())
     second._wake.set()
     second.start()
@@ -194,6 +195,6 @@ def test_the_outbox_thread_delivers_what_a_former_life_left(db):
 
 def test_json_columns_keep_plain_data(db, tmp_path: Path):
     payload = {"text": "ü\n", "list": [1, 2.5, None, True], "nested": {"a": {}}}
-    outbox = Outbox(db)
+    outbox = Outbox(db, Memory(), "a")
     db.write(lambda tx: outbox.publish(tx, "a", payload))
     assert sql.scalar(db, select(tables.outbox.c.payload)) == payload

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from cumulet.kernel import clock
-from cumulet.kernel.db import migrate
-from cumulet.kernel.periodic import Periodic, Timers, take_lease
+from cumulet.kernel.db import lease, migrate
+from cumulet.kernel.periodic import Periodic, Timers
 
 
 @pytest.fixture
@@ -20,15 +20,15 @@ def db(empty):
 
 
 def test_a_lease_has_one_holder_until_it_ends(db):
-    assert take_lease(db, "work", "a", 10)
-    assert take_lease(db, "work", "a", 10)
-    assert not take_lease(db, "work", "b", 10)
-    assert take_lease(db, "other", "b", 10)
+    assert lease.take(db, "work", "a", 10)
+    assert lease.take(db, "work", "a", 10)
+    assert not lease.take(db, "work", "b", 10)
+    assert lease.take(db, "other", "b", 10)
     later = clock.now() + 11
     clock.set_source(lambda: later)
     try:
-        assert take_lease(db, "work", "b", 10)
-        assert not take_lease(db, "work", "a", 10)
+        assert lease.take(db, "work", "b", 10)
+        assert not lease.take(db, "work", "a", 10)
     finally:
         clock.set_source()
 
@@ -53,4 +53,4 @@ def test_work_goes_on_after_a_failure_and_for_one_replica_only(db):
     assert len(set(ran)) == 1
     for timer in timers:
         timer.stop()
-    assert take_lease(db, "work", "c", 1)
+    assert lease.take(db, "work", "c", 1)

@@ -33,7 +33,7 @@ class Bench:
         self.db = db
         self.ran = []
         self.flows = {flow.name: flow for flow in flows}
-        self.sagas = Sagas(db, self.flows.__getitem__, owner)
+        self.sagas = Sagas(db, db.dialect.bus(), self.flows.__getitem__, owner)
 
     def go(self):
         self.sagas.run(SimpleNamespace(db=self.db))
@@ -287,7 +287,7 @@ def act(word):
 flow = Flow("t.f", (Step("one", act("one")), Step("two", act("two")), Step("three", act("three"))))
 db = Database.sqlite(Path(sys.argv[1]), durable=False)
 migrate.migrate(db, {})
-sagas = Sagas(db, {"t.f": flow}.__getitem__, "a")
+sagas = Sagas(db, db.dialect.bus(), {"t.f": flow}.__getitem__, "a")
 if sys.argv[3] == "first":
     db.write(lambda tx: sagas.start(tx, "t.f", "s"))
 sagas.run(SimpleNamespace(db=db))

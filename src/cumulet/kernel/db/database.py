@@ -14,6 +14,7 @@ from cumulet.kernel.db.tx import Tx
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from cumulet.kernel.bus import Bus
     from cumulet.settings import Settings
 
 T = TypeVar("T")
@@ -34,6 +35,9 @@ class Dialect(Protocol):
 
     def alone(self, name: str) -> AbstractContextManager[None]:
         """Hold `name` for the length of the block, which may hold many transactions: no other replica does."""
+
+    def bus(self) -> Bus:
+        """How those who look after rows are woken on this engine."""
 
     def check(self) -> None:
         """Raise RuntimeError, in words for the operator, where this database cannot hold a cloud."""

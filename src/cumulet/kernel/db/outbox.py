@@ -13,12 +13,16 @@ import msgspec
 from sqlalchemy import delete, select
 
 from cumulet.kernel import clock
+from cumulet.kernel.bus import Bus
 from cumulet.kernel.db import sql, tables
 from cumulet.kernel.db.database import Database
-from cumulet.kernel.db.tx import Tx
+from cumulet.kernel.db.lease import Lease
+from cumulet.kernel.db.tx import Away, Tx
 
 LOG = logging.getLogger(__name__)
 
+TOPIC = "kernel.outbox"
+LEASE = 15.0  # seconds that others wait for a replica that fell silent while it delivered
 RESCAN = 5.0  # seconds: how late an event can be whose wake-up was lost
 BATCH = 200
 
@@ -37,10 +41,12 @@ Subscriber = Callable[[Event], None]
 
 
 class Outbox:
-    """Writes events in the transactions that cause them and hands them to this process's subscribers."""
+    """Writes events in the transactions that cause them and hands them to subscribers, in one replica for all."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, bus: Bus, owner: str) -> None:
         self._db = db
+        self._bus = bus
+        self._lease = Lease(db, TOPIC, owner, LEASE)
         self._subscribers: dict[str, list[Subscriber]] = defaultdict(list)
         self._wake = threading.Event()
         self._stopping = False
@@ -50,13 +56,14 @@ class Outbox:
         """Store an event; it is delivered once the transaction has committed."""
         values = {"topic": topic, "payload": payload, "request_id": request_id, "created_at": clock.now()}
         sql.execute(tx, tables.outbox.insert().values(values))
-        tx.after_commit(self._wake.set)
+        self._bus.tell(tx, TOPIC)
 
     def subscribe(self, prefix: str, subscriber: Subscriber) -> None:
         """Hand every event whose topic is `prefix`, or stands below it, to `subscriber`; it must be idempotent."""
         self._subscribers[prefix].append(subscriber)
 
     def start(self) -> None:
+        self._bus.hear(TOPIC, lambda _: self._wake.set())
         self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
         self._thread.start()
 
@@ -82,8 +89,10 @@ class Outbox:
             self._wake.wait(RESCAN)
             self._wake.clear()
             try:
-                while not self._stopping and self.deliver() == BATCH:
+                while not self._stopping and self._lease.hold() and self.deliver() == BATCH:
                     pass
+            except Away:
+                LOG.warning("events wait for the database")
             except Exception:
                 LOG.exception("the outbox could not be read")
 

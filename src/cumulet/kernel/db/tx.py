@@ -20,6 +20,13 @@ class Away(NotReady):
         super().__init__("The database is not available.", code="DatabaseAway")
 
 
+class Busy(NotReady):
+    """The database answers, but could not do this now: too many wanted the same, or it took too long."""
+
+    def __init__(self) -> None:
+        super().__init__("The database is too busy.", code="DatabaseBusy")
+
+
 class Source(Protocol):
     """What a query can be put to: the database (a fresh snapshot) or a transaction (its own view)."""
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from cumulet.kernel.errors import NotReady
+from cumulet.kernel.db.tx import Busy
 
 WAIT = 30.0  # seconds that a thread waits for its turn
 IDLE = 60.0  # seconds after which an unused connection is not trusted any more
@@ -34,9 +34,9 @@ class Pool:
 
     @contextmanager
     def lend(self) -> Iterator[Connection]:
-        """A connection in autocommit. Raises NotReady where none comes free in time, else what connecting raises."""
+        """A connection in autocommit. Raises Busy where none comes free in time, else what connecting raises."""
         if not self._turns.acquire(timeout=WAIT):
-            raise NotReady("The database is too busy.", code="DatabaseBusy")
+            raise Busy()
         try:
             connection, era = self._take()
             try:

@@ -15,21 +15,26 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import psycopg
 from psycopg import DataError
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, ExceptionContext, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from cumulet.kernel import clock
+from cumulet.kernel.bus import Bus
+from cumulet.kernel.bus.pgnotify import PgNotify
 from cumulet.kernel.db.dialects.pool import Pool
-from cumulet.kernel.db.tx import Away, Tx
-from cumulet.kernel.errors import Invalid, NotReady
+from cumulet.kernel.db.tx import Away, Busy, Tx
+from cumulet.kernel.errors import Invalid
 
 LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+SKEW = 5.0  # seconds that the clocks of replicas may differ, for leases are a matter of time
 OLDEST = 140000  # the first server version that ends idle sessions by itself
 PATIENCE = 30.0  # seconds that one write is run again and again
 LINE_UP = 4  # attempts after which a write waits its turn among those that were refused as often
@@ -46,6 +51,15 @@ _OPTIONS = {
     "lock_timeout": "10s",
     "statement_timeout": "60s",
     "timezone": "UTC",
+}
+# A server that is gone without a word is noticed in some 20 seconds.
+_CONNECT: dict[str, Any] = {
+    "application_name": "cumulet",
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
 }
 
 
@@ -81,7 +95,7 @@ class Postgres:
         return self._pool.lend()
 
     def write(self, fn: Callable[[Tx], T]) -> T:
-        """Run `fn` until it got through. Raises NotReady where others were in its way for 30 seconds."""
+        """Run `fn` until it got through. Raises Busy where others were in its way for 30 seconds."""
         names: set[str] = set()
         end = time.monotonic() + PATIENCE
         attempt, reconnected = 0, False
@@ -93,7 +107,7 @@ class Postgres:
                 names.add(taken.name)
             except _Conflict as conflict:
                 if time.monotonic() > end:
-                    raise NotReady("The database is too busy.", code="DatabaseBusy") from conflict
+                    raise Busy() from conflict
                 if attempt >= LINE_UP:
                     names.add(TURNSTILE)
                 time.sleep(random.uniform(0, min(0.002 * 2**attempt, LONGEST_PAUSE)))  # noqa: S311 - no secret
@@ -113,6 +127,10 @@ class Postgres:
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({_number(name)})")
             yield
 
+    def bus(self) -> Bus:
+        """Wake-ups by NOTIFY."""
+        return PgNotify(self._listener, self._notify)
+
     def check(self) -> None:
         """Raise RuntimeError, in words for the operator, where this database cannot hold a cloud."""
         with self.use() as connection:
@@ -121,8 +139,11 @@ class Postgres:
                 "SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
             )
             collation, encoding = connection.exec_driver_sql(query).one()
+            theirs = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one()
         if version < OLDEST:
             raise RuntimeError("the database server is too old: PostgreSQL 14 is the oldest that will do")
+        if abs(float(theirs) - clock.now()) > SKEW:
+            raise RuntimeError("this machine's clock and the database server's differ by more than 5 seconds")
         if encoding != "UTF8" or collation not in ("C", "POSIX"):
             raise RuntimeError(
                 f"the database has the encoding {encoding} and the collation {collation}, but lists need the order of "
@@ -132,6 +153,16 @@ class Postgres:
     def close(self) -> None:
         self._pool.close()
         self._engine.dispose()
+
+    def _listener(self) -> psycopg.Connection[Any]:
+        conninfo = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
+        return psycopg.connect(conninfo, autocommit=True, **_CONNECT)
+
+    def _notify(self, channel: str, payloads: list[str]) -> None:
+        with self.use() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_notify(%s, word) FROM unnest(%s::text[]) AS word", (channel, payloads)
+            )
 
     def _attempt(self, fn: Callable[[Tx], T], names: set[str], attempt: int) -> T:
         with self._pool.lend() as connection:
@@ -194,7 +225,7 @@ class Postgres:
             return Away()
         if state == _TOO_SLOW:
             LOG.warning("the database took too long: %s", context.statement)
-            return NotReady("The database is too busy.", code="DatabaseBusy")
+            return Busy()
         if isinstance(error, DataError):
             LOG.warning("the database refuses a value: %s", error)
             return Invalid("A value in the request cannot be stored.", code="ValueRefused")
@@ -239,13 +270,5 @@ def _engine(url: str, more: dict[str, str]) -> Engine:
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         use_native_hstore=False,  # it would cost a question at each connect
-        connect_args={
-            "application_name": "cumulet",
-            "connect_timeout": 5,
-            "keepalives_idle": 20,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "options": options,
-            "tcp_user_timeout": 20_000,
-        },
+        connect_args={**_CONNECT, "options": options},
     )

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
+from cumulet.kernel.bus import Bus
+from cumulet.kernel.bus.memory import Memory
 from cumulet.kernel.db.tx import Tx
 
 T = TypeVar("T")
@@ -57,6 +59,10 @@ class Sqlite:
     def alone(self, name: str) -> AbstractContextManager[None]:
         """There is one control plane to a file, which the lock in the run directory sees to."""
         return nullcontext()
+
+    def bus(self) -> Bus:
+        """Wake-ups within this process; the data process's events wait for the next look."""
+        return Memory()
 
     def check(self) -> None:
         """Any file will do."""

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 from compute_lab import LabSupplies, eventually, make_host
 
+from cumulet.kernel.detached import Process
 from cumulet.kernel.errors import NotFound
 from cumulet.kernel.ids import new_uuid
 from cumulet.services.compute import agent
 from cumulet.services.compute.contract import HostDisks
-from cumulet.services.compute.drivers.qemu.process import Process
 from cumulet.services.compute.types import PowerState, ServerSpec
 
 RUNNING, SHUTDOWN = {"power": int(PowerState.RUNNING)}, {"power": int(PowerState.SHUTDOWN)}
@@ -54,7 +54,7 @@ class Lab:
         if self.driver == "fake":
             hypervisor.die(server_id)
         else:
-            with Process.of(hypervisor._servers / server_id) as process:
+            with Process.of(hypervisor._servers / server_id / "qemu.pid") as process:
                 process.kill()
 
     def set_boot_id(self, boot_id):

@@ -160,9 +160,9 @@ def test_an_end_that_nobody_asked_for_is_told(hypervisor, running, stopped):
     if isinstance(hypervisor, FakeHypervisor):
         hypervisor.die(running.id)
     else:
-        from cumulet.services.compute.drivers.qemu.process import Process
+        from cumulet.kernel.detached import Process
 
-        with Process.of(hypervisor._servers / running.id) as process:
+        with Process.of(hypervisor._servers / running.id / "qemu.pid") as process:
             process.kill()
     eventually(lambda: stopped)
     assert stopped == [(running.id, "killed")]

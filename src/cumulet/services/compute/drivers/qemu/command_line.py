@@ -22,6 +22,7 @@ EVENTS_SOCKET = "events.sock"
 SERIAL_SOCKET = "serial.sock"
 CONSOLE_LOG = "console.log"
 PID_FILE = "qemu.pid"
+LOG_FILE = "qemu.log"
 ROOT_DISK = "root.qcow2"
 CONFIG_DRIVE = "config-drive.iso"
 

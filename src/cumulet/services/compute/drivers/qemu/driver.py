@@ -12,8 +12,10 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cumulet.kernel import detached
 from cumulet.kernel.errors import Conflict, NotFound, NotReady
 from cumulet.kernel.loop import Loop
+from cumulet.kernel.qmp import Monitor, QmpError, QmpGoneError, listen
 from cumulet.services.compute.drivers.base import (
     Capabilities,
     Diagnostics,
@@ -22,12 +24,14 @@ from cumulet.services.compute.drivers.base import (
     Supplies,
     Usage,
 )
-from cumulet.services.compute.drivers.qemu import configdrive, console, host, overlay, process, work
+from cumulet.services.compute.drivers.qemu import configdrive, console, host, overlay, work
 from cumulet.services.compute.drivers.qemu.command_line import (
     CONFIG_DRIVE,
     CONSOLE_LOG,
     CONTROL_SOCKET,
     EVENTS_SOCKET,
+    LOG_FILE,
+    PID_FILE,
     ROOT_DISK,
     SERIAL_SOCKET,
     Inheritance,
@@ -35,7 +39,6 @@ from cumulet.services.compute.drivers.qemu.command_line import (
     command_line,
     volume_node,
 )
-from cumulet.services.compute.drivers.qemu.qmp import Monitor, QmpError, QmpGoneError, listen
 from cumulet.services.compute.drivers.qemu.watch import Watch
 from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
 
@@ -108,11 +111,11 @@ class QemuHypervisor:
             with contextlib.ExitStack() as stack:
                 inherited = self._inheritance(spec, folder, stack)
                 argv = command_line(spec, folder, machine, volumes, inherited)
-                process.launch(argv, folder, inherited.all())
+                detached.launch(argv, folder / LOG_FILE, inherited.all())
             try:
                 self._watch(spec.id)
             except QmpGoneError as error:
-                words = process.last_words(folder) or str(error)
+                words = detached.last_words(folder / LOG_FILE) or str(error)
                 self._end(spec.id)
                 raise Conflict(f"QEMU did not start: {words}", code="HypervisorFailed") from error
 
@@ -205,6 +208,24 @@ class QemuHypervisor:
             else:
                 overlay.copy(folder / ROOT_DISK, target, "qcow2")
 
+    def pin(self, server_id: str, folder: Path) -> None:
+        backup.pin(self._servers / server_id, folder)
+
+    def back_up(self, spec: ServerSpec, folder: Path, volumes: Mapping[str, Path]) -> None:
+        with self._lock(spec.id):
+            own = self._folder_of(spec.id)
+            running = self.adopt(spec.id)
+            if volumes and not running:
+                raise Conflict("the server does not run", code="InstanceNotRunning")
+            if running:
+                self._control(spec.id, work.copy_disks, backup.live_copies(spec, own, folder, volumes))
+            else:
+                backup.copy_closed_disks(own, folder)
+            backup.copy_rest(own, folder)
+
+    def back_up_pinned(self, pinned: Path, folder: Path) -> None:
+        backup.copy_closed_disks(pinned, folder)
+
     def root_size(self, server_id: str) -> int:
         return overlay.overlay_size(self._folder_of(server_id) / ROOT_DISK)
 
@@ -241,7 +262,7 @@ class QemuHypervisor:
             return _RUN_STATES.get(status, PowerState.RUNNING)
 
     def list(self) -> dict[str, PowerState]:
-        known = {path.name for path in self._servers.iterdir() if path.is_dir()} | set(process.find(self._servers))
+        known = {path.name for path in self._servers.iterdir() if path.is_dir()} | set(detached.find(self._servers))
         return {server_id: self.power(server_id) for server_id in sorted(known)}
 
     def close(self) -> None:
@@ -268,8 +289,8 @@ class QemuHypervisor:
         return folder
 
     @contextlib.contextmanager
-    def _process(self, server_id: str) -> Iterator[process.Process | None]:
-        running = process.Process.of(self._servers / server_id)
+    def _process(self, server_id: str) -> Iterator[detached.Process | None]:
+        running = detached.Process.of(self._servers / server_id / PID_FILE)
         try:
             yield running
         finally:
@@ -308,7 +329,7 @@ class QemuHypervisor:
         if watch is not None:
             watch.close()
 
-    def _press_power_button(self, server_id: str, running: process.Process, timeout: float) -> None:
+    def _press_power_button(self, server_id: str, running: detached.Process, timeout: float) -> None:
         """Press until the guest is off: one that is in the middle of its boot does not hear it at first."""
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:

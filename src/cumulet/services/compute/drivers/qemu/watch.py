@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notices when a QEMU ends, and why."""
+"""Notices when a QEMU ends, and why.
+
+Each server has two monitors: `events`, held here for as long as the agent lives, and `control`, opened for each piece
+of work.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from cumulet.kernel.loop import Loop
-from cumulet.services.compute.drivers.qemu.qmp import Event, Monitor, QmpGoneError
+from cumulet.kernel.qmp import Event, Monitor, QmpGoneError
 
 GUEST, KILLED = "guest", "killed"
 

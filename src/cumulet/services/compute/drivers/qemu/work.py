@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from cumulet.kernel.errors import Conflict
+from cumulet.kernel.qmp import Event, Monitor, QmpError
 from cumulet.services.compute.drivers.base import Disk, DiskCounters
 from cumulet.services.compute.drivers.qemu.command_line import (
     block_arguments,
@@ -19,7 +20,6 @@ from cumulet.services.compute.drivers.qemu.command_line import (
     volume_device,
     volume_node,
 )
-from cumulet.services.compute.drivers.qemu.qmp import Event, Monitor, QmpError
 from cumulet.services.compute.types import PortSpec, VolumeSpec
 
 T = TypeVar("T")

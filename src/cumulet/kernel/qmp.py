@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A QEMU monitor: commands, their answers, and events, over one UNIX socket.
+"""A monitor of QEMU or of its storage daemon: commands, their answers, and events, over one UNIX socket.
 
-QEMU serves one client a socket, so that each server has two: `events`, held for as long as the agent lives, and
-`control`, opened for each piece of work. Nothing here sleeps: work waits for answers and events.
+QEMU serves one client a socket. Nothing here sleeps: work waits for answers and events.
 """
 
 from __future__ import annotations

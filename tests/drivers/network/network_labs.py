@@ -25,12 +25,13 @@ from cumulet.services.network.drivers.fabric.links import Links, sysctl
 from cumulet.services.network.drivers.fabric.namespace import FOLDER, Namespace
 from cumulet.services.network.drivers.fabric.options import FabricOptions
 from cumulet.services.network.drivers.fabric.taps import open_tap
-from cumulet.services.network.drivers.fake import FakeFabric
+from cumulet.services.network.drivers.fake import FakeFabric, FakeUnderlay
 from cumulet.services.network.types import Applied, HostState, PortState
 
 T = TypeVar("T")
 HOST_ADDRESS = "198.18.4.1/24"
 LISTENING = (22, 8080)
+_IP_MTU_DISCOVER, _ALWAYS = 10, 2
 
 
 def metadata(query: MetadataQuery) -> MetadataAnswer:
@@ -61,8 +62,8 @@ class Lab(Protocol):
 class FakeLab:
     """The engine in memory; packets are asked about."""
 
-    def __init__(self) -> None:
-        self.fabric = FakeFabric(metadata)
+    def __init__(self, endpoint: str = "", underlay: FakeUnderlay | None = None) -> None:
+        self.fabric = FakeFabric(metadata, endpoint=endpoint, underlay=underlay)
 
     def apply(self, state: HostState) -> Applied:
         return self.fabric.apply(state)
@@ -109,7 +110,8 @@ class FakeLab:
 class FabricLab:
     """The kernel fabric, with a namespace that stands for the host and one for each guest."""
 
-    def __init__(self) -> None:
+    def __init__(self, endpoint: str = "") -> None:
+        self.endpoint = endpoint
         self.mark = secrets.token_hex(3)
         self.host = Namespace(f"lab-{self.mark}-host")
         self.host.create()
@@ -118,7 +120,7 @@ class FabricLab:
         self.fabric = self.host.visit(self._engine)
 
     def _engine(self) -> KernelFabric:
-        options = FabricOptions(mark=self.mark, host_address=HOST_ADDRESS, egress=False)
+        options = FabricOptions(mark=self.mark, host_address=HOST_ADDRESS, egress=False, endpoint=self.endpoint)
         return KernelFabric(options, metadata)
 
     def restart(self) -> None:
@@ -178,11 +180,9 @@ class Guest:
         self.port = port
         self.space = Namespace(name)
         self.space.create()
-        self._outer = handle
+        self.outer = handle
         self._inner = self.space.visit(lambda: self._configure(gateway))
-        self._stop, self._stopper = socket.socketpair()
-        self._pump = threading.Thread(target=self._carry, name=name, daemon=True)
-        self._pump.start()
+        self._start()
         self._listeners = self.space.visit(lambda: [listen(number) for number in LISTENING])
 
     def _configure(self, gateway: str | None) -> int:
@@ -213,41 +213,68 @@ class Guest:
                 links._route.link("set", index=links.devices["eth0"].index, address=mac)
 
     def _carry(self) -> None:
-        ways = {self._outer: self._inner, self._inner: self._outer}
         with selectors.DefaultSelector() as selector:
-            for handle in (*ways, self._stop):
+            for handle in (self.outer, self._inner, self._stop):
                 selector.register(handle, selectors.EVENT_READ)
             while True:
                 for key, _ in selector.select():
                     if key.fileobj is self._stop:
                         return
                     with contextlib.suppress(OSError):
-                        os.write(ways[key.fd], os.read(key.fd, 65536))
+                        os.write(self._inner if key.fd == self.outer else self.outer, os.read(key.fd, 65536))
 
-    def close(self) -> None:
+    def resume_on(self, handle: int) -> None:
+        """Go on at the port's tap of another host, as a guest that has been migrated; the old tap is let go of."""
+        self._pause()
+        os.close(self.outer)
+        self.outer = handle
+        self._start()
+
+    def _start(self) -> None:
+        self._stop, self._stopper = socket.socketpair()
+        self._pump = threading.Thread(target=self._carry, name=self.space.name, daemon=True)
+        self._pump.start()
+
+    def _pause(self) -> None:
         self._stopper.close()
         self._pump.join(2)
+        self._stop.close()
+
+    def close(self) -> None:
+        self._pause()
         for sock in self._listeners:
             sock.close()
         os.close(self._inner)
-        os.close(self._outer)
-        self._stop.close()
+        os.close(self.outer)
         self.space.delete()
 
 
-def ping(address: str, source: str | None = None) -> bool:
-    """Send up to three echo requests; whether one is answered within a second in all."""
+def ping(
+    address: str,
+    source: str | None = None,
+    *,
+    tries: int = 3,
+    patience: float = 0.35,
+    payload: int = 0,
+    whole: bool = False,
+) -> bool:
+    """Send up to `tries` echo requests; whether one is answered within `patience` seconds.
+
+    `payload` bytes follow the header; `whole` forbids to cut the packet on its way.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock:
         if source:
             sock.bind((source, 0))
+        if whole:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _ALWAYS)
         number = secrets.randbelow(65536)
-        for sequence in range(3):
+        for sequence in range(tries):
             body = struct.pack("!BBHHH", 8, 0, 0, number, sequence)
             total = sum(struct.unpack("!4H", body))
             check = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
             with contextlib.suppress(OSError):
-                sock.sendto(body[:2] + struct.pack("!H", check) + body[4:], (address, 0))
-            end = time.monotonic() + 0.35
+                sock.sendto(body[:2] + struct.pack("!H", check) + body[4:] + bytes(payload), (address, 0))
+            end = time.monotonic() + patience
             while (left := end - time.monotonic()) > 0:
                 sock.settimeout(left)
                 try:

@@ -40,7 +40,9 @@ def network(key: str, *, physical: str | None = None, up: bool = True) -> Networ
 
 def subnet(key: str, network_id: str, cidr: str) -> Subnet:
     gateway = str(ipaddress.ip_network(cidr)[1])
-    return Subnet(key, "pr", network_id, "", 4, cidr, gateway, True, [], ["192.0.2.53"], [], None, None, [], *TAIL)
+    return Subnet(
+        key, "pr", network_id, "", 4, cidr, gateway, True, [], ["192.0.2.53"], [], None, None, None, [], *TAIL
+    )
 
 
 def port(key: str, network_id: str, owner: str = "compute:nova", *, secure: bool = True, up: bool = True) -> Port:

@@ -11,10 +11,11 @@ from cumulet.services.network.types import (
     HostState,
     NetworkState,
     PortState,
+    RemoteState,
     RouterState,
 )
 
-Item = TypeVar("Item", NetworkState, PortState, GroupState, RouterState)
+Item = TypeVar("Item", NetworkState, PortState, GroupState, RouterState, RemoteState)
 
 
 def merge(state: HostState, delta: HostDelta) -> HostState:
@@ -27,6 +28,7 @@ def merge(state: HostState, delta: HostDelta) -> HostState:
         ports=_merged(state.ports, delta.ports, gone),
         groups=_merged(state.groups, delta.groups, gone),
         routers=_merged(state.routers, delta.routers, gone),
+        remotes=_merged(state.remotes, delta.remotes, set(delta.gone_remotes)),
     )
 
 

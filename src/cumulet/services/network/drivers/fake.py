@@ -7,6 +7,8 @@ import os
 import threading
 import time
 
+import msgspec
+
 from cumulet.kernel.errors import NotFound
 from cumulet.kernel.link.host import Journal
 from cumulet.services.network.contract import PASSWORD_LIMIT, MetadataAnswer, MetadataQuery
@@ -18,16 +20,38 @@ from cumulet.services.network.types import Applied, Capabilities, HostState, Por
 PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state
 
 
-class FakeFabric:
-    """The Fabric of `drivers.base`; a new object begins with nothing but the devices that `journal` remembers."""
+class FakeUnderlay:
+    """The wire between fake hosts: their fabrics by endpoint."""
 
-    def __init__(self, metadata: Metadata, journal: Journal | None = None) -> None:
+    def __init__(self) -> None:
+        self.fabrics: dict[str, FakeFabric] = {}
+
+    def states(self) -> dict[str, HostState]:
+        """What stands on each host."""
+        return {endpoint: fabric.standing() for endpoint, fabric in self.fabrics.items()}
+
+
+class FakeFabric:
+    """The Fabric of `drivers.base`; a new object begins with nothing but the devices that `journal` remembers.
+
+    Fabrics on the same `underlay`, each at an `endpoint` of its own, reach each other by their tunnels.
+    """
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        journal: Journal | None = None,
+        endpoint: str = "",
+        underlay: FakeUnderlay | None = None,
+    ) -> None:
         self.capabilities = Capabilities(driver="fake", vxlan=True, egress=True)
         self._metadata = metadata
         self._changed = threading.Condition(threading.RLock())
         self._state = HostState()
         self._journal = journal
         self._taps: set[str] = set() if journal is None else set(journal.items())
+        self._underlay = underlay or FakeUnderlay()
+        self._underlay.fabrics[endpoint] = self
 
     def apply(self, state: HostState) -> Applied:
         """See `Fabric.apply`."""
@@ -72,7 +96,13 @@ class FakeFabric:
     def passes(self, packet: reach.Packet) -> bool:
         """Whether the packet would arrive, its sender's and its receiver's devices being open."""
         with self._changed:
-            return (packet.port is None or packet.port in self._taps) and reach.reaches(self._state, packet)
+            ready = packet.port is None or packet.port in self._taps
+            return ready and reach.reaches(self._state, packet, self._underlay.states())
+
+    def standing(self) -> HostState:
+        """The state, with the ports whose devices are open."""
+        ports = [port for port in self._state.ports if port.id in self._taps]
+        return msgspec.structs.replace(self._state, ports=ports)
 
     def lease(self, port_id: str) -> dhcp.Offer | None:
         """What DHCP would tell the port."""
@@ -132,7 +162,7 @@ class FakeFabric:
 
 def _differences(old: HostState, new: HostState) -> int:
     count = 0
-    for kind in ("networks", "ports", "groups", "routers"):
+    for kind in ("networks", "ports", "groups", "routers", "remotes"):
         before = {item.id: item for item in getattr(old, kind)}
         after = {item.id: item for item in getattr(new, kind)}
         count += sum(before.get(key) != after.get(key) for key in before.keys() | after.keys())

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which packets a desired state lets through: networks, routers and security groups without a kernel."""
+"""Which packets desired states let through: networks, routers and security groups without a kernel."""
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -26,11 +27,27 @@ class Packet(msgspec.Struct, kw_only=True, frozen=True):
     high: int | None = None
 
 
-def reaches(state: HostState, packet: Packet) -> bool:
-    """Whether the packet arrives at a port of the host that has the destination, or leaves for the outside world."""
+class Place(msgspec.Struct, kw_only=True, frozen=True):
+    """A host's state, and those of the hosts at the far ends of its tunnels, by endpoint."""
+
+    state: HostState
+    others: Mapping[str, HostState] = {}
+
+    def at(self, endpoint: str) -> Place | None:
+        """The place at another end."""
+        state = self.others.get(endpoint)
+        return Place(state=state, others=self.others) if state is not None else None
+
+
+def reaches(state: HostState, packet: Packet, others: Mapping[str, HostState] | None = None) -> bool:
+    """Whether the packet arrives at a port that has the destination, or leaves for the outside world.
+
+    `state` is that of the host where the packet begins.
+    """
+    here = Place(state=state, others=others or {})
     if packet.port is None:
         return any(
-            _floats_in(state, router, packet, ipaddress.ip_address(packet.source or "0.0.0.0"))  # noqa: S104
+            _floats_in(here, router, packet, ipaddress.ip_address(packet.source or "0.0.0.0"))  # noqa: S104
             for router in state.routers
         )
     port = _port(state, packet.port)
@@ -41,10 +58,12 @@ def reaches(state: HostState, packet: Packet) -> bool:
         return False
     if packet.destination in _service_addresses(state, port.network_id):
         return packet.protocol in (1, 58)
-    near = _holder(state, port.network_id, packet.destination)
+    near = _holder(here, port.network_id, packet.destination)
     if near is not None:
-        return near.id == port.id or _arrives(state, near, packet, source)
-    return any(_routed(state, router, port, packet, source) for router in state.routers if router.up)
+        return near[1].id == port.id or _arrives(*near, packet, source)
+    return any(
+        _routed(place, router, port, packet, source) for place, router in _routers(here, port.network_id) if router.up
+    )
 
 
 def may_send(port: PortState, mac: str, source: str) -> bool:
@@ -57,9 +76,7 @@ def may_send(port: PortState, mac: str, source: str) -> bool:
     return own or any(_within(address, pair.cidr) for pair in pairs)
 
 
-def _routed(state: HostState, router: RouterState, port: PortState, packet: Packet, source: str) -> bool:
-    if not any(leg.network_id == port.network_id for leg in router.legs):
-        return False
+def _routed(here: Place, router: RouterState, port: PortState, packet: Packet, source: str) -> bool:
     own = [text.split("/")[0] for leg in router.legs for text in leg.addresses]
     if packet.destination in own:
         return packet.protocol in (1, 58)
@@ -67,32 +84,53 @@ def _routed(state: HostState, router: RouterState, port: PortState, packet: Pack
         if floating.address == packet.destination and router.gateway is not None:
             sender = _outward(router, source)
             inside = msgspec.structs.replace(packet, destination=floating.fixed)
-            return _delivered(state, router, inside, sender)
+            return _delivered(here, router, inside, sender)
     if any(_within(ipaddress.ip_address(packet.destination), cidr) for leg in router.legs for cidr in leg.addresses):
-        return _delivered(state, router, packet, source)
+        return _delivered(here, router, packet, source)
     if router.gateway is None:
         return False
-    for other in state.routers:
+    for other in here.state.routers:
         if other.id != router.id and any(one.address == packet.destination for one in other.floating):
-            return _floats_in(state, other, packet, ipaddress.ip_address(_outward(router, source)))
+            return _floats_in(here, other, packet, ipaddress.ip_address(_outward(router, source)))
     return router.gateway.snat or any(one.fixed == source for one in router.floating)
 
 
 def _floats_in(
-    state: HostState, router: RouterState, packet: Packet, sender: ipaddress.IPv4Address | ipaddress.IPv6Address
+    here: Place, router: RouterState, packet: Packet, sender: ipaddress.IPv4Address | ipaddress.IPv6Address
 ) -> bool:
     floating = next((one for one in router.floating if one.address == packet.destination), None)
     if floating is None or router.gateway is None or not router.up:
         return False
-    return _delivered(state, router, msgspec.structs.replace(packet, destination=floating.fixed), str(sender))
+    return _delivered(here, router, msgspec.structs.replace(packet, destination=floating.fixed), str(sender))
 
 
-def _delivered(state: HostState, router: RouterState, packet: Packet, sender: str) -> bool:
+def _delivered(here: Place, router: RouterState, packet: Packet, sender: str) -> bool:
     for leg in router.legs:
-        target = _holder(state, leg.network_id, packet.destination)
+        target = _holder(here, leg.network_id, packet.destination)
         if target is not None:
-            return _arrives(state, target, packet, sender)
+            return _arrives(*target, packet, sender)
     return False
+
+
+def _routers(here: Place, network_id: str) -> Iterator[tuple[Place, RouterState]]:
+    """The routers with a leg on the network: the host's own, and those that its tunnels lead to."""
+    for router in here.state.routers:
+        if any(leg.network_id == network_id for leg in router.legs):
+            yield here, router
+    for remote in here.state.remotes:
+        there = here.at(remote.endpoint) if remote.network_id == network_id else None
+        if there is not None and _joined(here.state, there.state, network_id):
+            for router in there.state.routers:
+                if any(leg.port_id == remote.id for leg in router.legs):
+                    yield there, router
+
+
+def _joined(one: HostState, other: HostState, network_id: str) -> bool:
+    """Whether the network is the same tunnel on both hosts."""
+    numbers = [
+        next((network.segment for network in state.networks if network.id == network_id), 0) for state in (one, other)
+    ]
+    return numbers[0] != 0 and numbers[0] == numbers[1]
 
 
 def _service_addresses(state: HostState, network_id: str) -> set[str]:
@@ -148,15 +186,18 @@ def _port(state: HostState, port_id: str) -> PortState | None:
     return next((port for port in state.ports if port.id == port_id), None)
 
 
-def _holder(state: HostState, network_id: str, address: str) -> PortState | None:
-    return next(
-        (
-            port
-            for port in state.ports
-            if port.network_id == network_id and any(one.address == address for one in port.addresses)
-        ),
-        None,
-    )
+def _holder(here: Place, network_id: str, address: str) -> tuple[HostState, PortState] | None:
+    """The port that has the address on the network, with its host's state."""
+    for port in here.state.ports:
+        if port.network_id == network_id and any(one.address == address for one in port.addresses):
+            return here.state, port
+    for remote in here.state.remotes:
+        there = here.others.get(remote.endpoint)
+        if remote.network_id == network_id and address in remote.addresses and there is not None:
+            far = _port(there, remote.id)
+            if far is not None and _joined(here.state, there, network_id):
+                return there, far
+    return None
 
 
 def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, cidr: str) -> bool:

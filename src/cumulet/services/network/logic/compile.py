@@ -26,6 +26,7 @@ from cumulet.services.network.types import (
     NetworkState,
     Port,
     PortState,
+    RemoteState,
     Router,
     RouterState,
     SecurityGroupRule,
@@ -34,7 +35,7 @@ from cumulet.services.network.types import (
     SubnetState,
 )
 
-Item = TypeVar("Item", NetworkState, PortState, GroupState, RouterState)
+Item = TypeVar("Item", NetworkState, PortState, GroupState, RouterState, RemoteState)
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
@@ -85,13 +86,15 @@ def difference(old: HostState, new: HostState) -> HostDelta:
         ports=_changed(old.ports, new.ports),
         groups=_changed(old.groups, new.groups),
         routers=_changed(old.routers, new.routers),
+        remotes=_changed(old.remotes, new.remotes),
         gone=sorted(_ids(old) - _ids(new)),
+        gone_remotes=sorted({item.id for item in old.remotes} - {item.id for item in new.remotes}),
     )
 
 
 def same(old: HostState, new: HostState) -> bool:
     """Whether two states want the same, whatever their generations."""
-    return all(getattr(old, kind) == getattr(new, kind) for kind in _KINDS)
+    return old.remotes == new.remotes and all(getattr(old, kind) == getattr(new, kind) for kind in _KINDS)
 
 
 _KINDS = ("networks", "ports", "groups", "routers")

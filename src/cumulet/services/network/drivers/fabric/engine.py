@@ -25,19 +25,21 @@ from cumulet.services.network.drivers.fabric.namespace import Namespace, in_thre
 from cumulet.services.network.drivers.fabric.options import FabricOptions
 from cumulet.services.network.drivers.fabric.probe import probe
 from cumulet.services.network.drivers.fabric.services import Services
+from cumulet.services.network.drivers.fabric.tunnels import Tunnels, spanning
 from cumulet.services.network.types import Applied, Capabilities, HostState, NetworkState, PortState, RouterState
 
 THOROUGH = 60.0  # seconds after which an apply looks again at what it has no reason to change
 PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state
-_PREFIXES = ("tap", "sv-", "rt-", "brq", names.HOST_PEER, Egress.PLUG)
+_PREFIXES = ("tap", "sv-", "rt-", "brq", "vx-", names.HOST_PEER, Egress.PLUG)
 _TROUBLE = (OSError, NetlinkError, nft.RulesRefused, CommandFailed)
 
 
 class KernelFabric:
     """The Fabric of `drivers.base` on the Linux kernel's own parts. Needs root in the agent's user namespace.
 
-    LIMITATIONS: forged IPv6 neighbour advertisements of a port's own MAC are not stopped; networks do not span hosts;
-    a removed rule does not end connections that it once allowed (as in Neutron).
+    LIMITATIONS: forged IPv6 neighbour advertisements of a port's own MAC are not stopped. Tunnels run over IPv4, are
+    not encrypted, and believe what other hosts send. A removed rule does not end connections that it once allowed (nor
+    does it in Neutron).
     """
 
     def __init__(self, options: FabricOptions, metadata: Metadata) -> None:
@@ -52,6 +54,7 @@ class KernelFabric:
         self._routers = routers.Routers(options.mark, self._metadata)
         self._services = Services(options.mark, self._dhcp, self._metadata, options.resolvers)
         self._egress = Egress(options)
+        self._tunnels = Tunnels(options.endpoint, options.tunnel_port)
         modules.ensure()
         self.capabilities: Capabilities = probe()
 
@@ -61,6 +64,7 @@ class KernelFabric:
             self._require_kernel()
             run = _Run(state, self._known())
             run.changes += self._ground()
+            run.changes += self._tunnels.lay(self._home, state, run.guarded)
             self._home.visit(lambda: self._settle_bridges(run))
             self._drop_orphans(run)
             self._settle_insides(run)
@@ -162,6 +166,7 @@ class KernelFabric:
             for device in sorted(_own(links) - _wanted_devices(run.state)):
                 links.remove(device)
             run.changes += self._load_rules(links, run)
+            self._tunnels.settle(links, run.state, run.guarded, thorough=not run.known)
             for network in run.state.networks:
                 if network.service is not None:
                     with run.guarded(network.id):
@@ -252,14 +257,14 @@ class _Run:
 
     def __init__(self, state: HostState, known: dict[str, Any]) -> None:
         self.state = state
-        self._known = known
+        self.known = known
         self.networks: dict[str, NetworkState] = {network.id: network for network in state.networks}
         self.changes = 0
         self.failed: dict[str, str] = {}
 
     def is_new(self, item: NetworkState | RouterState) -> bool:
         """Whether the item is not known to stand exactly so."""
-        return bool(self._known.get(item.id) != item)
+        return bool(self.known.get(item.id) != item)
 
     @contextlib.contextmanager
     def guarded(self, key: str) -> Iterator[None]:
@@ -289,6 +294,7 @@ def _wanted_devices(state: HostState) -> set[str]:
     wanted = {names.bridge(network.id) for network in state.networks}
     wanted |= {names.service_plug(network.id) for network in state.networks if network.service is not None}
     wanted |= {names.tap(port.id) for port in state.ports}
+    wanted |= {names.tunnel(network.id) for network in spanning(state)}
     wanted |= {Egress.PLUG, names.HOST_PEER} if any(network.physical for network in state.networks) else set()
     for router in state.routers:
         wanted |= routers.plugs(router)

@@ -37,6 +37,7 @@ _BRIDGE = """
 set ports {{ type ifname; {ports} }}
 set open {{ type ifname; {open} }}
 set mac {{ type ifname . ether_addr; {macs} }}
+set everywhere {{ type ifname . ether_addr; {services} }}
 set mac_ip {{ type ifname . ether_addr . ipv4_addr; flags interval; {sources4} }}
 set mac_ip6 {{ type ifname . ether_addr . ipv6_addr; flags interval; {sources6} }}
 {groups}
@@ -60,6 +61,7 @@ meta mark set 0
 iifname @ports jump spoof
 iifname "tap*" iifname != @ports iifname != @open drop
 }}
+chain near {{ type filter hook forward priority 0; oifname . ether saddr @everywhere drop; }}
 chain local {{ type filter hook input priority 0; drop; }}
 chain from {{ type filter hook forward priority 10;
 ether type arp accept
@@ -96,7 +98,7 @@ def bridge_table(state: HostState, host_services: Iterable[int] = ()) -> str:
     """
     secured = sorted((port for port in state.ports if port.security), key=lambda port: port.id)
     groups = {group.id: group for group in state.groups}
-    services = ", ".join(str(number) for number in sorted(host_services))
+    reachable = ", ".join(str(number) for number in sorted(host_services))
     return _BRIDGE.format(
         ports=_elements(f'"{names.tap(port.id)}"' for port in secured),
         open=_elements(sorted(f'"{names.tap(port.id)}"' for port in state.ports if not port.security)),
@@ -113,7 +115,8 @@ def bridge_table(state: HostState, host_services: Iterable[int] = ()) -> str:
         jumps_from=_elements(f'"{names.tap(port.id)}" : jump f-{port.id}' for port in secured),
         jumps_to=_elements(f'"{names.tap(port.id)}" : jump t-{port.id}' for port in secured),
         host=names.HOST_PEER,
-        host_services=f"tcp dport {{ {services} }} accept" if services else "",
+        host_services=f"tcp dport {{ {reachable} }} accept" if reachable else "",
+        services=_elements(_services(state)),
     )
 
 
@@ -216,6 +219,16 @@ def _port_chains(port: PortState, groups: Mapping[str, GroupState]) -> str:
         + f"chain t-{port.id} {{\n"
         + "\n".join(reaching)
         + "\n}"
+    )
+
+
+def _services(state: HostState) -> list[str]:
+    """`"tunnel" . mac` of the services that stand on every host: what they say stays on theirs."""
+    shared = {remote.network_id for remote in state.remotes}
+    return sorted(
+        f'"{names.tunnel(network.id)}" . {network.service.mac}'
+        for network in state.networks
+        if network.service is not None and network.id in shared
     )
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import secrets
 import socket
 import struct
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from pyroute2 import IPRoute
@@ -22,10 +23,15 @@ from cumulet.services.network.drivers.fabric.namespace import Namespace
 _UP = 1
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
 _KERNEL_PROTOCOL = 2
+_SELF, _MASTER = 0x02, 0x04
+_NO_ARP, _PERMANENT = 0x40, 0x80
 
 
 class Device(msgspec.Struct, kw_only=True):
-    """One network device; `number` is its link group, in which the fabric keeps a bridge's zone."""
+    """One network device; `number` is its link group, in which the fabric keeps a bridge's zone.
+
+    `tunnel` is a vxlan device's number, own address and UDP port.
+    """
 
     name: str
     index: int
@@ -33,6 +39,23 @@ class Device(msgspec.Struct, kw_only=True):
     up: bool
     master: int
     number: int
+    mac: str
+    tunnel: tuple[int, str, int] | None = None
+
+
+class Forward(NamedTuple):
+    """Frames for `mac` go to the host `target` (the tunnel's entry), or, None, to the tunnel (the bridge's entry)."""
+
+    device: str
+    mac: str
+    target: str | None
+
+
+class Neighbour(NamedTuple):
+    """An IPv4 neighbour that the bridge `device` answers for."""
+
+    device: str
+    address: str
     mac: str
 
 
@@ -60,7 +83,11 @@ class Links:
     def bridge(self, name: str, mtu: int, number: int) -> None:
         """A bridge without multicast snooping and without address."""
         if name not in self.devices:
-            self._change("add", ifname=name, kind="bridge", br_mcast_snooping=0, br_forward_delay=0, mtu=mtu)
+            # A MAC that follows those of the ports would take the bridge's neighbours along at each change.
+            mac = "02:" + secrets.token_bytes(5).hex(":")
+            self._change(
+                "add", ifname=name, kind="bridge", br_mcast_snooping=0, br_forward_delay=0, mtu=mtu, address=mac
+            )
             self._found(name)
             self._change("set", index=self.devices[name].index, group=number)
             self.devices[name].number = number
@@ -75,6 +102,20 @@ class Links:
             peer["address"] = mac
         self._change("add", ifname=name, kind="veth", mtu=mtu, peer=peer)
         self._found(name)
+
+    def tunnel(self, name: str, inside: Namespace, *, number: int, own: str, port: int, mtu: int) -> None:
+        """A vxlan device in the namespace `inside`, whose packets leave from and arrive in the calling thread's.
+
+        The kernel leaves the tunnel's socket where the device was made, so nothing of it is seen here but a UDP port.
+        """
+        self._change(
+            "add", ifname=name, kind="vxlan", vxlan_id=number, vxlan_local=own, vxlan_port=port, vxlan_learning=False,
+            mtu=mtu, net_ns_fd=inside.name,
+        )  # fmt: skip
+
+    def tunnel_port(self, name: str) -> None:
+        """Have the bridge learn nothing from the tunnel, and answer in place of the neighbours behind it."""
+        self._route.link("set", index=self.devices[name].index, kind="bridge_slave", learning=0, neigh_suppress=1)
 
     def settle(self, name: str, *, mtu: int | None = None, master: str | None = None, up: bool = True) -> None:
         """Bring a device's MTU, bridge and state to what is given."""
@@ -142,6 +183,47 @@ class Links:
         """Say that `destination` (CIDR) is reached directly over the device."""
         self._route.route("replace", dst=destination, oif=self.devices[name].index, scope="link")
 
+    def forwarding(self) -> set[Forward]:
+        """All entries of tunnels' forwarding tables, and the static ones of the bridges that lead to tunnels."""
+        tunnels = {device.index: name for name, device in self.devices.items() if device.tunnel is not None}
+        found = set()
+        for item in self._route.fdb("dump"):
+            device = tunnels.get(item["ifindex"])
+            if device is None:
+                continue
+            target = item.get_attr("NDA_DST")
+            if target is not None:
+                found.add(Forward(device, item.get_attr("NDA_LLADDR"), target))
+            elif item.get_attr("NDA_MASTER") is not None and item["state"] & _NO_ARP:
+                found.add(Forward(device, item.get_attr("NDA_LLADDR"), None))
+        return found
+
+    def forward(self, verb: str, entry: Forward) -> None:
+        """`append` (one target more), `replace` or `del` an entry."""
+        words: dict[str, Any] = {"ifindex": self.devices[entry.device].index, "lladdr": entry.mac}
+        if entry.target is None:
+            # "Permanent" would mean an address of the bridge itself: its frames would vanish.
+            self._route.fdb(verb, flags=_MASTER, state=_NO_ARP, **words)
+        else:
+            self._route.fdb(verb, flags=_SELF, state=_PERMANENT, dst=entry.target, **words)
+        self.changes += 1
+
+    def neighbours(self) -> set[Neighbour]:
+        """The permanent neighbours on bridges."""
+        bridges = {device.index: name for name, device in self.devices.items()}
+        return {
+            Neighbour(bridges[item["ifindex"]], item.get_attr("NDA_DST"), item.get_attr("NDA_LLADDR"))
+            for item in self._route.get_neighbours(family=socket.AF_INET)
+            if item["state"] & _PERMANENT and item["ifindex"] in bridges
+        }
+
+    def neighbour(self, verb: str, entry: Neighbour) -> None:
+        """`replace` or `del` an entry."""
+        index = self.devices[entry.device].index
+        words: dict[str, Any] = {"lladdr": entry.mac, "state": _PERMANENT} if verb != "del" else {}
+        self._route.neigh(verb, ifindex=index, dst=entry.address, **words)
+        self.changes += 1
+
     def announce(self, name: str, addresses: Iterable[str]) -> None:
         """Tell the neighbours whose each IPv4 address is now (gratuitous ARP, RFC 5227)."""
         device = self.devices[name]
@@ -193,4 +275,15 @@ def _device(item: Any) -> Device:
         master=item.get_attr("IFLA_MASTER") or 0,
         number=item.get_attr("IFLA_GROUP") or 0,
         mac=item.get_attr("IFLA_ADDRESS") or "",
+        tunnel=_tunnel(item),
     )
+
+
+def _tunnel(item: Any) -> tuple[int, str, int] | None:
+    information = item.get_attr("IFLA_LINKINFO")
+    if information is None or information.get_attr("IFLA_INFO_KIND") != "vxlan":
+        return None
+    data = information.get_attr("IFLA_INFO_DATA")
+    return (
+        data.get_attr("IFLA_VXLAN_ID"), data.get_attr("IFLA_VXLAN_LOCAL") or "", data.get_attr("IFLA_VXLAN_PORT")
+    )  # fmt: skip

@@ -45,6 +45,11 @@ def tap(port_id: str) -> str:
     return f"tap{port_id[:11]}"
 
 
+def tunnel(network_id: str) -> str:
+    """The network's way to other hosts."""
+    return f"vx-{network_id[:11]}"
+
+
 def service_plug(network_id: str) -> str:
     """The bridge's end of the cable to a service namespace."""
     return f"sv-{network_id[:11]}"

@@ -12,7 +12,8 @@ class FabricOptions(msgspec.Struct, kw_only=True, frozen=True):
     The network `physical` is joined to the host by one cable, on which the host has `host_address` (with prefix; ""
     leaves the cable out). Guests may reach the host's TCP ports `host_services` there. `egress` says whether `pasta`,
     where it is installed, carries guests' packets to the outside world as if they were the host's own. `resolvers` are
-    the DNS servers of guests whose subnet names none.
+    the DNS servers of guests whose subnet names none. Tunnels to other hosts begin at the host's own address `endpoint`
+    (IPv4), UDP port `tunnel_port`; "" leaves networks on the host.
     """
 
     mark: str
@@ -21,3 +22,5 @@ class FabricOptions(msgspec.Struct, kw_only=True, frozen=True):
     host_services: tuple[int, ...] = ()
     egress: bool = True
     resolvers: tuple[str, ...] = ()
+    endpoint: str = ""
+    tunnel_port: int = 4789

@@ -26,7 +26,6 @@ from cumulet.kernel.cloud import Cloud, Hosts
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.db import Database, migrate, sql
 from cumulet.kernel.db.outbox import Outbox
-from cumulet.kernel.db.tx import Away
 from cumulet.kernel.door import Door
 from cumulet.kernel.errors import NotReady
 from cumulet.kernel.http.message import Reply
@@ -47,6 +46,7 @@ LOG = logging.getLogger(__name__)
 SERVICES = Path(__file__).parent / "services"
 POLICY_RELOAD = 10.0  # seconds between two looks at the policy files
 SAGA_PRUNE = 3600.0  # seconds between two clearings of ended sagas
+KEEP_ALIVE = 75  # seconds that a quiet client's connection is kept: more than clients and balancers keep theirs
 SCHEMA_WAIT = 30.0  # seconds that the data process waits for the control plane's migrations
 
 Role = Literal["control", "data"]
@@ -93,7 +93,7 @@ class App:
         self.bus = self.db.dialect.bus()
         self.hosts: Hosts = controller.Hosts(self.loop, settings.run / "link.sock") if role == "control" else NoHosts()
         contracts = Contracts()
-        owner = f"{settings.host}/{role}"
+        owner = f"{settings.replica}/{role}"
         self.cloud = Cloud(
             settings=settings,
             db=self.db,
@@ -118,9 +118,10 @@ class App:
             self.bus.start()
             self.timers.start()
             return
-        for applied in migrate.migrate(self.db, self._migrations()):
-            LOG.info("migrated %s", applied)
-        self._each_room("bootstrap", lambda room: room.run(self.cloud))
+        with self.db.alone("kernel:start"):
+            for applied in migrate.migrate(self.db, self._migrations()):
+                LOG.info("migrated %s", applied)
+            self._each_room("bootstrap", lambda room: room.run(self.cloud))
         self._each_room("hosts", lambda room: room.listen(self.cloud))
         self.bus.start()
         self.cloud.outbox.start()
@@ -231,7 +232,7 @@ class App:
     def _database_answers(self) -> bool:
         try:
             return bool(sql.scalar(self.db, select(literal(1))))
-        except Away:
+        except NotReady:
             return False
 
     def _data_answers(self) -> bool:
@@ -254,7 +255,7 @@ def serve(settings: Settings, role: Role) -> None:
         app.start()
         config = uvicorn.Config(
             app.shell, host=listen.host, port=listen.port, log_config=None, access_log=False, server_header=False,
-            http="httptools", ws="none", lifespan="off", timeout_graceful_shutdown=5,
+            http="httptools", ws="none", lifespan="off", timeout_graceful_shutdown=5, timeout_keep_alive=KEEP_ALIVE,
         )  # fmt: skip
         server = uvicorn.Server(config)
         running = app.loop.start(server.serve())

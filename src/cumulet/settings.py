@@ -44,10 +44,14 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Listen(Section, frozen=True, kw_only=True):
-    """An address that a part listens on; port 0 lets the system choose one."""
+    """An address that a part listens on; port 0 lets the system choose one.
+
+    `url` is where clients find it, where that is another place: behind a load balancer, the same for all replicas.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 0
+    url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^/]+)?$")] = ""
 
 
 class Database(Section, frozen=True, kw_only=True):
@@ -110,7 +114,8 @@ class Settings(Section, frozen=True, kw_only=True):
     """The whole tree.
 
     `state` holds all that must survive, `run` what need not (sockets, locks; default: `run` in the state directory),
-    `cache` what can be made again. `host` is this machine's name in the cloud; `public_host` the name or address that
+    `cache` what can be made again. `host` is this machine's name in the cloud, `replica` the name of this machine's
+    control plane and data process among several (default: the host's); `public_host` the name or address that
     clients reach it by (default: the control address). `policy_dir` may hold `<service>.yaml` with an operator's
     own rules. `master_key` is the file with the keys that seal what the database keeps secret. `threads` is the size
     of the pool that requests run in.
@@ -120,6 +125,7 @@ class Settings(Section, frozen=True, kw_only=True):
     run: Path = _UNSET
     cache: Path = _UNSET
     host: str = msgspec.field(default_factory=socket.gethostname)
+    replica: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
     public_host: str = ""
     region: str = "RegionOne"
     policy_dir: Path = _UNSET
@@ -138,7 +144,9 @@ class Settings(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         fill = msgspec.structs.force_setattr
         fill(self, "state", self.state.absolute())
-        fill(self, "run", self.state / "run" if self.run == _UNSET else self.run.absolute())
+        own_run = f"run-{self.replica}" if self.replica not in ("", self.host) else "run"
+        fill(self, "run", self.state / own_run if self.run == _UNSET else self.run.absolute())
+        fill(self, "replica", self.replica or self.host)
         fill(self, "cache", default_cache() if self.cache == _UNSET else self.cache.absolute())
         key = self.state / "keys" / "master.key" if self.master_key == _UNSET else self.master_key.absolute()
         fill(self, "master_key", key)
@@ -155,6 +163,8 @@ class Settings(Section, frozen=True, kw_only=True):
         return self._url(self.data)
 
     def _url(self, listen: Listen) -> str:
+        if listen.url:
+            return listen.url
         host = self.public_host or listen.host
         return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
 

@@ -27,6 +27,8 @@ COMMANDS = {
     "verify": "boot a server and run a command in it through its floating IP",
     "seed": "give a new cloud its image, flavors and public network",
     "image": "build the guest image",
+    "backup": "put all that this machine keeps into one file",
+    "restore": "make a state directory out of a backup",
     "log-level": "show or change what running processes log",
     "serve": "run the control plane in the foreground",
     "data": "run the data process in the foreground",
@@ -55,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     overrides = dict(pair.partition("=")[::2] for pair in arguments.set)
     if arguments.state is not None:
         overrides["state"] = str(arguments.state)
+    if getattr(arguments, "replica", None) is not None:
+        overrides["replica"] = arguments.replica
     try:
         settings = load(arguments.config, overrides=overrides)
     except SettingsError as error:

@@ -10,6 +10,7 @@ from cumulet.cli import Call, kinship
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
+    parser.add_argument("--replica", metavar="NAME", help="the name of this one among several on one database")
     kinship.arguments(parser)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`cumulet dev`: a new service's folder, the first migration from its tables, and the routes of all services."""
+"""`cumulet dev`: a new service's folder, the first migration from its tables, all routes, recordings of clouds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cumulet.cli import Call
+from cumulet.cli import Call, dev_record
 from cumulet.cli.show import table
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     draft.add_argument("service", help="the folder's name")
     routes = actions.add_parser("routes", help="show every route with its policy rule")
     routes.add_argument("service", nargs="?", help="of this service only: the folder's name")
+    dev_record.arguments(
+        actions.add_parser("record", help="write down what another OpenStack cloud answers to scenarios")
+    )
 
 
 def run(call: Call) -> int:
@@ -58,6 +61,8 @@ def run(call: Call) -> int:
         return new_service(SERVICES, words.type, words.nickname)
     if words.action == "draft-migration":
         return draft_migration(SERVICES, words.service)
+    if words.action == "record":
+        return dev_record.run(words)
     return routes(words.service)
 
 

@@ -158,7 +158,7 @@ def test_a_public_route_needs_no_token_and_others_do(call):
     for token in (None, "forged"):
         answer = call("GET", "/toy/v2/things/7", token=token)
         assert answer.status_code == 401
-        assert answer.headers["www-authenticate"] == 'Keystone uri="http://cloud:1/identity"'
+        assert answer.headers["www-authenticate"] == 'Keystone uri="http://cloud:1/identity/v3"'
         assert answer.json()["error"]["code"] == 401
 
 

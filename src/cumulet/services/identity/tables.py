@@ -187,7 +187,7 @@ application_credential = Table(
     Column("name", String(255), nullable=False),
     Column("description", Text),
     Column("hash", String(255), nullable=False),
-    Column("unrestricted", Boolean, nullable=False),
+    Column("unrestricted", Boolean),
     Column("role_ids", Json, nullable=False),
     Column("expires_at", DateTime),
     Column("created_at", DateTime, nullable=False),

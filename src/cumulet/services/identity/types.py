@@ -170,7 +170,7 @@ class ApplicationCredential(msgspec.Struct, frozen=True):
     name: str
     description: str | None
     hash: str
-    unrestricted: bool
+    unrestricted: bool | None
     role_ids: list[str]
     expires_at: datetime | None
     created_at: datetime

@@ -84,7 +84,9 @@ def revoke(request: Request) -> Reply:
 
 
 def target(request: Request) -> Mapping[str, Any]:
-    """What the rules of validating and revoking are judged on: whose token it is."""
+    """What the rules of validating and revoking are judged on: whose token it is; nobody's where none is named."""
+    if not _subject(request):
+        return {"target": {"token": {"user_id": None, "user": {"id": None, "domain": {"id": None}}}}}
     window = EXPIRED_WINDOW if truth(request.query.get("allow_expired")) else 0
     bearer = tokens.validate(request.cloud, _subject(request), expired_for=window)
     user = {"id": bearer.user.id, "domain": {"id": bearer.user_domain.id}}

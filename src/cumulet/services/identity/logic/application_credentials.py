@@ -56,7 +56,7 @@ def create(
         name=words["name"],
         description=words.get("description"),
         hash=hashed,
-        unrestricted=bool(words.get("unrestricted")),
+        unrestricted=words.get("unrestricted"),
         role_ids=_wanted_roles(cloud.db, ctx, words),
         expires_at=_moment(words.get("expires_at")),
         created_at=clock.utcnow(),

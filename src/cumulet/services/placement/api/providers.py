@@ -105,7 +105,9 @@ def update(request: Request) -> Reply:
         body.get("parent_provider_uuid", logic.UNSET),
         may_move=request.version >= (1, 37),
     )
-    return _shown(request, changed)
+    shown = _shown(request, changed)
+    shown.headers.pop("Last-Modified", None)  # Placement says it of what it shows, not of what it has changed
+    return shown
 
 
 def delete(request: Request) -> Reply:

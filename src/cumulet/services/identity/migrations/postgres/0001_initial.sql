@@ -163,7 +163,7 @@ CREATE TABLE identity_application_credential (
 	name VARCHAR(255) NOT NULL,
 	description TEXT,
 	hash VARCHAR(255) NOT NULL,
-	unrestricted BOOLEAN NOT NULL,
+	unrestricted BOOLEAN,
 	role_ids TEXT NOT NULL,
 	expires_at TIMESTAMP WITHOUT TIME ZONE,
 	created_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,

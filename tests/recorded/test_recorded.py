@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays each recorded scenario on a cloud of its own, and compares what it answers with what OpenStack answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cumulet.cli import dev_record
+from cumulet.cli.recording.client import Cloud, Login
+from cumulet.cli.recording.compare import differences, is_of
+from cumulet.cli.recording.play import play
+from cumulet.cli.recording.scenario import names, read, read_given
+from cumulet.cli.recording.stable import facts
+from support.cloud import RunningCloud
+
+HERE = Path(__file__).parent
+SCENARIOS = HERE / "scenarios"
+DATA = HERE / "data"
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A cloud that nothing else changes."""
+    running = RunningCloud(tmp_path_factory.mktemp("recorded"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def target(own):
+    cloud = Cloud(Login(f"{own.control_url}/identity/v3", "admin", own.admin_password, "admin"))
+    cloud.enter()
+    return cloud
+
+
+@pytest.mark.parametrize("name", names(SCENARIOS))
+def test_the_cloud_answers_as_openstack_did(name, target):
+    scenario = read(SCENARIOS, name)
+    recorded = dev_record.load(DATA / f"{name}.json")
+    assert is_of(recorded, scenario.steps), f"the scenario has changed since: cumulet dev record {name}"
+    ours = facts(play(target, scenario, read_given(SCENARIOS, scenario)))
+    found = differences(scenario.steps, recorded, ours)
+    assert not found, f"{len(found)} differences\n" + "\n".join(map(str, found))
+
+
+def test_every_recording_has_its_scenario():
+    assert [str(path.relative_to(DATA).with_suffix("")) for path in sorted(DATA.glob("*/*.json"))] == names(SCENARIOS)

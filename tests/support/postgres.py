@@ -24,7 +24,6 @@ PATIENCE = 60.0
 # Nothing here outlives a power cut, so nothing waits for a disk.
 CONFIGURATION = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "64MB",

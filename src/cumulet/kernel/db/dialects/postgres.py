@@ -135,19 +135,17 @@ class Postgres:
         """Raise RuntimeError, in words for the operator, where this database cannot hold a cloud."""
         with self.use() as connection:
             version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
-            query = (
-                "SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
-            )
-            collation, encoding = connection.exec_driver_sql(query).one()
+            query = "SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database"
+            encoding, *locale = connection.exec_driver_sql(f"{query} WHERE datname = current_database()").one()
             theirs = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one()
         if version < OLDEST:
             raise RuntimeError("the database server is too old: PostgreSQL 14 is the oldest that will do")
         if abs(float(theirs) - clock.now()) > SKEW:
             raise RuntimeError("this machine's clock and the database server's differ by more than 5 seconds")
-        if encoding != "UTF8" or collation not in ("C", "POSIX"):
+        if encoding != "UTF8" or not {*locale} <= {"C", "POSIX"}:
             raise RuntimeError(
-                f"the database has the encoding {encoding} and the collation {collation}, but lists need the order of "
-                "bytes; create it with ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+                f"the database has the encoding {encoding} and the locale {', '.join(locale)}, but lists need the "
+                "order of bytes; create it with TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
             )
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from cumulet import __version__
 from cumulet.kernel import door, lock, log, manifest
+from cumulet.kernel.backup.host import HostBackup
 from cumulet.kernel.bell import Bell
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.door import Door
@@ -62,6 +63,7 @@ class Agent:
             call=self._uplink.call,
             injection=Injection(settings.state / FAULTS),
         )
+        self.backup = HostBackup(settings.state / "agent", self._parts)
         self._door = Door(self.loop, door.path_of(settings.run, f"agent-{settings.host}"), self._door_verbs())
         host.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         host.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -76,6 +78,7 @@ class Agent:
             begin = time.monotonic()
             part.start()
             LOG.info("%s is back after %.2f s", name, time.monotonic() - begin)
+        self.backup.end({})
         self._door.open()
         self._uplink.start()
 
@@ -104,7 +107,7 @@ class Agent:
         return {name: part.report() for name, part in self._parts.items()}
 
     def _door_verbs(self) -> dict[str, door.Verb]:
-        return {"log.level": log.Levels(self._settings.log.level).turn}
+        return {"log.level": log.Levels(self._settings.log.level).turn, **self.backup.verbs}
 
     def inventory(self) -> dict[str, Any]:
         """All that the services have on this host, by service; for `kernel.audit`."""

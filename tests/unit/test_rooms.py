@@ -25,7 +25,7 @@ MANIFESTS = read_all(SERVICES)
 
 MODULES = {
     "contract", "facade", "api", "policy", "types", "tables", "store", "logic", "flows", "hosts", "loops", "bootstrap",
-    "audit", "cli", "doctor", "drivers", "agent", "events", "stack",
+    "audit", "backup", "cli", "doctor", "drivers", "agent", "events", "stack",
 }  # fmt: skip
 FILES = {"__init__.py", "manifest.toml", "quality.yaml", "README.md"}
 FOLDERS = {"migrations"}

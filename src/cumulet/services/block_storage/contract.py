@@ -39,6 +39,16 @@ class HostVolumes(Protocol):
         """The disk that was asked for is not, or not any more, open. Nothing happens where it never was."""
 
 
+    def copy_target(self, volume_id: str, into: Path) -> Path | None:
+        """For a backup: an empty qcow2 file of the volume's size below `into`, which its opener fills.
+
+        The backup then takes the volume as done, unless `discard_copy`. None where no file holds the volume here.
+        """
+
+    def discard_copy(self, volume_id: str, into: Path) -> None:
+        """The opener could not fill the file: block storage copies the volume itself."""
+
+
 class VolumeInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A volume as compute sees it: `size` in GiB, `status` in Cinder's words, `host` "" until it has been placed.
 

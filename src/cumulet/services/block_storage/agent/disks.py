@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.errors import NotReady
+from cumulet.services.block_storage.agent.backup import VolumesKeeper
 from cumulet.services.block_storage.contract import DiskSource
 from cumulet.services.block_storage.drivers.base import VolumeBackend
 from cumulet.services.compute.contract import HostDisks
@@ -25,8 +27,9 @@ PATIENCE = 30.0  # seconds that an opener waits for work on the closed disk
 class DisksForServers:
     """`contract.HostVolumes` on this host's back end."""
 
-    def __init__(self, contracts: Contracts, backend: VolumeBackend) -> None:
+    def __init__(self, contracts: Contracts, backend: VolumeBackend, keeper: VolumesKeeper) -> None:
         self._contracts = contracts
+        self._keeper = keeper
         self._backend = backend
         self._opening: dict[str, float] = {}
         self._busy: set[str] = set()
@@ -43,6 +46,12 @@ class DisksForServers:
     def close(self, volume_id: str) -> None:
         with self._changed:
             self._opening.pop(volume_id, None)
+
+    def copy_target(self, volume_id: str, into: Path) -> Path | None:
+        return self._keeper.target(volume_id, into)
+
+    def discard_copy(self, volume_id: str, into: Path) -> None:
+        self._keeper.discard(volume_id, into)
 
     @contextmanager
     def closed(self, volume_ids: list[str], *, attached: bool = True) -> Iterator[None]:

@@ -18,6 +18,7 @@ from typing import Literal
 import msgspec
 
 from cumulet.kernel.link.host import Body, Host, Verb
+from cumulet.services.block_storage.agent.backup import VolumesKeeper
 from cumulet.services.block_storage.agent.disks import DisksForServers
 from cumulet.services.block_storage.drivers.base import CopyByOpener, VolumeBackend
 from cumulet.services.block_storage.types import SnapshotSpec, VolumeSpec
@@ -33,7 +34,8 @@ class VolumesOnHost:
         self._host = host
         self._backend = backend
         self._exports = host.state / "block_storage" / "exports"
-        self.disks = DisksForServers(host.contracts, backend)
+        self.keeper = VolumesKeeper(backend, lambda held, volume_id: self._by_opener(held, volume_id, attached=True))
+        self.disks = DisksForServers(host.contracts, backend, self.keeper)
 
     @cached_property
     def verbs(self) -> Mapping[str, Verb]:

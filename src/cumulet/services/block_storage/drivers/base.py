@@ -89,5 +89,17 @@ class VolumeBackend(Protocol):
     def stats(self) -> Stats:
         """The room that there is."""
 
+    def pin(self, folder: Path) -> list[str]:
+        """For a backup: link every file that holds a volume or a snapshot below `folder`.
+
+        Their paths there: `volumes/<id>.qcow2`, `snapshots/<id>.qcow2`. Empty where what is kept in the journal is all.
+        """
+
+    def empty_copy(self, volume_id: str, folder: Path) -> Path | None:
+        """An empty qcow2 file of the volume's size in `folder`, named as the volume's own; None where it has none.
+
+        Raises NotFound.
+        """
+
     def sweep(self) -> list[str]:
         """Remove what interrupted work has left; returns the names. Called while no work is under way."""

@@ -134,6 +134,13 @@ class FakeBackend:
         provisioned = sum(disk.size for disk in self._volumes.values())
         return Stats(total=self._total, free=self._total - provisioned, provisioned=provisioned, allocated=provisioned)
 
+    def pin(self, folder: Path) -> list[str]:
+        return []
+
+    def empty_copy(self, volume_id: str, folder: Path) -> Path | None:
+        self._find(self._volumes, volume_id)
+        return None
+
     def sweep(self) -> list[str]:
         return []
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+from cumulet.kernel.backup.keeper import pin_files
 from cumulet.kernel.errors import Conflict, Invalid, NotFound, NotReady
 from cumulet.kernel.run import Arg, CommandFailed, run
 from cumulet.services.block_storage.contract import DiskSource
@@ -127,11 +128,24 @@ class FileBackend:
                     provisioned += _header_size(path)
         return Stats(total=room.total, free=room.free, provisioned=provisioned, allocated=allocated)
 
+    def pin(self, folder: Path) -> list[str]:
+        found = [f"{kind.name}/{name}" for kind in self._kinds() for name in pin_files(kind, folder / kind.name)]
+        return [name for name in found if name.endswith(SUFFIX)]
+
+    def empty_copy(self, volume_id: str, folder: Path) -> Path | None:
+        target = _path(folder, volume_id)
+        target.unlink(missing_ok=True)
+        _make(target, _header_size(self._existing(self._volumes, volume_id)))
+        return target
+
     def sweep(self) -> list[str]:
         drafts = [path for folder in (self._volumes, self._snapshots) for path in folder.glob(f"*{DRAFT}")]
         for path in drafts:
             _remove(path)
         return sorted(path.name for path in drafts)
+
+    def _kinds(self) -> tuple[Path, Path]:
+        return self._snapshots, self._volumes
 
     def _copy(self, volume_id: str, size: int, source: Path, source_format: str) -> None:
         if self._has(volume_id, size):

@@ -14,6 +14,7 @@ import msgspec
 from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.link.host import Body, Host, Verb
 from cumulet.services.block_storage.contract import HostVolumes
+from cumulet.services.compute.agent.backup import ServersKeeper
 from cumulet.services.compute.agent.disks import DisksOnHost
 from cumulet.services.compute.agent.records import Record, Records, Wish
 from cumulet.services.compute.drivers.base import Hypervisor, Stopped, boot_id
@@ -44,6 +45,7 @@ class ServersOnHost:
         self._rotation: Future[Any] | None = None
         self._closing = False
         self.disks = DisksOnHost(self._hypervisor, self._records)
+        self.keeper = ServersKeeper(self._hypervisor, self._records, host.contracts)
 
     @property
     def verbs(self) -> Mapping[str, Verb]:

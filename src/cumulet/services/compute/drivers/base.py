@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -132,6 +132,20 @@ class Hypervisor(Protocol):
 
     def copy_root(self, server_id: str, target: Path) -> None:
         """Make `target` a consistent qcow2 copy of the root disk of a server, running or not."""
+
+    def pin(self, server_id: str, folder: Path) -> None:
+        """For a backup: link the server's disks below `folder`, so that they can be copied though it is destroyed."""
+
+    def back_up(self, spec: ServerSpec, folder: Path, volumes: Mapping[str, Path]) -> None:
+        """Copy what `build` made of a server, and of a running one its open volumes, as of one moment.
+
+        The server's own files go to `folder`, where they are what a server's folder holds; each volume to its path,
+        an empty qcow2 file of its size. A root disk's copy stands on no image. Conflict (`InstanceNotRunning`) where
+        there are volumes though the server does not run.
+        """
+
+    def back_up_pinned(self, pinned: Path, folder: Path) -> None:
+        """The same of a server that was destroyed after it was pinned."""
 
     def root_size(self, server_id: str) -> int:
         """The size of the root disk in bytes."""

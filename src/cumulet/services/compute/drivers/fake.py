@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import struct
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -186,6 +188,20 @@ class FakeHypervisor:
     def copy_root(self, server_id: str, target: Path) -> None:
         with self._lock:
             target.write_bytes(_empty_qcow2(self._read(server_id).root_size))
+
+    def pin(self, server_id: str, folder: Path) -> None:
+        """All that there is stands in the journal."""
+
+    def back_up(self, spec: ServerSpec, folder: Path, volumes: Mapping[str, Path]) -> None:
+        with self._lock:
+            if volumes and self._read(spec.id).power == PowerState.SHUTDOWN:
+                raise Conflict("the server does not run", code="InstanceNotRunning")
+            for volume_id, target in volumes.items():
+                # Guests of the fake write nothing, so a plain copy is as of one moment.
+                shutil.copyfile(self._supplies.open_volume(volume_id).path, target)
+
+    def back_up_pinned(self, pinned: Path, folder: Path) -> None:
+        """Nothing was pinned."""
 
     def root_size(self, server_id: str) -> int:
         with self._lock:

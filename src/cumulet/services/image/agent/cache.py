@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from cumulet.kernel import faults
+from cumulet.kernel.backup.keeper import Keeper, NothingToKeep
 from cumulet.kernel.errors import NotReady
 from cumulet.kernel.link.host import Body, Host, Verb
 from cumulet.services.image.agent.backing import named_by
@@ -43,6 +44,11 @@ class ImagesOnHost:
         self._journal = host.journal("image.copies")
         self._lock = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
+
+    @property
+    def keeper(self) -> Keeper:
+        """The copies are left out of backups: they are fetched again."""
+        return NothingToKeep(("agent/images", "agent/journal/image.copies"))
 
     @property
     def verbs(self) -> Mapping[str, Verb]:

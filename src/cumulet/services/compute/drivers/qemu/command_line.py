@@ -61,6 +61,11 @@ def command_line(
     ]
 
 
+def local_node(name: str) -> str:
+    """The block node's name of a disk that is the server's own (`ephemeral0`, `swap`)."""
+    return f"local-{name}"
+
+
 def volume_node(volume_id: str) -> str:
     """The block node's name; QEMU takes 31 characters."""
     return f"vol-{volume_id[:20]}"
@@ -174,7 +179,7 @@ def _disks(spec: ServerSpec, folder: Path, volumes: dict[str, Disk]) -> list[str
             device["bootindex"] = str(volume.boot_index + 1)
         words += ["-blockdev", _flatten(node), "-device", _device(device)]
     for disk in spec.disks:
-        label = f"local-{disk.name}"
+        label = local_node(disk.name)
         node = block_arguments(label, Disk(path=str(folder / f"{disk.name}.qcow2"), format="qcow2"))
         words += ["-blockdev", _flatten(node), "-device", f"virtio-blk-pci,drive={label},id={label}"]
     if spec.config_drive is not None:

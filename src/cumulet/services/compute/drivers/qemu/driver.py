@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from cumulet.services.compute.drivers.base import (
     Supplies,
     Usage,
 )
-from cumulet.services.compute.drivers.qemu import configdrive, console, host, overlay, work
+from cumulet.services.compute.drivers.qemu import backup, configdrive, console, host, overlay, work
 from cumulet.services.compute.drivers.qemu.command_line import (
     CONFIG_DRIVE,
     CONSOLE_LOG,
@@ -207,6 +207,24 @@ class QemuHypervisor:
                 self._control(server_id, work.copy_disk, "root", Disk(path=str(target), format="qcow2"))
             else:
                 overlay.copy(folder / ROOT_DISK, target, "qcow2")
+
+    def pin(self, server_id: str, folder: Path) -> None:
+        backup.pin(self._servers / server_id, folder)
+
+    def back_up(self, spec: ServerSpec, folder: Path, volumes: Mapping[str, Path]) -> None:
+        with self._lock(spec.id):
+            own = self._folder_of(spec.id)
+            running = self.adopt(spec.id)
+            if volumes and not running:
+                raise Conflict("the server does not run", code="InstanceNotRunning")
+            if running:
+                self._control(spec.id, work.copy_disks, backup.live_copies(spec, own, folder, volumes))
+            else:
+                backup.copy_closed_disks(own, folder)
+            backup.copy_rest(own, folder)
+
+    def back_up_pinned(self, pinned: Path, folder: Path) -> None:
+        backup.copy_closed_disks(pinned, folder)
 
     def pin(self, server_id: str, folder: Path) -> None:
         backup.pin(self._servers / server_id, folder)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -31,6 +31,7 @@ UNPLUG_TIMEOUT = 5.0  # seconds for each try
 COPY_TIMEOUT = 3600.0
 COPY_JOB = "copy"
 COPY_NODE = "copy-target"
+_ENDS = ("BLOCK_JOB_COMPLETED", "BLOCK_JOB_CANCELLED")
 
 
 async def press_power_button(monitor: Monitor) -> None:
@@ -113,14 +114,38 @@ async def snapshot_disk(monitor: Monitor, node: str, name: str) -> None:
 
 async def copy_disk(monitor: Monitor, node: str, target: Disk) -> None:
     """Copy a disk as of this moment while the guest writes on."""
-    await monitor.send("blockdev-add", block_arguments(COPY_NODE, target))
+    await copy_disks(monitor, {node: target})
+
+
+async def copy_disks(monitor: Monitor, targets: Mapping[str, Disk]) -> None:
+    """Copy disks, by node, all as of one and the same moment, while the guest writes on."""
+    await _end_copies(monitor)
+    copies = {f"{COPY_JOB}-{number}": (node, f"{COPY_NODE}-{number}") for number, node in enumerate(targets)}
     try:
-        await monitor.execute("blockdev-backup", job_id=COPY_JOB, device=node, target=COPY_NODE, sync="full")
-        ended = await monitor.wait(_is_end_of_copy, COPY_TIMEOUT)
-        if ended["event"] == "BLOCK_JOB_CANCELLED" or "error" in ended["data"]:
-            raise QmpError("GenericError", ended["data"].get("error", "the copy was cancelled"))
+        for node, target_node in copies.values():
+            await monitor.send("blockdev-add", block_arguments(target_node, targets[node]))
+        actions = [
+            {"type": "blockdev-backup", "data": {"job-id": job, "device": node, "target": target, "sync": "full"}}
+            for job, (node, target) in copies.items()
+        ]
+        await monitor.send("transaction", {"actions": actions})
+        for _ in copies:
+            ended = await monitor.wait(_is_end_of_copy, COPY_TIMEOUT)
+            if ended["event"] == "BLOCK_JOB_CANCELLED" or "error" in ended["data"]:
+                raise QmpError("GenericError", ended["data"].get("error", "the copy was cancelled"))
     finally:
-        await monitor.execute("blockdev-del", node_name=COPY_NODE)
+        await _end_copies(monitor)
+
+
+async def _end_copies(monitor: Monitor) -> None:
+    """Cancel copies under way and close their targets: those of this one, and what one that was killed left."""
+    for job in await monitor.execute("query-block-jobs"):
+        if job["device"].startswith(COPY_JOB):
+            await monitor.execute("block-job-cancel", device=job["device"], force=True)
+            await monitor.wait(_is_end_of_copy, COPY_TIMEOUT)
+    for entry in await monitor.execute("query-named-block-nodes"):
+        if entry["node-name"].startswith(COPY_NODE):
+            await monitor.execute("blockdev-del", node_name=entry["node-name"])
 
 
 async def counters(monitor: Monitor) -> tuple[int, list[DiskCounters], list[str]]:
@@ -182,7 +207,7 @@ def _is_unplugged(event: Event, device: str) -> bool:
 
 
 def _is_end_of_copy(event: Event) -> bool:
-    return event["event"] in ("BLOCK_JOB_COMPLETED", "BLOCK_JOB_CANCELLED") and event["data"]["device"] == COPY_JOB
+    return event["event"] in _ENDS and bool(event["data"]["device"].startswith(COPY_JOB))
 
 
 async def _has_device(monitor: Monitor, device: str) -> bool:

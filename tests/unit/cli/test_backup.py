@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backup and restore of a whole cloud on fake servers with real files: what was there is there again, or nothing is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cumulet import cli
+from cumulet.kernel.backup import archive
+from support import cloud as support_cloud
+from support.cloud import RunningCloud
+from support.people import environment
+
+pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="volumes are qcow2 files")
+
+PATIENCE = 60.0
+PICTURE = os.urandom(3_000_000)
+
+
+class Filled:
+    """A cloud with an image, volumes, a snapshot and a server, and what is to be found again."""
+
+    def __init__(self, cloud: RunningCloud) -> None:
+        self.cloud = cloud
+        self.state = cloud.settings.state
+        self.token = environment(cloud)["ADMIN_TOKEN"]
+        self.http = httpx.Client(timeout=30)
+        self.image = self.upload()
+        self.volume = self.post("block-storage/v3/volumes", "volume", {"size": 1, "name": "v", "imageRef": self.image})
+        self.wait(f"block-storage/v3/volumes/{self.volume}", "volume", "available")
+        body = {"volume_id": self.volume, "name": "s"}
+        self.snapshot = self.post("block-storage/v3/snapshots", "snapshot", body)
+        self.wait(f"block-storage/v3/snapshots/{self.snapshot}", "snapshot", "available")
+        self.attached = self.post("block-storage/v3/volumes", "volume", {"size": 1, "imageRef": self.image})
+        self.wait(f"block-storage/v3/volumes/{self.attached}", "volume", "available")
+        self.server = self.boot()
+        body = {"volumeId": self.attached}
+        self.post(f"compute/v2.1/servers/{self.server}/os-volume_attachments", "volumeAttachment", body)
+        self.wait(f"block-storage/v3/volumes/{self.attached}", "volume", "in-use")
+
+    def boot(self) -> str:
+        flavor = {"name": "f", "ram": 64, "vcpus": 1, "disk": 1}
+        flavor_id = self.post("compute/v2.1/flavors", "flavor", flavor)
+        network = self.post("network/v2.0/networks", "network", {"name": "n"})
+        body = {"network_id": network, "ip_version": 4, "cidr": "10.77.0.0/24"}
+        self.post("network/v2.0/subnets", "subnet", body)
+        body = {"name": "vm", "imageRef": self.image, "flavorRef": flavor_id, "networks": [{"uuid": network}]}
+        server = self.post("compute/v2.1/servers", "server", body)
+        self.wait(f"compute/v2.1/servers/{server}", "server", "ACTIVE")
+        return server
+
+    def upload(self) -> str:
+        words = {"name": "picture", "disk_format": "raw", "container_format": "bare"}
+        answer = self.http.post(f"{self.cloud.data_url}/image/v2/images", headers=self.headers(), json=words)
+        image = str(answer.json()["id"])
+        headers = {**self.headers(), "content-type": "application/octet-stream"}
+        url = f"{self.cloud.data_url}/image/v2/images/{image}/file"
+        assert self.http.put(url, headers=headers, content=PICTURE).status_code == 204
+        return image
+
+    def headers(self) -> dict[str, str]:
+        return {"x-auth-token": self.token}
+
+    def post(self, path: str, kind: str, body: dict[str, Any]) -> str:
+        url = f"{self.cloud.control_url}/{path}"
+        answer = self.http.post(url, headers=self.headers(), json={kind: body})
+        assert answer.status_code < 300, answer.text
+        return str(answer.json()[kind]["id"])
+
+    def get(self, url: str) -> Any:
+        answer = self.http.get(url, headers=self.headers())
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def wait(self, path: str, kind: str, status: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while (found := self.get(f"{self.cloud.control_url}/{path}")[kind]["status"]) != status:
+            assert "rror" not in found, found
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[Filled]:
+    """The cloud's state is stopped, and its backup taken while it ran lies beside it as `live`."""
+    folder = Path(tempfile.mkdtemp(prefix="cml-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(support_cloud.FAKES, "block_storage.driver", "file")
+        cloud = RunningCloud(folder / "state")
+        try:
+            found = Filled(cloud)
+            assert backup(found.state, folder / "live") == 0
+        finally:
+            cloud.close()
+        yield found
+    shutil.rmtree(folder)
+
+
+def flags(state: Path) -> list[str]:
+    return ["--state", str(state), "--set", "host=host-1", "--set", "block_storage.driver=file",
+            "--set", "compute.driver=fake", "--set", "network.driver=fake"]  # fmt: skip
+
+
+def backup(state: Path, path: Path) -> int:
+    return cli.main([*flags(state), "backup", str(path)])
+
+
+def restore(state: Path, path: Path) -> int:
+    return cli.main([*flags(state), "restore", str(path)])
+
+
+def content(path: Path) -> str:
+    """The checksum of what a guest would read from a volume."""
+    raw = path.with_suffix(".raw")
+    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", path, raw], check=True)
+    try:
+        return hashlib.sha256(raw.read_bytes()).hexdigest()
+    finally:
+        raw.unlink()
+
+
+@pytest.mark.parametrize("when", ["live", "down"])
+def test_all_comes_back(filled: Filled, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into an empty directory: the token of before, image bytes, volumes, the snapshot, the server and its claim."""
+    folder = filled.state.parent
+    if when == "down":
+        assert backup(filled.state, folder / "down") == 0
+    state = folder / f"again-{when}"
+    assert restore(state, folder / when) == 0
+    volumes = "agent/block_storage/volumes"
+    for volume in (filled.volume, filled.attached):
+        assert content(state / volumes / f"{volume}.qcow2") == content(filled.state / volumes / f"{volume}.qcow2")
+    snapshot = f"agent/block_storage/snapshots/{filled.snapshot}.qcow2"
+    assert (state / snapshot).read_bytes() == (filled.state / snapshot).read_bytes()
+    monkeypatch.setitem(support_cloud.FAKES, "block_storage.driver", "file")
+    cloud = RunningCloud(state)
+    try:
+        url = f"{cloud.data_url}/image/v2/images/{filled.image}/file"
+        assert filled.http.get(url, headers=filled.headers()).content == PICTURE
+        server = filled.get(f"{cloud.control_url}/compute/v2.1/servers/{filled.server}")["server"]
+        assert server["status"] == "ACTIVE"
+        assert [item["id"] for item in server["os-extended-volumes:volumes_attached"]] == [filled.attached]
+        body = {"volume": {"size": 1, "snapshot_id": filled.snapshot}}
+        answer = filled.http.post(f"{cloud.control_url}/block-storage/v3/volumes", headers=filled.headers(), json=body)
+        assert answer.status_code == 202
+    finally:
+        cloud.close()
+
+
+def test_the_file_is_its_owner_s_alone_and_whole(filled: Filled) -> None:
+    path = filled.state.parent / "live"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert cli.main([*flags(filled.state), "restore", "--check", str(path)]) == 0
+    names = archive.read_manifest(path).members
+    assert {"cumulet.db", "secrets.toml", f"images/{filled.image}"} <= names.keys()
+    assert not [name for name in names if name.endswith((".lock", ".door", ".log", "-wal"))]
+    assert not [name for name in names if name.startswith(("backup/", "agent/backup/", "agent/images/"))]
+    assert not list(filled.state.glob("agent/backup"))
+
+
+def test_nothing_is_overwritten(filled: Filled, capsys: pytest.CaptureFixture[str]) -> None:
+    path = filled.state.parent / "live"
+    before = path.stat()
+    assert backup(filled.state, path) == 1
+    assert "there already" in capsys.readouterr().err
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert restore(filled.state, path) == 1
+    assert "not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["cut", "no manifest", "flipped", "nonsense"])
+def test_a_damaged_backup_restores_nothing(filled: Filled, tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "bad"
+    shutil.copyfile(filled.state.parent / "live", path)
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        if damage == "cut":
+            file.truncate(size // 2)
+        elif damage == "no manifest":
+            file.seek(0)
+            manifest = file.read().rindex(b"manifest.json")
+            file.truncate(manifest)
+        elif damage == "flipped":
+            file.seek(size // 2)
+            byte = file.read(1)[0]
+            file.seek(size // 2)
+            file.write(bytes([byte ^ 1]))
+        else:
+            file.truncate(0)
+            file.write(b"not a tar at all" * 100)
+    assert restore(tmp_path / "state", path) == 1
+    assert not (tmp_path / "state").exists()
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def start(*words: str, state: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "cumulet.cli", *flags(state), *words]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def kill_when(process: subprocess.Popen[bytes], there: Path, size: int) -> bool:
+    """SIGKILL as soon as the file or folder `there` holds so many bytes; False where the process ended before."""
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        found = [there] if there.is_file() else [path for path in there.rglob("*") if path.is_file()]
+        total = 0
+        for path in found:
+            try:
+                total += path.stat().st_size
+            except FileNotFoundError:
+                continue
+        if total > size:
+            process.send_signal(signal.SIGKILL)
+            process.wait(PATIENCE)
+            return True
+    return False
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000, 3_500_000])
+def test_a_backup_killed_halfway_is_none(filled: Filled, tmp_path: Path, size: int) -> None:
+    path = tmp_path / "x"
+    assert kill_when(start("backup", str(path), state=filled.state), tmp_path / ".x.partial", size)
+    assert not path.exists()
+    assert backup(filled.state, path) == 0
+    assert sorted(tmp_path.iterdir()) == [path]
+    assert cli.main([*flags(filled.state), "restore", "--check", str(path)]) == 0
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000, 3_500_000])
+def test_a_restore_killed_halfway_starts_nothing(filled: Filled, tmp_path: Path, size: int) -> None:
+    path, state = filled.state.parent / "live", tmp_path / "state"
+    assert kill_when(start("restore", str(path), state=state), tmp_path / ".state.restoring", size)
+    assert not state.exists()
+    assert restore(state, path) == 0
+    assert sorted(tmp_path.iterdir()) == [state]
+
+
+def test_a_cloud_that_never_was_is_not_backed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert backup(tmp_path / "none", tmp_path / "x") == 1
+    assert not (tmp_path / "x").exists()

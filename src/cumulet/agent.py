@@ -106,15 +106,15 @@ class Agent:
         """The whole truth about this host, by service."""
         return {name: part.report() for name, part in self._parts.items()}
 
-    def _door_verbs(self) -> dict[str, door.Verb]:
-        return {"log.level": log.Levels(self._settings.log.level).turn, **self.backup.verbs}
-
     def inventory(self) -> dict[str, Any]:
         """All that the services have on this host, by service; for `kernel.audit`."""
         return {
             name: part.inventory() if isinstance(part, Accountable) else part.report()
             for name, part in self._parts.items()
         }
+
+    def _door_verbs(self) -> dict[str, door.Verb]:
+        return {"log.level": log.Levels(self._settings.log.level).turn, **self.backup.verbs}
 
     def _take_verbs(self, name: str, part: HostService) -> None:
         for verb, fn in part.verbs.items():

@@ -30,9 +30,6 @@ COMMANDS = {
     "backup": "put all that this machine keeps into one file",
     "restore": "make a state directory out of a backup",
     "log-level": "show or change what running processes log",
-    "backup": "put all that this machine keeps into one file",
-    "restore": "make a state directory out of a backup",
-    "log-level": "show or change what running processes log",
     "serve": "run the control plane in the foreground",
     "data": "run the data process in the foreground",
     "agent": "run this host's agent in the foreground",
@@ -86,10 +83,6 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
         if name == command:
             _module(name).arguments(child)
     return parser
-
-
-def _module(command: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{command.replace('-', '_')}")
 
 
 def _module(command: str) -> ModuleType:

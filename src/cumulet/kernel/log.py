@@ -22,14 +22,11 @@ from typing import Any, Literal, TextIO
 import orjson
 
 from cumulet.kernel.errors import Invalid
-from cumulet.kernel.errors import Invalid
 from cumulet.kernel.redact import redact, redact_text
 
 # The id of the request (`req-...`) that the running code serves; the pipeline sets it, and threads started with a copy
 # of the context inherit it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-
-ROOT = "root"
 
 ROOT = "root"
 

@@ -14,7 +14,9 @@ def send(run: Run) -> Commit:
     volume = progress.volume(run.cloud.db, run.subject)
     attached = progress.is_claimed(run.cloud.db, volume.id)
     body = {"id": volume.id, "image_id": run.args["image_id"], "format": run.args["format"], "attached": attached}
-    run.cloud.hosts.call(volume.host, "volume.upload", body, timeout=COPY_TIME)
+    # What was sent before a crash is not sent again: the image would refuse it.
+    if not images.is_made(run.cloud, run.args["image_id"]):
+        run.cloud.hosts.call(volume.host, "volume.upload", body, timeout=COPY_TIME)
     return lambda tx: progress.uploaded(tx, volume.id)
 
 

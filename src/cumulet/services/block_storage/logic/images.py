@@ -60,6 +60,12 @@ def check_upload(cloud: Cloud, ctx: Context, new: NewImage) -> None:
     cloud.contracts.use(ImageContract).check_create(ctx, new)
 
 
+def is_made(cloud: Cloud, image_id: str) -> bool:
+    """Whether the image has its content."""
+    found = cloud.contracts.use(ImageContract).find(cloud.db, image_id)
+    return found is not None and found.status == ACTIVE
+
+
 def discard(cloud: Cloud, tx: Tx, image_id: str) -> None:
     """The content did not come: the image goes."""
     cloud.contracts.use(ImageContract).delete(tx, image_id)

@@ -17,7 +17,9 @@ EVENT = "compute_snapshot_instance"
 def copy(run: Run) -> Commit:
     """Let the host copy the disk and fill the image with it."""
     server = server_of(run)
-    tell_host(run, server, "create_image", LONG, image_id=run.args["image"])
+    # What was sent before a crash is not sent again: the image would refuse it.
+    if not snapshots.is_made(run.cloud, run.args["image"]):
+        tell_host(run, server, "create_image", LONG, image_id=run.args["image"])
     return lambda tx: _done(run, tx, None)
 
 

@@ -9,7 +9,7 @@ from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Unsupported
 from cumulet.services.compute.logic import actions, servers
 from cumulet.services.compute.types import Server, TaskState
-from cumulet.services.image.contract import ImageContract, NewImage
+from cumulet.services.image.contract import ACTIVE, ImageContract, NewImage
 
 CREATE_IMAGE = "compute.create_image"
 # What describes the old image's file or life, not the system in it.
@@ -54,3 +54,9 @@ def create_image(cloud: Cloud, ctx: Context, server: Server, name: str, metadata
         return image_id
 
     return cloud.db.write(write)
+
+
+def is_made(cloud: Cloud, image_id: str) -> bool:
+    """Whether the image has its content."""
+    found = cloud.contracts.use(ImageContract).find(cloud.db, image_id)
+    return found is not None and found.status == ACTIVE

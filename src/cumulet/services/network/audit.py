@@ -12,7 +12,7 @@ from cumulet.kernel.audit import Finding, Look
 from cumulet.services.compute.contract import ServersContract
 from cumulet.services.network.logic import snapshot
 from cumulet.services.network.logic.compile import compile_host, difference
-from cumulet.services.network.store import addresses, common
+from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
     ACTIVE,
     OWNER_COMPUTE,
@@ -36,7 +36,7 @@ def audit(look: Look) -> Iterator[Finding]:
     yield from _routers(look, ports, routers)
     yield from _floating(look, ports, routers, floating)
     for host, has in look.hosts.items():
-        yield from _host(look, host, has, ports)
+        yield from _host(look, host, has)
 
 
 def _devices(
@@ -84,7 +84,7 @@ def _floating(
             yield look.found(each.id, f"floating IP is translated by router {each.router_id}, which is gone")
 
 
-def _host(look: Look, host: str, has: dict[str, Any], ports: dict[str, Port]) -> Iterator[Finding]:
+def _host(look: Look, host: str, has: dict[str, Any]) -> Iterator[Finding]:
     """The host's network is what the rows say, and its ports stand that should."""
     there = msgspec.convert(has["state"], HostState)
     delta = difference(there, compile_host(snapshot.take(look.cloud.db, host)))
@@ -96,6 +96,6 @@ def _host(look: Look, host: str, has: dict[str, Any], ports: dict[str, Port]) ->
     for key, reason in has["failed"].items():
         yield look.found(key, f"host {host} could not make an object of the network: {reason}")
     standing = set(has["ports"])
-    for port in ports.values():
-        if port.host == host and (port.status == ACTIVE) != (port.id in standing):
+    for port in lookups.bound_ports(look.cloud.db, host):
+        if (port.status == ACTIVE) != (port.id in standing):
             yield look.found(port.id, f"port is {port.status}, and stands{'' if port.id in standing else ' not'}")

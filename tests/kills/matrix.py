@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kill matrix, generated from the saga table: which places there are, and what is asked of a kill at each.
+
+`CONTROL` are the places of all flows: before, inside and after each step, before and after each undo. What hosts do for
+a flow is not in any table: it is found by watching the flow once.
+"""
+
+from __future__ import annotations
+
+import cumulet.app
+from cumulet.kernel.manifest import read_all
+from cumulet.kernel.saga import FAILED, Flow, places
+from kills.scenarios import SCENARIOS
+from kills.world import World
+
+FLOWS: dict[str, Flow] = {
+    flow.name: flow
+    for service in read_all(cumulet.app.SERVICES)
+    if (room := service.room("flows")) is not None
+    for flow in room.FLOWS
+}
+BACKWARDS = ("undo", "undone")
+CONTROL = places(FLOWS.values())
+REFUSED = [
+    f"{flow.name}.{step.name}:{moment}"
+    for flow in FLOWS.values()
+    for step in flow.steps
+    for moment in ("before", "inside")
+]
+
+
+def flow_of(place: str) -> str:
+    return ".".join(place.split(".")[:2])
+
+
+def wishes(place: str) -> list[str]:
+    """What has to happen so that somebody comes by the place and dies there."""
+    step, _, moment = place.partition(":")
+    if moment not in BACKWARDS:
+        return [place]
+    if step.endswith(f".{FAILED}"):
+        step = f"{flow_of(place)}.{FLOWS[flow_of(place)].steps[-1].name}"
+    return [f"{step}:inside fail", place]
+
+
+def run(world: World, flow: str, wanted: list[str]) -> list[str]:
+    """Have the flow run while `wanted` comes true; what is wrong in the end.
+
+    A flow that was only killed has reached its goal; one that was made to fail is undone. In both cases nothing is half
+    done, and nothing is left over, neither now nor after everything was deleted.
+    """
+    scenario = SCENARIOS[flow]
+    thing = scenario.prepare(world)
+    world.cloud.wish(*wanted)
+    scenario.drive(world, thing)
+    world.rest()
+    wrong = [f"nobody came by {wish}" for wish in world.cloud.ungranted()]
+    failed = any(wish.endswith(" fail") for wish in wanted)
+    if not failed and not wrong and not scenario.reached(world, thing):
+        wrong.append(f"{flow} has not reached its goal")
+    wrong += [f"in the end: {finding}" for finding in world.findings()]
+    world.clear()
+    return wrong + [f"after everything was deleted: {finding}" for finding in world.findings()]
+
+
+def watch(world: World, flow: str) -> list[str]:
+    """The places by which a flow comes, in their order: those of hosts, and of what hosts ask of the control plane."""
+    scenario = SCENARIOS[flow]
+    thing = scenario.prepare(world)
+    world.cloud.seen.touch()
+    scenario.drive(world, thing)
+    world.rest()
+    seen = list(dict.fromkeys(world.cloud.seen.read_text().split()))
+    world.cloud.seen.unlink()
+    world.clear()
+    return [place for place in seen if flow_of(place) not in FLOWS]

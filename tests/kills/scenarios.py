@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How each flow is started, and what it is good for: one line a flow. A new step of a flow needs nothing here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kills.world import COMPUTE, World
+
+Thing = Any
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`prepare(world)` makes what the flow works on; `drive(world, thing)` starts the flow through the API; `reached`
+    says whether the flow has done what it is for."""
+
+    prepare: Callable[[World], Thing]
+    drive: Callable[[World, Thing], object]
+    reached: Callable[[World, Thing], bool]
+
+
+def _nothing(_world: World) -> Thing:
+    return []
+
+
+def _server(world: World) -> Thing:
+    return world.make_server()
+
+
+def _stopped(world: World) -> Thing:
+    return _after(world, world.make_server(), "os-stop")
+
+
+def _paused(world: World) -> Thing:
+    return _after(world, world.make_server(), "pause")
+
+
+def _after(world: World, server: str, action: str) -> str:
+    world.act(server, action)
+    world.rest()
+    return server
+
+
+def _server_and_volume(world: World) -> Thing:
+    return world.make_server(), world.make_volume()
+
+
+def _attached(world: World) -> Thing:
+    server, volume = _server_and_volume(world)
+    world.attach(server, volume)
+    world.rest()
+    return server, volume
+
+
+def _volume(world: World) -> Thing:
+    return world.make_volume()
+
+
+def _snapshot(world: World) -> Thing:
+    return world.make_snapshot(world.make_volume())
+
+
+def _plugged(world: World) -> Thing:
+    server, port = world.make_server(), world.make_port()
+    _plug(world, (server, port))
+    world.rest()
+    return server, port
+
+
+def _plug(world: World, thing: Thing) -> object:
+    server, port = thing
+    words = {"interfaceAttachment": {"port_id": port}}
+    return world.begin("POST", f"{COMPUTE}/servers/{server}/os-interface", words)
+
+
+def _boot(world: World, thing: Thing) -> object:
+    """From an image on a new volume, with a further blank one, so that every step has something to do."""
+    disks = [
+        {"boot_index": 0, "uuid": world.image, "source_type": "image", "destination_type": "volume", "volume_size": 1,
+         "delete_on_termination": True},
+        {"source_type": "blank", "destination_type": "volume", "volume_size": 1, "delete_on_termination": True},
+    ]  # fmt: skip
+    thing.append(
+        world.begin("POST", f"{COMPUTE}/servers", world.server_words(imageRef="", block_device_mapping_v2=disks))
+    )
+    return thing[0]
+
+
+def _make_volume(world: World, thing: Thing) -> object:
+    thing.append(world.begin("POST", f"{world.volumes_root}/volumes", {"volume": {"size": 1, "imageRef": world.image}}))
+    return thing[0]
+
+
+def _make_snapshot(world: World, thing: Thing) -> object:
+    words = {"snapshot": {"volume_id": thing[0], "force": True}}
+    thing.append(world.begin("POST", f"{world.volumes_root}/snapshots", words))
+    return thing[1]
+
+
+def _action(name: str, body: Any = None) -> Callable[[World, Thing], object]:
+    return lambda world, server: world.act(server, name, body)
+
+
+def _volume_action(name: str, body: Any) -> Callable[[World, Thing], object]:
+    return lambda world, volume: world.begin("POST", f"{world.volumes_root}/volumes/{volume}/action", {name: body})
+
+
+def _is(status: str) -> Callable[[World, Thing], bool]:
+    """Whether the server (the only one, or the first of several things) has the status and nothing is under way."""
+
+    def reached(world: World, thing: Thing) -> bool:
+        found = world.server(thing if isinstance(thing, str) else thing[0])
+        return found is not None and (found["status"], found["OS-EXT-STS:task_state"]) == (status, None)
+
+    return reached
+
+
+def _volume_is(status: str, size: int = 1) -> Callable[[World, Thing], bool]:
+    def reached(world: World, thing: Thing) -> bool:
+        found = world.volume(thing if isinstance(thing, str) else thing[-1])
+        return found is not None and (found["status"], found["size"]) == (status, size)
+
+    return reached
+
+
+def _has_image(world: World, _thing: Thing) -> bool:
+    return [image["status"] for image in world.images()] == ["active"]
+
+
+def _delete(path: str) -> Callable[[World, Thing], object]:
+    return lambda world, thing: world.begin("DELETE", path.format(world.volumes_root, *_words(thing)))
+
+
+def _words(thing: Thing) -> list[str]:
+    return [thing] if isinstance(thing, str) else list(thing)
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "compute.boot": Scenario(_nothing, _boot, _is("ACTIVE")),
+    "compute.delete": Scenario(_attached, _delete(COMPUTE + "/servers/{1}"), lambda world, t: not world.server(t[0])),
+    "compute.create_image": Scenario(_server, _action("createImage", {"name": "made"}), _has_image),
+    "compute.start": Scenario(_stopped, _action("os-start"), _is("ACTIVE")),
+    "compute.stop": Scenario(_server, _action("os-stop"), _is("SHUTOFF")),
+    "compute.reboot": Scenario(_server, _action("reboot", {"type": "HARD"}), _is("ACTIVE")),
+    "compute.pause": Scenario(_server, _action("pause"), _is("PAUSED")),
+    "compute.unpause": Scenario(_paused, _action("unpause"), _is("ACTIVE")),
+    "compute.attach_volume": Scenario(
+        _server_and_volume, lambda world, thing: world.attach(*thing), _volume_is("in-use")
+    ),
+    "compute.detach_volume": Scenario(
+        _attached, _delete(COMPUTE + "/servers/{1}/os-volume_attachments/{2}"), _volume_is("available")
+    ),
+    "compute.attach_port": Scenario(
+        lambda world: (world.make_server(), world.make_port()), _plug, lambda world, t: t[1] in world.interfaces(t[0])
+    ),
+    "compute.detach_port": Scenario(
+        _plugged,
+        _delete(COMPUTE + "/servers/{1}/os-interface/{2}"),
+        lambda world, t: t[1] not in world.interfaces(t[0]),
+    ),
+    "block_storage.create": Scenario(_nothing, _make_volume, _volume_is("available")),
+    "block_storage.delete": Scenario(_volume, _delete("{0}/volumes/{1}"), lambda world, t: not world.volume(t)),
+    "block_storage.extend": Scenario(_volume, _volume_action("os-extend", {"new_size": 2}), _volume_is("available", 2)),
+    "block_storage.snapshot": Scenario(
+        lambda world: [world.make_volume()],
+        _make_snapshot,
+        lambda world, t: (world.snapshot(t[1]) or {}).get("status") == "available",
+    ),
+    "block_storage.delete_snapshot": Scenario(
+        _snapshot, _delete("{0}/snapshots/{1}"), lambda world, t: not world.snapshot(t)
+    ),
+    "block_storage.upload": Scenario(
+        _volume, _volume_action("os-volume_upload_image", {"image_name": "made", "disk_format": "raw"}), _has_image
+    ),
+}

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host part killed before, inside and after each verb of each flow; on fake drivers."""
+
+from __future__ import annotations
+
+import pytest
+
+from cumulet import settings as settings_module
+from cumulet.agent import Agent
+from kills import matrix
+from kills.scenarios import SCENARIOS
+from support.cloud import FAKES
+
+# Verbs that change nothing on a host: a kill there is a lost answer, as for any verb.
+READING = frozenset(
+    {"host.inventory", "server.report", "server.console", "server.diagnostics", "server.power", "volume.report",
+     "network.report"}
+)  # fmt: skip
+# Verbs that no flow uses; what does is killed elsewhere.
+ELSEWHERE = {
+    "image.forget": "tests/drivers/image/test_image_agent.py",
+    "server.resize_disk": "tests/drivers/compute/test_compute_agent.py",
+}
+_seen: dict[str, list[str]] = {}
+
+
+def places_of(world, flow):
+    if flow not in _seen:
+        _seen[flow] = matrix.watch(world, flow)
+    return _seen[flow]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("flow", sorted(SCENARIOS))
+def test_a_kill_of_the_host_part(world, flow):
+    found = places_of(world, flow)
+    assert found, f"{flow} asks nothing of a host"
+    wrong = {place: matrix.run(world, flow, [place]) for place in found}
+    assert {place: each for place, each in wrong.items() if each} == {}, world.cloud.last_words()
+
+
+def test_every_verb_that_changes_something_is_killed(world, tmp_path):
+    agent = Agent(settings_module.load(environ={}, overrides={"state": str(tmp_path), **FAKES}))
+    offered = set(agent.verbs)
+    agent.stop()
+    killed = {place.partition(":")[0] for flow in SCENARIOS for place in places_of(world, flow)}
+    assert offered - killed - READING == ELSEWHERE.keys()

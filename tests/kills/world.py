@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A user of a cloud that is being killed: asks until it is answered, and knows whether what it asked for was begun."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from sqlalchemy import select
+
+from cumulet.kernel import door
+from cumulet.kernel.db import sql, tables
+from support.killable import KillableCloud
+from support.waiting import PATIENCE, until
+
+Body = dict[str, Any]
+
+CALM = 45.0  # seconds within which every periodic repair has come by
+PAUSE = 0.05  # seconds between two attempts to reach a part that is away
+COMPUTE, NETWORK, IMAGE = "/compute/v2.1", "/network/v2.0", "/image/v2"
+
+
+class Refused(Exception):
+    """The cloud answered no: `status` and what it said."""
+
+    def __init__(self, method: str, path: str, status: int, text: str) -> None:
+        super().__init__(f"{method} {path}: {status} {text[:500]}")
+        self.status = status
+
+
+class World:
+    """The cloud's admin, in a project of its own things: image, flavor, networks."""
+
+    def __init__(self, cloud: KillableCloud) -> None:
+        self.cloud = cloud
+        self._http = httpx.Client(timeout=30)
+        self._token = ""
+        self.project = ""
+        self._log_in()
+        self.volumes_root = f"/block-storage/v3/{self.project}"
+        flavor = {"name": "k", "ram": 64, "vcpus": 1, "disk": 1}
+        self.flavor = self.ask("POST", f"{COMPUTE}/flavors", {"flavor": flavor})["flavor"]["id"]
+        self.image = self.make_image()
+        self.network = self.make_network("10.11.0.0/16")
+        self.outside = self.make_network("192.0.2.0/24", **{"router:external": True})
+        self.router = self._make_router()
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def ask(self, method: str, path: str, body: Body | None = None) -> Any:
+        """An answer, however often it has to be asked for; only for what may be done twice. Raises Refused."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._send(method, path, body, f"req-{uuid.uuid4()}")
+            except (httpx.HTTPError, Refused) as error:
+                if isinstance(error, Refused) and error.status != 503:
+                    raise
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(PAUSE)
+
+    def begin(self, method: str, path: str, body: Body | None = None) -> str:
+        """Have slow work begun, once, though the answer may be lost; the id of what the work is about."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            request_id = f"req-{uuid.uuid4()}"
+            try:
+                self._send(method, path, body, request_id)
+            except httpx.HTTPError:
+                pass
+            except Refused as error:
+                if error.status != 503:
+                    raise
+            subject = self._begun(request_id)
+            if subject:
+                return subject
+            assert time.monotonic() < deadline, f"{method} {path} began nothing"
+            time.sleep(PAUSE)
+
+    def _begun(self, request_id: str) -> str:
+        saga = tables.saga
+        until(self._answers)
+        found = sql.column(self.cloud.db, select(saga.c.subject).where(saga.c.request_id == request_id).limit(1))
+        return str(found[0]) if found else ""
+
+    def _answers(self) -> bool:
+        try:
+            return self._http.get(f"{self.cloud.settings.control_url}/healthz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def _send(self, method: str, path: str, body: Body | bytes | None, request_id: str) -> Any:
+        base = self.cloud.settings.data_url if path.startswith("/image") else self.cloud.settings.control_url
+        headers = {
+            "X-Auth-Token": self._token,
+            "X-OpenStack-Request-ID": request_id,
+            "OpenStack-API-Version": "compute 2.95, volume 3.70",
+        }
+        if isinstance(body, bytes):
+            headers["Content-Type"] = "application/octet-stream"
+            answer = self._http.request(method, base + path, content=body, headers=headers)
+        elif method == "PATCH" and path.startswith("/image"):
+            headers["Content-Type"] = "application/openstack-images-v2.1-json-patch"
+            answer = self._http.request(method, base + path, json=body, headers=headers)
+        else:
+            answer = self._http.request(method, base + path, json=body, headers=headers)
+        if answer.status_code >= 400:
+            raise Refused(method, path, answer.status_code, answer.text)
+        return answer.json() if answer.content and "json" in answer.headers.get("content-type", "") else None
+
+    def _log_in(self) -> None:
+        user = {"name": "admin", "domain": {"id": "default"}, "password": self.cloud.admin_password}
+        auth = {
+            "identity": {"methods": ["password"], "password": {"user": user}},
+            "scope": {"project": {"name": "admin", "domain": {"id": "default"}}},
+        }
+        answer = self._http.post(f"{self.cloud.settings.control_url}/identity/v3/auth/tokens", json={"auth": auth})
+        self._token = answer.headers["X-Subject-Token"]
+        self.project = answer.json()["token"]["project"]["id"]
+
+    # -- what is made without slow work ------------------------------------------------------------------------------
+
+    def make_image(self, size: int = 4096) -> str:
+        words = {"name": "k", "disk_format": "raw", "container_format": "bare"}
+        image = str(self.ask("POST", f"{IMAGE}/images", words)["id"])
+        self._send("PUT", f"{IMAGE}/images/{image}/file", secrets.token_bytes(size), f"req-{uuid.uuid4()}")
+        return image
+
+    def make_network(self, cidr: str, **more: Any) -> str:
+        network = self.ask("POST", f"{NETWORK}/networks", {"network": {"name": "k", **more}})["network"]["id"]
+        self.ask("POST", f"{NETWORK}/subnets", {"subnet": {"network_id": network, "ip_version": 4, "cidr": cidr}})
+        return str(network)
+
+    def make_port(self) -> str:
+        return str(self.ask("POST", f"{NETWORK}/ports", {"port": {"network_id": self.network}})["port"]["id"])
+
+    def _make_router(self) -> str:
+        wanted = {"name": "k", "external_gateway_info": {"network_id": self.outside}}
+        router = str(self.ask("POST", f"{NETWORK}/routers", {"router": wanted})["router"]["id"])
+        subnet = self.ask("GET", f"{NETWORK}/networks/{self.network}")["network"]["subnets"][0]
+        self.ask("PUT", f"{NETWORK}/routers/{router}/add_router_interface", {"subnet_id": subnet})
+        return router
+
+    # -- what is made by slow work, and done when these return -------------------------------------------------------
+
+    def make_server(self, **more: Any) -> str:
+        server = self.begin("POST", f"{COMPUTE}/servers", self.server_words(**more))
+        self.rest()
+        assert self.server(server)["status"] == "ACTIVE", self.server(server)
+        return server
+
+    def server_words(self, **more: Any) -> Body:
+        words = {"name": "k", "flavorRef": self.flavor, "networks": [{"uuid": self.network}], "imageRef": self.image}
+        return {"server": {**words, **more}}
+
+    def make_volume(self, **more: Any) -> str:
+        volume = self.begin("POST", f"{self.volumes_root}/volumes", {"volume": {"size": 1, **more}})
+        self.rest()
+        assert self.volume(volume)["status"] == "available", self.volume(volume)
+        return volume
+
+    def make_snapshot(self, volume: str) -> str:
+        words = {"snapshot": {"volume_id": volume, "force": True}}
+        snapshot = self.begin("POST", f"{self.volumes_root}/snapshots", words)
+        self.rest()
+        return snapshot
+
+    def act(self, server: str, action: str, body: Any = None) -> str:
+        return self.begin("POST", f"{COMPUTE}/servers/{server}/action", {action: body})
+
+    def attach(self, server: str, volume: str) -> str:
+        words = {"volumeAttachment": {"volumeId": volume}}
+        return self.begin("POST", f"{COMPUTE}/servers/{server}/os-volume_attachments", words)
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def server(self, server: str) -> Mapping[str, Any] | None:
+        return self._find(f"{COMPUTE}/servers/{server}", "server")
+
+    def volume(self, volume: str) -> Mapping[str, Any] | None:
+        return self._find(f"{self.volumes_root}/volumes/{volume}", "volume")
+
+    def snapshot(self, snapshot: str) -> Mapping[str, Any] | None:
+        return self._find(f"{self.volumes_root}/snapshots/{snapshot}", "snapshot")
+
+    def port(self, port: str) -> Mapping[str, Any] | None:
+        return self._find(f"{NETWORK}/ports/{port}", "port")
+
+    def interfaces(self, server: str) -> list[str]:
+        found = self.ask("GET", f"{COMPUTE}/servers/{server}/os-interface")["interfaceAttachments"]
+        return [each["port_id"] for each in found]
+
+    def images(self) -> list[Mapping[str, Any]]:
+        """All but the one that every server is made of."""
+        found = self.ask("GET", f"{IMAGE}/images?limit=1000")["images"]
+        return [each for each in found if each["id"] != self.image]
+
+    def _find(self, path: str, key: str) -> Mapping[str, Any] | None:
+        try:
+            found: Mapping[str, Any] = self.ask("GET", path)[key]
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+        return found
+
+    # -- coming to rest ----------------------------------------------------------------------------------------------
+
+    def rest(self, seconds: float = PATIENCE) -> None:
+        """Wait until no saga is left, and all parts are there."""
+        try:
+            until(lambda: not self.unfinished() and self.cloud.is_ready(), seconds)
+        except AssertionError:
+            raise AssertionError(f"no rest: {self.unfinished()}\n{self.cloud.last_words()}") from None
+
+    def findings(self, seconds: float = CALM) -> list[str]:
+        """What is not as it should be, and stays so for so long."""
+        answer = door.ask(door.path_of(self.cloud.settings.run, "control"), "audit", timeout=None, seconds=seconds)
+        found = [f"{each['service']}: {each['text']} ({each['subject']})" for each in answer["findings"]]
+        return found if answer["hosts"] else [*found, "no host was asked"]
+
+    def unfinished(self) -> list[str]:
+        saga = tables.saga.c
+        query = select(saga.flow, saga.step, saga.status, saga.attempts, saga.error).where(saga.finished_at.is_(None))
+        return [" ".join(map(str, row)) for row in sql.tuples(self.cloud.db, query)]
+
+    def clear(self) -> None:
+        """Delete every server, volume, snapshot, image and port that is there; wait for the end of all."""
+        for server in self.ask("GET", f"{COMPUTE}/servers")["servers"]:
+            self._delete(f"{COMPUTE}/servers/{server['id']}")
+        self.rest()
+        for snapshot in self.ask("GET", f"{self.volumes_root}/snapshots")["snapshots"]:
+            self._delete(f"{self.volumes_root}/snapshots/{snapshot['id']}")
+        self.rest()
+        for volume in self.ask("GET", f"{self.volumes_root}/volumes")["volumes"]:
+            self._delete(f"{self.volumes_root}/volumes/{volume['id']}")
+        for image in self.images():
+            self._delete(f"{IMAGE}/images/{image['id']}")
+        for port in self.ask("GET", f"{NETWORK}/ports")["ports"]:
+            if not port["device_owner"]:
+                self._delete(f"{NETWORK}/ports/{port['id']}")
+        self.rest()
+        left = [each["id"] for each in self.ask("GET", f"{COMPUTE}/servers")["servers"]]
+        left += [each["id"] for each in self.ask("GET", f"{self.volumes_root}/volumes")["volumes"]]
+        assert left == [], self.cloud.last_words()
+
+    def _delete(self, path: str) -> None:
+        try:
+            self.ask("DELETE", path)
+        except Refused as error:
+            if error.status != 404:
+                raise

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A supervisor for tests that kill: it loads all code once, and each part is a fork of it, started again at once.
+
+Run as a program with a JSON list of parts: `{"name", "role", "settings": {...}, "log"}`. It tells on stdout, one line
+each, which part has which process id now (`control 4711`). `stop NAME` and `start NAME` on stdin are obeyed; the end of
+stdin ends all.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import cumulet.agent
+import cumulet.app
+from cumulet import settings as settings_module
+from cumulet.kernel import saga
+from cumulet.kernel.link import agent as uplink
+from cumulet.kernel.manifest import read_all
+
+ROOMS = ("api", "facade", "flows", "hosts", "loops", "bootstrap", "policy", "agent", "audit", "drivers.fake")
+PR_SET_PDEATHSIG = 1
+ROUND = 0.02  # seconds between two looks at the children
+
+
+def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the end of stdin is what ends it
+    parts = {part["name"]: part for part in json.loads(sys.argv[1])}
+    _load()
+    running: dict[int, str] = {}
+    wanted = set(parts)
+    while True:
+        for name in wanted - set(running.values()):
+            pid = _start(parts[name])
+            running[pid] = name
+            print(name, pid, flush=True)
+        if select.select([sys.stdin], [], [], ROUND)[0]:
+            word, _, name = sys.stdin.readline().strip().partition(" ")
+            if not word:
+                break
+            wanted = wanted | {name} if word == "start" else wanted - {name}
+            _kill([pid for pid, its in running.items() if its not in wanted])
+        _bury(running)
+    _kill(running)
+    while running:
+        _bury(running, wait=True)
+
+
+def _load() -> None:
+    """All code, once; and what only costs time in tests made short."""
+    saga.RESCAN = 0.1
+    uplink.LAST_PAUSE = 0.1
+    for service in read_all(cumulet.app.SERVICES):
+        for room in ROOMS:
+            try:
+                service.room(room)
+            except ModuleNotFoundError as error:
+                if "cumulet" not in (error.name or ""):
+                    raise
+    gc.collect()
+    gc.freeze()
+
+
+def _start(part: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        log = os.open(part["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for handle in (1, 2):
+            os.dup2(log, handle)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        settings = settings_module.load(environ={}, overrides=part["settings"])
+        if part["role"] == "agent":
+            cumulet.agent.run(settings)
+        else:
+            cumulet.app.serve(settings, part["role"])
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _kill(pids: Any) -> None:
+    for pid in list(pids):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _bury(running: dict[int, str], *, wait: bool = False) -> None:
+    while running:
+        pid, _ = os.waitpid(-1, 0 if wait else os.WNOHANG)
+        if pid == 0:
+            return
+        running.pop(pid, None)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    main()

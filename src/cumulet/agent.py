@@ -102,6 +102,11 @@ class Agent:
         self.loop.close()
         return all(done)
 
+    @property
+    def verbs(self) -> frozenset[str]:
+        """The names of all calls that this host takes."""
+        return frozenset(self._verbs)
+
     def report(self) -> dict[str, Any]:
         """The whole truth about this host, by service."""
         return {name: part.report() for name, part in self._parts.items()}

@@ -20,7 +20,7 @@ from urllib.request import urlopen
 import uvicorn
 from sqlalchemy import literal, select
 
-from cumulet.kernel import audit, door, lock, log, metrics
+from cumulet.kernel import audit, door, explain, lock, log, metrics
 from cumulet.kernel.bell import Bell
 from cumulet.kernel.cloud import Cloud, Hosts
 from cumulet.kernel.contracts import Contracts
@@ -204,7 +204,10 @@ class App:
 
     def _verbs(self) -> dict[str, door.Verb]:
         verbs: dict[str, door.Verb] = {"log.level": log.Levels(self.settings.log.level).turn}
-        return {**verbs, "audit": audit.door_verb(self.cloud)} if self.role == "control" else verbs
+        if self.role == "control":
+            verbs["audit"] = audit.door_verb(self.cloud)
+            verbs["explain"] = explain.door_verb(self.cloud, self.flow)
+        return verbs
 
     def _pages(self) -> dict[str, Callable[[], Reply]]:
         return {

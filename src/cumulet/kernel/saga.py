@@ -52,7 +52,10 @@ class Fenced(Exception):
 
 
 class Saga(msgspec.Struct):
-    """A row of the saga table. Times are seconds since the epoch; `step` counts from 0."""
+    """A row of the saga table. Times are seconds since the epoch; `step` counts from 0.
+
+    `error` is why it is undone or, of one that runs, why its step waits.
+    """
 
     id: int
     flow: str
@@ -275,7 +278,8 @@ class Sagas:
     def _advance(self, saga: Saga) -> None:
         assert self._cloud is not None
         flow = self._find_flow(saga.flow)
-        run = Run(self._cloud, saga.id, saga.subject, saga.args, dict(saga.state), saga.request_id, saga.error)
+        error = saga.error if saga.status == UNDOING else None
+        run = Run(self._cloud, saga.id, saga.subject, saga.args, dict(saga.state), saga.request_id, error)
         if saga.status == RUNNING:
             self._forward(saga, flow, run)
         elif saga.step >= 0:
@@ -346,12 +350,15 @@ class Sagas:
     def _later(self, saga: Saga, reason: str) -> None:
         pause = BACKOFF[min(saga.attempts, len(BACKOFF) - 1)]
         LOG.info("saga %s %s waits %.1f s: %s", saga.id, saga.flow, pause, reason)
-        values = {"attempts": saga.attempts + 1, "wake_at": clock.now() + pause, "owner": None}
+        values: dict[str, Any] = {"attempts": saga.attempts + 1, "wake_at": clock.now() + pause, "owner": None}
+        if saga.status == RUNNING:
+            values["error"] = reason
         self._db.write(lambda tx: self._update(tx, saga, values))
 
     def _commit(self, saga: Saga, run: Run, commit: Commit | None, **values: Any) -> None:
         if "step" in values and values["step"] != saga.step:
-            values |= {"attempts": 0, "step_since": clock.now()}
+            moved = {"attempts": 0, "step_since": clock.now()}
+            values = {**moved, **({"error": None} if saga.status == RUNNING else {}), **values}
 
         def write(tx: Tx) -> None:
             self._update(tx, saga, {**values, "state": run.state})

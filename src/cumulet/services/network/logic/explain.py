@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a port is as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel import clock
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.explain import Explain, Explanation, ask_host
+from cumulet.services.network.logic import agents
+from cumulet.services.network.store import addresses, common, lookups
+from cumulet.services.network.types import ACTIVE, DOWN, OWNER_COMPUTE, Network, Port, SecurityGroup
+
+
+def port(cloud: Cloud, key: str) -> Explanation | None:
+    """Its owner, addresses, groups, floating IPs, host, and whether it stands there."""
+    found = common.find(cloud.db, Port, key)
+    if found is None:
+        return None
+    network = common.find(cloud.db, Network, found.network_id)
+    told = Explanation(
+        kind="port",
+        id=found.id,
+        name=found.name,
+        state=found.status,
+        owner={"project": found.project_id},
+        facts=_facts(found, network),
+        parts=_parts(cloud, found),
+        host=found.host,
+        reported=_reported(cloud, found),
+    )
+    _judge(cloud, found, network, told)
+    return told
+
+
+def _facts(found: Port, network: Network | None) -> dict[str, Any]:
+    return {
+        "network": f"{network.name} ({network.network_type})" if network is not None else None,
+        "mac_address": found.mac_address,
+        "admin_state_up": found.admin_state_up,
+        "port_security": found.port_security_enabled,
+        "device_owner": found.device_owner or None,
+        "device": found.device_id or None,
+        "created": clock.iso_z(found.created_at),
+        "updated": clock.iso_z(found.updated_at),
+    }
+
+
+def _parts(cloud: Cloud, found: Port) -> list[dict[str, Any]]:
+    held = addresses.of_ports(cloud.db, [found.id])[found.id]
+    groups = common.by_id(cloud.db, SecurityGroup, addresses.groups_of(cloud.db, [found.id])[found.id])
+    floating = lookups.floating_of_ports(cloud.db, [found.id])
+    return [
+        *({"kind": "subnet", "id": item.subnet_id, "address": item.address} for item in held),
+        *({"kind": "security group", "id": key, "name": group.name} for key, group in groups.items()),
+        *(
+            {
+                "kind": "floating IP",
+                "id": item.id,
+                "address": item.floating_ip_address,
+                "status": item.status,
+                "router": item.router_id,
+            }
+            for item in floating
+        ),
+    ]
+
+
+def _reported(cloud: Cloud, found: Port) -> dict[str, Any]:
+    said = ask_host(cloud, found.host, "network.report", {})
+    if "ports" not in said:
+        return said
+    told: dict[str, Any] = {"stands": found.id in said["ports"], "generation": said.get("generation")}
+    if found.id in said.get("failed", {}):
+        told["failed"] = said["failed"][found.id]
+    return told
+
+
+def _judge(cloud: Cloud, found: Port, network: Network | None, told: Explanation) -> None:
+    if not found.admin_state_up or (network is not None and not network.admin_state_up):
+        told.advice.append("It, or its network, is switched off (admin_state_up).")
+    if not found.host:
+        if found.device_owner.startswith(OWNER_COMPUTE):
+            told.waiting.append("its server has no host yet")
+            told.advice.append(f"cumulet explain server {found.device_id}")
+        elif not found.device_id:
+            told.advice.append("Nothing uses it: it comes up with a server.")
+        return
+    agent = lookups.agent_of(cloud.db, found.host)
+    if agent is None or not agents.is_alive(agent):
+        told.advice.append(f"The network counts host {found.host} as dead (openstack network agent list).")
+    if "failed" in told.reported:
+        told.waiting.append(f"the host could not make it: {told.reported['failed']}")
+        told.advice.append(
+            "Mend what the host names; it tries again with every change and at every start of its agent."
+        )
+    elif found.status == DOWN and told.reported.get("stands") is False:
+        told.waiting.append("the host has not made its device: its server does not run, or is about to be plugged")
+        told.advice.append(f"cumulet explain server {found.device_id}")
+    elif found.status != ACTIVE and told.reported.get("stands"):
+        told.waiting.append("it stands on its host; the news of that is on its way")
+
+
+EXPLAINS: dict[str, Explain] = {"port": port}

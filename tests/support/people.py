@@ -67,8 +67,8 @@ class People:
         self._hash = passwords.make_hash(PASSWORD, cloud.settings.identity.bcrypt_rounds)
         self.suffix = secrets.token_hex(4)
 
-    def project(self, name: str, *, is_domain: bool = False) -> str:
-        above = None if is_domain else "default"
+    def project(self, name: str, domain_id: str = "default", *, is_domain: bool = False) -> str:
+        above = None if is_domain else domain_id
         new = Project(ids.new_hex(), f"{name}-{self.suffix}", above, above, "", True, is_domain, {}, {})
         self._cloud.db.write(lambda tx: projects.add(tx, new))
         return new.id

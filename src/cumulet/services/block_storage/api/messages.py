@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cumulet.kernel.errors import NotFound
@@ -43,6 +44,11 @@ def delete(request: Request) -> Reply:
     return Reply(204)
 
 
+def target(request: Request) -> Mapping[str, Any]:
+    """What a rule on one message is judged on; NotFound where the caller may not see it."""
+    return {"project_id": logic.get(request.cloud.db, request.ctx, request.params["message_id"]).project_id}
+
+
 def view(request: Request, one: Message) -> dict[str, Any]:
     return {
         "id": one.id,
@@ -60,6 +66,6 @@ def view(request: Request, one: Message) -> dict[str, Any]:
 
 ROUTES = (
     route("GET", "/messages", find_all, "message:get_all", since=SINCE),
-    route("GET", "/messages/{message_id}", get, "message:get", since=SINCE),
-    route("DELETE", "/messages/{message_id}", delete, "message:delete", since=SINCE),
+    route("GET", "/messages/{message_id}", get, "message:get", target=target, since=SINCE),
+    route("DELETE", "/messages/{message_id}", delete, "message:delete", target=target, since=SINCE),
 )

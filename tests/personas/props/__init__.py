@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How to make what paths name: for each service, a maker by the path up to its first parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from personas.props import block_storage, compute, identity, image, network, placement
+from personas.stage import Maker
+
+MAKERS: Mapping[str, Mapping[str, Maker]] = {
+    "block_storage": block_storage.MAKERS,
+    "compute": compute.MAKERS,
+    "identity": identity.MAKERS,
+    "image": image.MAKERS,
+    "network": network.MAKERS,
+    "placement": placement.MAKERS,
+}

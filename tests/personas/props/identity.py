@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the paths of identity name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from personas.stage import Prop, Stage
+
+
+def made(stage: Stage, kind: str, **words: Any) -> str:
+    """The id of a new thing, made by the administrator."""
+    body = {kind: {"name": f"{kind}-{stage.suffix}", **words}}
+    return str(stage.make("identity", f"/{kind}s", body, who="admin")[kind]["id"])
+
+
+def in_home(stage: Stage) -> Prop:
+    """A project, a user and a group of the victim's domain, a global role, and grants of it to both everywhere."""
+    home = stage.cast.domain_id
+    user = stage.casting.people.user(f"granted-{stage.suffix}", home)
+    group, project = made(stage, "group", domain_id=home), made(stage, "project", domain_id=home)
+    role = stage.casting.people.role("reader")
+    stage.make("identity", f"/projects/{project}/tags/tag", None, "admin", "PUT")
+    stage.make("identity", f"/groups/{group}/users/{user}", None, "admin", "PUT")
+    for actor in (f"users/{user}", f"groups/{group}"):
+        for place in (f"projects/{project}", f"domains/{home}", "system"):
+            stage.make("identity", f"/{place}/{actor}/roles/{role}", None, "admin", "PUT")
+        for place in (f"projects/{project}", f"domains/{home}"):
+            path = f"/OS-INHERIT/{place}/{actor}/roles/{role}/inherited_to_projects"
+            stage.make("identity", path, None, "admin", "PUT")
+    return {
+        "user_id": user,
+        "group_id": group,
+        "project_id": project,
+        "domain_id": home,
+        "role_id": role,
+        "tag": "tag",
+        "target": {
+            "user": {"id": user, "domain_id": home},
+            "group": {"id": group, "domain_id": home},
+            "project": {"id": project, "domain_id": home},
+            "domain": {"id": home},
+            "role": {"id": role, "name": "reader", "domain_id": None},
+        },
+    }
+
+
+def empty_domain(stage: Stage) -> Prop:
+    """A domain that may be deleted: it is disabled."""
+    key = made(stage, "domain", enabled=False)
+    return {"domain_id": key, "target": {"domain": {"id": key}}}
+
+
+def role(stage: Stage) -> Prop:
+    key = made(stage, "role")
+    return {"role_id": key, "target": {"role": {"id": key, "name": "x", "domain_id": None}}}
+
+
+def implication(stage: Stage) -> Prop:
+    prior, implied = made(stage, "role"), made(stage, "role")
+    stage.make("identity", f"/roles/{prior}/implies/{implied}", None, "admin", "PUT")
+    return {"prior_role_id": prior, "implied_role_id": implied}
+
+
+def region(stage: Stage) -> Prop:
+    key = f"region-{stage.suffix}"
+    stage.make("identity", "/regions", {"region": {"id": key}}, "admin")
+    return {"region_id": key}
+
+
+def service(stage: Stage) -> Prop:
+    return {"service_id": made(stage, "service", type=f"type-{stage.suffix}")}
+
+
+def endpoint(stage: Stage) -> Prop:
+    words = {"service_id": service(stage)["service_id"], "interface": "public", "url": "http://localhost"}
+    return {"endpoint_id": made(stage, "endpoint", **words)}
+
+
+def credential(stage: Stage) -> Prop:
+    owner = stage.cast.owner_id
+    words = {"type": "cert", "blob": f"blob {stage.suffix}", "user_id": owner}
+    found = stage.make("identity", "/credentials", {"credential": words}, "admin")
+    return {"credential_id": found["credential"]["id"], "target": {"credential": {"user_id": owner}}}
+
+
+def person(stage: Stage) -> Prop:
+    """The victim's owner, with an application credential."""
+    owner = stage.cast.owner_id
+    words = {"application_credential": {"name": f"pass-{stage.suffix}"}}
+    found = stage.make("identity", f"/users/{owner}/application_credentials", words)
+    return {
+        "user_id": owner,
+        "credential_id": found["application_credential"]["id"],
+        "target": {"user": {"id": owner, "domain_id": stage.cast.domain_id}},
+    }
+
+
+def loose_user(stage: Stage) -> Prop:
+    """A user of the victim's domain whom nobody needs."""
+    home = stage.cast.domain_id
+    key = stage.casting.people.user(f"loose-{stage.suffix}", home)
+    return {"user_id": key, "target": {"user": {"id": key, "domain_id": home}}}
+
+
+def registered_limit(stage: Stage) -> Prop:
+    words = {"service_id": service(stage)["service_id"], "resource_name": f"things-{stage.suffix}", "default_limit": 5}
+    found = stage.make("identity", "/registered_limits", {"registered_limits": [words]}, "admin")
+    return {"limit_id": found["registered_limits"][0]["id"]}
+
+
+def limit(stage: Stage) -> Prop:
+    project = stage.cast.project_id
+    words = {"service_id": service(stage)["service_id"], "resource_name": f"things-{stage.suffix}"}
+    stage.make("identity", "/registered_limits", {"registered_limits": [{**words, "default_limit": 5}]}, "admin")
+    own = {**words, "resource_limit": 6, "project_id": project}
+    found = stage.make("identity", "/limits", {"limits": [own]}, "admin")
+    owner = {"project_id": project, "project": {"domain_id": stage.cast.domain_id}}
+    return {"limit_id": found["limits"][0]["id"], "target": {"limit": owner}}
+
+
+MAKERS = {
+    "/domains/{domain_id}": in_home,
+    "DELETE /domains/{domain_id}": empty_domain,
+    "/projects/{project_id}": in_home,
+    "/groups/{group_id}": in_home,
+    "/users/{user_id}": person,
+    "PATCH /users/{user_id}": loose_user,
+    "DELETE /users/{user_id}": loose_user,
+    "/system/users/{user_id}": in_home,
+    "/system/groups/{group_id}": in_home,
+    "/OS-INHERIT/projects/{project_id}": in_home,
+    "/OS-INHERIT/domains/{domain_id}": in_home,
+    "/roles/{role_id}": role,
+    "/roles/{prior_role_id}": implication,
+    "/regions/{region_id}": region,
+    "/services/{service_id}": service,
+    "/endpoints/{endpoint_id}": endpoint,
+    "/credentials/{credential_id}": credential,
+    "/registered_limits/{limit_id}": registered_limit,
+    "/limits/{limit_id}": limit,
+}

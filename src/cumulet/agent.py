@@ -9,10 +9,13 @@ import os
 import platform
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from cumulet import __version__
 from cumulet.kernel import door, lock, log, manifest
@@ -23,11 +26,16 @@ from cumulet.kernel.door import Door
 from cumulet.kernel.injection import FILE as FAULTS
 from cumulet.kernel.injection import Injection
 from cumulet.kernel.link.agent import Uplink
-from cumulet.kernel.link.controller import SOCKET_NAME
 from cumulet.kernel.link.dispatch import Dispatcher
 from cumulet.kernel.link.host import INVENTORY, Accountable, Host, HostService, LeavesNothing, Verb
+from cumulet.kernel.link.names import MEMBERSHIP, SOCKET_NAME
+from cumulet.kernel.link.ways import UnixWay, Way
 from cumulet.kernel.loop import Loop
 from cumulet.settings import Settings
+
+if TYPE_CHECKING:
+    from cumulet.kernel.link.join import Renewal
+    from cumulet.kernel.link.membership import Membership
 
 LOG = logging.getLogger(__name__)
 
@@ -44,9 +52,11 @@ class Agent:
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="verb")
         self._verbs: dict[str, Verb] = {}
         self._parts: dict[str, HostService] = {}
+        self._membership = _membership(settings)
+        self._renewal: Renewal | None = None
         self._uplink = Uplink(
             self.loop,
-            settings.run / SOCKET_NAME,
+            self._ways(),
             hello={"host": settings.host, "version": __version__, "capabilities": capabilities()},
             dispatcher=Dispatcher(self._verbs.get, self._pool),
             report=self.report,
@@ -81,10 +91,15 @@ class Agent:
         self.backup.end({})
         self._door.open()
         self._uplink.start()
+        if self._membership is not None:
+            self._renewal = _renewal(self._membership, self._uplink.call)
+            self._renewal.start()
 
     def stop(self) -> None:
         """Leave; servers and networks go on."""
         self._door.close()
+        if self._renewal is not None:
+            self._renewal.stop()
         self._uplink.stop()
         for name, part in reversed(self._parts.items()):
             _attempt(f"stopping {name}", part.stop)
@@ -119,7 +134,19 @@ class Agent:
         }
 
     def _door_verbs(self) -> dict[str, door.Verb]:
-        return {"log.level": log.Levels(self._settings.log.level).turn, **self.backup.verbs}
+        own = {"log.level": log.Levels(self._settings.log.level).turn, "link": lambda _words: self._link()}
+        return {**own, **self.backup.verbs}
+
+    def _ways(self) -> list[Way]:
+        if self._membership is None:
+            return [UnixWay(self._settings.run / SOCKET_NAME)]
+        self._membership.must_be(self._settings.host)
+        return list(self._membership.ways(self._settings.link.silence))
+
+    def _link(self) -> dict[str, Any]:
+        """How the link is, for `cumulet status`."""
+        until = self._membership.holder().until if self._membership is not None else None
+        return {**msgspec.to_builtins(self._uplink.status), "certificate_until": until}
 
     def _take_verbs(self, name: str, part: HostService) -> None:
         for verb, fn in part.verbs.items():
@@ -129,7 +156,10 @@ class Agent:
 
 
 def run(settings: Settings, services: str = SERVICES) -> None:
-    """Be the agent until SIGTERM or SIGINT. Raises lock.Held where this state directory has one."""
+    """Be the agent until SIGTERM or SIGINT.
+
+    Raises lock.Held where this state directory has one, NotJoined where its membership is of no use any more.
+    """
     log.setup(settings.log.level)
     with lock.hold(settings.state / lock.AGENT):
         ended = Bell()
@@ -153,6 +183,23 @@ def drain(settings: Settings, services: str = SERVICES) -> bool:
 def capabilities() -> dict[str, Any]:
     """What this machine is, as every service may want to know it."""
     return {"architecture": platform.machine(), "kernel": platform.release(), "processors": os.cpu_count() or 1}
+
+
+def _membership(settings: Settings) -> Membership | None:
+    """What a host that has joined keeps; the libraries for it are loaded only where there is some."""
+    agent = settings.state / "agent"
+    if not (agent / MEMBERSHIP).is_dir():
+        return None
+    from cumulet.kernel.link.membership import Membership
+
+    found = Membership(agent)
+    return found if found.is_there() else None
+
+
+def _renewal(membership: Membership, call: Callable[..., Any]) -> Renewal:
+    from cumulet.kernel.link.join import Renewal
+
+    return Renewal(membership, call)
 
 
 def _rooms(services: str) -> dict[str, Any]:

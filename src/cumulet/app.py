@@ -17,6 +17,7 @@ from typing import Any, Literal
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import msgspec
 import uvicorn
 from sqlalchemy import literal, select
 
@@ -33,6 +34,8 @@ from cumulet.kernel.http.routes import Api
 from cumulet.kernel.http.shell import Shell
 from cumulet.kernel.link import controller
 from cumulet.kernel.link.controller import HostInfo
+from cumulet.kernel.link.names import SOCKET_NAME
+from cumulet.kernel.link.registry import Registry
 from cumulet.kernel.loop import Loop
 from cumulet.kernel.manifest import read_all
 from cumulet.kernel.periodic import Periodic, Timers
@@ -91,9 +94,10 @@ class App:
         self.loop = Loop()
         self.db = Database.open(settings)
         self.bus = self.db.dialect.bus()
-        self.hosts: Hosts = controller.Hosts(self.loop, settings.run / "link.sock") if role == "control" else NoHosts()
         contracts = Contracts()
         owner = f"{settings.replica}/{role}"
+        vault = Vault(self.db, settings.master_key)
+        self.hosts: Hosts = self._hosts(owner, vault) if role == "control" else NoHosts()
         self.cloud = Cloud(
             settings=settings,
             db=self.db,
@@ -103,7 +107,7 @@ class App:
             hosts=self.hosts,
             services=self.services,
             load_policy=self._load_policy,
-            vault=Vault(self.db, settings.master_key),
+            vault=vault,
         )
         self.timers = Timers(self.cloud, owner, self._periodic())
         self.shell = Shell(self.cloud, self.find_api, self._pages(), settings.threads)
@@ -202,12 +206,33 @@ class App:
                 LOG.warning("%s: %s", override, warning)
         return policy
 
+    def _hosts(self, owner: str, vault: Vault) -> controller.Hosts:
+        link = self.settings.link
+        registry = Registry(self.db, owner)
+        path = self.settings.run / SOCKET_NAME
+        if not link.host:
+            return controller.Hosts(self.loop, path, registry)
+        # Loaded only where hosts of other machines may come: TLS costs memory.
+        from cumulet.kernel.link.admission import Admission
+        from cumulet.kernel.link.tls_door import TlsDoor
+
+        admission = Admission(self.db, vault, link.certificate_lifetime)
+        door = TlsDoor(
+            admission, owner, host=link.host, port=link.port, address=self.settings.link_address, silence=link.silence
+        )
+        return controller.Hosts(self.loop, path, registry, door=door, admission=admission)
+
     def _verbs(self) -> dict[str, door.Verb]:
         verbs: dict[str, door.Verb] = {"log.level": log.Levels(self.settings.log.level).turn}
         if self.role == "control":
+            verbs["hosts"] = lambda _words: self._joined()
             verbs["audit"] = audit.door_verb(self.cloud)
             verbs["explain"] = explain.door_verb(self.cloud, self.flow)
         return verbs
+
+    def _joined(self) -> list[dict[str, Any]]:
+        """The hosts that are there, for `cumulet status`."""
+        return [msgspec.to_builtins(info) for info in self.hosts.connected()]
 
     def _pages(self) -> dict[str, Callable[[], Reply]]:
         return {

@@ -72,6 +72,20 @@ class Log(Section, frozen=True, kw_only=True):
     keep: Count = 3
 
 
+class Link(Section, frozen=True, kw_only=True):
+    """Where hosts on other machines dial in, over TLS; nobody can while `host` is empty.
+
+    `address` is how hosts and other replicas reach this one (default: `host`). A link counts as lost after `silence`
+    seconds without a word. Hosts renew their certificates, which last `certificate_lifetime` seconds, in time.
+    """
+
+    host: str = ""
+    port: Port = 8702
+    address: str = ""
+    silence: Annotated[float, msgspec.Meta(ge=0.5)] = 10.0
+    certificate_lifetime: Count = 30 * 86_400
+
+
 class Identity(Section, frozen=True, kw_only=True):
     """Tokens and passwords. `token_lifetime` is in seconds; `bcrypt_rounds` is the logarithm of the work per hash."""
 
@@ -135,6 +149,7 @@ class Settings(Section, frozen=True, kw_only=True):
     data: Listen = Listen(port=8701)
     database: Database = Database()
     log: Log = Log()
+    link: Link = Link()
     identity: Identity = Identity()
     image: Image = Image()
     compute: Compute = Compute()
@@ -161,6 +176,12 @@ class Settings(Section, frozen=True, kw_only=True):
     def data_url(self) -> str:
         """Where clients find the services that carry bulk bytes, without a slash at the end."""
         return self._url(self.data)
+
+    @property
+    def link_address(self) -> str:
+        """The name or address at which hosts of other machines, and other replicas, reach this one."""
+        wildcards = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        return self.link.address or (socket.gethostname() if self.link.host in wildcards else self.link.host)
 
     def _url(self, listen: Listen) -> str:
         if listen.url:

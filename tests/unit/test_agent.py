@@ -16,7 +16,10 @@ import pytest
 
 from cumulet.agent import Agent, drain
 from cumulet.kernel import lock
-from cumulet.kernel.link.controller import SOCKET_NAME, Hosts
+from cumulet.kernel.db import Database, migrate
+from cumulet.kernel.link.controller import Hosts
+from cumulet.kernel.link.names import SOCKET_NAME
+from cumulet.kernel.link.registry import Registry
 from cumulet.kernel.loop import Loop
 from cumulet.settings import Settings
 
@@ -80,11 +83,14 @@ def settings(tmp_path: Path) -> Settings:
 def hosts(settings: Settings) -> Iterator[Hosts]:
     settings.run.mkdir(parents=True)
     loop = Loop()
-    hosts = Hosts(loop, settings.run / SOCKET_NAME)
+    db = Database.sqlite(settings.state / "cloud.db", durable=False)
+    migrate.migrate(db, {})
+    hosts = Hosts(loop, settings.run / SOCKET_NAME, Registry(db, "here/control"))
     hosts.start()
     yield hosts
     hosts.stop()
     loop.close()
+    db.close()
 
 
 def diary(settings: Settings) -> list[str]:

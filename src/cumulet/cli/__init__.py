@@ -35,6 +35,7 @@ COMMANDS = {
     "serve": "run the control plane in the foreground",
     "data": "run the data process in the foreground",
     "agent": "run this host's agent in the foreground",
+    "host": "let hosts join this cloud, list them, cut them off",
     "supervise": "run and restart all parts in the foreground (what `up` starts)",
     "dev": "tools for those who work on Cumulet itself",
 }

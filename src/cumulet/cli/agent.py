@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`cumulet agent`: this host's agent in the foreground; with `--drain`, the end of what an agent left running."""
+"""`cumulet agent`: this host's agent in the foreground; with `--join`, after it has become a member of a cloud."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from cumulet.cli import Call, kinship
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     kinship.arguments(parser)
+    parser.add_argument(
+        "urls", nargs="*", metavar="URL", help="where the control plane is: https://HOST:PORT, each replica"
+    )
+    parser.add_argument(
+        "--join", metavar="TOKEN", help="become a member first; `-` reads the token from standard input"
+    )
     parser.add_argument("--drain", action="store_true", help="stop the servers and remove the networks, then exit")
 
 
@@ -20,12 +26,41 @@ def run(call: Call) -> int:
     kinship.follow(call.arguments.parent)
     from cumulet import agent
     from cumulet.kernel import lock
+    from cumulet.kernel.link.names import NotJoined
 
+    words = call.arguments
     try:
-        if call.arguments.drain:
+        if words.drain:
             return 0 if agent.drain(call.settings) else 1
+        if words.join is not None or words.urls:
+            _become_member(call)
         agent.run(call.settings)
     except lock.Held as error:
         print(f"cumulet: another agent works on this state directory: {error}", file=sys.stderr)
         return 1
+    except NotJoined as error:
+        print(f"cumulet: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _become_member(call: Call) -> None:
+    """Join with the token, or only take over the new addresses. Raises NotJoined."""
+    from cumulet.kernel.link.join import join
+    from cumulet.kernel.link.membership import Membership
+    from cumulet.kernel.link.names import NotJoined
+
+    words, settings = call.arguments, call.settings
+    membership = Membership(settings.state / "agent")
+    if words.join is None:
+        membership.holder()
+        try:
+            membership.keep_urls(words.urls)
+        except ValueError as error:
+            raise NotJoined(str(error)) from None
+        return
+    if not words.urls:
+        raise NotJoined("say where the control plane is: cumulet agent --join TOKEN https://HOST:PORT")
+    token = sys.stdin.readline() if words.join == "-" else words.join
+    join(token, words.urls, settings.host, membership)
+    print(f"host {settings.host} has joined", file=sys.stderr)

@@ -17,7 +17,12 @@ def now() -> float:
 
 def utcnow() -> datetime:
     """The current time in UTC, without a zone, as database columns keep it."""
-    return datetime.fromtimestamp(now(), UTC).replace(tzinfo=None)
+    return from_seconds(now())
+
+
+def from_seconds(moment: float) -> datetime:
+    """Seconds since the epoch as `utcnow` would tell them."""
+    return datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)
 
 
 def set_source(source: Callable[[], float] = time.time) -> None:

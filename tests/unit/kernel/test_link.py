@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,37 +16,17 @@ import msgspec
 import pytest
 
 from cumulet.kernel import errors
+from cumulet.kernel.db import Database, migrate
 from cumulet.kernel.link import frames
-from cumulet.kernel.link.agent import Uplink
 from cumulet.kernel.link.controller import HostInfo, Hosts
-from cumulet.kernel.link.dispatch import Dispatcher
 from cumulet.kernel.link.frames import Frame
 from cumulet.kernel.link.outcome import CallTimeout, RemoteFailure
+from cumulet.kernel.link.registry import Registry
 from cumulet.kernel.loop import Loop
+from support.link import Agent, Wire
 from support.waiting import until
 
 Body = dict[str, Any]
-
-
-class Agent:
-    """A host of the tests: an uplink with its verbs."""
-
-    def __init__(self, loop: Loop, path: Path, verbs: dict[str, Any], host: str = "one", report: Any = None) -> None:
-        self.pool = ThreadPoolExecutor(32)
-        hello = {"host": host, "capabilities": {"services": ["toy"]}, "version": "1"}
-        self.uplink = Uplink(
-            loop,
-            path,
-            hello=hello,
-            dispatcher=Dispatcher(verbs.get, self.pool),
-            report=report or (lambda: {"toy": {"things": [1]}}),
-            pool=self.pool,
-        )
-        self.uplink.start()
-
-    def stop(self) -> None:
-        self.uplink.stop()
-        self.pool.shutdown(wait=False)
 
 
 @pytest.fixture
@@ -63,8 +42,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hosts(loop: Loop, path: Path) -> Iterator[Hosts]:
-    hosts = Hosts(loop, path)
+def registry(empty: Database) -> Registry:
+    migrate.migrate(empty, {})
+    return Registry(empty, "r1/control")
+
+
+@pytest.fixture
+def hosts(loop: Loop, path: Path, registry: Registry) -> Iterator[Hosts]:
+    hosts = Hosts(loop, path, registry)
     hosts.start()
     yield hosts
     hosts.stop()
@@ -82,44 +67,6 @@ def join(loop: Loop, path: Path, hosts: Hosts) -> Iterator[Callable[..., Agent]]
     yield start
     for agent in agents:
         agent.stop()
-
-
-class Wire:
-    """A peer that speaks raw bytes."""
-
-    def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
-        self.socket.connect(str(path))
-
-    def send(self, **words: Any) -> None:
-        self.socket.sendall(frames.encode(Frame(**words)))
-
-    def hear(self) -> Frame | None:
-        length = self._take(4)
-        return frames._decoder.decode(self._take(int.from_bytes(length, "big"))) if length else None
-
-    def hear_kind(self, kind: str) -> Frame:
-        while (frame := self.hear()) is not None:
-            if frame.kind == kind:
-                return frame
-        raise AssertionError(f"the link ended before a {kind}")
-
-    def join(self, host: str) -> Body:
-        self.send(kind="hello", body={"host": host, "frames": 1})
-        hello = self.hear_kind("hello")
-        self.send(kind="call", id=1, verb="link.report", body={})
-        assert self.hear_kind("reply").id == 1
-        return hello.body
-
-    def _take(self, count: int) -> bytes:
-        taken = b""
-        while len(taken) < count:
-            more = self.socket.recv(count - len(taken))
-            if not more:
-                return b""
-            taken += more
-        return taken
 
 
 @pytest.fixture
@@ -213,10 +160,12 @@ def test_link_cut_in_the_middle_of_a_call(hosts: Hosts, join: Callable[..., Agen
     assert hosts.connected() == []
 
 
-def test_the_agent_finds_its_way_back(loop: Loop, path: Path, join: Callable[..., Agent], hosts: Hosts) -> None:
+def test_the_agent_finds_its_way_back(
+    loop: Loop, path: Path, join: Callable[..., Agent], hosts: Hosts, registry: Registry
+) -> None:
     join({"echo": lambda body: body})
     hosts.stop()
-    second = Hosts(loop, path)
+    second = Hosts(loop, path, registry)
     seen: list[tuple[HostInfo, Body]] = []
     second.on_connect(lambda info, report: seen.append((info, report)))
     second.start()
@@ -229,9 +178,9 @@ def test_the_agent_finds_its_way_back(loop: Loop, path: Path, join: Callable[...
         second.stop()
 
 
-def test_the_agent_waits_for_a_control_plane(loop: Loop, path: Path) -> None:
+def test_the_agent_waits_for_a_control_plane(loop: Loop, path: Path, registry: Registry) -> None:
     agent = Agent(loop, path, {})
-    hosts = Hosts(loop, path)
+    hosts = Hosts(loop, path, registry)
     try:
         with pytest.raises(errors.NotReady):
             agent.uplink.call("x", {})
@@ -391,7 +340,7 @@ def test_an_operation_is_done_once(hosts: Hosts, loop: Loop, path: Path) -> None
         agent.stop()
 
 
-def test_news_are_in_order_and_after_the_report(hosts: Hosts, join: Callable[..., Agent]) -> None:
+def test_news_are_in_order_and_after_the_report(hosts: Hosts, loop: Loop, path: Path) -> None:
     seen: list[Any] = []
     agents: list[Agent] = []
     ready = threading.Event()
@@ -405,7 +354,7 @@ def test_news_are_in_order_and_after_the_report(hosts: Hosts, join: Callable[...
     hosts.on_connect(lambda _info, report: (time.sleep(0.05), seen.append(report)))
     hosts.on_event("news", lambda _host, body: seen.append(body["n"]))
     hosts.on_event("news", lambda _host, body: 1 / 0 if body["n"] == 3 else None)
-    agents.append(Agent(hosts._loop, hosts._path, {}, report=report))
+    agents.append(Agent(loop, path, {}, report=report))
     ready.set()
     try:
         until(lambda: len(seen) == 101)
@@ -466,13 +415,20 @@ def test_unknown_fields_are_skipped(dial: Callable[[], Wire]) -> None:
     assert wire.hear_kind("hello").body["generation"] == 1
 
 
-def test_silence_ends_a_link(hosts: Hosts, dial: Callable[[], Wire], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cumulet.kernel.link.peer.PING_PERIOD", 0.05)
-    monkeypatch.setattr("cumulet.kernel.link.peer.SILENCE", 0.2)
-    wire = dial()
-    wire.join("one")
-    assert wire.hear_kind("ping")
-    until(lambda: hosts.connected() == [])
+def test_silence_ends_a_link(loop: Loop, path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cumulet.kernel.link.doors.SILENCE", 0.3)
+    hosts = Hosts(loop, path, registry)
+    hosts.start()
+    try:
+        wire = Wire(path)
+        wire.send(kind="hello", body={"host": "one", "frames": 1, "silence": 0.3})
+        wire.send(kind="call", id=1, verb="link.report", body={})
+        assert wire.hear_kind("reply")
+        assert wire.hear_kind("ping")
+        until(lambda: hosts.connected() == [])
+        wire.socket.close()
+    finally:
+        hosts.stop()
 
 
 def test_a_verb_is_offered_once(hosts: Hosts) -> None:
@@ -490,6 +446,6 @@ def test_the_loop_may_not_wait_for_itself(loop: Loop, hosts: Hosts) -> None:
         loop.wait(ask())
 
 
-def test_a_path_that_is_too_long(loop: Loop, tmp_path: Path) -> None:
+def test_a_path_that_is_too_long(loop: Loop, tmp_path: Path, registry: Registry) -> None:
     with pytest.raises(OSError, match="no socket can be made"):
-        Hosts(loop, tmp_path / ("x" * 120)).start()
+        Hosts(loop, tmp_path / ("x" * 120), registry).start()

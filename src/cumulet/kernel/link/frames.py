@@ -3,7 +3,7 @@
 
 On the wire a frame is four bytes of length (big-endian, without themselves) and a msgpack map of that many bytes. Keys
 that a reader does not know are skipped, so that fields may be added; what an older reader could not do without raises
-`VERSION` instead, and `hello` compares it.
+`VERSION` instead. Each side says in its hello which versions it speaks (`greeting`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
-VERSION = 1
+VERSION = 1  # the newest that is spoken here
+OLDEST = 1  # the oldest that is still spoken here: that of the release before
 MAX_FRAME = 8 * 1024 * 1024
 _LENGTH = 4
 
@@ -25,7 +26,7 @@ class FrameError(Exception):
 
 
 class FrameTooLarge(FrameError):
-    """A frame of more than MAX_FRAME bytes."""
+    """A frame of more bytes than are taken."""
 
 
 class Frame(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
@@ -47,24 +48,26 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Frame)
 
 
-def encode(frame: Frame) -> bytes:
+def encode(frame: Frame, limit: int = MAX_FRAME) -> bytes:
     """The frame as bytes for the wire. Raises FrameTooLarge; TypeError where a body is not plain data."""
     packed = _encoder.encode(frame)
-    if len(packed) > MAX_FRAME:
-        raise FrameTooLarge(f"a {frame.kind} of {len(packed)} bytes does not fit into a frame of {MAX_FRAME}")
+    if len(packed) > limit:
+        raise FrameTooLarge(f"a {frame.kind} of {len(packed)} bytes does not fit into a frame of {limit}")
     return len(packed).to_bytes(_LENGTH, "big") + packed
 
 
-async def read(reader: asyncio.StreamReader) -> Frame | None:
+async def read(reader: asyncio.StreamReader, limit: int = MAX_FRAME) -> Frame | None:
     """The next frame, or None where the stream has ended. Raises FrameError on anything that is no frame."""
     try:
         length = int.from_bytes(await reader.readexactly(_LENGTH), "big")
-        if length > MAX_FRAME:
-            raise FrameTooLarge(f"a frame of {length} bytes is announced; {MAX_FRAME} are taken")
+        if length > limit:
+            raise FrameTooLarge(f"a frame of {length} bytes is announced; {limit} are taken")
         packed = await reader.readexactly(length)
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
+    except OSError as error:
+        raise FrameError(f"the stream broke: {error}") from error
     try:
         return _decoder.decode(packed)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise FrameError(f"not a frame: {error}") from error

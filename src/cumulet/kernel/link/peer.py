@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One end of a link, the same on both sides: calls in both directions, events, and signs of life."""
+"""One end of a link once both sides have greeted: calls in both directions, events, and signs of life."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import msgspec
 from cumulet.kernel import errors
 from cumulet.kernel.link import frames, outcome
 from cumulet.kernel.link.frames import Frame
+from cumulet.kernel.link.names import LINK_LOST
 
 LOG = logging.getLogger(__name__)
 
-PING_PERIOD = 10.0  # seconds between two signs of life
-SILENCE = 60.0  # seconds without a frame after which the other side counts as gone
-
-LINK_LOST = "LinkLost"
+SILENCE = 60.0  # seconds without a frame after which the other side counts as gone, where nobody says otherwise
+PINGS = 6  # signs of life within that time
+BACKLOG = 32 * 1024 * 1024  # bytes that wait to be read by the other side before it counts as hung
+MOST_SERVED = 4096  # calls of the other side under way at once
 
 Serve = Callable[[str, Any, str], Awaitable[Any]]
 News = Callable[[str, Any], None]
@@ -31,52 +32,46 @@ class Peer:
     """A stream that frames go over; everything here happens on the loop.
 
     `serve(verb, body, op)` carries out the other side's calls, many at a time; `news(name, body)` is handed each event
-    in the order of arrival and must not block.
+    in the order of arrival and must not block. The link ends when nothing is heard for `silence` seconds; the other
+    side, which is as patient as its hello says (`theirs`), hears from us more often. Frames have `limit` bytes at most.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, serve: Serve, news: News) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        serve: Serve,
+        news: News,
+        *,
+        silence: float = SILENCE,
+        theirs: object = None,
+        limit: int = frames.MAX_FRAME,
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._serve = serve
         self._news = news
+        spoken = float(theirs) if isinstance(theirs, int | float) and theirs > 0 else SILENCE
+        # Who says nothing of its patience is of the release before, and pings for one that has much.
+        self._silence = silence if isinstance(theirs, int | float) else max(silence, SILENCE)
+        self._ping_period = min(silence, spoken) / PINGS
+        self._limit = limit
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
         self._heard = 0.0
         self._closed = False
 
-    async def greet(self, hello: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
-        """Say who we are and hear who they are; before `run`. Raises FrameError where that fails or does not fit."""
-        await self._send(Frame(kind="hello", body={**hello, "frames": frames.VERSION}))
-        return await self.hear_hello(timeout)
-
-    async def hear_hello(self, timeout: float = 10.0) -> dict[str, Any]:
-        """Wait for the other side's first frame."""
-        try:
-            frame = await asyncio.wait_for(frames.read(self._reader), timeout)
-        except TimeoutError:
-            raise frames.FrameError("no hello came") from None
-        if frame is None or frame.kind != "hello" or not isinstance(frame.body, dict):
-            raise frames.FrameError("the first frame was no hello")
-        if "refused" in frame.body:
-            raise frames.FrameError(f"the other side refused the link: {frame.body['refused']}")
-        if frame.body.get("frames") != frames.VERSION:
-            raise frames.FrameError(f"frames of version {frame.body.get('frames')} are spoken there")
-        return frame.body
-
-    async def answer_hello(self, hello: dict[str, Any]) -> None:
-        """Complete the other side's greeting."""
-        await self._send(Frame(kind="hello", body={**hello, "frames": frames.VERSION}))
-
     async def run(self) -> None:
         """Take frames until the stream ends or breaks; then every call that waits fails."""
         pings = asyncio.ensure_future(self._ping())
         try:
-            while (frame := await frames.read(self._reader)) is not None:
+            while (frame := await frames.read(self._reader, self._limit)) is not None:
                 self._heard = asyncio.get_running_loop().time()
                 self._take(frame)
         except frames.FrameError as error:
-            LOG.warning("closing a link: %s", error)
+            if not self._closed:
+                LOG.warning("closing a link: %s", error)
         finally:
             pings.cancel()
             self.close()
@@ -86,7 +81,7 @@ class Peer:
         if self._closed:
             raise _lost(verb)
         number = next(self._numbers)
-        packed = _pack(Frame(kind="call", id=number, verb=verb, op=op, body=body))
+        packed = self._pack(Frame(kind="call", id=number, verb=verb, op=op, body=body))
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
@@ -104,8 +99,7 @@ class Peer:
 
     def emit(self, name: str, body: dict[str, Any]) -> None:
         """Send an event; on a broken link it is dropped."""
-        if not self._closed:
-            self._writer.write(_pack(Frame(kind="event", verb=name, body=body)))
+        self._push(self._pack(Frame(kind="event", verb=name, body=body)))
 
     def close(self) -> None:
         """Cut the link; whoever waits for an answer gets NotReady. Work that was begun for the other side goes on."""
@@ -119,17 +113,9 @@ class Peer:
         for task in list(self._serving.values()):
             task.cancel()
 
-    async def refuse(self, reason: str) -> None:
-        """Tell the other side, in the place of a hello, why there will be no link."""
-        with contextlib.suppress(errors.NotReady):
-            await self._send(Frame(kind="hello", body={"refused": reason, "frames": frames.VERSION}))
-        self.close()
-
     def _take(self, frame: Frame) -> None:
         if frame.kind == "call":
-            task = asyncio.ensure_future(self._carry_out(frame))
-            self._serving[frame.id] = task
-            task.add_done_callback(lambda _: self._serving.pop(frame.id, None))
+            self._begin(frame)
         elif frame.kind in ("reply", "error"):
             self._settle(frame)
         elif frame.kind == "event":
@@ -138,6 +124,17 @@ class Peer:
             task_to_cancel = self._serving.get(frame.id)
             if task_to_cancel is not None:
                 task_to_cancel.cancel()
+
+    def _begin(self, frame: Frame) -> None:
+        if frame.id in self._serving:
+            raise frames.FrameError(f"the call {frame.id} is under way already")
+        if len(self._serving) >= MOST_SERVED:
+            busy = errors.NotReady(f"{MOST_SERVED} calls are under way already", code="TooManyCalls")
+            self._push(self._pack(Frame(kind="error", id=frame.id, body=outcome.to_wire(busy, frame.verb))))
+            return
+        task = asyncio.ensure_future(self._carry_out(frame))
+        self._serving[frame.id] = task
+        task.add_done_callback(lambda _: self._serving.pop(frame.id, None))
 
     def _settle(self, frame: Frame) -> None:
         answer = self._waiting.get(frame.id)
@@ -151,18 +148,14 @@ class Peer:
     async def _carry_out(self, frame: Frame) -> None:
         try:
             result = Frame(kind="reply", id=frame.id, body=await self._serve(frame.verb, frame.body, frame.op))
-            packed = _pack(result)
+            packed = self._pack(result)
         except Exception as error:
-            packed = _pack(Frame(kind="error", id=frame.id, body=outcome.to_wire(error, frame.verb)))
+            packed = self._pack(Frame(kind="error", id=frame.id, body=outcome.to_wire(error, frame.verb)))
         with contextlib.suppress(errors.NotReady):
             await self._write(packed, frame.verb)
 
     def _cancel(self, number: int) -> None:
-        if not self._closed:
-            self._writer.write(frames.encode(Frame(kind="cancel", id=number)))
-
-    async def _send(self, frame: Frame) -> None:
-        await self._write(_pack(frame), frame.kind)
+        self._push(frames.encode(Frame(kind="cancel", id=number)))
 
     async def _write(self, packed: bytes, what: str) -> None:
         if self._closed:
@@ -170,30 +163,41 @@ class Peer:
         try:
             self._writer.write(packed)
             await self._writer.drain()
-        except (ConnectionError, RuntimeError) as error:
+        except (OSError, RuntimeError) as error:
             raise _lost(what) from error
+
+    def _push(self, packed: bytes) -> None:
+        """Send without waiting; a side that has stopped reading is cut off before it costs all memory."""
+        if self._closed:
+            return
+        if self._writer.transport.get_write_buffer_size() > BACKLOG:
+            LOG.warning("closing a link: %d MiB wait to be read there", BACKLOG // 1024**2)
+            self._writer.transport.abort()
+            self.close()
+            return
+        self._writer.write(packed)
 
     async def _ping(self) -> None:
         loop = asyncio.get_running_loop()
         self._heard = loop.time()
         packed = frames.encode(Frame(kind="ping"))
         while not self._closed:
-            await asyncio.sleep(PING_PERIOD)
-            if loop.time() - self._heard > SILENCE:
-                LOG.warning("closing a link: nothing was heard for %.0f s", SILENCE)
+            await asyncio.sleep(self._ping_period)
+            if loop.time() - self._heard > self._silence:
+                LOG.warning("closing a link: nothing was heard for %.0f s", self._silence)
+                self._writer.transport.abort()
                 self.close()
                 return
-            self._writer.write(packed)
+            self._push(packed)
 
-
-def _pack(frame: Frame) -> bytes:
-    try:
-        return frames.encode(frame)
-    except frames.FrameTooLarge as error:
-        raise errors.TooLarge(str(error), code="FrameTooLarge") from error
-    except (TypeError, OverflowError, msgspec.MsgspecError) as error:
-        LOG.exception("the body of %s is not plain data", frame.verb or frame.kind)
-        raise outcome.RemoteFailure(f"the body of {frame.verb or frame.kind} is not plain data") from error
+    def _pack(self, frame: Frame) -> bytes:
+        try:
+            return frames.encode(frame, self._limit)
+        except frames.FrameTooLarge as error:
+            raise errors.TooLarge(str(error), code="FrameTooLarge") from error
+        except (TypeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+            LOG.exception("the body of %s is not plain data", frame.verb or frame.kind)
+            raise outcome.RemoteFailure(f"the body of {frame.verb or frame.kind} is not plain data") from error
 
 
 def _lost(what: str) -> errors.NotReady:

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cloud's certificate authority: its key in the vault, certificates for hosts and replicas.
+
+Nothing else trusts it, and it is used for links only. Signatures are ECDSA with P-256 and SHA-256.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from cumulet.kernel import clock
+from cumulet.kernel.errors import Invalid
+from cumulet.kernel.link import certificates
+from cumulet.kernel.link.names import CONTROL_NAME, is_host_name
+from cumulet.kernel.vault import Vault
+
+SECRET = "link.authority"  # noqa: S105 - a name in the vault
+LIFETIME = timedelta(days=3650)
+REPLICA_LIFETIME = 30 * 86_400.0  # seconds; made anew at each start of a replica and when half of it is over
+BACKDATE = timedelta(minutes=10)  # for clocks that are late
+MOST = 16 * 1024  # characters of a request
+
+
+class Authority:
+    """The authority of the cloud whose secrets are in `vault`; made at the first use. Raises NoMasterKey."""
+
+    def __init__(self, vault: Vault) -> None:
+        pem = vault.get_or_make(SECRET, _new_authority)
+        key = serialization.load_pem_private_key(pem, None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        self._key = key
+        self._certificate = x509.load_pem_x509_certificate(pem)
+
+    @property
+    def certificate(self) -> str:
+        """Its certificate, as PEM."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+    @property
+    def fingerprint(self) -> str:
+        return certificates.fingerprint(self.certificate)
+
+    @property
+    def until(self) -> float:
+        """When its certificate ends, in seconds since the epoch."""
+        return self._certificate.not_valid_after_utc.timestamp()
+
+    def sign_host(self, name: str, request: str, lifetime: float) -> str:
+        """A certificate, as PEM, of the host `name` for the key in `request`, for `lifetime` seconds.
+
+        Of the request only the key is taken. Raises Invalid.
+        """
+        if not is_host_name(name):
+            raise Invalid(f"{name!r} cannot be the name of a host")
+        return self._sign(_public_key(request), "host", name, [x509.DNSName(name)], lifetime)
+
+    def issue_replica(self, name: str, address: str) -> tuple[str, str]:
+        """A certificate and its new private key, as PEM, of the replica `name`, reached at `address`."""
+        names: list[x509.GeneralName] = [x509.DNSName(CONTROL_NAME)]
+        try:
+            names.append(x509.IPAddress(ipaddress.ip_address(address)))
+        except ValueError:
+            names.append(x509.DNSName(address))
+        key = ec.generate_private_key(ec.SECP256R1())
+        signed = self._sign(key.public_key(), "replica", name, names, REPLICA_LIFETIME)
+        return signed, certificates.key_to_pem(key)
+
+    def _sign(
+        self,
+        key: ec.EllipticCurvePublicKey,
+        role: certificates.Role,
+        name: str,
+        names: list[x509.GeneralName],
+        lifetime: float,
+    ) -> str:
+        now = datetime.fromtimestamp(clock.now(), UTC)
+        uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
+        if role == "replica":
+            uses.append(ExtendedKeyUsageOID.SERVER_AUTH)
+        names = [*names, x509.UniformResourceIdentifier(certificates.uri(role, name))]
+        above = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        signed = (
+            _builder(name, self._certificate.subject, key, now, timedelta(seconds=lifetime))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(signs=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return signed.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def _new_authority() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = "Cumulet link authority"
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signed = (
+        _builder(name, issuer, key.public_key(), datetime.fromtimestamp(clock.now(), UTC), LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return certificates.key_to_pem(key).encode("ascii") + signed.public_bytes(serialization.Encoding.PEM)
+
+
+def _builder(
+    name: str, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, lifetime: timedelta
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])]))
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATE)
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _key_usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, content_commitment=False,
+        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+
+
+def _public_key(request: str) -> ec.EllipticCurvePublicKey:
+    try:
+        if len(request) > MOST:
+            raise ValueError
+        read = x509.load_pem_x509_csr(request.encode("ascii"))
+        if not read.is_signature_valid:
+            raise ValueError
+        key = read.public_key()
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        raise Invalid("this is no certificate signing request") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise Invalid("a host's key must be EC P-256")
+    return key

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first frame of each side: who it is, which frames it speaks; or, in its place, why there will be no link."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from cumulet.kernel.link import frames
+from cumulet.kernel.link.frames import Frame, FrameError
+
+PATIENCE = 10.0  # seconds that a hello may take to come
+LIMIT = 256 * 1024  # bytes of a hello: it is read before anybody is known
+
+Body = dict[str, Any]
+
+
+class Refused(FrameError):
+    """The other side wants no link; the message is its reason."""
+
+
+async def say(writer: asyncio.StreamWriter, body: Mapping[str, Any], version: int | None = None) -> None:
+    """Send our hello; `version` is the agreed one where the other side has spoken first. Raises OSError."""
+    words = {**body, "frames": frames.VERSION if version is None else version, "oldest": frames.OLDEST}
+    writer.write(frames.encode(Frame(kind="hello", body=words), LIMIT))
+    await writer.drain()
+
+
+async def hear(reader: asyncio.StreamReader, timeout: float = PATIENCE) -> tuple[Body, int]:
+    """The other side's hello and the version of the frames that follow. Raises FrameError, and Refused of them."""
+    try:
+        frame = await asyncio.wait_for(frames.read(reader, LIMIT), timeout)
+    except TimeoutError:
+        raise FrameError("no hello came") from None
+    if frame is None:
+        raise FrameError("the stream ended before a hello")
+    if frame.kind != "hello" or not isinstance(frame.body, dict):
+        raise FrameError("the first frame was no hello")
+    if "refused" in frame.body:
+        raise Refused(str(frame.body["refused"]))
+    return frame.body, agree(frame.body)
+
+
+async def refuse(writer: asyncio.StreamWriter, reason: str) -> None:
+    """Say in the place of a hello why there will be no link, and end the stream."""
+    with contextlib.suppress(OSError, RuntimeError, TimeoutError):
+        await asyncio.wait_for(say(writer, {"refused": reason}), PATIENCE)
+    writer.close()
+
+
+def agree(hello: Mapping[str, Any]) -> int:
+    """The newest version that both sides speak. Raises FrameError where there is none.
+
+    A release that says no `oldest` speaks one version only.
+    """
+    newest = hello.get("frames")
+    oldest = hello.get("oldest", newest)
+    if type(newest) is not int or type(oldest) is not int:
+        raise FrameError("the hello names no version of frames")
+    version = min(newest, frames.VERSION)
+    if version < max(oldest, frames.OLDEST):
+        here = f"{frames.OLDEST} to {frames.VERSION}"
+        raise FrameError(f"frames of version {oldest} to {newest} are spoken there, {here} here")
+    return version

@@ -20,13 +20,6 @@ from cumulet.kernel.errors import Conflict, Invalid
 from support import postgres
 
 
-@pytest.fixture(scope="module")
-def server():
-    started = postgres.Server()
-    yield started
-    started.close()
-
-
 @pytest.fixture
 def url(server):
     return server.new()

@@ -30,6 +30,12 @@ class Lease:
         self._until = until if held else 0.0
         return held
 
+    def drop(self) -> None:
+        """Let go of it, so that others need not wait for its end."""
+        self._until = 0.0
+        mine = [tables.lease.c.name == self._name, tables.lease.c.owner == self._owner]
+        self._db.write(lambda tx: sql.execute(tx, delete(tables.lease).where(*mine)))
+
 
 def take(db: Database, name: str, owner: str, seconds: float) -> bool:
     """Hold `name` for `seconds`, newly or again; False while somebody else does."""
@@ -50,5 +56,5 @@ def take(db: Database, name: str, owner: str, seconds: float) -> bool:
 
 
 def drop_all(db: Database, owner: str) -> None:
-    """Let go of whatever `owner` holds, so that others need not wait for its end."""
+    """Let go of whatever `owner` holds."""
     db.write(lambda tx: sql.execute(tx, delete(tables.lease).where(tables.lease.c.owner == owner)))

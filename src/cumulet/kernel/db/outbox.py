@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import defaultdict
@@ -18,6 +19,7 @@ from cumulet.kernel.db import sql, tables
 from cumulet.kernel.db.database import Database
 from cumulet.kernel.db.lease import Lease
 from cumulet.kernel.db.tx import Away, Tx
+from cumulet.kernel.errors import NotReady
 
 LOG = logging.getLogger(__name__)
 
@@ -72,6 +74,8 @@ class Outbox:
         self._wake.set()
         if self._thread is not None:
             self._thread.join(10)
+            with contextlib.suppress(NotReady):
+                self._lease.drop()
 
     def deliver(self) -> int:
         """Deliver what is there now; returns how many events were delivered."""

@@ -14,16 +14,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from cumulet import cli
 from cumulet.kernel.backup import archive
 from support import cloud as support_cloud
 from support.cloud import RunningCloud
-from support.people import environment
+from support.sample import Sample
 
 pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="volumes are qcow2 files")
 
@@ -31,78 +29,15 @@ PATIENCE = 60.0
 PICTURE = os.urandom(3_000_000)
 
 
-class Filled:
-    """A cloud with an image, volumes, a snapshot and a server, and what is to be found again."""
-
-    def __init__(self, cloud: RunningCloud) -> None:
-        self.cloud = cloud
-        self.state = cloud.settings.state
-        self.token = environment(cloud)["ADMIN_TOKEN"]
-        self.http = httpx.Client(timeout=30)
-        self.image = self.upload()
-        self.volume = self.post("block-storage/v3/volumes", "volume", {"size": 1, "name": "v", "imageRef": self.image})
-        self.wait(f"block-storage/v3/volumes/{self.volume}", "volume", "available")
-        body = {"volume_id": self.volume, "name": "s"}
-        self.snapshot = self.post("block-storage/v3/snapshots", "snapshot", body)
-        self.wait(f"block-storage/v3/snapshots/{self.snapshot}", "snapshot", "available")
-        self.attached = self.post("block-storage/v3/volumes", "volume", {"size": 1, "imageRef": self.image})
-        self.wait(f"block-storage/v3/volumes/{self.attached}", "volume", "available")
-        self.server = self.boot()
-        body = {"volumeId": self.attached}
-        self.post(f"compute/v2.1/servers/{self.server}/os-volume_attachments", "volumeAttachment", body)
-        self.wait(f"block-storage/v3/volumes/{self.attached}", "volume", "in-use")
-
-    def boot(self) -> str:
-        flavor = {"name": "f", "ram": 64, "vcpus": 1, "disk": 1}
-        flavor_id = self.post("compute/v2.1/flavors", "flavor", flavor)
-        network = self.post("network/v2.0/networks", "network", {"name": "n"})
-        body = {"network_id": network, "ip_version": 4, "cidr": "10.77.0.0/24"}
-        self.post("network/v2.0/subnets", "subnet", body)
-        body = {"name": "vm", "imageRef": self.image, "flavorRef": flavor_id, "networks": [{"uuid": network}]}
-        server = self.post("compute/v2.1/servers", "server", body)
-        self.wait(f"compute/v2.1/servers/{server}", "server", "ACTIVE")
-        return server
-
-    def upload(self) -> str:
-        words = {"name": "picture", "disk_format": "raw", "container_format": "bare"}
-        answer = self.http.post(f"{self.cloud.data_url}/image/v2/images", headers=self.headers(), json=words)
-        image = str(answer.json()["id"])
-        headers = {**self.headers(), "content-type": "application/octet-stream"}
-        url = f"{self.cloud.data_url}/image/v2/images/{image}/file"
-        assert self.http.put(url, headers=headers, content=PICTURE).status_code == 204
-        return image
-
-    def headers(self) -> dict[str, str]:
-        return {"x-auth-token": self.token}
-
-    def post(self, path: str, kind: str, body: dict[str, Any]) -> str:
-        url = f"{self.cloud.control_url}/{path}"
-        answer = self.http.post(url, headers=self.headers(), json={kind: body})
-        assert answer.status_code < 300, answer.text
-        return str(answer.json()[kind]["id"])
-
-    def get(self, url: str) -> Any:
-        answer = self.http.get(url, headers=self.headers())
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def wait(self, path: str, kind: str, status: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while (found := self.get(f"{self.cloud.control_url}/{path}")[kind]["status"]) != status:
-            assert "rror" not in found, found
-            assert time.monotonic() < deadline, found
-            time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
-def filled() -> Iterator[Filled]:
+def filled() -> Iterator[Sample]:
     """The cloud's state is stopped, and its backup taken while it ran lies beside it as `live`."""
     folder = Path(tempfile.mkdtemp(prefix="cml-"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(support_cloud.FAKES, "block_storage.driver", "file")
         cloud = RunningCloud(folder / "state")
         try:
-            found = Filled(cloud)
+            found = Sample(cloud, PICTURE)
             assert backup(found.state, folder / "live") == 0
         finally:
             cloud.close()
@@ -134,7 +69,7 @@ def content(path: Path) -> str:
 
 
 @pytest.mark.parametrize("when", ["live", "down"])
-def test_all_comes_back(filled: Filled, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_comes_back(filled: Sample, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Into an empty directory: the token of before, image bytes, volumes, the snapshot, the server and its claim."""
     folder = filled.state.parent
     if when == "down":
@@ -161,7 +96,7 @@ def test_all_comes_back(filled: Filled, when: str, monkeypatch: pytest.MonkeyPat
         cloud.close()
 
 
-def test_the_file_is_its_owner_s_alone_and_whole(filled: Filled) -> None:
+def test_the_file_is_its_owner_s_alone_and_whole(filled: Sample) -> None:
     path = filled.state.parent / "live"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert cli.main([*flags(filled.state), "restore", "--check", str(path)]) == 0
@@ -172,7 +107,7 @@ def test_the_file_is_its_owner_s_alone_and_whole(filled: Filled) -> None:
     assert not list(filled.state.glob("agent/backup"))
 
 
-def test_nothing_is_overwritten(filled: Filled, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_overwritten(filled: Sample, capsys: pytest.CaptureFixture[str]) -> None:
     path = filled.state.parent / "live"
     before = path.stat()
     assert backup(filled.state, path) == 1
@@ -183,7 +118,7 @@ def test_nothing_is_overwritten(filled: Filled, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("damage", ["cut", "no manifest", "flipped", "nonsense"])
-def test_a_damaged_backup_restores_nothing(filled: Filled, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_backup_restores_nothing(filled: Sample, tmp_path: Path, damage: str) -> None:
     path = tmp_path / "bad"
     shutil.copyfile(filled.state.parent / "live", path)
     size = path.stat().st_size
@@ -231,7 +166,7 @@ def kill_when(process: subprocess.Popen[bytes], there: Path, size: int) -> bool:
 
 
 @pytest.mark.parametrize("size", [0, 1_000_000, 3_500_000])
-def test_a_backup_killed_halfway_is_none(filled: Filled, tmp_path: Path, size: int) -> None:
+def test_a_backup_killed_halfway_is_none(filled: Sample, tmp_path: Path, size: int) -> None:
     path = tmp_path / "x"
     assert kill_when(start("backup", str(path), state=filled.state), tmp_path / ".x.partial", size)
     assert not path.exists()
@@ -241,7 +176,7 @@ def test_a_backup_killed_halfway_is_none(filled: Filled, tmp_path: Path, size: i
 
 
 @pytest.mark.parametrize("size", [0, 1_000_000, 3_500_000])
-def test_a_restore_killed_halfway_starts_nothing(filled: Filled, tmp_path: Path, size: int) -> None:
+def test_a_restore_killed_halfway_starts_nothing(filled: Sample, tmp_path: Path, size: int) -> None:
     path, state = filled.state.parent / "live", tmp_path / "state"
     assert kill_when(start("restore", str(path), state=state), tmp_path / ".state.restoring", size)
     assert not state.exists()

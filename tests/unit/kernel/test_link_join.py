@@ -59,7 +59,7 @@ def clock_at() -> Iterator[Callable[[float], None]]:
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
 def test_the_script_is_the_tables(dialect: str) -> None:
-    script = migrate.KERNEL_FOLDER / dialect / "0003_hosts.sql"
+    script = migrate.KERNEL_FOLDER / dialect / "0003_expand_hosts.sql"
     assert script.read_text() == migrate.draft(tables.metadata, dialect)
 
 

@@ -34,7 +34,7 @@ def key(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
 def test_the_script_is_the_table(dialect: str) -> None:
-    script = migrate.KERNEL_FOLDER / dialect / "0002_secrets.sql"
+    script = migrate.KERNEL_FOLDER / dialect / "0002_expand_secrets.sql"
     assert script.read_text() == migrate.draft(vault_module.metadata, dialect)
 
 

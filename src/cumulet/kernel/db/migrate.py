@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Schema changes: numbered SQL scripts of each service, applied forward only, each in a transaction of its own.
 
-A script is `migrations/<dialect>/NNNN_name.sql`: statements that end with a semicolon at a line's end. A new database
-runs the same scripts; no table is ever created from its definition in Python, which tests hold against the scripts.
+A script is `migrations/<dialect>/NNNN_<phase>_name.sql`: statements that end with a semicolon at a line's end. A new
+database runs the same scripts; no table is ever created from its definition in Python, which tests hold against the
+scripts.
+
+The phase is `expand` or `contract` (`docs/develop/migrations.md`); the first script of a service needs none. An
+expanded schema serves the release before as well, so it is made at a start; a contracted one does not, so it is made
+by `cumulet migrate --contract` alone.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ import importlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import MetaData, inspect, select
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -22,35 +28,54 @@ from cumulet.kernel.db.tx import Tx
 
 KERNEL = "kernel"
 KERNEL_FOLDER = Path(__file__).parent / "migrations"
-_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+EXPAND, CONTRACT = "expand", "contract"
+FIRST = 1  # the number of the script that needs no phase
+_FILE = re.compile(r"(\d{4})_(?:(expand|contract)_)?\w+\.sql")
 # SQLAlchemy's module of each dialect, loaded only to draft a script: a start needs no second dialect.
 _MODULES = {"sqlite": "sqlalchemy.dialects.sqlite", "postgres": "sqlalchemy.dialects.postgresql"}
 
 
-def migrate(db: Database, folders: Mapping[str, Path]) -> list[str]:
+class Script(NamedTuple):
+    """A script of this release."""
+
+    service: str
+    number: int
+    phase: str
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.service}/{self.path.name}"
+
+
+def migrate(db: Database, folders: Mapping[str, Path], *, contract: bool = False) -> list[str]:
     """Bring the schema up to date; `folders`: service name to its `migrations` folder. Returns what was applied.
 
-    Raises RuntimeError where the database holds a script that this release does not know (a newer release made it).
+    Without `contract` such scripts are left to whoever asks for them, except in a new database, which no other release
+    ever served. Raises RuntimeError where a newer release has contracted the schema.
     """
     db.dialect.check()
     applied = []
-    for service, folder in {KERNEL: KERNEL_FOLDER, **folders}.items():
-        have = _applied(db, service)
-        scripts = dict(_scripts(folder, db.dialect.name))
-        if unknown := have - scripts.keys():
-            raise RuntimeError(f"the database's {service} schema is newer than this release: {sorted(unknown)}")
-        for number in sorted(scripts.keys() - have):
-            db.write(lambda tx, path=scripts[number], n=number, s=service: _apply(tx, s, n, path))  # type: ignore[misc]
-            applied.append(f"{service}/{scripts[number].name}")
+    for script in left(db, folders, contract=contract):
+        db.write(lambda tx, script=script: _apply(tx, script))  # type: ignore[misc]
+        applied.append(str(script))
     return applied
 
 
+def left(db: Database, folders: Mapping[str, Path], *, contract: bool) -> list[Script]:
+    """The scripts that `migrate` would run now, in order; raises what it would raise."""
+    found = []
+    for service, folder in {KERNEL: KERNEL_FOLDER, **folders}.items():
+        have = _applied(db, service)
+        scripts = list(_scripts(service, folder, db.dialect.name))
+        _check_known(service, have, {script.number for script in scripts})
+        contracts = contract or not have
+        found += [each for each in scripts if each.number not in have and (contracts or each.phase == EXPAND)]
+    return found
+
+
 def pending(db: Database, folders: Mapping[str, Path]) -> bool:
-    """Whether a script of this release has not run yet."""
-    return any(
-        dict(_scripts(folder, db.dialect.name)).keys() - _applied(db, service)
-        for service, folder in {KERNEL: KERNEL_FOLDER, **folders}.items()
-    )
+    """Whether a script that a start runs has not run yet."""
+    return bool(left(db, folders, contract=False))
 
 
 def draft(metadata: MetaData, dialect: str) -> str:
@@ -66,29 +91,43 @@ def draft(metadata: MetaData, dialect: str) -> str:
     return "".join(re.sub(r"[ \t]+\n", "\n", statement) + ";\n\n" for statement in statements).rstrip() + "\n"
 
 
-def _applied(db: Database, service: str) -> set[int]:
+def _check_known(service: str, have: Mapping[int, str], known: set[int]) -> None:
+    """An unknown script that only expanded the schema is no matter: this release runs on what it left."""
+    for number, name in sorted(have.items()):
+        if number not in known and _phase(f"{name}.sql") == CONTRACT:
+            raise RuntimeError(
+                f"a newer release has contracted the {service} schema ({name}): start that release, or restore a backup"
+            )
+
+
+def _phase(name: str) -> str:
+    match = _FILE.fullmatch(name)
+    return EXPAND if match is None else match[2] or EXPAND
+
+
+def _applied(db: Database, service: str) -> dict[int, str]:
+    """The numbers and names of the scripts that have run."""
     with db._use() as connection:
         if not inspect(connection).has_table(tables.migration.name):
-            return set()
-    query = select(tables.migration.c.number).where(tables.migration.c.service == service)
-    return set(sql.column(db, query))
+            return {}
+    migration = tables.migration.c
+    return dict(sql.tuples(db, select(migration.number, migration.name).where(migration.service == service)))
 
 
-def _scripts(folder: Path, dialect: str) -> Iterator[tuple[int, Path]]:
+def _scripts(service: str, folder: Path, dialect: str) -> Iterator[Script]:
     for path in sorted((folder / dialect).glob("*.sql")):
         match = _FILE.fullmatch(path.name)
-        if match is None:
-            raise ValueError(f"not a migration's name: {path}")
-        yield int(match[1]), path
+        if match is None or not (match[2] or int(match[1]) == FIRST):
+            raise ValueError(f"not a migration's name (NNNN_expand_words.sql, NNNN_contract_words.sql): {path}")
+        yield Script(service, int(match[1]), _phase(path.name), path)
 
 
-def _apply(tx: Tx, service: str, number: int, path: Path) -> None:
+def _apply(tx: Tx, script: Script) -> None:
     connection = tx._connection()
-    for statement in _statements(path.read_text()):
+    for statement in _statements(script.path.read_text()):
         connection.exec_driver_sql(statement)
-    connection.execute(
-        tables.migration.insert().values(service=service, number=number, name=path.stem, applied_at=clock.now())
-    )
+    row = {"service": script.service, "number": script.number, "name": script.path.stem, "applied_at": clock.now()}
+    connection.execute(tables.migration.insert().values(row))
 
 
 def _statements(script: str) -> Iterable[str]:

@@ -24,6 +24,7 @@ class Hosts:
         self.taken: list[dict] = []
         self.there = True
         self.refuse: list[Exception] = []
+        self.generation = 0
         self.gate = threading.Event()
         self.gate.set()
 
@@ -34,6 +35,8 @@ class Hosts:
         self.gate.wait(PATIENCE)
         if not self.there:
             raise NotReady("gone")
+        if verb == converge.REPORT:
+            return msgspec.to_builtins(HostReport(generation=self.generation))
         if self.refuse:
             raise self.refuse.pop(0)
         self.taken.append(body)
@@ -86,6 +89,27 @@ def test_a_host_that_comes_back_gets_a_higher_generation(converger, hosts):
     converger.joined("h", HostReport(epoch="e1", generation=41))
     converger.wait("h", PATIENCE)
     assert hosts.taken[-1]["state"]["generation"] == 42
+
+
+def test_a_host_that_another_replica_has_served_is_asked_what_it_has(converger, hosts, wanted):
+    converger.wait("h", PATIENCE)
+    hosts.refuse = [Conflict("no", code="FullStateNeeded"), Conflict("no", code="GenerationTooOld")]
+    hosts.generation = 17
+    wanted.networks.append(NetworkState(id="n2", mtu=1450))
+    converger.wait("h", PATIENCE)
+    assert hosts.taken[-1]["state"]["generation"] == 18
+
+
+def test_only_hosts_that_are_concerned_are_woken(converger, hosts):
+    class Tx:
+        def after_commit(self, fn) -> None:
+            fn()
+
+    converger.tell(Tx(), {"other"})
+    converger.tell(Tx(), set())
+    converger.wait("h", PATIENCE)
+    assert len(hosts.taken) == 1
+    assert list(converger._lanes) == ["h"]
 
 
 def test_nobody_waits_for_ever_for_a_host_that_is_away(converger, hosts):

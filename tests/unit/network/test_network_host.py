@@ -15,7 +15,8 @@ from cumulet.kernel.link.host import Host
 from cumulet.services.network.agent import create
 from cumulet.services.network.agent.metadata import MetadataSource
 from cumulet.services.network.contract import HostPorts, MetadataQuery
-from cumulet.services.network.types import FixedAddress, HostDelta, HostState, NetworkState, PortState
+from cumulet.services.network.types import FixedAddress, HostDelta, HostState, NetworkState, PortState, RemoteState
+from cumulet.settings import Network
 
 NETWORK = NetworkState(id="n1", mtu=1450)
 PORT = PortState(
@@ -36,7 +37,7 @@ def host(tmp_path, events):
         name="h1",
         state=tmp_path,
         run_dir=tmp_path,
-        settings=SimpleNamespace(network=SimpleNamespace(driver="fake")),
+        settings=SimpleNamespace(network=Network(driver="fake", tunnel_address="198.18.6.1")),
         loop=None,
         contracts=Contracts(),
         emit=lambda name, body: events.append((name, body)),
@@ -70,7 +71,7 @@ def reborn(host: Host) -> Host:
 def test_an_older_generation_is_refused_but_not_of_another_database(host):
     service = create(host)
     apply(service, full(STATE))
-    with pytest.raises(Conflict, match="older") as caught:
+    with pytest.raises(Conflict, match="no newer") as caught:
         apply(service, full(msgspec.structs.replace(STATE, generation=2)))
     assert caught.value.code == "GenerationTooOld"
     assert apply(service, full(HostState(epoch="e2", generation=1)))["generation"] == 1
@@ -86,6 +87,20 @@ def test_a_delta_must_fit(host):
     with pytest.raises(Conflict) as caught:
         apply(service, {"delta": msgspec.to_builtins(delta)})
     assert caught.value.code == "FullStateNeeded"
+
+
+def test_a_port_that_comes_from_another_host_is_remote_no_more(host):
+    service = create(host)
+    far = RemoteState(id="p1", network_id="n1", mac=PORT.mac, addresses=["10.0.0.5"], endpoint="198.18.6.2")
+    apply(service, full(HostState(epoch="e1", generation=3, networks=[NETWORK], remotes=[far])))
+    delta = HostDelta(epoch="e1", base=3, generation=4, ports=[PORT], gone_remotes=["p1"])
+    apply(service, {"delta": msgspec.to_builtins(delta)})
+    assert apply(service, full(msgspec.structs.replace(STATE, generation=4)))["changes"] == 0
+
+
+def test_a_host_says_where_its_tunnels_end_and_whether_it_takes_routers(host):
+    report = create(host).report()
+    assert (report["endpoint"], report["gateway"]) == ("198.18.6.1", True)
 
 
 def test_taps_are_offered_and_their_coming_and_going_is_told(host, events):

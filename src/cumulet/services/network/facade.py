@@ -19,9 +19,9 @@ from cumulet.services.network.contract import (
     PortRequest,
 )
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import access, describe, group_details, security_groups, servers
+from cumulet.services.network.logic import access, concern, describe, group_details, security_groups, servers
 from cumulet.services.network.store import addresses, lookups
-from cumulet.services.network.types import OWNER_COMPUTE, Port
+from cumulet.services.network.types import OWNER_COMPUTE, Port, SecurityGroup, SecurityGroupRule
 
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
@@ -53,12 +53,13 @@ class NetworkService:
         security_groups: list[str] | None = None,
     ) -> list[PortInfo]:
         made = servers.make_ports(self._cloud, tx, ctx, server_id, host, availability_zone, requests, security_groups)
-        self._wake(tx)
+        self._converger.tell(tx, concern.of_ports(tx, made))
         return describe.ports(tx, made)
 
     def bind(self, tx: Tx, port_ids: list[str], host: str) -> None:
+        concerned = concern.of(tx, Port, port_ids)
         servers.bind(tx, port_ids, host)
-        self._wake(tx)
+        self._converger.tell(tx, concerned | concern.of(tx, Port, port_ids))
 
     def converge(self, host: str, timeout: float = 30.0) -> None:
         self._converger.wait(host, timeout)
@@ -83,19 +84,20 @@ class NetworkService:
 
     def add_security_group(self, tx: Tx, ctx: Context, server_id: str, name: str) -> None:
         servers.add_group(tx, ctx, server_id, name)
-        self._wake(tx)
+        self._converger.tell(tx, self._concerned(tx, server_id))
 
     def remove_security_group(self, tx: Tx, ctx: Context, server_id: str, name: str) -> None:
+        concerned = self._concerned(tx, server_id)
         servers.remove_group(tx, ctx, server_id, name)
-        self._wake(tx)
+        self._converger.tell(tx, concerned)
 
     def add_address(self, tx: Tx, ctx: Context, server_id: str, network_id: str) -> None:
         servers.add_address(self._cloud, tx, ctx, server_id, network_id)
-        self._wake(tx)
+        self._converger.tell(tx, self._concerned(tx, server_id))
 
     def remove_address(self, tx: Tx, ctx: Context, server_id: str, address: str) -> None:
         servers.remove_address(self._cloud, tx, ctx, server_id, address)
-        self._wake(tx)
+        self._converger.tell(tx, self._concerned(tx, server_id))
 
     def default_security_group(self, tx: Tx, project_id: str) -> GroupInfo:
         group = security_groups.ensure_default(tx, project_id)
@@ -120,17 +122,19 @@ class NetworkService:
         return group_details.change(self._cloud, tx, ctx, group_id, name, description)
 
     def delete_security_group(self, tx: Tx, ctx: Context, group_id: str) -> None:
+        concerned = concern.of(tx, SecurityGroup, [group_id])
         group_details.delete(self._cloud, tx, ctx, group_id)
-        self._wake(tx)
+        self._converger.tell(tx, concerned)
 
     def add_security_group_rule(self, tx: Tx, ctx: Context, wanted: GroupRule) -> GroupRule:
         made = group_details.add_rule(self._cloud, tx, ctx, wanted)
-        self._wake(tx)
+        self._converger.tell(tx, concern.of(tx, SecurityGroupRule, [made.id]))
         return made
 
     def delete_security_group_rule(self, tx: Tx, ctx: Context, rule_id: str) -> None:
+        concerned = concern.of(tx, SecurityGroupRule, [rule_id])
         group_details.delete_rule(self._cloud, tx, ctx, rule_id)
-        self._wake(tx)
+        self._converger.tell(tx, concerned)
 
     def server_by_address(self, source: Source, network_id: str, address: str) -> str | None:
         port = addresses.holder(source, network_id, address)
@@ -140,9 +144,8 @@ class NetworkService:
         return describe.usage(source, project_id)
 
     def _release(self, tx: Tx, gone: list[Port]) -> None:
+        self._converger.tell(tx, concern.of_ports(tx, gone))
         servers.release(tx, gone)
-        self._wake(tx)
 
-    def _wake(self, tx: Tx) -> None:
-        """After the commit; every host may have rules that name a group whose members have changed."""
-        tx.after_commit(self._converger.wake)
+    def _concerned(self, tx: Tx, server_id: str) -> set[str]:
+        return concern.of_ports(tx, lookups.server_ports(tx, [server_id]))

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.db import Tx
 from cumulet.kernel.link.controller import HostInfo
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import agents
-from cumulet.services.network.types import HostReport
+from cumulet.services.network.logic import agents, concern, scheduling
+from cumulet.services.network.types import HostReport, Router
 
 
 def listen(cloud: Cloud) -> None:
@@ -20,7 +21,15 @@ def listen(cloud: Cloud) -> None:
 
     def joined(info: HostInfo, report: dict[str, Any]) -> None:
         said = msgspec.convert(report.get("network", {}), HostReport)
-        cloud.db.write(lambda tx: agents.joined(tx, info.name, said))
+
+        def write(tx: Tx) -> None:
+            moved = agents.endpoint(tx, info.name) != said.endpoint
+            agents.joined(tx, info.name, said)
+            placed = scheduling.place(tx)
+            concerned = concern.of_host(tx, info.name) if moved else set()
+            converger.tell(tx, concerned | concern.of(tx, Router, placed))
+
+        cloud.db.write(write)
         converger.joined(info.name, said)
 
     def ports(host: str, body: dict[str, Any]) -> None:

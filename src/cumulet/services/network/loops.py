@@ -1,20 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Periodic work: hosts that are there are noted, and catch up with what a lost wake-up left out."""
+"""Periodic work: notes which hosts are there, lets them catch up after lost wake-ups, moves routers off dead ones."""
 
 from __future__ import annotations
 
+import logging
+import time
+import zlib
+
 from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.db import Tx
 from cumulet.kernel.periodic import Periodic
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import agents
+from cumulet.services.network.logic import agents, concern, scheduling
+from cumulet.services.network.types import Router
+
+LOG = logging.getLogger(__name__)
+
+PERIOD = 30.0
+ROUNDS = 10  # of these, each host is compared with the rows in one: comparing thousands at once takes long
 
 
 def note_hosts(cloud: Cloud) -> None:
-    """Keep the agents' heartbeats, and have every host compared with the rows."""
+    """Keep the agents' heartbeats, and have some hosts compared with the rows."""
+    round_now = int(time.monotonic() / PERIOD) % ROUNDS
     there = [info.name for info in cloud.hosts.connected()]
     if there:
         cloud.db.write(lambda tx: agents.seen(tx, there))
-        cloud.contracts.use(Converger).wake()
+        for name in there:
+            if zlib.crc32(name.encode()) % ROUNDS == round_now:
+                cloud.contracts.use(Converger).wake(name)
 
 
-LOOPS = (Periodic("network.hosts", 30.0, note_hosts),)
+def rescue_routers(cloud: Cloud) -> None:
+    """Move routers off hosts that have been dead for long.
+
+    A control plane that has only just begun does nothing: hosts need a moment to come back to it.
+    """
+    patience = cloud.settings.network.router_patience
+    if cloud.keep(Watch).seconds() < patience or not scheduling.refuge(cloud.db):
+        return
+
+    def write(tx: Tx) -> None:
+        for router in scheduling.abandoned(tx, patience):
+            concerned = concern.of(tx, Router, [router.id])
+            host = scheduling.choose(tx)
+            scheduling.move(tx, router.id, host)
+            cloud.contracts.use(Converger).tell(tx, concerned | concern.of(tx, Router, [router.id]))
+            LOG.warning("router %s moves from host %s, which is dead, to host %s", router.id, router.host, host)
+
+    if scheduling.abandoned(cloud.db, patience):
+        cloud.db.write(write)
+
+
+class Watch:
+    """Since when this process has been looking at hosts."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+
+LOOPS = (
+    Periodic("network.hosts", PERIOD, note_hosts, everywhere=True),
+    Periodic("network.routers", 5.0, rescue_routers),
+)

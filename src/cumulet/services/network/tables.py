@@ -113,6 +113,7 @@ port = Table(
     Index("network_port_project", "project_id"),
     Index("network_port_device", "device_id"),
     Index("network_port_host", "host"),
+    Index("network_port_network_host", "network_id", "host"),
 )
 
 allocation = Table(

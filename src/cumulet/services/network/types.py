@@ -351,6 +351,15 @@ class Port(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
+class FarPort(msgspec.Struct, frozen=True):
+    """What other hosts have to know of a bound port; no row of its own."""
+
+    id: str
+    network_id: str
+    mac: str
+    host: str
+
+
 class Allocation(msgspec.Struct, frozen=True):
     """An address that a port holds. `position` orders the addresses of one port."""
 

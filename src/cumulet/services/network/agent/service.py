@@ -13,6 +13,7 @@ import msgspec
 
 from cumulet.kernel.errors import Conflict
 from cumulet.kernel.link.host import Body, Host, Verb
+from cumulet.services.network.agent import endpoint
 from cumulet.services.network.agent.delta import merge
 from cumulet.services.network.agent.metadata import MetadataSource
 from cumulet.services.network.contract import HostPorts
@@ -23,6 +24,7 @@ from cumulet.services.network.types import Applied, HostDelta, HostReport, HostS
 LOG = logging.getLogger(__name__)
 
 _RECORD = "state"
+TOO_OLD = "GenerationTooOld"
 
 
 class NetworkHost:
@@ -31,7 +33,8 @@ class NetworkHost:
     def __init__(self, host: Host, fabric: Fabric | None = None) -> None:
         self._host = host
         self._journal = host.journal("network")
-        self._fabric = fabric or _engine(host, MetadataSource(host.call))
+        self._endpoint = endpoint.own(host)
+        self._fabric = fabric or _engine(host, MetadataSource(host.call), self._endpoint)
         self._lock = threading.Lock()
         self._state = HostState()
         self._last = Applied(generation=0)
@@ -67,6 +70,8 @@ class NetworkHost:
             ports=now.ports,
             failed=self._last.failed,
             capabilities=msgspec.to_builtins(self._fabric.capabilities),
+            endpoint=self._endpoint,
+            gateway=_is_gateway(self._host),
         )
         return _body(report)
 
@@ -79,7 +84,8 @@ class NetworkHost:
     def _apply(self, body: Body) -> Body:
         """`network.apply`: `{"state": HostState}` or `{"delta": HostDelta}`; the answer is an Applied.
 
-        Raises Conflict, code GenerationTooOld for what was overtaken and FullStateNeeded for a delta that does not fit.
+        Raises Conflict, code GenerationTooOld for what was overtaken, be it by another state of the same generation, and
+        FullStateNeeded for a delta that does not fit.
         """
         with self._lock:
             wanted = self._wanted(body)
@@ -102,11 +108,10 @@ class NetworkHost:
             if (delta.epoch, delta.base) != (self._state.epoch, self._state.generation):
                 raise Conflict("the delta does not fit what this host has", code="FullStateNeeded")
             return merge(self._state, delta)
-        state = msgspec.convert(body["state"], HostState)
-        if state.epoch == self._state.epoch and state.generation < self._state.generation:
-            raise Conflict(
-                f"generation {state.generation} is older than {self._state.generation}", code="GenerationTooOld"
-            )
+        state, have = msgspec.convert(body["state"], HostState), self._state
+        is_news = state.generation > have.generation or state == have
+        if state.epoch == have.epoch and not is_news:
+            raise Conflict(f"generation {state.generation} is no newer than {have.generation}", code=TOO_OLD)
         return state
 
 
@@ -127,7 +132,13 @@ class _Ports:
         self._tell()
 
 
-def _engine(host: Host, metadata: Metadata) -> Fabric:
+def _is_gateway(host: Host) -> bool:
+    """Whether routers may live here."""
+    chosen = host.settings.network.gateway
+    return bool(chosen == "yes" or (chosen == "auto" and not endpoint.is_member(host)))
+
+
+def _engine(host: Host, metadata: Metadata, own: str) -> Fabric:
     if host.settings.network.driver == "fake":
         fake: Fabric = FakeFabric(metadata, host.journal("network.fake"))
         return host.injection.wrap(fake, "network.fake", host.name, {"apply": _as_if_applied})
@@ -139,7 +150,15 @@ def _engine(host: Host, metadata: Metadata) -> Fabric:
     chosen = host.settings.network
     prefix = chosen.external_cidr.rpartition("/")[2]
     address = f"{chosen.external_gateway}/{prefix}" if chosen.external_gateway else ""
-    options = FabricOptions(mark=names.suffix(host.state), host_address=address, resolvers=_resolvers())
+    options = FabricOptions(
+        mark=names.suffix(host.state),
+        host_address=address,
+        host_services=chosen.host_services,
+        egress=chosen.egress,
+        resolvers=_resolvers(),
+        endpoint=own,
+        tunnel_port=chosen.tunnel_port,
+    )
     return KernelFabric(options, metadata)
 
 

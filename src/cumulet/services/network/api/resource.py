@@ -20,7 +20,7 @@ from cumulet.services.network.api import listing
 from cumulet.services.network.api.attributes import ABSENT, REQUIRED, Attributes
 from cumulet.services.network.api.listing import Filter, Item
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import access
+from cumulet.services.network.logic import access, concern
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.policy import RULES
 from cumulet.services.network.store import visibility
@@ -91,10 +91,10 @@ class Resource(Generic[Row]):
 
         def write(tx: Tx) -> list[Item]:
             rows = create(request.cloud, tx, request.ctx, [dict(item) for item in values])
+            tell(request.cloud, tx, concern.of(tx, self.kind, [row.id for row in rows]))
             return [self._told(request, tx, events.created, item) for item in self.render(tx, rows)]
 
         made = self._shown(request, request.cloud.db.write(write))
-        wake(request.cloud)
         is_bulk = self.collection in request.body
         return Reply(201, {self.collection: made} if is_bulk else {self.name: made[0]})
 
@@ -109,11 +109,12 @@ class Resource(Generic[Row]):
         update, key = self.update, before["id"]
 
         def write(tx: Tx) -> Item:
+            concerned = concern.of(tx, self.kind, [key])
             row = update(request.cloud, tx, request.ctx, key, dict(values))
+            tell(request.cloud, tx, concerned | concern.of(tx, self.kind, [key]))
             return self._told(request, tx, events.updated, self.render(tx, [row])[0])
 
         after = request.cloud.db.write(write)
-        wake(request.cloud)
         return Reply(200, {self.name: self._shown(request, [after])[0]})
 
     def remove(self, request: Request) -> Reply:
@@ -126,11 +127,11 @@ class Resource(Generic[Row]):
         delete = self.delete
 
         def write(tx: Tx) -> None:
+            tell(request.cloud, tx, concern.of(tx, self.kind, [before["id"]]))
             delete(request.cloud, tx, request.ctx, before["id"])
             self._told(request, tx, events.deleted, before)
 
         request.cloud.db.write(write)
-        wake(request.cloud)
         return Reply(204)
 
     # What others build on.
@@ -221,9 +222,9 @@ def _with_old_name(item: Item) -> Item:
     return {**item, "tenant_id": item["project_id"]} if "project_id" in item else item
 
 
-def wake(cloud: Cloud) -> None:
-    """Let the hosts catch up with what was just committed."""
-    cloud.contracts.use(Converger).wake()
+def tell(cloud: Cloud, tx: Tx, hosts: set[str]) -> None:
+    """Let the hosts that a change concerns catch up with it once it is committed."""
+    cloud.contracts.use(Converger).tell(tx, hosts)
 
 
 def check_revision(request: Request, item: Item) -> None:

@@ -16,8 +16,8 @@ from cumulet.services.network.api import common
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
-from cumulet.services.network.api.resource import Resource, wake
-from cumulet.services.network.logic import access, interfaces, zones
+from cumulet.services.network.api.resource import Resource, tell
+from cumulet.services.network.logic import access, concern, interfaces, zones
 from cumulet.services.network.logic import routers as logic
 from cumulet.services.network.store import addresses
 from cumulet.services.network.types import Router
@@ -115,7 +115,9 @@ def _with_interface(request: Request, rule: str, verb: str, act: Any) -> Reply:
 
     def write(tx: Tx) -> Item:
         router = access.get(tx, request.ctx, Router, item["id"])
+        concerned = concern.of(tx, Router, [router.id])
         done: interfaces.Interface = act(tx, request.ctx, router, request.body)
+        tell(request.cloud, tx, concerned | concern.of(tx, Router, [router.id]))
         words = {
             "id": done.router.id,
             "tenant_id": done.router.project_id,
@@ -129,9 +131,7 @@ def _with_interface(request: Request, rule: str, verb: str, act: Any) -> Reply:
         request.cloud.outbox.publish(tx, topic, payload, request.request_id)
         return words
 
-    words = request.cloud.db.write(write)
-    wake(request.cloud)
-    return Reply(200, words)
+    return Reply(200, request.cloud.db.write(write))
 
 
 def _with_routes(request: Request, rule: str, change: Any) -> Reply:
@@ -144,10 +144,10 @@ def _with_routes(request: Request, rule: str, change: Any) -> Reply:
 
     def write(tx: Tx) -> Router:
         router = access.get(tx, request.ctx, Router, item["id"])
+        tell(request.cloud, tx, concern.of(tx, Router, [router.id]))
         return logic.update(request.cloud, tx, request.ctx, router.id, {"routes": change(router.routes, routes)})
 
     row = request.cloud.db.write(write)
-    wake(request.cloud)
     words = ("id", "name", "routes")
     after = render(request.cloud.db, [row])[0]
     return Reply(200, {"router": {name: after[name] for name in words}})

@@ -6,11 +6,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, CumuletError, NotReady
 from cumulet.services.network.logic import agents, snapshot
 from cumulet.services.network.logic.compile import compile_host, difference, same
@@ -19,6 +21,7 @@ from cumulet.services.network.types import Applied, HostReport, HostState
 LOG = logging.getLogger(__name__)
 
 VERB = "network.apply"
+REPORT = "network.report"
 CALL_TIMEOUT = 120.0
 FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0  # seconds between attempts to reach a host that refuses
 IDLE = 60.0  # seconds after which a lane without work ends its thread
@@ -36,6 +39,17 @@ class Converger:
         """Something changed: let `host`, or every host that is there, catch up soon. Does not wait."""
         for name in [host] if host is not None else [info.name for info in self._cloud.hosts.connected()]:
             self._lane(name).ask()
+
+    def tell(self, tx: Tx, hosts: Iterable[str]) -> None:
+        """Let these hosts catch up once `tx` is durable, as far as they are there."""
+        concerned = frozenset(hosts)
+        if concerned:
+            tx.after_commit(lambda: self._wake_those(concerned))
+
+    def _wake_those(self, hosts: frozenset[str]) -> None:
+        for info in self._cloud.hosts.connected():
+            if info.name in hosts:
+                self._lane(info.name).ask()
 
     def wait(self, host: str, timeout: float) -> None:
         """Block until the host has applied all that was committed before; NotReady after `timeout` seconds."""
@@ -148,7 +162,16 @@ class _Lane:
         try:
             body = {"state": msgspec.to_builtins(wanted)}
             return self._cloud.hosts.call(self._host, VERB, body, timeout=CALL_TIMEOUT)
-        except CumuletError:
+        except CumuletError as error:
             with self._changed:
                 self._sent = None
+            if error.code == "GenerationTooOld":
+                self._learn()
             raise
+
+    def _learn(self) -> None:
+        """Another replica has served the host meanwhile: what it has counts, and the rows are looked at again."""
+        said = msgspec.convert(self._cloud.hosts.call(self._host, REPORT, {}, timeout=CALL_TIMEOUT), HostReport)
+        with self._changed:
+            self._generation = said.generation
+        raise NotReady(f"host {self._host} has generation {said.generation} already")

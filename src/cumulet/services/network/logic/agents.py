@@ -10,24 +10,29 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.logic import access, routers
+from cumulet.services.network.logic import access
 from cumulet.services.network.store import common, lookups
-from cumulet.services.network.types import ACTIVE, DOWN, Agent, HostReport, Port
+from cumulet.services.network.types import ACTIVE, DOWN, TUNNEL, Agent, HostReport, Port
 
 ALIVE_FOR = timedelta(seconds=75)  # Neutron's agent_down_time
 
 
 def joined(tx: Tx, host: str, report: HostReport) -> None:
-    """A host has come (again): it takes the routers that wait for a host, and its ports are as it says."""
+    """A host has come (again): it says what it can, and its ports are as it says."""
     now = clock.utcnow()
     known = lookups.agent_of(tx, host)
-    configurations = {"capabilities": report.capabilities, "devices": len(report.ports)}
+    configurations = {
+        "capabilities": report.capabilities,
+        "devices": len(report.ports),
+        "tunneling_ip": report.endpoint,
+        "tunnel_types": [TUNNEL] if report.endpoint else [],
+        "gateway": report.gateway,
+    }
     if known is None:
         common.add(tx, Agent(ids.new_uuid(), host, True, None, configurations, now, now, now))
     else:
         values = {"configurations": configurations, "started_at": now, "heartbeat_at": now}
         common.set_quietly(tx, Agent, [known.id], values)
-    routers.place(tx, host)
     ports_stand(tx, host, set(report.ports))
 
 
@@ -72,6 +77,17 @@ def epoch(cloud: Cloud) -> str:
         return there
 
     return cloud.db.write(write)
+
+
+def endpoint(source: Source, host: str) -> str:
+    """Where the host's tunnels end, as far as it is known."""
+    return endpoints(source, {host}).get(host, "")
+
+
+def endpoints(source: Source, hosts: set[str]) -> dict[str, str]:
+    """The same of several hosts, by host."""
+    known = common.find_all(source, Agent, host=hosts) if hosts else []
+    return {one.host: str(one.configurations.get("tunneling_ip") or "") for one in known}
 
 
 def hosts(source: Source) -> list[Agent]:

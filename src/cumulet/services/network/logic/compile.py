@@ -14,6 +14,7 @@ from cumulet.services.network.logic import addressing
 from cumulet.services.network.logic.security_group_rules import state as rule_state
 from cumulet.services.network.types import (
     Allocation,
+    FarPort,
     FixedAddress,
     FloatingIp,
     FloatingState,
@@ -42,7 +43,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     """The rows that matter to one host.
 
     `bound` are servers' ports there, `legs` routers' ports by router id (the gateway's among them), `services` the
-    networks' own ports by network id. `members` are the addresses of all ports of the groups named by rules.
+    networks' own ports by network id. `members` are the addresses of all ports of the groups named by rules. `far` are
+    the ports of its tunnelled networks on other hosts, `far_addresses` theirs by port, `endpoints` all hosts' own.
     """
 
     networks: dict[str, Network]
@@ -56,6 +58,9 @@ class Snapshot(msgspec.Struct, kw_only=True):
     floating: list[FloatingIp]
     services: dict[str, Port]
     allocations: dict[str, list[Allocation]]
+    far: list[FarPort] = []
+    far_addresses: dict[str, list[str]] = {}
+    endpoints: dict[str, str] = {}
 
 
 def compile_host(rows: Snapshot) -> HostState:
@@ -73,6 +78,20 @@ def compile_host(rows: Snapshot) -> HostState:
         ),
         groups=sorted((_group(rows, key) for key in rows.rules), key=lambda item: item.id),
         routers=sorted((_router(rows, router) for router in rows.routers), key=lambda item: item.id),
+        remotes=sorted(
+            (
+                RemoteState(
+                    id=port.id,
+                    network_id=port.network_id,
+                    mac=port.mac,
+                    addresses=rows.far_addresses.get(port.id, []),
+                    endpoint=rows.endpoints[port.host],
+                )
+                for port in rows.far
+                if rows.endpoints.get(port.host)
+            ),
+            key=lambda item: item.id,
+        ),
     )
 
 

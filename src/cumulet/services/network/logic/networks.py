@@ -16,14 +16,14 @@ from cumulet.services.network.types import FLAT, NETWORK_TYPES, OWNER_DHCP, TUNN
 
 PHYSICAL = "public"  # the one physical network that the fabric joins to the host
 TUNNEL_COST = 50  # bytes of a vxlan header with what carries it
-SEGMENTS = range(1, 65536)
+NUMBERS = range(1, 1 << 24)  # all that a vxlan header can hold: an administrator may name any of them
 _PROVIDER = ("provider:network_type", "provider:physical_network", "provider:segmentation_id")
 
 
 def create(cloud: Cloud, tx: Tx, values: dict[str, Any]) -> Network:
     """A new network from its attributes; its kind is chosen here unless an administrator has."""
     quotas.take(tx, values["project_id"], network=1)
-    kind, physical, segment = _segment(tx, values)
+    kind, physical, segment = _segment(cloud, tx, values)
     now = clock.utcnow()
     network = Network(
         id=ids.new_uuid(),
@@ -93,7 +93,7 @@ def _named(values: dict[str, Any]) -> str:
     return ", ".join(name for name in _PROVIDER if name in values)
 
 
-def _segment(tx: Tx, values: dict[str, Any]) -> tuple[str, str | None, int | None]:
+def _segment(cloud: Cloud, tx: Tx, values: dict[str, Any]) -> tuple[str, str | None, int | None]:
     """Network type, physical network and segment number."""
     kind, physical, segment = (values.get(name) for name in _PROVIDER)
     tx.lock("network:segments")
@@ -106,7 +106,7 @@ def _segment(tx: Tx, values: dict[str, Any]) -> tuple[str, str | None, int | Non
         raise invalid(f"network_type value '{kind}' not supported")
     if kind == FLAT:
         return _flat(tx, physical, segment)
-    return _tunnel(tx, physical, segment)
+    return _tunnel(cloud, tx, physical, segment)
 
 
 def _flat(tx: Tx, physical: str | None, segment: int | None) -> tuple[str, str | None, int | None]:
@@ -121,16 +121,18 @@ def _flat(tx: Tx, physical: str | None, segment: int | None) -> tuple[str, str |
     return FLAT, physical, None
 
 
-def _tunnel(tx: Tx, physical: str | None, segment: int | None) -> tuple[str, str | None, int | None]:
+def _tunnel(cloud: Cloud, tx: Tx, physical: str | None, segment: int | None) -> tuple[str, str | None, int | None]:
     if physical is not None:
         raise invalid(f"provider:physical_network specified for {TUNNEL} network")
+    first, _, last = cloud.settings.network.segments.partition("-")
+    numbers = range(int(first), int(last) + 1)
     taken = lookups.segments_taken(tx)
     if segment is None:
-        segment = next((number for number in SEGMENTS if number not in taken), None)
+        segment = next((number for number in numbers if number not in taken), None)
         if segment is None:
             raise fault("NoNetworkAvailable")
-    elif segment not in SEGMENTS:
-        raise invalid(f"segmentation_id out of range ({SEGMENTS[0]} through {SEGMENTS[-1]})")
+    elif segment not in NUMBERS:
+        raise invalid(f"segmentation_id out of range ({NUMBERS[0]} through {NUMBERS[-1]})")
     elif segment in taken:
         raise fault("TunnelIdInUse", segment=segment)
     return TUNNEL, None, segment

@@ -10,13 +10,12 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.logic import access, addressing, ports, quotas
+from cumulet.services.network.logic import access, addressing, ports, quotas, scheduling
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
     ACTIVE,
     OWNER_ROUTER_GATEWAY,
-    Agent,
     FloatingIp,
     Network,
     Port,
@@ -42,7 +41,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Router
         gateway_port_id=None,
         enable_snat=True,
         routes=[],
-        host=_some_host(tx),
+        host=scheduling.choose(tx),
         availability_zone_hints=values["availability_zone_hints"],
         description=values["description"],
         tags=[],
@@ -76,18 +75,6 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
         raise fault("RouterInUse", id=key, reason=reason)
     _drop_gateway(tx, router)
     common.remove(tx, Router, [key])
-
-
-def place(tx: Tx, host: str) -> None:
-    """Routers that no host has taken yet go to `host`."""
-    waiting = [router.id for router in common.find_all(tx, Router, host=[""])]
-    common.set_quietly(tx, Router, waiting, {"host": host})
-
-
-def _some_host(source: Source) -> str:
-    """A host that routers can be given to; "" where none has ever joined."""
-    agents = [agent for agent in common.find_all(source, Agent) if agent.admin_state_up]
-    return max(agents, key=lambda agent: agent.heartbeat_at).host if agents else ""
 
 
 def _set_gateway(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> None:

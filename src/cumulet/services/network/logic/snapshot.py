@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cumulet.kernel.db import Source
-from cumulet.services.network.logic import routers, security_groups
+from cumulet.services.network.logic import agents, routers, security_groups
 from cumulet.services.network.logic.compile import Snapshot
 from cumulet.services.network.store import addresses, common, lookups
-from cumulet.services.network.types import OWNER_DHCP, FloatingIp, Network, Port, Router, Subnet
+from cumulet.services.network.types import OWNER_DHCP, TUNNEL, FloatingIp, Network, Port, Router, Subnet
 
 
 def take(source: Source, host: str) -> Snapshot:
@@ -26,6 +26,10 @@ def take(source: Source, host: str) -> Snapshot:
     rules = security_groups.rules_of(source, used)
     remote = {rule.remote_group_id for listed in rules.values() for rule in listed if rule.remote_group_id}
     everything = [*bound, *own, *(port for ports in legs.values() for port in ports)]
+    tunnelled = [network.id for network in networks.values() if network.network_type == TUNNEL]
+    own = agents.endpoint(source, host)
+    far = lookups.ports_elsewhere(source, tunnelled, host) if tunnelled and own else []
+    endpoints = agents.endpoints(source, {port.host for port in far})
     return Snapshot(
         networks=networks,
         subnets=subnets,
@@ -38,6 +42,9 @@ def take(source: Source, host: str) -> Snapshot:
         floating=common.find_all(source, FloatingIp, router_id=[router.id for router in placed]),
         services={port.network_id: port for port in own},
         allocations=addresses.of_ports(source, [port.id for port in everything]),
+        far=far,
+        far_addresses=addresses.of_far_ports(source, {port.network_id for port in far}) if far else {},
+        endpoints={name: address for name, address in endpoints.items() if address != own},
     )
 
 

@@ -22,6 +22,15 @@ def of_ports(source: Source, port_ids: Iterable[str]) -> dict[str, list[Allocati
     return found
 
 
+def of_far_ports(source: Source, network_ids: Iterable[str]) -> dict[str, list[str]]:
+    """The addresses of all ports of these networks, by port, in order."""
+    query = select(allocation.c.port_id, allocation.c.address).where(sql.any_of(allocation.c.network_id, network_ids))
+    found: dict[str, list[str]] = defaultdict(list)
+    for port_id, address in sql.tuples(source, query.order_by(allocation.c.port_id, allocation.c.position)):
+        found[port_id].append(address)
+    return found
+
+
 def on_subnet(source: Source, subnet_id: str) -> set[str]:
     """All addresses of the subnet that are taken."""
     return set(sql.column(source, select(allocation.c.address).where(allocation.c.subnet_id == subnet_id)))

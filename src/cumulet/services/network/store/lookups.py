@@ -11,9 +11,11 @@ from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.network import tables
 from cumulet.services.network.types import (
     OWNER_COMPUTE,
+    OWNER_ROUTER_GATEWAY,
     OWNER_ROUTER_INTERFACE,
     Agent,
     Epoch,
+    FarPort,
     FloatingIp,
     Network,
     Port,
@@ -45,6 +47,64 @@ def router_interfaces(source: Source, router_ids: Iterable[str]) -> list[Port]:
         sql.any_of(table.c.device_id, router_ids), table.c.device_owner == OWNER_ROUTER_INTERFACE
     )
     return sql.rows(source, query.order_by(table.c.created_at, table.c.id), Port)
+
+
+def router_ports(source: Source, router_ids: Iterable[str]) -> list[Port]:
+    """The inside ports of routers, and their gateways'."""
+    table = tables.port
+    owners = [OWNER_ROUTER_INTERFACE, OWNER_ROUTER_GATEWAY]
+    query = select(table).where(sql.any_of(table.c.device_id, router_ids), sql.any_of(table.c.device_owner, owners))
+    return sql.rows(source, query.order_by(table.c.created_at, table.c.id), Port)
+
+
+def router_hosts(source: Source) -> list[str]:
+    """The host of each router."""
+    return list(sql.column(source, select(tables.router.c.host)))
+
+
+def hosts_on(source: Source, network_ids: Iterable[str]) -> set[str]:
+    """The hosts that have ports or routers on these networks."""
+    table = tables.port
+    query = select(table.c.host).where(sql.any_of(table.c.network_id, network_ids), table.c.host != "")
+    return set(sql.column(source, query.distinct()))
+
+
+def networks_of_host(source: Source, host: str) -> set[str]:
+    """The networks that the host has ports or routers on."""
+    table = tables.port
+    return set(sql.column(source, select(table.c.network_id).where(table.c.host == host).distinct()))
+
+
+def hosts_of_members(source: Source, group_ids: Iterable[str]) -> set[str]:
+    """The hosts that have ports in these security groups."""
+    table, member = tables.port, tables.membership
+    query = (
+        select(table.c.host)
+        .join(member, member.c.port_id == table.c.id)
+        .where(sql.any_of(member.c.security_group_id, group_ids), table.c.host != "")
+    )
+    return set(sql.column(source, query.distinct()))
+
+
+def groups_admitting(source: Source, group_ids: Iterable[str]) -> set[str]:
+    """The security groups with rules that name one of these as the remote group."""
+    table = tables.security_group_rule
+    query = select(table.c.security_group_id).where(sql.any_of(table.c.remote_group_id, group_ids))
+    return set(sql.column(source, query.distinct()))
+
+
+def ports_elsewhere(source: Source, network_ids: Iterable[str], host: str) -> list[FarPort]:
+    """The ports of servers and routers on these networks that are bound to other hosts and switched on."""
+    table = tables.port
+    owners = [OWNER_ROUTER_INTERFACE, OWNER_ROUTER_GATEWAY]
+    query = select(table.c.id, table.c.network_id, table.c.mac_address, table.c.host).where(
+        sql.any_of(table.c.network_id, network_ids),
+        table.c.host != "",
+        table.c.host != host,
+        table.c.admin_state_up,
+        or_(table.c.device_owner.startswith(OWNER_COMPUTE), sql.any_of(table.c.device_owner, owners)),
+    )
+    return [FarPort(*words) for words in sql.tuples(source, query.order_by(table.c.id))]
 
 
 def routers_with_gateway_on(source: Source, network_id: str) -> list[Router]:

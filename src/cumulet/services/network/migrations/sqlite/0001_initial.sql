@@ -145,6 +145,8 @@ CREATE INDEX network_port_host ON network_port (host);
 
 CREATE UNIQUE INDEX network_port_mac ON network_port (network_id, mac_address);
 
+CREATE INDEX network_port_network_host ON network_port (network_id, host);
+
 CREATE INDEX network_port_project ON network_port (project_id);
 
 CREATE TABLE network_security_group_rule (

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which hosts a change of rows concerns: asked before it, for what was, and after it, for what is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cumulet.kernel.db import Source
+from cumulet.services.network.store import addresses, common, lookups
+from cumulet.services.network.types import (
+    OWNER_DHCP,
+    FloatingIp,
+    Network,
+    Port,
+    Router,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+)
+
+
+def of(source: Source, kind: type, keys: Iterable[str]) -> set[str]:
+    """The hosts whose state holds something of these rows; none for kinds that no host knows of."""
+    keys = set(keys)
+    if kind is Network:
+        return lookups.hosts_on(source, keys)
+    if kind is Subnet:
+        return lookups.hosts_on(source, {one.network_id for one in common.by_id(source, Subnet, keys).values()})
+    if kind is Port:
+        return of_ports(source, common.by_id(source, Port, keys).values())
+    if kind is Router:
+        return _of_routers(source, keys)
+    if kind is FloatingIp:
+        held = common.by_id(source, FloatingIp, keys).values()
+        return _of_routers(source, {one.router_id for one in held if one.router_id is not None})
+    if kind is SecurityGroup:
+        return lookups.hosts_of_members(source, keys | lookups.groups_admitting(source, keys))
+    if kind is SecurityGroupRule:
+        rules = common.by_id(source, SecurityGroupRule, keys).values()
+        return lookups.hosts_of_members(source, {one.security_group_id for one in rules})
+    return set()
+
+
+def of_ports(source: Source, ports: Iterable[Port]) -> set[str]:
+    """Where the ports are, who sends frames to them, and whose rules let them in as members of their groups."""
+    listed = list(ports)
+    seen = {port.network_id for port in listed if port.host or port.device_owner == OWNER_DHCP}
+    groups = {key for keys in addresses.groups_of(source, [port.id for port in listed]).values() for key in keys}
+    admitting = lookups.groups_admitting(source, groups)
+    hosts = {port.host for port in listed} | lookups.hosts_on(source, seen)
+    return (hosts | lookups.hosts_of_members(source, admitting)) - {""}
+
+
+def of_host(source: Source, host: str) -> set[str]:
+    """The hosts that share a network with this one, itself among them."""
+    return lookups.hosts_on(source, lookups.networks_of_host(source, host)) | {host}
+
+
+def _of_routers(source: Source, keys: set[str]) -> set[str]:
+    routers = common.by_id(source, Router, keys).values()
+    legs = lookups.router_interfaces(source, keys)
+    return ({router.host for router in routers} | lookups.hosts_on(source, {leg.network_id for leg in legs})) - {""}

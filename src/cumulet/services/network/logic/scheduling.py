@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""On which host a router lives: the live one with the fewest, chosen again when that one has been dead for long."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+from cumulet.kernel import clock
+from cumulet.kernel.db import Source, Tx
+from cumulet.services.network.logic import agents
+from cumulet.services.network.store import common, lookups
+from cumulet.services.network.types import Agent, Port, Router
+
+
+def choose(source: Source) -> str:
+    """The host for one more router: "" where none has ever joined.
+
+    Hosts that say that routers may live there and that are alive come first, and of these the one with the fewest
+    routers, then the one that joined first.
+    """
+    load = Counter(lookups.router_hosts(source))
+
+    def rank(agent: Agent) -> tuple[bool, bool, int]:
+        return (not agents.is_alive(agent), not is_gateway(agent), load[agent.host])
+
+    candidates = [agent for agent in common.find_all(source, Agent) if agent.admin_state_up]
+    return min(candidates, key=rank).host if candidates else ""
+
+
+def is_gateway(agent: Agent) -> bool:
+    """Whether the host said that routers may live there."""
+    return bool(agent.configurations.get("gateway", True))
+
+
+def place(tx: Tx) -> list[str]:
+    """Give routers that no host has taken yet to hosts; the ids of those that found one."""
+    waiting = common.find_all(tx, Router, host=[""])
+    for router in waiting:
+        host = choose(tx)
+        if host:
+            move(tx, router.id, host)
+    return [router.id for router in waiting]
+
+
+def move(tx: Tx, router_id: str, host: str) -> None:
+    """Let the router live on `host` from now on, with its legs."""
+    common.set_quietly(tx, Router, [router_id], {"host": host})
+    legs = lookups.router_ports(tx, [router_id])
+    common.set_quietly(tx, Port, [leg.id for leg in legs], {"host": host})
+
+
+def abandoned(source: Source, patience: float) -> list[Router]:
+    """Routers whose host has been dead for `patience` seconds and more."""
+    end = clock.utcnow() - agents.ALIVE_FOR - timedelta(seconds=patience)
+    dead = [agent.host for agent in common.find_all(source, Agent) if agent.heartbeat_at < end]
+    return common.find_all(source, Router, host=dead) if dead else []
+
+
+def refuge(source: Source) -> bool:
+    """Whether there is a live host to which routers may move."""
+    found = common.find_all(source, Agent)
+    return any(agent.admin_state_up and agents.is_alive(agent) and is_gateway(agent) for agent in found)

@@ -69,12 +69,15 @@ def _people(named: str | list[str]) -> Sequence[str]:
     return _GROUPS[named] if isinstance(named, str) else named
 
 
-def unused(service: str, routes: Sequence[Route]) -> list[str]:
-    """What `routes.yaml` says of routes of the service that there are not."""
+PARTS = ("rules", "bodies", "queries", "headers", "targets", "other_rules", "uses_up")
+
+
+def unused(service: str, routes: Sequence[Route], parts: Sequence[str] = PARTS) -> list[str]:
+    """What `routes.yaml` says of routes that are not among those given."""
     table = _TABLE.get(service, {})
-    patterns = [entry["routes"] for entry in table.get("exceptions") or ()] + list(table.get("uses_up") or ())
-    for what in ("rules", "bodies", "queries", "headers", "targets"):
-        patterns += list(table.get(what) or {})
+    patterns = [one for part in parts for one in table.get(part) or ()]
+    if parts is PARTS:
+        patterns += [entry["routes"] for entry in table.get("exceptions") or ()]
     names = [name_of(route) for route in routes]
     return [one for one in patterns if not any(one == name or re.fullmatch(one, name) for name in names)]
 
@@ -102,18 +105,10 @@ class Case:
             return THROUGH
         if who.credentials is None:
             return UNKNOWN
-        rules = self._rules()
+        rules = rules_of(self.service, self.route)
         if all(self._allows(rule, who) for rule in rules):
             return HIDDEN if self._is_strange(who) and "target" not in self.prop else THROUGH
         return HIDDEN if self._hides(who, rules) else REFUSED
-
-    def _rules(self) -> list[str]:
-        named = said(self.service, "rules", self.route)
-        if named is not None:
-            return [named] if isinstance(named, str) else list(named)
-        if self.route.rule != ANYONE:
-            return [self.route.rule]
-        return network_rules(self.route) if self.service == "network" else []
 
     def _allows(self, rule: str, who: Persona) -> bool:
         assert who.credentials is not None
@@ -163,6 +158,16 @@ class Case:
         return owners is not None and not who.is_admin and who.project_id not in owners
 
 
+def rules_of(service: str, route: Route) -> list[str]:
+    """The rules that a caller must pass at a route: its own, or those that its handler judges; none for anyone."""
+    named = said(service, "rules", route)
+    if named is not None:
+        return [named] if isinstance(named, str) else list(named)
+    if route.rule not in (ANYONE, PUBLIC):
+        return [route.rule]
+    return network_rules(route) if service == "network" and route.rule == ANYONE else []
+
+
 def network_rules(route: Route) -> list[str]:
     """Network's rules, which are named after the verb and the resource; whoever may change must be able to see."""
     collection, *rest = route.path.strip("/").split("/")
@@ -172,8 +177,7 @@ def network_rules(route: Route) -> list[str]:
     if collection in ("extensions", "quotas"):
         return []
     if _TAGS.search(route.path):
-        verb = {"POST": "update"}.get(route.method, _VERBS[route.method])
-        return [f"get_{kind}", f"{verb}_{kind}:tags"]
+        return [f"get_{kind}", f"{_VERBS[route.method]}_{kind}:tags"]
     if len(rest) > 1:
         return [f"get_{kind}", rest[1]]
     verb = _VERBS[route.method]

@@ -59,7 +59,7 @@ class Tags:
 
     def add_many(self, request: Request) -> Reply:
         wanted = _from_body(request)
-        self._write(request, "update", lambda old: [*old, *(tag for tag in wanted if tag not in old)])
+        self._write(request, "create", lambda old: [*old, *(tag for tag in wanted if tag not in old)])
         return Reply(200, {"tags": wanted})
 
     def add(self, request: Request) -> Reply:

@@ -27,8 +27,8 @@ def take(source: Source, host: str) -> Snapshot:
     remote = {rule.remote_group_id for listed in rules.values() for rule in listed if rule.remote_group_id}
     everything = [*bound, *own, *(port for ports in legs.values() for port in ports)]
     tunnelled = [network.id for network in networks.values() if network.network_type == TUNNEL]
-    own = agents.endpoint(source, host)
-    far = lookups.ports_elsewhere(source, tunnelled, host) if tunnelled and own else []
+    here = agents.endpoint(source, host)
+    far = lookups.ports_elsewhere(source, tunnelled, host) if tunnelled and here else []
     endpoints = agents.endpoints(source, {port.host for port in far})
     return Snapshot(
         networks=networks,
@@ -44,7 +44,7 @@ def take(source: Source, host: str) -> Snapshot:
         allocations=addresses.of_ports(source, [port.id for port in everything]),
         far=far,
         far_addresses=addresses.of_far_ports(source, {port.network_id for port in far}) if far else {},
-        endpoints={name: address for name, address in endpoints.items() if address != own},
+        endpoints={name: address for name, address in endpoints.items() if address != here},
     )
 
 

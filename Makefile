@@ -9,7 +9,7 @@ CUMULET := $(VENV)/bin/cumulet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset status test check bare conformance bench packages client tools
+.PHONY: help up down reset status test check bare conformance bench packages testpackages client tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ reset: $(CUMULET) ## stop everything and remove all data
 status: $(CUMULET) ## show what runs, and how it is
 	@$(CUMULET) status
 
-test: packages tools ## run the tests
+test: testpackages tools ## run the tests
 	$(VENV)/bin/pytest $(or $(ARGS),-n 2)
 
 check: tools ## lint, check the format, the types and the walls between services
@@ -50,6 +50,9 @@ bench: packages tools ## measure a cloud of its own, on fake drivers; the table 
 
 packages:
 	@$(SETUP) packages
+
+testpackages:
+	@$(SETUP) packages --tests
 
 client:
 	@$(SETUP) environment $(VENV) --extra client

@@ -101,3 +101,11 @@ def test_a_failed_installation_is_tried_again(
         with pytest.raises(packages.SetupFailed, match="no network"):
             environment.prepare(project, project / ".venv", [], [])
     assert environment.prepare(project, project / ".venv", [], [])
+
+
+def test_what_only_tests_lean_on_is_not_the_cloud_s() -> None:
+    cloud = {package.name for package in packages.wanted()}
+    tests = {package.name for package in packages.wanted("tests")}
+    assert not cloud & tests
+    assert {"ovmf", "postgresql"} <= tests
+    assert {package.name for package in packages.wanted("cloud", "tests")} == cloud | tests

@@ -15,7 +15,8 @@ def main() -> int:
     """Make one thing ready and return the exit status."""
     parser = argparse.ArgumentParser(prog="python3.11 -m cumulet.setup", description="Get this machine ready.")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("packages", help="install the Debian packages that are missing")
+    debian = actions.add_parser("packages", help="install the Debian packages that are missing")
+    debian.add_argument("--tests", action="store_true", help="those that the tests lean on as well")
     venv = actions.add_parser("environment", help="bring the virtual environment up to date")
     venv.add_argument("folder", type=Path)
     venv.add_argument("--project", type=Path, default=Path.cwd())
@@ -24,7 +25,7 @@ def main() -> int:
     words = parser.parse_args()
     try:
         if words.action == "packages":
-            _packages()
+            _packages("cloud", *(("tests",) if words.tests else ()))
         else:
             _environment(words)
     except packages.SetupFailed as error:
@@ -33,9 +34,9 @@ def main() -> int:
     return 0
 
 
-def _packages() -> None:
+def _packages(*purposes: str) -> None:
     with Phases().phase("Debian packages") as phase:
-        wanted = packages.missing(packages.wanted())
+        wanted = packages.missing(packages.wanted(*purposes))
         packages.install(wanted)
         phase.detail = f"installed {', '.join(each.name for each in wanted)}" if wanted else "all there"
 

@@ -20,11 +20,12 @@ WHEELS = Path("/usr/share/python-wheels")
 
 
 class Package(NamedTuple):
-    """A Debian package, what of it is looked for, and why it is wanted."""
+    """A Debian package, what of it is looked for, why it is wanted, and by what: `cloud` or `tests`."""
 
     name: str
     needs: str
     reason: str
+    purpose: str = "cloud"
 
 
 class SetupFailed(Exception):
@@ -35,10 +36,11 @@ class SetupFailed(Exception):
 PIP = Package("python3-pip-whl", str(WHEELS), "set-up: pip for the virtual environment")
 
 
-def wanted() -> list[Package]:
-    """All packages of the list."""
+def wanted(*purposes: str) -> list[Package]:
+    """The packages of the list that serve one of the purposes; the cloud's where none is named."""
     words = tomllib.loads(Path(__file__).with_name("packages.toml").read_text(encoding="utf-8"))
-    return [Package(**each) for each in words["package"]]
+    found = [Package(**each) for each in words["package"]]
+    return [package for package in found if package.purpose in (purposes or ("cloud",))]
 
 
 def missing(packages: Sequence[Package]) -> list[Package]:

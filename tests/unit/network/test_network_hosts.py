@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A control plane with two hosts: who is told what, where routers live, and what a host forgets that comes back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from cumulet.agent import Agent
+from cumulet.kernel.context import Context
+from cumulet.services.network import loops
+from cumulet.services.network.contract import NetworkContract, PortInfo, PortRequest
+from cumulet.services.network.types import HostState
+from support.cloud import RunningCloud
+from support.people import environment
+
+PATIENCE = 20.0
+ENDPOINTS = {"host-1": "198.18.7.1", "host-2": "198.18.7.2"}
+
+
+class TwoFakeHosts:
+    """A running cloud whose own host is the first, with a second one beside it."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        flags = {"network.tunnel_address": ENDPOINTS["host-1"], "network.router_patience": "0"}
+        patch.setattr("support.cloud.FAKES", {**_fakes(), **flags})
+        self.running = RunningCloud(folder / "one")
+        self.words = environment(self.running)
+        self.cloud = self.running.control.cloud
+        self.network = self.cloud.contracts.use(NetworkContract)
+        self.ctx = Context(project_id=self.words["PROJECT_ID"], roles=frozenset({"member", "reader"}))
+        self.second: Agent | None = None
+        self._settings = self._second_settings(folder / "two")
+        self.begin_second()
+
+    def _second_settings(self, folder: Path) -> Any:
+        first = self.running.settings
+        run = folder / "run"
+        run.mkdir(parents=True)
+        (run / "link.sock").symlink_to(first.run / "link.sock")
+        network = msgspec.structs.replace(first.network, tunnel_address=ENDPOINTS["host-2"], gateway="yes")
+        return msgspec.structs.replace(first, host="host-2", state=folder, run=run, network=network)
+
+    def begin_second(self) -> None:
+        self.second = Agent(self._settings)
+        self.second.start()
+        eventually(lambda: "host-2" in self._linked())
+
+    def end_second(self) -> None:
+        if self.second is not None:
+            self.second.stop()
+            self.second = None
+            eventually(lambda: "host-2" not in self._linked())
+
+    def _linked(self) -> set[str]:
+        return {info.name for info in self.cloud.hosts.connected()}
+
+    def state(self, host: str) -> HostState:
+        """What the host was told and keeps in its journal."""
+        folder = self.running.settings.state if host == "host-1" else self._settings.state
+        record = (folder / "agent" / "journal" / "network" / "state.mp").read_bytes()
+        return msgspec.convert(msgspec.msgpack.decode(record), HostState)
+
+    def api(self, method: str, path: str, body: Any = None, *, admin: bool = False) -> Any:
+        headers = {"x-auth-token": self.words["ADMIN_TOKEN" if admin else "MEMBER_TOKEN"]}
+        url = f"{self.running.control_url}/network/v2.0/{path}"
+        answer = httpx.request(method, url, json=body, headers=headers, timeout=30)
+        assert answer.status_code < 300, answer.text
+        return answer.json() if answer.content else None
+
+    def make_network(self, number: int) -> str:
+        found: str = self.api("POST", "networks", {"network": {"name": f"n{number}"}})["network"]["id"]
+        subnet = {"network_id": found, "ip_version": 4, "cidr": f"10.9.{number}.0/24"}
+        self.api("POST", "subnets", {"subnet": subnet})
+        return found
+
+    def boot(self, network_id: str, host: str) -> PortInfo:
+        def write(tx: Any) -> PortInfo:
+            made: PortInfo = self.network.create_ports(
+                tx, self.ctx, server_id=f"server-{time.monotonic_ns()}", host=host, availability_zone="nova",
+                requests=[PortRequest(network_id=network_id)],
+            )[0]  # fmt: skip
+            return made
+
+        info = self.cloud.db.write(write)
+        self.network.converge(host)
+        return info
+
+    def bind(self, port_id: str, host: str) -> None:
+        self.cloud.db.write(lambda tx: self.network.bind(tx, [port_id], host))
+
+    def remotes(self, host: str) -> dict[str, str]:
+        return {item.id: item.endpoint for item in self.state(host).remotes}
+
+
+def _fakes() -> dict[str, str]:
+    from support.cloud import FAKES
+
+    return FAKES
+
+
+def eventually(check: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not check():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoFakeHosts]:
+    with pytest.MonkeyPatch.context() as patch:
+        place = TwoFakeHosts(tmp_path_factory.mktemp("two"), patch)
+        yield place
+        place.end_second()
+        place.running.close()
+
+
+def test_hosts_hear_of_each_others_ports_on_networks_that_they_share(two: TwoFakeHosts):
+    network = two.make_network(1)
+    one = two.boot(network, "host-1")
+    assert two.remotes("host-1") == {}
+    other = two.boot(network, "host-2")
+    assert two.remotes("host-2") == {one.id: ENDPOINTS["host-1"]}
+    eventually(lambda: two.remotes("host-1") == {other.id: ENDPOINTS["host-2"]})
+    far = two.state("host-1").remotes[0]
+    assert (far.mac, far.addresses) == (other.mac, [other.addresses[0].address])
+    shown = two.api("GET", f"networks/{network}", admin=True)["network"]
+    assert two.state("host-2").networks[0].segment == shown["provider:segmentation_id"]
+
+    two.api("PUT", f"ports/{one.id}", {"port": {"admin_state_up": False}})
+    eventually(lambda: two.remotes("host-2") == {})
+    two.api("PUT", f"ports/{one.id}", {"port": {"admin_state_up": True}})
+    eventually(lambda: one.id in two.remotes("host-2"))
+
+    two.bind(one.id, "host-2")
+    eventually(lambda: two.remotes("host-2") == {} and two.state("host-1").networks == [])
+    assert {item.id for item in two.state("host-2").ports} == {one.id, other.id}
+    for info in (one, other):
+        two.api("DELETE", f"ports/{info.id}", admin=True)
+    eventually(lambda: two.state("host-2").ports == [] and two.state("host-2").networks == [])
+
+
+def test_hosts_that_a_change_does_not_concern_are_left_alone(two: TwoFakeHosts):
+    near, far = two.make_network(2), two.make_network(3)
+    first, second = two.boot(near, "host-1"), two.boot(far, "host-2")
+    two.network.converge("host-1")
+    two.network.converge("host-2")
+    group = {"security_group": {"name": "own"}}
+    key = two.api("POST", "security-groups", group)["security_group"]["id"]
+    two.api("PUT", f"ports/{second.id}", {"port": {"security_groups": [key]}})
+    two.network.converge("host-2")
+    before = two.state("host-2").generation
+    two.api("PUT", f"ports/{first.id}", {"port": {"name": "renamed", "admin_state_up": False}})
+    third = two.boot(near, "host-1")
+    time.sleep(0.5)
+    assert two.state("host-2").generation == before
+    rule = {"security_group_id": key, "direction": "ingress", "protocol": "icmp"}
+    two.api("POST", "security-group-rules", {"security_group_rule": rule})
+    eventually(lambda: two.state("host-2").generation > before)
+    for info in (first, second, third):
+        two.api("DELETE", f"ports/{info.id}", admin=True)
+
+
+def test_routers_spread_and_leave_dead_hosts(two: TwoFakeHosts):
+    network = two.make_network(4)
+    port = two.boot(network, "host-1")
+    subnet = port.addresses[0].subnet.id
+    routers = [two.api("POST", "routers", {"router": {}})["router"]["id"] for _ in range(2)]
+    one = two.api("PUT", f"routers/{routers[0]}/add_router_interface", {"subnet_id": subnet})
+    network2 = two.make_network(5)
+    subnet2 = two.api("GET", f"networks/{network2}")["network"]["subnets"][0]
+    other = two.api("PUT", f"routers/{routers[1]}/add_router_interface", {"subnet_id": subnet2})
+    eventually(lambda: len(two.state("host-1").routers) == 1 and len(two.state("host-2").routers) == 1)
+    on_second = two.state("host-2").routers[0].id
+    two.end_second()
+    loops.rescue_routers(two.cloud)
+    loops.rescue_routers(two.cloud)
+    eventually(lambda: {item.id for item in two.state("host-1").routers} == set(routers))
+    assert on_second in {item.id for item in two.state("host-2").routers}, "nobody could tell it yet"
+    two.begin_second()
+    eventually(lambda: two.state("host-2").routers == [])
+    hosts = {two.api("GET", f"ports/{leg['port_id']}", admin=True)["port"]["binding:host_id"] for leg in (one, other)}
+    assert hosts == {"host-1"}
+    for router, leg in ((routers[0], subnet), (routers[1], subnet2)):
+        two.api("PUT", f"routers/{router}/remove_router_interface", {"subnet_id": leg})
+        two.api("DELETE", f"routers/{router}")
+    two.api("DELETE", f"ports/{port.id}", admin=True)
+
+
+def test_a_host_that_comes_back_drops_what_has_moved(two: TwoFakeHosts):
+    network = two.make_network(6)
+    stays, moves = two.boot(network, "host-1"), two.boot(network, "host-2")
+    assert [item.id for item in two.state("host-2").ports] == [moves.id]
+    two.end_second()
+    two.bind(moves.id, "host-1")
+    eventually(lambda: {item.id for item in two.state("host-1").ports} == {stays.id, moves.id})
+    assert two.remotes("host-1") == {}
+    assert [item.id for item in two.state("host-2").ports] == [moves.id], "it goes on as it was told last"
+    two.begin_second()
+    eventually(lambda: two.state("host-2").ports == [] and two.state("host-2").networks == [])
+    for info in (stays, moves):
+        two.api("DELETE", f"ports/{info.id}", admin=True)

@@ -21,6 +21,7 @@ from cumulet import cli
 from cumulet.kernel.backup import archive
 from support import cloud as support_cloud
 from support.cloud import RunningCloud
+from support.engines import ENGINES, POSTGRES
 from support.sample import Sample
 
 pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="volumes are qcow2 files")
@@ -46,8 +47,12 @@ def filled() -> Iterator[Sample]:
 
 
 def flags(state: Path) -> list[str]:
-    return ["--state", str(state), "--set", "host=host-1", "--set", "block_storage.driver=file",
-            "--set", "compute.driver=fake", "--set", "network.driver=fake"]  # fmt: skip
+    return [*fakes(state), "--set", "block_storage.driver=file"]
+
+
+def fakes(state: Path) -> list[str]:
+    drivers = [f"{service}.driver=fake" for service in ("compute", "network", "block_storage")]
+    return ["--state", str(state), *(word for pair in ["host=host-1", *drivers] for word in ("--set", pair))]
 
 
 def backup(state: Path, path: Path) -> int:
@@ -94,6 +99,47 @@ def test_all_comes_back(filled: Sample, when: str, monkeypatch: pytest.MonkeyPat
         assert answer.status_code == 202
     finally:
         cloud.close()
+
+
+@pytest.mark.timeout(300)
+def test_all_comes_back_on_postgresql(engine: str, pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    """The same where the database is a server's: dumped, and loaded into an empty one."""
+    if engine != POSTGRES:
+        pytest.skip("the other tests are on SQLite")
+    urls = [pytestconfig.stash[ENGINES].new_url(engine) for _ in range(2)]
+    cloud = RunningCloud(tmp_path / "s", (), urls[0])
+    try:
+        sample = Sample(cloud, PICTURE)
+        words = [*fakes(tmp_path / "s"), "--set", f"database.url={urls[0]}", "backup", str(tmp_path / "x")]
+        assert cli.main(words) == 0
+    finally:
+        cloud.close()
+    assert restore(tmp_path / "t", tmp_path / "x") == 1  # the settings name SQLite
+    assert not (tmp_path / "t").exists()
+    words = [*fakes(tmp_path / "t"), "--set", f"database.url={urls[1]}", "restore", str(tmp_path / "x")]
+    assert cli.main(words) == 0
+    assert not (tmp_path / "t" / "database.dump").exists()
+    cloud = RunningCloud(tmp_path / "t", (), urls[1])
+    try:
+        server = sample.get(f"{cloud.control_url}/compute/v2.1/servers/{sample.server}")["server"]
+        assert server["status"] == "ACTIVE"
+        url = f"{cloud.data_url}/image/v2/images/{sample.image}/file"
+        assert sample.http.get(url, headers=sample.headers()).content == PICTURE
+    finally:
+        cloud.close()
+
+
+def test_a_host_without_a_database_is_backed_up_too(filled: Sample, tmp_path: Path) -> None:
+    """What a further host keeps: its agent's folder alone."""
+    host = tmp_path / "host"
+    shutil.copytree(filled.state / "agent", host / "agent")
+    assert backup(host, tmp_path / "x") == 0
+    assert restore(tmp_path / "again", tmp_path / "x") == 0
+    volumes = "agent/block_storage/volumes"
+    names = sorted(path.name for path in (host / volumes).iterdir())
+    assert sorted(path.name for path in (tmp_path / "again" / volumes).iterdir()) == names
+    record = f"agent/journal/servers/{filled.server}.mp"
+    assert (tmp_path / "again" / record).is_file()
 
 
 def test_the_file_is_its_owner_s_alone_and_whole(filled: Sample) -> None:

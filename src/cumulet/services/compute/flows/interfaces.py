@@ -10,6 +10,7 @@ from cumulet.kernel.saga import Action, Commit, Flow, Run, Step
 from cumulet.services.compute.flows.common import LONG, server_of, tell_host
 from cumulet.services.compute.logic import actions, interfaces, spec
 from cumulet.services.compute.store import servers as store
+from cumulet.services.compute.types import Server
 from cumulet.services.network.contract import NetworkContract
 
 ATTACH_EVENT, DETACH_EVENT = "compute_attach_interface", "compute_detach_interface"
@@ -18,10 +19,7 @@ ATTACH_EVENT, DETACH_EVENT = "compute_attach_interface", "compute_detach_interfa
 def plug(run: Run) -> Commit | None:
     """Let the host plug the port in, once its rules are in force there."""
     server = server_of(run)
-    port = next((each for each in spec.ports(run.cloud, server) if each.id == run.args["port"]), None)
-    if port is not None:
-        run.cloud.contracts.use(NetworkContract).converge(server.host)
-        tell_host(run, server, "attach_port", port=msgspec.to_builtins(spec.port_spec(port)))
+    _put_in(run, server)
     return lambda tx: actions.event_ended(tx, server.id, run.request_id, ATTACH_EVENT, server.host)
 
 
@@ -40,6 +38,13 @@ def take_out(run: Run) -> Commit:
         actions.event_ended(tx, server.id, run.request_id, DETACH_EVENT, server.host)
 
     return commit
+
+
+def put_back(run: Run) -> None:
+    """The port stays where it is after all, though the host may have taken it out already."""
+    server = store.find(run.cloud.db, run.subject)
+    if server is not None and server.host:
+        _put_in(run, server)
 
 
 def tidy(run: Run) -> Commit | None:
@@ -62,6 +67,13 @@ def _failed(event: str) -> Action:
     return failed
 
 
+def _put_in(run: Run, server: Server) -> None:
+    port = next((each for each in spec.ports(run.cloud, server) if each.id == run.args["port"]), None)
+    if port is not None:
+        run.cloud.contracts.use(NetworkContract).converge(server.host)
+        tell_host(run, server, "attach_port", port=msgspec.to_builtins(spec.port_spec(port)))
+
+
 def _take_out(run: Run) -> None:
     server = store.find(run.cloud.db, run.subject)
     if server is not None and server.host:
@@ -74,5 +86,5 @@ def _release(run: Run, tx: Tx) -> None:
 
 FLOWS = (
     Flow(interfaces.ATTACH, (Step("plug", plug, unplug),), _failed(ATTACH_EVENT)),
-    Flow(interfaces.DETACH, (Step("take_out", take_out), Step("tidy", tidy)), _failed(DETACH_EVENT)),
+    Flow(interfaces.DETACH, (Step("take_out", take_out, put_back), Step("tidy", tidy)), _failed(DETACH_EVENT)),
 )

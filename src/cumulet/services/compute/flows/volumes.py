@@ -21,14 +21,25 @@ ATTACH_EVENT, DETACH_EVENT = "compute_attach_volume", "compute_detach_volume"
 def plug(run: Run) -> Commit:
     """Let the host plug the volume in."""
     server, device = _found(run)
-    body = msgspec.to_builtins(spec.volume_spec(device))
-    tell_host(run, server, "attach_volume", volume=body)
+    _put_in(run, server, device)
 
     def commit(tx: Tx) -> None:
         volumes.plugged(run.cloud, tx, server, device)
         actions.event_ended(tx, server.id, run.request_id, ATTACH_EVENT, server.host)
 
     return commit
+
+
+def put_back(run: Run) -> None:
+    """The disk stays where it is after all, though the host may have taken it out already."""
+    server = store.find(run.cloud.db, run.subject)
+    device = devices_store.find(run.cloud.db, run.subject, run.args["volume"])
+    if server is None or not server.host or device is None:
+        return
+    claims = run.cloud.contracts.use(VolumesContract).attachments_of(run.cloud.db, [server.id]).get(server.id, [])
+    # A volume that was taken away by force has no claim any more, and stays out.
+    if device.attachment_id in [claim.id for claim in claims]:
+        _put_in(run, server, device)
 
 
 def unplug(run: Run) -> Commit | None:
@@ -73,6 +84,10 @@ def detach_failed(run: Run) -> Commit:
     return commit
 
 
+def _put_in(run: Run, server: Server, device: Device) -> None:
+    tell_host(run, server, "attach_volume", volume=msgspec.to_builtins(spec.volume_spec(device)))
+
+
 def _found(run: Run) -> tuple[Server, Device]:
     server = server_of(run)
     device = devices_store.find(run.cloud.db, server.id, run.args["volume"])
@@ -83,5 +98,5 @@ def _found(run: Run) -> tuple[Server, Device]:
 
 FLOWS = (
     Flow(volumes.ATTACH, (Step("plug", plug, unplug),), attach_failed),
-    Flow(volumes.DETACH, (Step("take_out", take_out),), detach_failed),
+    Flow(volumes.DETACH, (Step("take_out", take_out, put_back),), detach_failed),
 )

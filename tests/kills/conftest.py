@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kills.world import World
+from support import postgres
 from support.killable import KillableCloud
 
 
@@ -46,9 +47,28 @@ def keeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeper]:
     keeper.end()
 
 
+@pytest.fixture(scope="module")
+def scaled_keeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeper]:
+    server = postgres.Server()
+    keeper = Keeper(lambda: KillableCloud(tmp_path_factory.mktemp("cloud"), server.new(), replicas=2, hosts=2))
+    yield keeper
+    keeper.end()
+    server.close()
+
+
 @pytest.fixture
 def world(request: pytest.FixtureRequest, keeper: Keeper) -> Iterator[World]:
-    """The cloud's user."""
+    """The user of an embedded cloud."""
+    yield from _use(request, keeper)
+
+
+@pytest.fixture
+def scaled_world(request: pytest.FixtureRequest, scaled_keeper: Keeper) -> Iterator[World]:
+    """The user of a cloud of two replicas and two hosts."""
+    yield from _use(request, scaled_keeper)
+
+
+def _use(request: pytest.FixtureRequest, keeper: Keeper) -> Iterator[World]:
     world = keeper.world()
     failed = request.session.testsfailed
     keeper.spoilt = True

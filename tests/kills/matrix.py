@@ -43,16 +43,22 @@ def wishes(place: str) -> list[str]:
     return [f"{step}:inside fail", place]
 
 
-def run(world: World, flow: str, wanted: list[str]) -> list[str]:
+def run(world: World, flow: str, wanted: list[str], *, alone: bool = False) -> list[str]:
     """Have the flow run while `wanted` comes true; what is wrong in the end.
 
     A flow that was only killed has reached its goal; one that was made to fail is undone. In both cases nothing is half
-    done, and nothing is left over, neither now nor after everything was deleted.
+    done, and nothing is left over, neither now nor after everything was deleted. With `alone` nobody who was killed
+    comes back before another has brought the flow to its end.
     """
     scenario = SCENARIOS[flow]
     thing = scenario.prepare(world)
+    if alone:
+        world.cloud.hold()
     world.cloud.wish(*wanted)
     scenario.drive(world, thing)
+    if alone:
+        world.quiet()
+        world.cloud.release()
     world.rest()
     wrong = [f"nobody came by {wish}" for wish in world.cloud.ungranted()]
     failed = any(wish.endswith(" fail") for wish in wanted)
@@ -64,7 +70,15 @@ def run(world: World, flow: str, wanted: list[str]) -> list[str]:
 
 
 def watch(world: World, flow: str) -> list[str]:
-    """The places by which a flow comes, in their order: those of hosts, and of what hosts ask of the control plane."""
+    """The places by which a flow comes, in their order: those of hosts, and of what hosts ask of the control plane.
+
+    The flow is watched twice, for what is done now and then comes by as well.
+    """
+    again = set(_watch(world, flow))
+    return [place for place in _watch(world, flow) if place in again]
+
+
+def _watch(world: World, flow: str) -> list[str]:
     scenario = SCENARIOS[flow]
     thing = scenario.prepare(world)
     world.cloud.seen.touch()

@@ -77,12 +77,12 @@ def _plug(world: World, thing: Thing) -> object:
 
 
 def _boot(world: World, thing: Thing) -> object:
-    """From an image on a new volume, with a further blank one, so that every step has something to do."""
+    """From a new image on a new volume, with a further blank one, so that every step has something to do."""
+    new = {"destination_type": "volume", "volume_size": 1, "delete_on_termination": True}
     disks = [
-        {"boot_index": 0, "uuid": world.image, "source_type": "image", "destination_type": "volume", "volume_size": 1,
-         "delete_on_termination": True},
-        {"source_type": "blank", "destination_type": "volume", "volume_size": 1, "delete_on_termination": True},
-    ]  # fmt: skip
+        {"boot_index": 0, "source_type": "image", "uuid": world.make_image(), **new},
+        {"source_type": "blank", **new},
+    ]
     thing.append(
         world.begin("POST", f"{COMPUTE}/servers", world.server_words(imageRef="", block_device_mapping_v2=disks))
     )
@@ -90,7 +90,8 @@ def _boot(world: World, thing: Thing) -> object:
 
 
 def _make_volume(world: World, thing: Thing) -> object:
-    thing.append(world.begin("POST", f"{world.volumes_root}/volumes", {"volume": {"size": 1, "imageRef": world.image}}))
+    words = {"size": 1, "imageRef": world.make_image()}
+    thing.append(world.begin("POST", f"{world.volumes_root}/volumes", {"volume": words}))
     return thing[0]
 
 

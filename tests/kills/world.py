@@ -39,6 +39,7 @@ class World:
         self.cloud = cloud
         self._http = httpx.Client(timeout=30)
         self._token = ""
+        self._url = cloud.settings.control_url
         self.project = ""
         self._log_in()
         self.volumes_root = f"/block-storage/v3/{self.project}"
@@ -63,21 +64,26 @@ class World:
                 if time.monotonic() > deadline:
                     raise
             time.sleep(PAUSE)
+            self._answers()
 
     def begin(self, method: str, path: str, body: Body | None = None) -> str:
-        """Have slow work begun, once, though the answer may be lost; the id of what the work is about."""
+        """Have slow work begun, once, though the answer may be lost; the id of what the work is about.
+
+        "" where the cloud answered well and began nothing.
+        """
         deadline = time.monotonic() + PATIENCE
         while True:
-            request_id = f"req-{uuid.uuid4()}"
+            request_id, answered = f"req-{uuid.uuid4()}", False
             try:
                 self._send(method, path, body, request_id)
+                answered = True
             except httpx.HTTPError:
                 pass
             except Refused as error:
                 if error.status != 503:
                     raise
             subject = self._begun(request_id)
-            if subject:
+            if subject or answered:
                 return subject
             assert time.monotonic() < deadline, f"{method} {path} began nothing"
             time.sleep(PAUSE)
@@ -89,13 +95,15 @@ class World:
         return str(found[0]) if found else ""
 
     def _answers(self) -> bool:
-        try:
-            return self._http.get(f"{self.cloud.settings.control_url}/healthz").status_code == 200
-        except httpx.HTTPError:
-            return False
+        """Whether a replica answers; from now on it is the one that is asked."""
+        for control in self.cloud.controls:
+            if self.cloud.answers(control.control_url):
+                self._url = control.control_url
+                return True
+        return False
 
     def _send(self, method: str, path: str, body: Body | bytes | None, request_id: str) -> Any:
-        base = self.cloud.settings.data_url if path.startswith("/image") else self.cloud.settings.control_url
+        base = self.cloud.settings.data_url if path.startswith("/image") else self._url
         headers = {
             "X-Auth-Token": self._token,
             "X-OpenStack-Request-ID": request_id,
@@ -119,7 +127,7 @@ class World:
             "identity": {"methods": ["password"], "password": {"user": user}},
             "scope": {"project": {"name": "admin", "domain": {"id": "default"}}},
         }
-        answer = self._http.post(f"{self.cloud.settings.control_url}/identity/v3/auth/tokens", json={"auth": auth})
+        answer = self._http.post(f"{self._url}/identity/v3/auth/tokens", json={"auth": auth})
         self._token = answer.headers["X-Subject-Token"]
         self.project = answer.json()["token"]["project"]["id"]
 
@@ -222,7 +230,14 @@ class World:
         """What is not as it should be, and stays so for so long."""
         answer = door.ask(door.path_of(self.cloud.settings.run, "control"), "audit", timeout=None, seconds=seconds)
         found = [f"{each['service']}: {each['text']} ({each['subject']})" for each in answer["findings"]]
-        return found if answer["hosts"] else [*found, "no host was asked"]
+        return found if answer["hosts"] == self.cloud.hosts else [*found, f"only {answer['hosts']} were asked"]
+
+    def quiet(self) -> None:
+        """Wait until no saga is left, whoever is there."""
+        try:
+            until(lambda: not self.unfinished())
+        except AssertionError:
+            raise AssertionError(f"no end: {self.unfinished()}\n{self.cloud.last_words()}") from None
 
     def unfinished(self) -> list[str]:
         saga = tables.saga.c

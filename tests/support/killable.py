@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole cloud on fake drivers whose parts are processes of their own, quick to kill and quick to come back."""
+"""A whole cloud on fake drivers whose parts are processes of their own, quick to kill and quick to come back.
+
+Either the embedded one (control plane, data process and agent of one machine), or with a `database` (the URL of an
+empty PostgreSQL database) several replicas and hosts, which join them by mTLS.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +22,44 @@ import httpx
 
 from cumulet import settings as settings_module
 from cumulet.kernel.db import Database
+from cumulet.kernel.link.admission import Admission
+from cumulet.kernel.link.join import join
+from cumulet.kernel.link.membership import Membership
 from cumulet.kernel.secrets import Secrets
+from cumulet.kernel.vault import Vault
+from cumulet.settings import Settings
 from support.cloud import FAKES
 from support.waiting import until
 
 NURSERY = Path(__file__).with_name("nursery.py")
+TOKEN_LIFETIME = 600  # seconds
 
 
 class KillableCloud:
-    """The cloud in `folder`; one control plane, one data process, one agent."""
+    """The cloud in `folder`. `controls` are the settings of each replica, the first's are the cloud's own."""
 
-    def __init__(self, folder: Path, **more: str) -> None:
+    def __init__(self, folder: Path, database: str = "", replicas: int = 1, hosts: int = 1) -> None:
         self.faults = folder / "faults"
         self.seen = folder / "faults.seen"
         self.logs = folder / "log"
         self.logs.mkdir(parents=True)
-        self._overrides = {
-            "state": str(folder / "s"),
-            "cache": str(folder / "cache"),
-            "host": "host-1",
-            "control.port": str(_free_port()),
-            "data.port": str(_free_port()),
-            "identity.bcrypt_rounds": "4",
-            **FAKES,
-            **more,
-        }
-        self.settings = settings_module.load(environ={}, overrides=self._overrides)
+        self._folder = folder
         self._pids: dict[str, list[int]] = {}
+        self._parts: dict[str, dict[str, Any]] = {}
         self._nursery: subprocess.Popen[str] | None = None
         self._database: Database | None = None
+        self.scaled = bool(database)
+        self.hosts = [f"host-{number}" for number in range(1, hosts + 1)]
+        self.controls = self._plan_scaled(database, replicas) if self.scaled else self._plan_embedded()
+        self.settings = self.controls[0]
+
+    @property
+    def replicas(self) -> list[str]:
+        return [name for name, part in self._parts.items() if part["role"] == "control"]
+
+    @property
+    def agents(self) -> list[str]:
+        return [name for name, part in self._parts.items() if part["role"] == "agent"]
 
     @property
     def db(self) -> Database:
@@ -65,10 +79,17 @@ class KillableCloud:
         environment = {**os.environ, "CUMULET_FAULTS": str(self.faults)}
         with (self.logs / "nursery.log").open("w") as words:
             self._nursery = subprocess.Popen(
-                [sys.executable, str(NURSERY), json.dumps(self._parts())],
+                [sys.executable, str(NURSERY), json.dumps(list(self._parts.values()))],
                 env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, text=True,
             )  # fmt: skip
         threading.Thread(target=self._listen, daemon=True).start()
+        for name in (*self.replicas, "data"):
+            self._say(f"start {name}")
+        if self.scaled:
+            until(lambda: all(self.answers(control.control_url) for control in self.controls))
+            self._join()
+        for name in self.agents:
+            self._say(f"start {name}")
         until(self.is_ready)
 
     def stop(self) -> None:
@@ -79,18 +100,35 @@ class KillableCloud:
             self._nursery.stdin.close()
             self._nursery.wait(30)
 
-    def is_ready(self) -> bool:
-        """Whether control plane, data process and agent are all there."""
+    def answers(self, url: str, page: str = "/healthz") -> bool:
+        """Whether the process there answers well."""
         assert self._nursery is not None
         assert self._nursery.poll() is None, self.last_words()
         try:
-            return bool(httpx.get(f"{self.settings.control_url}/readyz", timeout=5).status_code == 200)
+            return bool(httpx.get(f"{url}{page}", timeout=5).status_code == 200)
         except httpx.HTTPError:
             return False
 
+    def is_ready(self) -> bool:
+        """Whether every control plane, the data process and every agent are there."""
+        if not all(self.answers(control.control_url, "/readyz") for control in self.controls):
+            return False
+        if not self.scaled:
+            return True
+        told = Admission(self.db, Vault(self.db, self.settings.master_key), 1).hosts()
+        return sorted(host.name for host in told if host.reported_at is not None) == self.hosts
+
     def kill(self, part: str) -> None:
-        """`kill -9`; the part is started again at once."""
+        """`kill -9`; the part is started again at once, unless the cloud is held."""
         os.kill(self.pid(part), signal.SIGKILL)
+
+    def hold(self) -> None:
+        """From now on, what dies stays dead."""
+        self._say("hold")
+
+    def release(self) -> None:
+        """Start again what has died, now and from now on."""
+        self._say("release")
 
     def pid(self, part: str) -> int:
         return self._pids[part][-1]
@@ -120,12 +158,40 @@ class KillableCloud:
             f"--- {path.name}\n{path.read_text(errors='replace')[-4000:]}" for path in sorted(self.logs.glob("*.log"))
         )
 
-    def _parts(self) -> list[dict[str, Any]]:
-        names = ("control", "data", "agent")
-        return [
-            {"name": name, "role": name, "settings": self._overrides, "log": str(self.logs / f"{name}.log")}
-            for name in names
-        ]
+    def _plan_embedded(self) -> list[Settings]:
+        own = {"state": str(self._folder / "s"), "host": self.hosts[0], **_ports("control", "data")}
+        return [self._part(role, role, own) for role in ("control", "data", "agent")][:1]
+
+    def _plan_scaled(self, database: str, replicas: int) -> list[Settings]:
+        shared = {"state": str(self._folder / "s"), "host": "here", "database.url": database, **_ports("data")}
+        controls = []
+        for number in range(1, replicas + 1):
+            own = {**shared, "replica": f"control-{number}", "link.host": "127.0.0.1", **_ports("control", "link")}
+            controls.append(self._part(f"control-{number}", "control", own))
+            if number == 1:
+                self._part("data", "data", own)
+        for host in self.hosts:
+            self._part(f"agent-{host}", "agent", {"state": str(self._folder / host), "host": host})
+        return controls
+
+    def _part(self, name: str, role: str, own: dict[str, str]) -> Settings:
+        overrides = {"cache": str(self._folder / "cache"), "identity.bcrypt_rounds": "4", **FAKES, **own}
+        log = str(self.logs / f"{name}.log")
+        self._parts[name] = {"name": name, "role": role, "settings": overrides, "log": log}
+        return settings_module.load(environ={}, overrides=overrides)
+
+    def _join(self) -> None:
+        admission = Admission(self.db, Vault(self.db, self.settings.master_key), 30 * 86_400)
+        urls = [f"https://127.0.0.1:{control.link.port}" for control in self.controls]
+        for host in self.hosts:
+            join(admission.new_token(TOKEN_LIFETIME), urls, host, Membership(self._folder / host / "agent"))
+
+    def _say(self, words: str) -> None:
+        """Whole lines arrive at once: a pipe takes so few bytes in one piece."""
+        assert self._nursery is not None
+        assert self._nursery.stdin is not None
+        self._nursery.stdin.write(f"{words}\n")
+        self._nursery.stdin.flush()
 
     def _listen(self) -> None:
         assert self._nursery is not None
@@ -135,7 +201,10 @@ class KillableCloud:
             self._pids.setdefault(name, []).append(int(pid))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _ports(*names: str) -> dict[str, str]:
+    """Settings that give each of the listeners a port that is free now."""
+    with ExitStack() as open_ones:
+        probes = {name: open_ones.enter_context(socket.socket()) for name in names}
+        for probe in probes.values():
+            probe.bind(("127.0.0.1", 0))
+        return {f"{name}.port": str(probe.getsockname()[1]) for name, probe in probes.items()}

@@ -2,8 +2,8 @@
 """A supervisor for tests that kill: it loads all code once, and each part is a fork of it, started again at once.
 
 Run as a program with a JSON list of parts: `{"name", "role", "settings": {...}, "log"}`. It tells on stdout, one line
-each, which part has which process id now (`control 4711`). `stop NAME` and `start NAME` on stdin are obeyed; the end of
-stdin ends all.
+each, which part has which process id now (`control 4711`). On stdin it takes `start NAME`, `hold` (who dies now stays
+dead) and `release`; the end of stdin ends all.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import cumulet.agent
 import cumulet.app
 from cumulet import settings as settings_module
 from cumulet.kernel import saga
+from cumulet.kernel.db import outbox
 from cumulet.kernel.link import agent as uplink
 from cumulet.kernel.manifest import read_all
 
@@ -37,27 +38,36 @@ def main() -> None:
     parts = {part["name"]: part for part in json.loads(sys.argv[1])}
     _load()
     running: dict[int, str] = {}
-    wanted = set(parts)
+    wanted: set[str] = set()
+    restarting = True
     while True:
-        for name in wanted - set(running.values()):
-            pid = _start(parts[name])
-            running[pid] = name
-            print(name, pid, flush=True)
-        if select.select([sys.stdin], [], [], ROUND)[0]:
-            word, _, name = sys.stdin.readline().strip().partition(" ")
-            if not word:
+        if select.select([0], [], [], ROUND)[0]:
+            heard = os.read(0, 4096)
+            if not heard:
                 break
-            wanted = wanted | {name} if word == "start" else wanted - {name}
-            _kill([pid for pid, its in running.items() if its not in wanted])
+            for word, _, name in (line.partition(" ") for line in heard.decode().splitlines()):
+                if word == "start":
+                    wanted.add(name)
+                restarting = {"hold": False, "release": True}.get(word, restarting)
         _bury(running)
+        for name in sorted(wanted - set(running.values())) if restarting else ():
+            _tell(parts[name], running)
     _kill(running)
     while running:
         _bury(running, wait=True)
 
 
+def _tell(part: dict[str, Any], running: dict[int, str]) -> None:
+    pid = _start(part)
+    running[pid] = part["name"]
+    print(part["name"], pid, flush=True)
+
+
 def _load() -> None:
     """All code, once; and what only costs time in tests made short."""
     saga.RESCAN = 0.1
+    saga.LEASE = 3.0
+    outbox.LEASE = 3.0
     uplink.LAST_PAUSE = 0.1
     for service in read_all(cumulet.app.SERVICES):
         for room in ROOMS:

@@ -349,6 +349,11 @@ def _exchange(sock: socket.socket, mac: str, options: bytes) -> bytes | None:
     return None
 
 
+def is_inner(space: str) -> bool:
+    """Whether a namespace's name is that of a router or of a network's services: `cumulet-<mark>-r...` or `-d...`."""
+    return space.count("-") > 1 and space.split("-")[2][0] in "dr"
+
+
 def eventually(check: Callable[[], bool], seconds: float = 3.0) -> bool:
     """Whether `check` comes true in time."""
     end = time.monotonic() + seconds

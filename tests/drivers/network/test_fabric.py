@@ -8,7 +8,7 @@ import uuid
 
 import msgspec
 import pytest
-from network_labs import FabricLab, Lab, eventually, listen
+from network_labs import FabricLab, Lab, eventually, is_inner, listen
 
 from cumulet.kernel.errors import NotFound
 from cumulet.services.network.drivers.fabric.links import Links
@@ -252,7 +252,7 @@ def test_what_leaves_the_state_leaves_the_host(lab: Lab):
     assert not lab.ping(A, "10.1.0.12")
     assert lab.apply(smaller).changes == 0
     lab.apply(HostState(generation=3))
-    assert eventually(lambda: [name for name in lab.leftovers() if "-r" in name or "-d" in name] == [])
+    assert eventually(lambda: [name for name in lab.leftovers() if is_inner(name)] == [])
 
 
 def test_a_tap_needs_a_binding(lab: Lab, monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from network_labs import FabricLab, eventually, ping
+from network_labs import FabricLab, eventually, is_inner, ping
 from network_pairs import ENDPOINTS, FabricPair, FakePair, Pair
 from test_fabric import EGRESS, FRIENDS, GATEWAY, ICMP, OPEN, PUBLIC, SSH, SUBNET1, SUBNET2, leg, network, port
 
@@ -207,7 +207,7 @@ def test_a_host_that_is_told_less_forgets(pair: Pair):
     assert one.apply(alone).changes == 0
     assert pair.host_has() == before
     two.apply(HostState(generation=2))
-    assert eventually(lambda: [name for name in two.leftovers() if "-r" in name or "-d" in name] == [])
+    assert eventually(lambda: [name for name in two.leftovers() if is_inner(name)] == [])
     one.apply(FIRST)
     two.apply(msgspec.structs.replace(SECOND, generation=3))
     two.fabric.open_tap(C)

@@ -7,12 +7,16 @@ import functools
 import ipaddress
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from cumulet.kernel.doctor import Finding, Probe
-from cumulet.services.network.types import Capabilities
+from cumulet.kernel.link.host import Journal
+from cumulet.services.network.types import Capabilities, HostState
 
 if TYPE_CHECKING:
     from cumulet.settings import Settings
 
+_SMALL = 100  # bytes that every network carries
 _NFT = "apt-get install libnftables1"
 _NEEDED = {
     "namespaces": ("network namespaces and bridges", "run the agent as root"),
@@ -33,6 +37,7 @@ def probes(settings: Settings) -> list[Probe]:
     return [
         *checks,
         Probe("network: vxlan", lambda: _vxlan(found())),
+        Probe("network: other hosts", lambda: _other_hosts(settings)),
         Probe("network: egress", lambda: _egress(found())),
     ]
 
@@ -78,10 +83,39 @@ def _module_waits() -> bool:
 
 def _vxlan(found: Capabilities) -> Finding:
     if found.vxlan:
-        return Finding("ok", "vxlan: networks could span hosts")
+        return Finding("ok", "vxlan: networks span hosts")
     return Finding(
         "degraded", f"networks stay on one host: {found.missing.get('vxlan', 'not tried')}", "modprobe vxlan"
     )
+
+
+def _other_hosts(settings: Settings) -> Finding:
+    """Whether what tunnels carry reaches the hosts that this one shares networks with, in whole packets."""
+    from cumulet.services.network.drivers.fabric.paths import carries
+
+    size = settings.network.mtu
+    endpoints = sorted({remote.endpoint for remote in _last_state(settings).remotes})
+    try:
+        narrow = [one for one in endpoints if not carries(one, size)]
+        silent = [one for one in narrow if not carries(one, _SMALL)]
+    except PermissionError:
+        return Finding("degraded", "the way to other hosts cannot be tried", "run `cumulet doctor` as root")
+    if silent:
+        remedy = f"let ICMP and UDP port {settings.network.tunnel_port} pass between the hosts"
+        return Finding("degraded", f"no answer from {', '.join(silent)}", remedy)
+    if narrow:
+        remedy = "set network.mtu on all hosts to what the network between them carries"
+        return Finding("degraded", f"packets of {size} bytes do not reach {', '.join(narrow)}", remedy)
+    if not endpoints:
+        return Finding("ok", "this host shares no network with another one yet")
+    return Finding("ok", f"packets of {size} bytes reach {len(endpoints)} other hosts whole")
+
+
+def _last_state(settings: Settings) -> HostState:
+    """What the host was told last."""
+    folder = settings.state / "agent" / "journal" / "network"
+    record = Journal(folder).get("state") if folder.is_dir() else None
+    return msgspec.convert(record, HostState) if record is not None else HostState()
 
 
 def _egress(found: Capabilities) -> Finding:

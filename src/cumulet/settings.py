@@ -144,7 +144,8 @@ class Settings(Section, frozen=True, kw_only=True):
     `state` holds all that must survive, `run` what need not (sockets, locks; default: `run` in the state directory),
     `cache` what can be made again. `host` is this machine's name in the cloud, `replica` the name of this machine's
     control plane and data process among several (default: the host's); `public_host` the name or address that
-    clients reach it by (default: the control address). `policy_dir` may hold `<service>.yaml` with an operator's
+    clients reach it by (default: the control address). `address` is where the cloud's other hosts reach this one, for
+    the disks that it exports. `policy_dir` may hold `<service>.yaml` with an operator's
     own rules. `master_key` is the file with the keys that seal what the database keeps secret. `threads` is the size
     of the pool that requests run in.
     """
@@ -153,6 +154,7 @@ class Settings(Section, frozen=True, kw_only=True):
     run: Path = _UNSET
     cache: Path = _UNSET
     host: str = msgspec.field(default_factory=socket.gethostname)
+    address: str = "127.0.0.1"
     replica: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
     public_host: str = ""
     region: str = "RegionOne"

@@ -39,6 +39,7 @@ class Machine:
         settings = SimpleNamespace(
             compute=SimpleNamespace(driver="qemu", accelerator="tcg", stop_timeout=5.0),
             block_storage=SimpleNamespace(driver="file"),
+            address="127.0.0.1",
         )
         host = Host(
             name="lab", state=folder, run_dir=folder / "run", settings=settings, loop=self._loop, contracts=contracts,

@@ -19,6 +19,7 @@ from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.link.host import Host
 from cumulet.kernel.loop import Loop
 from cumulet.services.compute.drivers.base import Disk
+from cumulet.services.compute.types import VolumeSpec
 
 T = TypeVar("T")
 
@@ -60,15 +61,15 @@ class LabSupplies:
     def close_tap(self, port_id: str) -> None:
         self.closed_taps.append(port_id)
 
-    def open_volume(self, volume_id: str) -> Disk:
-        return Disk(path=str(self.folder / f"{volume_id}.qcow2"), format="qcow2")
+    def open_volume(self, volume: VolumeSpec) -> Disk:
+        return Disk(path=str(self.folder / f"{volume.volume_id}.qcow2"), format="qcow2")
 
     # The same under the contracts' names, for the agent.
     def close(self, volume_id: str) -> None:
         self.closed_volumes.append(volume_id)
 
-    def open(self, volume_id: str) -> Disk:
-        return self.open_volume(volume_id)
+    def open(self, volume_id: str, **_words: object) -> Disk:
+        return self.open_volume(VolumeSpec(volume_id=volume_id))
 
 
 def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str = "tcg") -> Any:

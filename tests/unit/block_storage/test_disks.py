@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 
 from cumulet.kernel.contracts import Contracts
-from cumulet.kernel.errors import NotFound, NotReady
+from cumulet.kernel.errors import Conflict, NotFound, NotReady
+from cumulet.kernel.link.host import Journal
+from cumulet.services.block_storage.agent.backup import VolumesKeeper
 from cumulet.services.block_storage.agent.disks import DisksForServers
-from cumulet.services.block_storage.drivers.fake import FakeBackend
+from cumulet.services.block_storage.agent.exports import Exports
+from cumulet.services.block_storage.contract import NetworkSource, RemoteDisk
+from cumulet.services.block_storage.drivers.base import nobody
+from cumulet.services.block_storage.drivers.fake import FakeBackend, FakeExporter
 from cumulet.services.compute.contract import HostDisks
 
 MIB = 1 << 20
@@ -42,12 +47,25 @@ def hypervisor() -> Hypervisor:
 
 
 @pytest.fixture
-def disks(tmp_path: Path, hypervisor: Hypervisor) -> DisksForServers:
-    contracts = Contracts()
-    contracts.offer(HostDisks, lambda: hypervisor)
+def backend(tmp_path: Path) -> FakeBackend:
     backend = FakeBackend(tmp_path)
     backend.create_blank("v1", MIB)
-    return DisksForServers(contracts, backend)
+    return backend
+
+
+@pytest.fixture
+def exports(tmp_path: Path, backend: FakeBackend) -> Exports:
+    exports = Exports("host-a", "127.0.0.1", Journal(tmp_path / "journal"), backend)
+    exports.use(FakeExporter(backend, Journal(tmp_path / "exporter"), exports.ended))
+    return exports
+
+
+@pytest.fixture
+def disks(tmp_path: Path, hypervisor: Hypervisor, backend: FakeBackend, exports: Exports) -> DisksForServers:
+    contracts = Contracts()
+    contracts.offer(HostDisks, lambda: hypervisor)
+    keeper = VolumesKeeper(backend, lambda _held, _volume_id: nobody)
+    return DisksForServers(contracts, backend, keeper, exports, tmp_path / "tls")
 
 
 def test_an_open_disk_is_left_alone(disks: DisksForServers, hypervisor: Hypervisor) -> None:
@@ -81,3 +99,53 @@ def test_an_opener_waits_for_work_on_the_closed_disk(disks: DisksForServers) -> 
 def test_a_disk_that_is_not_here(disks: DisksForServers) -> None:
     with pytest.raises(NotFound):
         disks.open("v2")
+
+
+def test_an_exported_disk_is_open_elsewhere(disks: DisksForServers, exports: Exports) -> None:
+    exports.begin("v1", 2, "host-b")
+    for generation in (0, 1, 2):
+        with pytest.raises(NotReady):
+            disks.open("v1", generation=generation)
+    with pytest.raises(NotReady), disks.closed(["v1"]):
+        pass
+
+
+def test_a_younger_attachment_ends_an_export(disks: DisksForServers, exports: Exports) -> None:
+    exports.begin("v1", 2, "host-b")
+    disks.open("v1", generation=3)
+    assert exports.all() == {}
+    assert exports.begin("v1", 4, "host-b").port
+    assert exports.begin("v1", 5, "host-c") == exports.begin("v1", 5, "host-c")
+    with pytest.raises(Conflict):
+        exports.begin("v1", 4, "host-b")
+    exports.end("v1", 4)
+    assert exports.all()["v1"].client == "host-c"
+    exports.end("v1", 5)
+    exports.end("v1", 5)
+    assert exports.all() == {}
+
+
+def test_exports_come_back_with_the_agent(tmp_path: Path, backend: FakeBackend, exports: Exports) -> None:
+    remote = exports.begin("v1", 2, "host-b")
+    exports.rest()
+    again = Exports("host-a", "127.0.0.1", Journal(tmp_path / "journal"), backend)
+    exporter = FakeExporter(backend, Journal(tmp_path / "exporter"), again.ended)
+    again.use(exporter)
+    assert exporter.exports() == []
+    again.start()
+    assert exporter.client("v1") == "host-b"
+    exporter.die("v1")
+    assert exporter.exports() == ["v1"]
+    assert again.begin("v1", 2, "host-b") == remote
+
+
+def test_exports_that_nobody_knows_are_ended(tmp_path: Path, backend: FakeBackend, exports: Exports) -> None:
+    exporter = FakeExporter(backend, Journal(tmp_path / "exporter"), exports.ended)
+    exporter.export("v1", backend.source("v1"), "host-b")
+    exports.start()
+    assert exporter.exports() == []
+
+
+def test_a_disk_of_another_host_is_opened_there(disks: DisksForServers, tmp_path: Path) -> None:
+    remote = RemoteDisk(address="192.0.2.1", port=10809, export="v9", server="host-z")
+    assert disks.open("v9", generation=1, remote=remote) == NetworkSource(remote=remote, credentials=tmp_path / "tls")

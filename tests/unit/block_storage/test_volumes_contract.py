@@ -54,7 +54,7 @@ def claim(contract: VolumesContract, write: Any, ctx: Context, volume: VolumeInf
 
 def test_a_volume_for_boot_is_placed_and_available(cloud: RunningCloud, contract: VolumesContract, volume: Any) -> None:
     assert volume.status == "available"
-    assert contract.connection(cloud.control.db, volume.id) == "host-1"
+    assert contract.place(cloud.control.db, volume.id) == "host-1"
 
 
 def test_a_claim_from_reservation_to_release(

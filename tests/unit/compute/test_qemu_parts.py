@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from pycdlib import PyCdlib
 
-from cumulet.kernel import run
+from cumulet.kernel import qmp, run
 from cumulet.kernel.errors import Conflict
 from cumulet.services.compute.drivers.base import Disk
-from cumulet.services.compute.drivers.qemu import accelerator, configdrive, console, overlay, qmp
+from cumulet.services.compute.drivers.qemu import accelerator, configdrive, console, overlay
 from cumulet.services.compute.drivers.qemu.command_line import Inheritance, Machine, command_line
 from cumulet.services.compute.types import PortSpec, ServerSpec, VolumeSpec
 

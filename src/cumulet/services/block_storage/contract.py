@@ -24,20 +24,41 @@ class DiskSource(msgspec.Struct, frozen=True, kw_only=True):
     format: Literal["qcow2", "raw"]
 
 
+class RemoteDisk(msgspec.Struct, frozen=True, kw_only=True):
+    """Where another host exports a volume: NBD under TLS at `address` and `port`, under the name `export`.
+
+    `server` is the name of the exporting host, which its certificate must prove.
+    """
+
+    address: str
+    port: int
+    export: str
+    server: str
+
+
+class NetworkSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume on another host; `credentials` is the folder with this host's certificate, as QEMU reads it."""
+
+    remote: RemoteDisk
+    credentials: Path
+
+
 class HostVolumes(Protocol):
     """On a host: the way from a volume to its disk, for the hypervisor, which is the disk's one opener."""
 
-    def open(self, volume_id: str) -> DiskSource:
-        """The disk, for a server's own process to open within the next seconds.
+    def open(
+        self, volume_id: str, *, generation: int = 0, remote: RemoteDisk | None = None
+    ) -> DiskSource | NetworkSource:
+        """The disk, for a server's own process to open within the next seconds; `remote` where another host has it.
 
         Waits for work on the closed disk (a copy, a resize) that is under way. From now on block storage touches the
         disk through compute's `HostDisks` alone, for as long as that says that the volume is open. Idempotent.
+        `generation` is the attachment's: a younger one ends an export to another host, an older one has to wait.
         Raises NotFound where the volume is not on this host, NotReady where the work does not end in time.
         """
 
     def close(self, volume_id: str) -> None:
         """The disk that was asked for is not, or not any more, open. Nothing happens where it never was."""
-
 
     def copy_target(self, volume_id: str, into: Path) -> Path | None:
         """For a backup: an empty qcow2 file of the volume's size below `into`, which its opener fills.
@@ -80,6 +101,13 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     device: str
     generation: int
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """How a host opens an attached volume: `remote` is None for the volume's own host."""
+
+    generation: int
+    remote: RemoteDisk | None = None
 
 
 class BootVolume(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,8 +173,21 @@ class VolumesContract(Protocol):
     def set_bootable(self, tx: Tx, volume_id: str, image_metadata: dict[str, str]) -> None:
         """The volume holds a system from now on, described by these words of the image."""
 
-    def connection(self, source: Source, volume_id: str) -> str:
-        """The host whose servers can open the volume; "" until it has been placed. Raises NotFound."""
+    def place(self, source: Source, volume_id: str) -> str:
+        """The host that the volume is on; "" until it has been placed. Raises NotFound."""
+
+    def connect(self, attachment_id: str, host: str) -> Connection:
+        """See that a server on `host` can open the volume.
+
+        Blocks for the volume's host where that is another one. Idempotent; not inside a commit. Raises NotReady while
+        the volume's host is away, NotFound where the attachment is gone, Conflict where another one is younger.
+        """
+
+    def disconnect(self, attachment_id: str) -> None:
+        """The server has let go of the disk, or never had it: its host's way to the volume is closed.
+
+        Blocks; idempotent. A host that is away closes the way when it is back.
+        """
 
     def extended_on_host(self, tx: Tx, volume_id: str, size: int) -> None:
         """The opener has made the disk `size` GiB long. Idempotent; never makes a volume smaller."""

@@ -12,7 +12,7 @@ from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.services.block_storage import contract
 from cumulet.services.block_storage.contract import BootVolume, VolumeInfo, VolumesContract
-from cumulet.services.block_storage.logic import claims, progress, snapshots, volumes
+from cumulet.services.block_storage.logic import claims, exports, progress, snapshots, volumes
 from cumulet.services.block_storage.logic.refusals import attachment_not_found, volume_not_found
 from cumulet.services.block_storage.store import attachments as attachment_store
 from cumulet.services.block_storage.store import snapshots as snapshot_store
@@ -107,8 +107,14 @@ class Volumes:
     def set_bootable(self, tx: Tx, volume_id: str, image_metadata: dict[str, str]) -> None:
         volume_store.change(tx, volume_id, bootable=True, image_metadata=dict(image_metadata))
 
-    def connection(self, source: Source, volume_id: str) -> str:
+    def place(self, source: Source, volume_id: str) -> str:
         return self._volume(source, volume_id).host
+
+    def connect(self, attachment_id: str, host: str) -> contract.Connection:
+        return exports.connect(self._cloud, attachment_id, host)
+
+    def disconnect(self, attachment_id: str) -> None:
+        exports.disconnect(self._cloud, attachment_id)
 
     def extended_on_host(self, tx: Tx, volume_id: str, size: int) -> None:
         progress.extended(self._cloud, tx, volume_id, size, "")

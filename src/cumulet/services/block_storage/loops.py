@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Periodic work: ask every host how much room it has, and forget old messages."""
+"""Periodic work: ask every host how much room it has and what it exports, and forget old messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.periodic import Periodic
-from cumulet.services.block_storage.logic import backends, messages
+from cumulet.services.block_storage.logic import backends, exports, messages
 
 LOG = logging.getLogger(__name__)
 
@@ -19,7 +19,9 @@ TIDY = 3600.0  # seconds
 def ask_hosts(cloud: Cloud) -> None:
     for host in cloud.hosts.connected():
         try:
-            backends.heard(cloud, host.name, cloud.hosts.call(host.name, "volume.report", {}, timeout=10.0))
+            report = cloud.hosts.call(host.name, "volume.report", {}, timeout=10.0)
+            backends.heard(cloud, host.name, report)
+            exports.tidy(cloud, host.name, report.get("exports", {}))
         except CumuletError as error:
             LOG.warning("host %s does not say how its volumes are: %s", host.name, error.message)
 

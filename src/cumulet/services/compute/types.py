@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from cumulet.services.block_storage.contract import RemoteDisk
+
 
 class VmState(enum.StrEnum):
     """What a server is, once no work on it is under way."""
@@ -92,11 +94,14 @@ class PortSpec(msgspec.Struct, frozen=True, kw_only=True):
 class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """An attached volume: `device` as the user knows it (`/dev/vdb`), `boot_index` 0 for the root disk.
 
-    The guest sees the first 20 characters of the volume's id as the disk's serial number, as with OpenStack.
+    The guest sees the first 20 characters of the volume's id as the disk's serial number, as with OpenStack. `remote`
+    is where the volume's host exports it, None where it is on the server's own; `generation` is the attachment's.
     """
 
     volume_id: str
     attachment_id: str = ""
+    generation: int = 0
+    remote: RemoteDisk | None = None
     device: str = ""
     boot_index: int | None = None
     tag: str | None = None

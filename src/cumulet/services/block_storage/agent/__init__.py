@@ -3,26 +3,53 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cumulet.kernel.link.host import Host, HostService
+from cumulet.services.block_storage.agent.exports import Exports
 from cumulet.services.block_storage.agent.volumes import VolumesOnHost
 from cumulet.services.block_storage.contract import HostVolumes
-from cumulet.services.block_storage.drivers.base import VolumeBackend
+from cumulet.services.block_storage.drivers.base import Exporter, VolumeBackend
 
 
 def create(host: Host) -> HostService:
     """The host part, with the back end that the settings name."""
-    service = VolumesOnHost(host, _backend(host))
+    fake = host.settings.block_storage.driver == "fake"
+    backend = _fake_backend(host) if fake else _backend(host)
+    exports = Exports(host.name, host.settings.address, host.journal("exports"), backend)
+    exports.use(_fake_exporter(host, backend, exports) if fake else _exporter(host, exports))
+    service = VolumesOnHost(host, backend, exports, _credentials(host))
     host.contracts.offer(HostVolumes, lambda: service.disks)
     return service
 
 
 def _backend(host: Host) -> VolumeBackend:
-    root = host.state / "block_storage"
-    if host.settings.block_storage.driver == "fake":
-        from cumulet.services.block_storage.drivers.fake import FakeBackend
-
-        fake: VolumeBackend = FakeBackend(root, journal=host.journal("block_storage.fake"))
-        return host.injection.wrap(fake, "block_storage.fake", host.name)
     from cumulet.services.block_storage.drivers.file import FileBackend
 
-    return FileBackend(root)
+    return FileBackend(host.state / "block_storage")
+
+
+def _exporter(host: Host, exports: Exports) -> Exporter:
+    from cumulet.services.block_storage.drivers.nbd import NbdExporter
+
+    folder = host.state / "block_storage" / "exports"
+    return NbdExporter(folder, host.loop, host.settings.address, _credentials(host), exports.ended)
+
+
+def _fake_backend(host: Host) -> VolumeBackend:
+    from cumulet.services.block_storage.drivers.fake import FakeBackend
+
+    fake: VolumeBackend = FakeBackend(host.state / "block_storage", journal=host.journal("block_storage.fake"))
+    return host.injection.wrap(fake, "block_storage.fake", host.name)
+
+
+def _fake_exporter(host: Host, backend: VolumeBackend, exports: Exports) -> Exporter:
+    from cumulet.services.block_storage.drivers.fake import FakeExporter
+
+    fake: Exporter = FakeExporter(backend, host.journal("exports.fake"), exports.ended)
+    return host.injection.wrap(fake, "block_storage.fake.export", host.name)
+
+
+def _credentials(host: Host) -> Path:
+    """The folder with this host's certificate as QEMU reads it."""
+    return host.state / "tls"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One opener a disk: who may touch a volume's bytes on this host at a given moment.
 
-Either the hypervisor was given the disk (`open`), or block storage works on it closed (`closed`), never both. The
-hypervisor's own locks are never waited for while a disk is held here, so the two cannot block each other.
+Either the hypervisor was given the disk (`open`), or it is exported to another host, or block storage works on it
+closed (`closed`), never two of them. The hypervisor's own locks are never waited for while a disk is held here, so the
+two cannot block each other.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.errors import NotReady
 from cumulet.services.block_storage.agent.backup import VolumesKeeper
-from cumulet.services.block_storage.contract import DiskSource
+from cumulet.services.block_storage.agent.exports import Exports
+from cumulet.services.block_storage.contract import DiskSource, NetworkSource, RemoteDisk
 from cumulet.services.block_storage.drivers.base import VolumeBackend
 from cumulet.services.compute.contract import HostDisks
 
@@ -25,23 +27,37 @@ PATIENCE = 30.0  # seconds that an opener waits for work on the closed disk
 
 
 class DisksForServers:
-    """`contract.HostVolumes` on this host's back end."""
+    """`contract.HostVolumes` on this host's back end; `credentials` is what this host opens others' exports with."""
 
-    def __init__(self, contracts: Contracts, backend: VolumeBackend, keeper: VolumesKeeper) -> None:
+    def __init__(
+        self, contracts: Contracts, backend: VolumeBackend, keeper: VolumesKeeper, exports: Exports, credentials: Path
+    ) -> None:
         self._contracts = contracts
         self._keeper = keeper
         self._backend = backend
+        self._exports = exports
+        self._credentials = credentials
         self._opening: dict[str, float] = {}
         self._busy: set[str] = set()
         self._changed = threading.Condition()
 
-    def open(self, volume_id: str) -> DiskSource:
-        with self._changed:
-            if not self._changed.wait_for(lambda: volume_id not in self._busy, PATIENCE):
-                raise NotReady(f"Volume {volume_id} is being copied.")
-            source = self._backend.source(volume_id)
-            self._opening[volume_id] = time.monotonic()
-        return source
+    def open(
+        self, volume_id: str, *, generation: int = 0, remote: RemoteDisk | None = None
+    ) -> DiskSource | NetworkSource:
+        if remote is not None:
+            return NetworkSource(remote=remote, credentials=self._credentials)
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(lambda: volume_id not in self._busy, PATIENCE):
+                    raise NotReady(f"Volume {volume_id} is being copied.")
+                exported = self._exports.find(volume_id)
+                if exported is None:
+                    source = self._backend.source(volume_id)
+                    self._opening[volume_id] = time.monotonic()
+                    return source
+            if exported.generation >= generation:
+                raise NotReady(f"Volume {volume_id} is open on host {exported.client}.")
+            self._exports.end(volume_id, generation)
 
     def close(self, volume_id: str) -> None:
         with self._changed:
@@ -70,6 +86,9 @@ class DisksForServers:
                 self._changed.notify_all()
 
     def is_open(self, volume_id: str) -> bool:
+        """Whether a server, of this host or of another, may have it open now."""
+        if self._exports.find(volume_id) is not None:
+            return True
         hypervisor = self.hypervisor()
         return hypervisor is not None and hypervisor.is_open(volume_id)
 

@@ -3,6 +3,7 @@
 
 Bodies: `volume.create` a `VolumeSpec`; `volume.snapshot` a `SnapshotSpec`; `volume.extend` `{id, size, attached}`;
 `volume.delete` `{id}`; `volume.delete_snapshot` `{id}`; `volume.upload` `{id, image_id, format, attached}`;
+`volume.export` `{id, generation, client}`, answered by a `RemoteDisk`; `volume.unexport` `{id, generation}`;
 `volume.report` `{}`. Sizes are bytes.
 """
 
@@ -20,6 +21,7 @@ import msgspec
 from cumulet.kernel.link.host import Body, Host, Verb
 from cumulet.services.block_storage.agent.backup import VolumesKeeper
 from cumulet.services.block_storage.agent.disks import DisksForServers
+from cumulet.services.block_storage.agent.exports import Exports
 from cumulet.services.block_storage.drivers.base import CopyByOpener, VolumeBackend
 from cumulet.services.block_storage.types import SnapshotSpec, VolumeSpec
 from cumulet.services.image.contract import HostImages
@@ -30,12 +32,13 @@ LOG = logging.getLogger(__name__)
 class VolumesOnHost:
     """The host service `block_storage`."""
 
-    def __init__(self, host: Host, backend: VolumeBackend) -> None:
+    def __init__(self, host: Host, backend: VolumeBackend, exports: Exports, credentials: Path) -> None:
         self._host = host
         self._backend = backend
-        self._exports = host.state / "block_storage" / "exports"
+        self._uploads = host.state / "block_storage" / "uploads"
+        self._exports = exports
         self.keeper = VolumesKeeper(backend, lambda held, volume_id: self._by_opener(held, volume_id, attached=True))
-        self.disks = DisksForServers(host.contracts, backend, self.keeper)
+        self.disks = DisksForServers(host.contracts, backend, self.keeper, exports, credentials)
 
     @cached_property
     def verbs(self) -> Mapping[str, Verb]:
@@ -46,22 +49,34 @@ class VolumesOnHost:
             "volume.snapshot": self.snapshot,
             "volume.delete_snapshot": self.delete_snapshot,
             "volume.upload": self.upload,
+            "volume.export": self.export,
+            "volume.unexport": self.unexport,
             "volume.report": lambda _body: self.report(),
         }
 
     def start(self) -> None:
-        self._exports.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path in self._exports.iterdir():
+        self._uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in self._uploads.iterdir():
             path.unlink()
         for name in self._backend.sweep():
             LOG.warning("removed what interrupted work had left: %s", name)
+        self._exports.start()
 
     def stop(self) -> None:
-        """Nothing runs between two verbs."""
+        """Exports go on."""
+        self._exports.close()
+
+    def shutdown(self) -> None:
+        """End the exports for now; the next start brings them back."""
+        self._exports.rest()
 
     def report(self) -> Body:
-        """What there is: `volumes` and `snapshots` (ids), `stats` (bytes) and `capabilities`."""
+        """What there is: `volumes` and `snapshots` (ids), `exports`, `stats` (bytes) and `capabilities`.
+
+        `exports` gives the generation of the attachment that each is for, by volume.
+        """
         return {
+            "exports": {volume_id: export.generation for volume_id, export in self._exports.all().items()},
             "volumes": self._backend.volumes(),
             "snapshots": self._backend.snapshots(),
             "stats": msgspec.to_builtins(self._backend.stats()),
@@ -88,16 +103,31 @@ class VolumesOnHost:
     def extend(self, body: Body) -> Body:
         """Make the volume larger, through its opener where it is open."""
         volume_id, size = str(body["id"]), int(body["size"])
-        hypervisor = self.disks.hypervisor()
-        if hypervisor is None or not hypervisor.resize(volume_id, size):
+        if not self._exports.resize(volume_id, size) and not self._resize_in_server(volume_id, size):
             with self.disks.closed([volume_id], attached=bool(body.get("attached"))):
                 self._backend.extend(volume_id, size)
         return {"size": self._backend.size(volume_id)}
 
     def delete(self, body: Body) -> None:
+        """Remove it; that it is asked for says that nobody has a claim on it."""
         volume_id = str(body["id"])
+        self._exports.end(volume_id)
         with self.disks.closed([volume_id], attached=False):
             self._backend.delete(volume_id)
+
+    def export(self, body: Body) -> Body:
+        """Let the host `client` open the volume, for the attachment with this `generation`."""
+        volume_id, generation, client = str(body["id"]), int(body["generation"]), str(body["client"])
+        with ExitStack() as held:
+            if self._exports.find(volume_id) is None:
+                held.enter_context(self.disks.closed([volume_id]))
+            remote = self._exports.begin(volume_id, generation, client)
+        answer: Body = msgspec.to_builtins(remote)
+        return answer
+
+    def unexport(self, body: Body) -> None:
+        """The attachment with this `generation` is over; nothing happens to a younger one."""
+        self._exports.end(str(body["id"]), int(body["generation"]))
 
     def snapshot(self, body: Body) -> None:
         """Keep the volume's content as of now, through its opener where it is open."""
@@ -110,7 +140,7 @@ class VolumesOnHost:
         """Fill a queued image with the volume's content as of now."""
         volume_id, image_id = str(body["id"]), str(body["image_id"])
         target_format: Literal["qcow2", "raw"] = "qcow2" if body["format"] == "qcow2" else "raw"
-        path = self._exports / f"{image_id}.{target_format}"
+        path = self._uploads / f"{image_id}.{target_format}"
         try:
             with ExitStack() as held:
                 copy = self._by_opener(held, volume_id, attached=bool(body.get("attached")))
@@ -122,10 +152,16 @@ class VolumesOnHost:
     def delete_snapshot(self, body: Body) -> None:
         self._backend.delete_snapshot(str(body["id"]))
 
+    def _resize_in_server(self, volume_id: str, size: int) -> bool:
+        hypervisor = self.disks.hypervisor()
+        return hypervisor is not None and hypervisor.resize(volume_id, size)
+
     def _by_opener(self, held: ExitStack, volume_id: str, *, attached: bool) -> CopyByOpener:
-        """Copy through the server that has the volume open; where none has, hold it closed until `held` ends."""
+        """Copy through whoever has the volume open; where nobody has, hold it closed until `held` ends."""
 
         def copy(target: Path, target_format: Literal["qcow2", "raw"]) -> bool:
+            if self._exports.copy(volume_id, target, target_format):
+                return True
             hypervisor = self.disks.hypervisor()
             if hypervisor is not None and hypervisor.copy(volume_id, target, target_format):
                 return True

@@ -113,8 +113,7 @@ def complete(request: Request) -> Reply:
 def delete(request: Request) -> Reply:
     def write(tx: Tx) -> list[Attachment]:
         found = logic.get(tx, request.ctx, request.params["attachment_id"])
-        logic.check_not_used(request.cloud, tx, request.ctx, found)
-        logic.end(request.cloud, tx, found, request.request_id)
+        logic.take_away(request.cloud, tx, request.ctx, found)
         return volumes.attachments_of(tx, [found.volume_id])[found.volume_id]
 
     left = request.cloud.db.write(write)

@@ -34,6 +34,38 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     multiattach: bool
 
 
+class Exporter(Protocol):
+    """What lets other hosts open this host's volumes, one opener a volume. Every verb may block and is idempotent.
+
+    An export outlives the agent. One that ends by itself is told to whoever asked to be told, who starts it again.
+    """
+
+    def export(self, volume_id: str, source: DiskSource, client: str, port: int = 0) -> int:
+        """See that the volume can be opened by the host called `client` and by no other; the port of this address.
+
+        `port` 0 lets the exporter choose. Conflict where it cannot be done, NotReady where it could be later.
+        """
+
+    def stop(self, volume_id: str) -> None:
+        """End the export, whoever uses it."""
+
+    def exports(self) -> list[str]:
+        """The ids of the volumes that are exported now, sorted."""
+
+    def resize(self, volume_id: str, size: int) -> None:
+        """Make the exported volume `size` bytes long; who has it open sees that when it opens it again."""
+
+    def copy(self, volume_id: str, target: Path, target_format: Literal["qcow2", "raw"]) -> None:
+        """Write a consistent copy of the exported volume to `target`, which exists in the right size."""
+
+    def close(self) -> None:
+        """The agent is leaving: let go of sockets and threads, leave the exports running."""
+
+
+# An export ended and nobody here asked for it: the volume's id.
+Ended: TypeAlias = Callable[[str], None]
+
+
 def nobody(_target: Path, _format: Literal["qcow2", "raw"]) -> bool:
     """The opener of a volume that is not open."""
     return False

@@ -12,14 +12,14 @@ import struct
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from cumulet.kernel.errors import Conflict, Invalid, NotFound, NotReady
 from cumulet.kernel.link.host import Journal
 from cumulet.services.block_storage.contract import DiskSource
-from cumulet.services.block_storage.drivers.base import Capabilities, CopyByOpener, nobody
+from cumulet.services.block_storage.drivers.base import Capabilities, CopyByOpener, Ended, VolumeBackend, nobody
 from cumulet.services.block_storage.types import GIB, Stats
 
 CAPABILITIES = Capabilities(
@@ -34,6 +34,7 @@ CAPABILITIES = Capabilities(
 
 
 SECTOR = 512
+FAKE_PORTS = range(10809, 11833)
 
 
 @dataclass
@@ -189,6 +190,62 @@ class FakeBackend:
         if disk is None:
             raise NotFound(f"{disk_id} is not on this host.")
         return disk
+
+
+class FakeExporter:
+    """`Exporter` of a fake back end: who may open what is kept, nobody can. `die` is for tests."""
+
+    def __init__(self, backend: VolumeBackend, journal: Journal, ended: Ended) -> None:
+        self._backend = backend
+        self._journal = journal
+        self._ended = ended
+        self._lock = threading.RLock()
+
+    def export(self, volume_id: str, source: DiskSource, client: str, port: int = 0) -> int:
+        with self._lock:
+            have = self._journal.get(volume_id)
+            if have is not None and have["client"] == client and port in (0, have["port"]):
+                return int(have["port"])
+            taken = {record["port"] for record in self._journal.items().values()}
+            chosen = port or next(one for one in FAKE_PORTS if one not in taken)
+            if chosen in taken - {have["port"] if have else 0}:
+                raise Conflict(f"port {chosen} is taken", code="ExportFailed")
+            self._backend.size(volume_id)
+            self._journal.put(volume_id, {"client": client, "port": chosen})
+            return chosen
+
+    def stop(self, volume_id: str) -> None:
+        with self._lock:
+            self._journal.delete(volume_id)
+
+    def exports(self) -> list[str]:
+        return sorted(self._journal.items())
+
+    def resize(self, volume_id: str, size: int) -> None:
+        self._find(volume_id)
+        self._backend.extend(volume_id, size)
+
+    def copy(self, volume_id: str, target: Path, target_format: Literal["qcow2", "raw"]) -> None:
+        """The target is there in the right size: what a disk that nobody writes to holds."""
+        self._find(volume_id)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def client(self, volume_id: str) -> str:
+        """The host that may open the volume."""
+        return str(self._find(volume_id)["client"])
+
+    def die(self, volume_id: str) -> None:
+        """The export ends by itself."""
+        self.stop(volume_id)
+        self._ended(volume_id)
+
+    def _find(self, volume_id: str) -> dict[str, Any]:
+        have: dict[str, Any] | None = self._journal.get(volume_id)
+        if have is None:
+            raise NotReady(f"The export of volume {volume_id} does not answer.")
+        return have
 
 
 def _qcow2_header(size: int) -> bytes:

@@ -13,9 +13,14 @@ def grow(run: Run) -> Commit:
     volume = progress.volume(run.cloud.db, run.subject)
     size = int(run.args["size"])
     holders = claims.of_volume(run.cloud.db, volume.id)
-    if not any(_grow_in_server(run, one.server_id, volume.id, size * GIB) for one in holders):
+    far = [one for one in holders if one.host not in (None, volume.host)]
+    near = [one for one in holders if one not in far]
+    if not any(_grow_in_server(run, one.server_id, volume.id, size * GIB) for one in near):
         body = {"id": volume.id, "size": size * GIB, "attached": bool(holders)}
         run.cloud.hosts.call(volume.host, "volume.extend", body)
+    for one in far:
+        # The disk is larger already; a running server has to be told.
+        _grow_in_server(run, one.server_id, volume.id, size * GIB)
     return lambda tx: progress.extended(run.cloud, tx, volume.id, size, run.request_id)
 
 

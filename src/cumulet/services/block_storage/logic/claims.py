@@ -107,6 +107,14 @@ def end(cloud: Cloud, tx: Tx, attachment: Attachment, request_id: str = "") -> N
     news.volume(cloud, tx, events.DETACH, events.END, attachment.volume_id, request_id)
 
 
+def take_away(cloud: Cloud, tx: Tx, ctx: Context, attachment: Attachment) -> None:
+    """End a claim by force; a server that has the disk lets go of it. Raises Conflict where compute must do it."""
+    check_not_used(cloud, tx, ctx, attachment)
+    end(cloud, tx, attachment, ctx.request_id)
+    if attachment.managed and attachment.server_id is not None and cloud.contracts.offers(ServersContract):
+        cloud.contracts.use(ServersContract).volume_gone(tx, attachment.server_id, attachment.volume_id)
+
+
 def check_not_used(cloud: Cloud, tx: Tx, ctx: Context, attachment: Attachment) -> None:
     """Raise Conflict where a server has the disk: compute alone takes it away, unless a service asks."""
     if not attachment.managed or attachment.server_id is None or ctx.is_service:
@@ -141,16 +149,14 @@ def detach(cloud: Cloud, tx: Tx, ctx: Context, volume: Volume, attachment_id: st
     elif not have and volume.status in _ENDED:
         volume_store.change(tx, volume.id, status=VolumeStatus.AVAILABLE)
     for one in have:
-        check_not_used(cloud, tx, ctx, one)
-        end(cloud, tx, one, ctx.request_id)
+        take_away(cloud, tx, ctx, one)
 
 
 def force_detach(cloud: Cloud, tx: Tx, ctx: Context, volume: Volume, attachment_id: str | None) -> None:
     """An administrator frees a volume, whatever its status; not one that a server has open, since it is in use."""
     for one in store.of_volumes(tx, [volume.id]):
         if attachment_id in (None, one.id):
-            check_not_used(cloud, tx, ctx, one)
-            end(cloud, tx, one, ctx.request_id)
+            take_away(cloud, tx, ctx, one)
     if not store.of_volumes(tx, [volume.id]):
         volume_store.change(tx, volume.id, status=VolumeStatus.AVAILABLE)
 

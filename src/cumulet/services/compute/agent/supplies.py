@@ -6,8 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cumulet.kernel.contracts import Contracts
-from cumulet.services.block_storage.contract import HostVolumes
+from cumulet.services.block_storage.contract import HostVolumes, NetworkSource
 from cumulet.services.compute.drivers.base import Disk
+from cumulet.services.compute.types import VolumeSpec
 from cumulet.services.image.contract import HostImages
 from cumulet.services.network.contract import HostPorts
 
@@ -27,6 +28,9 @@ class ContractSupplies:
     def close_tap(self, port_id: str) -> None:
         self._contracts.use(HostPorts).close_tap(port_id)
 
-    def open_volume(self, volume_id: str) -> Disk:
-        source = self._contracts.use(HostVolumes).open(volume_id)
+    def open_volume(self, volume: VolumeSpec) -> Disk:
+        volumes = self._contracts.use(HostVolumes)
+        source = volumes.open(volume.volume_id, generation=volume.generation, remote=volume.remote)
+        if isinstance(source, NetworkSource):
+            return Disk(network=source)
         return Disk(path=str(source.path), format=source.format)

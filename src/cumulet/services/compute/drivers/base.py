@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from cumulet.services.block_storage.contract import NetworkSource
 from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
 
 # A server's run ended and nobody here asked for it: its id, and why ("guest", "killed").
@@ -47,10 +48,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disk(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a volume is opened: a path and its format (`qcow2`, `raw`)."""
+    """Where a volume is opened: a path and its format (`qcow2`, `raw`), or `network`, which is always raw."""
 
-    path: str
-    format: str
+    path: str = ""
+    format: str = "raw"
+    network: NetworkSource | None = None
 
 
 class Supplies(Protocol):
@@ -68,7 +70,7 @@ class Supplies(Protocol):
     def close_tap(self, port_id: str) -> None:
         """The port is not used by any server of this host from now on."""
 
-    def open_volume(self, volume_id: str) -> Disk:
+    def open_volume(self, volume: VolumeSpec) -> Disk:
         """Where the volume is opened."""
 
 

@@ -198,7 +198,7 @@ class FakeHypervisor:
                 raise Conflict("the server does not run", code="InstanceNotRunning")
             for volume_id, target in volumes.items():
                 # Guests of the fake write nothing, so a plain copy is as of one moment.
-                shutil.copyfile(self._supplies.open_volume(volume_id).path, target)
+                shutil.copyfile(self._supplies.open_volume(VolumeSpec(volume_id=volume_id)).path, target)
 
     def back_up_pinned(self, pinned: Path, folder: Path) -> None:
         """Nothing was pinned."""
@@ -255,7 +255,7 @@ class FakeHypervisor:
         self._stopped(server_id, reason)
 
     def _open_volume(self, guest: _Guest, volume: VolumeSpec) -> None:
-        disk = self._supplies.open_volume(volume.volume_id)
+        disk = self._supplies.open_volume(volume)
         size = 0
         with contextlib.suppress(FileNotFoundError):
             size = Path(disk.path).stat().st_size

@@ -26,7 +26,7 @@ def claim(run: Run) -> Commit:
     server = server_of(run)
     contract = run.cloud.contracts.use(VolumesContract)
     disks = devices_store.of_server(run.cloud.db, server.id)
-    places = {contract.connection(run.cloud.db, each.volume_id) for each in disks if each.volume_id is not None}
+    places = {contract.place(run.cloud.db, each.volume_id) for each in disks if each.volume_id is not None}
     host, candidate = hosts.choose(run.cloud, server, run.args["host"], places - {""})
 
     def commit(tx: Tx) -> None:
@@ -90,7 +90,12 @@ def prepare_network(run: Run) -> Commit:
 def spawn(run: Run) -> Commit:
     """Let the host make and start the server."""
     server = server_of(run)
-    body = msgspec.to_builtins(spec.server_spec(run.cloud, server), builtin_types=(bytes,))
+    connections = {
+        device.attachment_id: connection
+        for device in devices_store.of_server(run.cloud.db, server.id)
+        if device.attachment_id and (connection := volumes.connect(run.cloud, server, device)) is not None
+    }
+    body = msgspec.to_builtins(spec.server_spec(run.cloud, server, connections), builtin_types=(bytes,))
     tell_host(run, server, "build", LONG, spec=body)
 
     def commit(tx: Tx) -> None:
@@ -119,6 +124,8 @@ def remove(run: Run) -> Commit | None:
     server = store.find(run.cloud.db, run.subject)
     if server is not None and server.host:
         tell_host(run, server, "destroy")
+    for device in devices_store.of_server(run.cloud.db, run.subject):
+        volumes.disconnect(run.cloud, device)
     return None
 
 

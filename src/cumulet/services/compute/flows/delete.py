@@ -6,7 +6,7 @@ from __future__ import annotations
 from cumulet.kernel.db import Tx
 from cumulet.kernel.saga import Commit, Flow, Run, Step
 from cumulet.services.compute.flows.common import LONG, tell_host
-from cumulet.services.compute.logic import delete, hosts, servers
+from cumulet.services.compute.logic import delete, hosts, servers, volumes
 from cumulet.services.compute.store import servers as store
 from cumulet.services.network.contract import NetworkContract
 
@@ -19,6 +19,8 @@ def destroy(run: Run) -> Commit | None:
     run.state["host"] = server.host
     if not hosts.find(run.cloud.db, server.host).forced_down:
         tell_host(run, server, "destroy", LONG)
+    for device in volumes.attached(run.cloud.db, server):
+        volumes.disconnect(run.cloud, device)
     return None
 
 

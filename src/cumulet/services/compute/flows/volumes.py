@@ -47,6 +47,9 @@ def unplug(run: Run) -> Commit | None:
     server = store.find(run.cloud.db, run.subject)
     if server is not None and server.host:
         tell_host(run, server, "detach_volume", LONG, volume_id=run.args["volume"])
+    device = devices_store.find(run.cloud.db, run.subject, run.args["volume"])
+    if device is not None:
+        volumes.disconnect(run.cloud, device)
     return None
 
 
@@ -65,6 +68,7 @@ def take_out(run: Run) -> Commit:
     """Let the host unplug the volume, then give up the claim."""
     server, device = _found(run)
     tell_host(run, server, "detach_volume", LONG, volume_id=device.volume_id)
+    volumes.disconnect(run.cloud, device)
 
     def commit(tx: Tx) -> None:
         volumes.forget(run.cloud, tx, device.id, device.attachment_id)
@@ -85,7 +89,8 @@ def detach_failed(run: Run) -> Commit:
 
 
 def _put_in(run: Run, server: Server, device: Device) -> None:
-    tell_host(run, server, "attach_volume", volume=msgspec.to_builtins(spec.volume_spec(device)))
+    connection = volumes.connect(run.cloud, server, device)
+    tell_host(run, server, "attach_volume", volume=msgspec.to_builtins(spec.volume_spec(device, connection)))
 
 
 def _found(run: Run) -> tuple[Server, Device]:

@@ -140,8 +140,8 @@ def resources(flavor: Flavor, *, with_disk: bool) -> dict[str, int]:
     return {name: amount for name, amount in wanted.items() if amount}
 
 
-def choose(cloud: Cloud, server: Server, forced: str, only: set[str]) -> tuple[ComputeHost, Candidate]:
-    """A host for the server and what to claim of it; `only` are hosts that it must be one of (none: any).
+def choose(cloud: Cloud, server: Server, forced: str, near: set[str]) -> tuple[ComputeHost, Candidate]:
+    """A host for the server and what to claim of it; one of `near`, which have its volumes, where any of them will do.
 
     Conflict where no host will do (NoValidHost), NotReady where one would that is not connected now.
     """
@@ -158,10 +158,11 @@ def choose(cloud: Cloud, server: Server, forced: str, only: set[str]) -> tuple[C
     fitting = [
         (by_id[each.root], each)
         for each in found
-        if each.root in by_id and _suits(cloud, server, by_id[each.root], forced, only)
+        if each.root in by_id and _suits(cloud, server, by_id[each.root], forced)
     ]
     if not fitting:
         raise Conflict("No valid host was found. There are not enough hosts available.", code="NoValidHost")
+    fitting = [each for each in fitting if each[0].name in near] or fitting
     up = [(host, each) for host, each in fitting if is_up(cloud, host)]
     if not up:
         raise NotReady("no host that could take the server is connected")
@@ -175,8 +176,8 @@ def reserved_memory(memory: int) -> int:
     return min(RESERVED_RAM, memory // 4)
 
 
-def _suits(cloud: Cloud, server: Server, host: ComputeHost, forced: str, only: set[str]) -> bool:
-    if (forced and host.name != forced) or (only and host.name not in only):
+def _suits(cloud: Cloud, server: Server, host: ComputeHost, forced: str) -> bool:
+    if forced and host.name != forced:
         return False
     if host.disabled and not forced:
         return False

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cumulet.kernel.cloud import Cloud
+from cumulet.services.block_storage.contract import Connection
 from cumulet.services.compute.logic import devices, metadata
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.types import Device, PortSpec, Server, ServerSpec, VolumeSpec
 from cumulet.services.network.contract import NetworkContract, PortInfo
 
 
-def server_spec(cloud: Cloud, server: Server) -> ServerSpec:
-    """The whole server as its host should have it."""
+def server_spec(cloud: Cloud, server: Server, connections: Mapping[str, Connection]) -> ServerSpec:
+    """The whole server as its host should have it; `connections` are those of its volumes, by attachment."""
     flavor = server.kind
     disks = devices_store.of_server(cloud.db, server.id)
     return ServerSpec(
@@ -23,7 +26,11 @@ def server_spec(cloud: Cloud, server: Server) -> ServerSpec:
         image_id=server.image_id or None,
         image_format=server.image.get("disk_format", "qcow2"),
         ports=[port_spec(port) for port in ports(cloud, server)],
-        volumes=[volume_spec(device) for device in disks if device.volume_id is not None],
+        volumes=[
+            volume_spec(device, connections.get(device.attachment_id or ""))
+            for device in disks
+            if device.volume_id is not None
+        ],
         disks=devices.local_disks(flavor, disks),
         config_drive=metadata.config_drive(cloud, server) if server.config_drive else None,
     )
@@ -38,11 +45,13 @@ def port_spec(port: PortInfo) -> PortSpec:
     return PortSpec(id=port.id, mac=port.mac, mtu=port.mtu)
 
 
-def volume_spec(device: Device) -> VolumeSpec:
+def volume_spec(device: Device, connection: Connection | None) -> VolumeSpec:
     assert device.volume_id is not None
     return VolumeSpec(
         volume_id=device.volume_id,
         attachment_id=device.attachment_id or "",
+        generation=0 if connection is None else connection.generation,
+        remote=None if connection is None else connection.remote,
         device=device.device_name,
         boot_index=device.boot_index,
         tag=device.tag,

@@ -12,7 +12,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, Invalid, NotFound
-from cumulet.services.block_storage.contract import VolumesContract
+from cumulet.services.block_storage.contract import Connection, VolumesContract
 from cumulet.services.compute.logic import actions, devices, servers
 from cumulet.services.compute.store import devices as store
 from cumulet.services.compute.store import servers as servers_store
@@ -54,9 +54,6 @@ def attach(
             f"Invalid volume: volume {volume_id} is already attached to instances: {server.id}", code="InvalidVolume"
         )
     volumes.check(cloud.db, ctx, volume_id)
-    where = volumes.connection(cloud.db, volume_id)
-    if where and server.host and where != server.host:
-        raise Invalid(f"Volume {volume_id} is on another host than the server.", code="InvalidVolume")
 
     def write(tx: Tx) -> Device:
         fresh = servers.get(tx, ctx, server.id)
@@ -99,6 +96,19 @@ def change(cloud: Cloud, server: Server, volume_id: str, delete_on_termination: 
     """Say whether the volume goes when the server goes."""
     device = get(cloud.db, server, volume_id)
     cloud.db.write(lambda tx: store.change(tx, device.id, {"delete_on_termination": delete_on_termination}))
+
+
+def connect(cloud: Cloud, server: Server, device: Device) -> Connection | None:
+    """See that the server's host can open the volume, wherever it is; None where no claim on it is known."""
+    if device.attachment_id is None:
+        return None
+    return cloud.contracts.use(VolumesContract).connect(device.attachment_id, server.host)
+
+
+def disconnect(cloud: Cloud, device: Device) -> None:
+    """The server's host does not have the disk (any more): close its way there."""
+    if device.attachment_id is not None:
+        cloud.contracts.use(VolumesContract).disconnect(device.attachment_id)
 
 
 def forget(cloud: Cloud, tx: Tx, device_id: str, attachment_id: str | None) -> None:

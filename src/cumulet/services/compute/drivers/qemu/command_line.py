@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cumulet.services.block_storage.contract import RemoteDisk
 from cumulet.services.compute.drivers.base import Disk
 from cumulet.services.compute.types import PortSpec, ServerSpec, VolumeSpec
 
@@ -17,6 +18,9 @@ PROGRAM = "qemu-system-x86_64"
 PCI_SLOTS = 28
 # Without a bound the cache of translated code makes each guest grow beyond 1 GB.
 TRANSLATION_CACHE = 128  # MiB
+# Seconds that a guest's requests wait for another host's disk, and that opening one at a start may take.
+RECONNECT_TIME = 3600
+OPEN_TIME = 20
 CONTROL_SOCKET = "control.sock"
 EVENTS_SOCKET = "events.sock"
 SERIAL_SOCKET = "serial.sock"
@@ -95,12 +99,39 @@ def disk_arguments(volume: VolumeSpec) -> dict[str, str]:
 
 def block_arguments(node: str, disk: Disk, *, read_only: bool = False) -> dict[str, object]:
     """A block node as `blockdev-add` and `-blockdev` take it. Backing files are named in qcow2 itself."""
+    file = {"driver": "file", "filename": disk.path} if disk.network is None else _export(node, disk.network.remote)
     return {
         "node-name": node,
         "driver": disk.format,
         "discard": "unmap",
         "read-only": read_only,
-        "file": {"driver": "file", "filename": disk.path},
+        "file": file,
+    }
+
+
+def credentials_arguments(node: str, disk: Disk) -> dict[str, str] | None:
+    """What `object-add` and `-object` must be told before `block_arguments`; None where nothing has to be."""
+    if disk.network is None:
+        return None
+    folder = str(disk.network.credentials)
+    return {"qom-type": "tls-creds-x509", "id": credentials(node), "endpoint": "client", "dir": folder}
+
+
+def credentials(node: str) -> str:
+    """The name of the object with this host's certificate, for the volume with this block node."""
+    return f"tls-{node}"
+
+
+def _export(node: str, remote: RemoteDisk) -> dict[str, object]:
+    """Another host's disk: requests wait for it when it is away, and are made again when it is back."""
+    return {
+        "driver": "nbd",
+        "server": {"type": "inet", "host": remote.address, "port": str(remote.port)},
+        "export": remote.export,
+        "tls-creds": credentials(node),
+        "tls-hostname": remote.server,
+        "reconnect-delay": RECONNECT_TIME,
+        "open-timeout": OPEN_TIME,
     }
 
 
@@ -173,7 +204,11 @@ def _disks(spec: ServerSpec, folder: Path, volumes: dict[str, Disk]) -> list[str
         root = block_arguments("root", Disk(path=str(folder / ROOT_DISK), format="qcow2"))
         words += ["-blockdev", _flatten(root), "-device", "virtio-blk-pci,drive=root,id=root,bootindex=1"]
     for volume in sorted(spec.volumes, key=_attach_order):
-        node = block_arguments(volume_node(volume.volume_id), volumes[volume.volume_id])
+        source = volumes[volume.volume_id]
+        node = block_arguments(volume_node(volume.volume_id), source)
+        if (secret := credentials_arguments(volume_node(volume.volume_id), source)) is not None:
+            kind = secret.pop("qom-type")
+            words += ["-object", _device({"driver": kind, **secret})]
         device = disk_arguments(volume)
         if volume.boot_index is not None and volume.boot_index >= 0:
             device["bootindex"] = str(volume.boot_index + 1)

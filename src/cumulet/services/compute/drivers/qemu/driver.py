@@ -107,7 +107,7 @@ class QemuHypervisor:
                 return
             folder = self._folder_of(spec.id)
             machine = Machine(accelerator=self.capabilities().accelerator)
-            volumes = {volume.volume_id: self._supplies.open_volume(volume.volume_id) for volume in spec.volumes}
+            volumes = {volume.volume_id: self._supplies.open_volume(volume) for volume in spec.volumes}
             with contextlib.ExitStack() as stack:
                 inherited = self._inheritance(spec, folder, stack)
                 argv = command_line(spec, folder, machine, volumes, inherited)
@@ -166,7 +166,7 @@ class QemuHypervisor:
         with self._lock(server_id):
             self._folder_of(server_id)
             if self.adopt(server_id):
-                disk = self._supplies.open_volume(volume.volume_id)
+                disk = self._supplies.open_volume(volume)
                 self._control(server_id, work.attach_disk, volume, disk)
 
     def detach_disk(self, server_id: str, volume_id: str) -> None:
@@ -207,24 +207,6 @@ class QemuHypervisor:
                 self._control(server_id, work.copy_disk, "root", Disk(path=str(target), format="qcow2"))
             else:
                 overlay.copy(folder / ROOT_DISK, target, "qcow2")
-
-    def pin(self, server_id: str, folder: Path) -> None:
-        backup.pin(self._servers / server_id, folder)
-
-    def back_up(self, spec: ServerSpec, folder: Path, volumes: Mapping[str, Path]) -> None:
-        with self._lock(spec.id):
-            own = self._folder_of(spec.id)
-            running = self.adopt(spec.id)
-            if volumes and not running:
-                raise Conflict("the server does not run", code="InstanceNotRunning")
-            if running:
-                self._control(spec.id, work.copy_disks, backup.live_copies(spec, own, folder, volumes))
-            else:
-                backup.copy_closed_disks(own, folder)
-            backup.copy_rest(own, folder)
-
-    def back_up_pinned(self, pinned: Path, folder: Path) -> None:
-        backup.copy_closed_disks(pinned, folder)
 
     def pin(self, server_id: str, folder: Path) -> None:
         backup.pin(self._servers / server_id, folder)

@@ -13,6 +13,8 @@ from cumulet.kernel.qmp import Event, Monitor, QmpError
 from cumulet.services.compute.drivers.base import Disk, DiskCounters
 from cumulet.services.compute.drivers.qemu.command_line import (
     block_arguments,
+    credentials,
+    credentials_arguments,
     disk_arguments,
     interface_arguments,
     port_device,
@@ -58,21 +60,24 @@ async def status(monitor: Monitor) -> str:
 async def attach_disk(monitor: Monitor, volume: VolumeSpec, disk: Disk) -> None:
     node = volume_node(volume.volume_id)
     if not await _has_node(monitor, node):
+        # Certificates may have been renewed since an earlier try.
+        await _remove_credentials(monitor, node)
+        if (secret := credentials_arguments(node, disk)) is not None:
+            await monitor.send("object-add", secret)
         await monitor.send("blockdev-add", block_arguments(node, disk))
     if await _has_device(monitor, volume_device(volume.volume_id)):
         return
     try:
         await monitor.send("device_add", disk_arguments(volume))
     except QmpError:
-        await monitor.execute("blockdev-del", node_name=node)
+        await _remove_disk(monitor, node)
         raise
 
 
 async def detach_disk(monitor: Monitor, volume_id: str) -> None:
     """Raises Conflict (DeviceDetachFailed) where the guest holds on to it."""
     await _unplug(monitor, volume_device(volume_id))
-    if await _has_node(monitor, volume_node(volume_id)):
-        await monitor.execute("blockdev-del", node_name=volume_node(volume_id))
+    await _remove_disk(monitor, volume_node(volume_id))
 
 
 async def has_port(monitor: Monitor, port_id: str) -> bool:
@@ -104,7 +109,14 @@ async def detach_port(monitor: Monitor, port_id: str) -> None:
 
 
 async def resize_disk(monitor: Monitor, node: str, size: int) -> None:
-    await monitor.execute("block_resize", node_name=node, size=size)
+    try:
+        await monitor.execute("block_resize", node_name=node, size=size)
+    except QmpError as error:
+        if "NBD" not in str(error):
+            raise
+        # Another host's disk has grown already. QEMU hears of it when it comes back to it, with the next request.
+        await monitor.execute("human-monitor-command", command_line=f'qemu-io {node} "read 0 512"')
+        await monitor.execute("block_resize", node_name=node, size=size)
 
 
 async def snapshot_disk(monitor: Monitor, node: str, name: str) -> None:
@@ -208,6 +220,18 @@ def _is_unplugged(event: Event, device: str) -> bool:
 
 def _is_end_of_copy(event: Event) -> bool:
     return event["event"] in _ENDS and bool(event["data"]["device"].startswith(COPY_JOB))
+
+
+async def _remove_disk(monitor: Monitor, node: str) -> None:
+    if await _has_node(monitor, node):
+        await monitor.execute("blockdev-del", node_name=node)
+    await _remove_credentials(monitor, node)
+
+
+async def _remove_credentials(monitor: Monitor, node: str) -> None:
+    names = [entry["name"] for entry in await monitor.execute("qom-list", path="/objects")]
+    if credentials(node) in names:
+        await monitor.execute("object-del", id=credentials(node))
 
 
 async def _has_device(monitor: Monitor, device: str) -> bool:

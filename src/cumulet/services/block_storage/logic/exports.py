@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ways by which servers of one host open volumes of another: opened, closed, and tidied up."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.errors import NotReady
+from cumulet.services.block_storage.contract import Connection, RemoteDisk
+from cumulet.services.block_storage.logic.refusals import attachment_not_found, volume_not_found
+from cumulet.services.block_storage.store import attachments as store
+from cumulet.services.block_storage.store import volumes as volume_store
+
+LOG = logging.getLogger(__name__)
+
+EXPORT_TIME = 60.0  # seconds until a host must have begun to export
+
+
+def connect(cloud: Cloud, attachment_id: str, host: str) -> Connection:
+    """See `contract.VolumesContract.connect`."""
+    claim = store.find(cloud.db, attachment_id)
+    if claim is None:
+        raise attachment_not_found(attachment_id)
+    volume = volume_store.find(cloud.db, claim.volume_id)
+    if volume is None:
+        raise volume_not_found(claim.volume_id)
+    if volume.host == host:
+        return Connection(generation=claim.generation)
+    body = {"id": volume.id, "generation": claim.generation, "client": host}
+    answer = cloud.hosts.call(volume.host, "volume.export", body, timeout=EXPORT_TIME)
+    return Connection(generation=claim.generation, remote=msgspec.convert(answer, RemoteDisk))
+
+
+def disconnect(cloud: Cloud, attachment_id: str) -> None:
+    """See `contract.VolumesContract.disconnect`."""
+    claim = store.find(cloud.db, attachment_id)
+    volume = None if claim is None else volume_store.find(cloud.db, claim.volume_id)
+    if claim is None or volume is None or volume.host in ("", claim.host):
+        return
+    try:
+        cloud.hosts.call(volume.host, "volume.unexport", {"id": volume.id, "generation": claim.generation})
+    except NotReady as error:
+        LOG.warning("the export of volume %s is left to be tidied up: %s", volume.id, error.message)
+
+
+def tidy(cloud: Cloud, host: str, reported: dict[str, int]) -> None:
+    """End the exports that `host` reports though their attachments are gone; `reported`: generation by volume."""
+    if not reported:
+        return
+    wanted = {(claim.volume_id, claim.generation) for claim in store.of_volumes(cloud.db, list(reported))}
+    for volume_id, generation in reported.items():
+        if (volume_id, generation) not in wanted:
+            LOG.warning("volume %s is exported by %s for an attachment that is gone: ended", volume_id, host)
+            cloud.hosts.call(host, "volume.unexport", {"id": volume_id, "generation": generation})

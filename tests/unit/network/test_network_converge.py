@@ -25,6 +25,7 @@ class Hosts:
         self.there = True
         self.refuse: list[Exception] = []
         self.generation = 0
+        self.epoch = ""
         self.gate = threading.Event()
         self.gate.set()
 
@@ -36,7 +37,7 @@ class Hosts:
         if not self.there:
             raise NotReady("gone")
         if verb == converge.REPORT:
-            return msgspec.to_builtins(HostReport(generation=self.generation))
+            return msgspec.to_builtins(HostReport(epoch=self.epoch, generation=self.generation))
         if self.refuse:
             raise self.refuse.pop(0)
         self.taken.append(body)
@@ -61,8 +62,13 @@ def wanted(monkeypatch):
 
 
 @pytest.fixture
-def converger(hosts, wanted):
-    return Converger(SimpleNamespace(hosts=hosts, db=None))
+def settings():
+    return SimpleNamespace(database=SimpleNamespace(url=""))
+
+
+@pytest.fixture
+def converger(hosts, wanted, settings):
+    return Converger(SimpleNamespace(hosts=hosts, db=None, settings=settings))
 
 
 def test_the_first_state_is_whole_then_only_changes_are_sent(converger, hosts, wanted):
@@ -98,6 +104,18 @@ def test_a_host_that_another_replica_has_served_is_asked_what_it_has(converger, 
     wanted.networks.append(NetworkState(id="n2", mtu=1450))
     converger.wait("h", PATIENCE)
     assert hosts.taken[-1]["state"]["generation"] == 18
+
+
+def test_what_another_replica_has_sent_meanwhile_is_not_taken_for_ours(converger, hosts, wanted, settings):
+    """There and back again: the rows are as this replica sent them, the host is as the other one did."""
+    settings.database.url = "postgresql://somewhere/cloud"
+    converger.wait("h", PATIENCE)
+    hosts.generation, hosts.epoch = 1, "e1"
+    converger.wait("h", PATIENCE)
+    assert len(hosts.taken) == 1
+    hosts.generation = 2
+    converger.wait("h", PATIENCE)
+    assert [body["state"]["generation"] for body in hosts.taken] == [1, 3]
 
 
 def test_only_hosts_that_are_concerned_are_woken(converger, hosts):

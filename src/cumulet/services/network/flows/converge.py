@@ -141,8 +141,10 @@ class _Lane:
         wanted = compile_host(snapshot.take(self._cloud.db, self._host))
         with self._changed:
             sent = self._sent
-            if sent is not None and same(sent, wanted):
-                return
+        if sent is not None and same(sent, wanted):
+            self._verify(sent)
+            return
+        with self._changed:
             self._generation += 1
             wanted = msgspec.structs.replace(wanted, epoch=agents.epoch(self._cloud), generation=self._generation)
         answer = self._send(sent, wanted)
@@ -169,9 +171,26 @@ class _Lane:
                 self._learn()
             raise
 
+    def _verify(self, sent: HostState) -> None:
+        """See that the host still has what was sent from here; NotReady where another replica has served it since."""
+        if self._cloud.settings.database.url:
+            said = self._ask()
+            if (said.epoch, said.generation) != (sent.epoch, sent.generation):
+                with self._changed:
+                    self._sent = None
+                raise _overtaken(self._host, said)
+
     def _learn(self) -> None:
-        """Another replica has served the host meanwhile: what it has counts, and the rows are looked at again."""
+        """Another replica has served the host meanwhile: the rows are looked at again."""
+        raise _overtaken(self._host, self._ask())
+
+    def _ask(self) -> HostReport:
+        """What the host has now, which counts."""
         said = msgspec.convert(self._cloud.hosts.call(self._host, REPORT, {}, timeout=CALL_TIMEOUT), HostReport)
         with self._changed:
             self._generation = said.generation
-        raise NotReady(f"host {self._host} has generation {said.generation} already")
+        return said
+
+
+def _overtaken(host: str, said: HostReport) -> NotReady:
+    return NotReady(f"host {host} has generation {said.generation} already")

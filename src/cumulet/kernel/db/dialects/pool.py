@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cumulet.kernel.db.tx import Busy
 
 WAIT = 30.0  # seconds that a thread waits for its turn
-IDLE = 60.0  # seconds after which an unused connection is not trusted any more
+IDLE = 8.0  # seconds after which an unused connection is left: the server ends it at ten
 
 
 class Pool:

@@ -34,6 +34,7 @@ LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+ALONE = 300  # seconds that `alone` may last
 SKEW = 5.0  # seconds that the clocks of replicas may differ, for leases are a matter of time
 OLDEST = 140000  # the first server version that ends idle sessions by itself
 PATIENCE = 30.0  # seconds that one write is run again and again
@@ -41,13 +42,15 @@ LINE_UP = 4  # attempts after which a write waits its turn among those that were
 LONGEST_PAUSE = 0.1  # seconds between two attempts
 UNIQUE_AGAIN = 2  # times that a row which is there already is taken for one that came meanwhile
 TURNSTILE = "kernel:write"
+RECONNECTS = 2  # times that a write is run again because its connection broke
+SAY_AGAIN = 10.0  # seconds between two lines in the log on one absence
 _TOO_SLOW = "57014"
 # Serialization failure, deadlock, lock not available: run again.
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 # A frozen process must not hold what others wait for: the server ends its sessions.
 _OPTIONS = {
-    "idle_in_transaction_session_timeout": "30s",
-    "idle_session_timeout": "120s",
+    "idle_in_transaction_session_timeout": "10s",
+    "idle_session_timeout": "10s",
     "lock_timeout": "10s",
     "statement_timeout": "60s",
     "timezone": "UTC",
@@ -87,6 +90,7 @@ class Postgres:
     def __init__(self, url: str, *, connections: int, durable: bool) -> None:
         self.url = url
         self._engine = _engine(url, {} if durable else {"synchronous_commit": "off"})
+        self._said = -SAY_AGAIN
         self._pool = Pool(self._engine, connections)
         event.listen(self._engine, "handle_error", self._translate, retval=True)
 
@@ -98,7 +102,7 @@ class Postgres:
         """Run `fn` until it got through. Raises Busy where others were in its way for 30 seconds."""
         names: set[str] = set()
         end = time.monotonic() + PATIENCE
-        attempt, reconnected = 0, False
+        attempt = broken = 0
         while True:
             attempt += 1
             try:
@@ -114,16 +118,16 @@ class Postgres:
             except _Doubtful:
                 raise
             except Away:
-                if reconnected:
+                broken += 1
+                if broken > RECONNECTS:
                     raise
-                reconnected = True
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Hold `name`, on a connection of its own that the server does not end for idling."""
+        """Hold `name`, on a connection of its own, which the server ends at last if this process has frozen."""
         with self._engine.connect() as connection:
-            for option in ("idle_session_timeout", "lock_timeout", "statement_timeout"):
-                connection.exec_driver_sql(f"SET {option} = 0")
+            for option, seconds in (("idle_session_timeout", ALONE), ("lock_timeout", 0), ("statement_timeout", 0)):
+                connection.exec_driver_sql(f"SET {option} = '{seconds}s'")
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({_number(name)})")
             yield
 
@@ -218,8 +222,10 @@ class Postgres:
         error = context.original_exception
         state = str(getattr(error, "sqlstate", None) or "")
         if context.is_disconnect or context.connection is None:
-            LOG.warning("the database is away: %s", error)
             self._pool.forget()
+            if time.monotonic() - self._said > SAY_AGAIN:
+                self._said = time.monotonic()
+                LOG.warning("the database is away: %s", error)
             return Away()
         if state == _TOO_SLOW:
             LOG.warning("the database took too long: %s", context.statement)

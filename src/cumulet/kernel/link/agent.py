@@ -171,9 +171,9 @@ class Uplink:
             self.status = Status(trouble="the link was lost")
         finally:
             self._peer = self._held = None
-            writer.close()
             if peer is not None:
                 peer.close()
+            await greeting.part(writer)
             if running is not None:
                 with contextlib.suppress(asyncio.CancelledError):
                     await running

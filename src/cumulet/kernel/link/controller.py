@@ -102,7 +102,7 @@ class Hosts:
         if self._watcher.ident is not None:  # it was started: this replica has signed on
             self._watcher.join(10)
             self._sign_off()
-        self._clerks.shutdown(wait=False, cancel_futures=True)
+        self._clerks.shutdown(wait=True, cancel_futures=True)  # short work on the database, which is closed next
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def call(self, host: str, verb: str, body: Body, *, timeout: float = 60.0, op: str = "") -> Any:
@@ -191,7 +191,7 @@ class Hosts:
             LOG.exception("a link from %s failed", caller.where)
             await greeting.refuse(writer, "the control plane has met a trouble of its own")
         finally:
-            writer.close()
+            await greeting.part(writer)
 
     async def _admit(self, writer: asyncio.StreamWriter, hello: Body, version: int) -> None:
         wish = hello.get("join")

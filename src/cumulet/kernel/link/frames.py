@@ -69,5 +69,5 @@ async def read(reader: asyncio.StreamReader, limit: int = MAX_FRAME) -> Frame | 
         raise FrameError(f"the stream broke: {error}") from error
     try:
         return _decoder.decode(packed)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"not a frame: {error}") from error

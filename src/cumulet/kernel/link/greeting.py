@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from cumulet.kernel.link import frames
 from cumulet.kernel.link.frames import Frame, FrameError
 
+LOG = logging.getLogger(__name__)
+
 PATIENCE = 10.0  # seconds that a hello may take to come
+PARTING = 1.0  # seconds that the end of a stream may take
 LIMIT = 256 * 1024  # bytes of a hello: it is read before anybody is known
 
 Body = dict[str, Any]
@@ -48,6 +52,18 @@ async def refuse(writer: asyncio.StreamWriter, reason: str) -> None:
     with contextlib.suppress(OSError, RuntimeError, TimeoutError):
         await asyncio.wait_for(say(writer, {"refused": reason}), PATIENCE)
     writer.close()
+
+
+async def part(writer: asyncio.StreamWriter) -> None:
+    """End a stream: what was written goes out if the other side takes it within PARTING seconds."""
+    writer.close()
+    try:
+        async with asyncio.timeout(PARTING):
+            await writer.wait_closed()
+    except (OSError, TimeoutError):
+        LOG.debug("a stream did not end in order")
+    finally:
+        writer.transport.abort()
 
 
 def agree(hello: Mapping[str, Any]) -> int:

@@ -86,7 +86,7 @@ async def _say(way: ways.TlsWay, wish: Body) -> Body:
         answer, _ = await greeting.hear(reader)
         return answer
     finally:
-        writer.close()
+        await greeting.part(writer)
 
 
 class Renewal:

@@ -19,6 +19,7 @@ from cumulet.kernel.link.ways import TlsWay, UnixWay, Way
 LOG = logging.getLogger(__name__)
 
 ROOM = frames.MAX_FRAME + 64 * 1024  # bytes of a relayed frame: a host's largest one and what is around it
+AGAIN = 1.0  # seconds before a replica that could not be reached is dialled again: all who waited are told at once
 SLACK = 2.0  # seconds that the answer of the other replica may take beyond the host's own
 
 DialTls = Callable[[str, int], TlsWay]
@@ -32,6 +33,7 @@ class Relays:
         self._dial_tls = dial_tls
         self._peers: dict[str, Peer] = {}
         self._turns: dict[str, asyncio.Lock] = {}
+        self._failures: dict[str, tuple[float, str]] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     async def call(self, to: ReplicaRow, host: str, verb: str, body: dict[str, Any], *, timeout: float, op: str) -> Any:
@@ -47,11 +49,18 @@ class Relays:
     async def _peer(self, to: ReplicaRow) -> Peer:
         async with self._turns.setdefault(to.address, asyncio.Lock()):
             peer = self._peers.get(to.address)
-            if peer is None:
-                try:
-                    peer = self._peers[to.address] = await self._open(to)
-                except (OSError, frames.FrameError) as error:
-                    raise errors.NotReady(f"replica {to.name} cannot be reached: {error}", code=LINK_LOST) from None
+            if peer is not None:
+                return peer
+            now = asyncio.get_running_loop().time()
+            failed_at, trouble = self._failures.get(to.address, (-AGAIN, ""))
+            if now - failed_at < AGAIN:
+                raise _unreachable(to, trouble)
+            try:
+                peer = self._peers[to.address] = await self._open(to)
+            except (OSError, frames.FrameError) as error:
+                self._failures[to.address] = (asyncio.get_running_loop().time(), str(error))
+                raise _unreachable(to, str(error)) from None
+            self._failures.pop(to.address, None)
             return peer
 
     async def _open(self, to: ReplicaRow) -> Peer:
@@ -68,16 +77,18 @@ class Relays:
         peer = Peer(
             reader, writer, _serve_nothing, _hear_nothing, silence=way.silence, theirs=hello.get("silence"), limit=ROOM
         )
-        running = asyncio.ensure_future(self._keep(to.address, peer))
+        running = asyncio.ensure_future(self._keep(to.address, peer, writer))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
         return peer
 
-    async def _keep(self, address: str, peer: Peer) -> None:
+    async def _keep(self, address: str, peer: Peer, writer: asyncio.StreamWriter) -> None:
         try:
             await peer.run()
         finally:
-            self._peers.pop(address, None)
+            if self._peers.get(address) is peer:
+                del self._peers[address]
+            await greeting.part(writer)
 
     def _way(self, address: str) -> Way:
         if address.startswith("unix:"):
@@ -85,6 +96,10 @@ class Relays:
         if self._dial_tls is None:
             raise frames.FrameError("this replica has no address of its own (link.host)")
         return self._dial_tls(*ways.parse(address))
+
+
+def _unreachable(to: ReplicaRow, trouble: str) -> errors.NotReady:
+    return errors.NotReady(f"replica {to.name} cannot be reached: {trouble}", code=LINK_LOST)
 
 
 async def _serve_nothing(verb: str, _body: Any, _op: str) -> Any:

@@ -7,6 +7,7 @@ fair, and one fsync serves up to 64 functions, so full durability costs next to 
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -54,6 +55,8 @@ class Sqlite:
             raise RuntimeError("the database is closed")
         done: Future[T] = Future()
         self._jobs.put((fn, done))
+        if not self._writer.is_alive():
+            self._refuse_rest()
         return done.result()
 
     def alone(self, name: str) -> AbstractContextManager[None]:
@@ -71,7 +74,16 @@ class Sqlite:
         self._closed = True
         self._jobs.put(None)
         self._writer.join(30)
+        self._refuse_rest()
         self._engine.dispose()
+
+    def _refuse_rest(self) -> None:
+        """Answer those who asked while the database was being closed: nobody else will."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                job = self._jobs.get_nowait()
+                if job is not None:
+                    job[1].set_exception(RuntimeError("the database is closed"))
 
     def _write_loop(self) -> None:
         with self._engine.connect() as connection:

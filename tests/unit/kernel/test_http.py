@@ -9,6 +9,7 @@ import httpx
 import orjson
 import pytest
 
+from cumulet import settings
 from cumulet.kernel.auth import Authenticator
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
@@ -94,7 +95,7 @@ def call():
     contracts = Contracts()
     contracts.offer(Authenticator, Tokens)
     policy = Policy({"toy:show": "project_id:%(project_id)s", "toy:create": "role:admin"})
-    cloud = Cloud(None, None, contracts, None, None, None, (), lambda service: policy, None)
+    cloud = Cloud(settings.load(environ={}), None, contracts, None, None, None, (), lambda service: policy, None)
     shell = Shell(cloud, {"toy": API}.get, {"/healthz": lambda: Reply(200, {"status": "alive"})})
 
     def ask(method, path, token="a", **words):
@@ -119,7 +120,8 @@ def test_a_page_of_the_process_needs_nothing(call):
 def test_a_path_finds_its_most_literal_route_below_every_base(call):
     for base in ("/toy/v2", "/toy/v2/p1"):
         assert call("GET", f"{base}/things/detail").json()["said"] == "detail"
-        assert call("GET", f"{base}/things/7/").json()["id"] == "7"
+        assert call("GET", f"{base}/things/7").json()["id"] == "7"
+        assert call("GET", f"{base}/things/7/").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/toy/v2/nothing/at/all/here", "/toy/v3"])

@@ -34,7 +34,7 @@ def find_path(request: Request) -> None:
     if NUL in request.path:
         raise NotFound("The resource could not be found.", code="NoSuchPath")
     allowed: set[str] = set()
-    for node, values in request.api.tree.find(request.path):
+    for node, values in request.api.find(request.path):
         candidates = node.routes.get(request.method) or (node.routes.get("GET") if request.method == "HEAD" else None)
         if candidates:
             request.candidates, request.params = candidates, values

@@ -61,7 +61,8 @@ class Api:
 
     `root` is the service's place on the shared port (`/compute`); each route stands below each of `bases` (`/v2.1` and
     `/v2.1/{project_id}`). `unversioned` routes stand below the root itself. `body_limit` is in bytes. `headers` stand
-    in every answer, and the request's id in each of `request_id_headers`.
+    in every answer, and the request's id in each of `request_id_headers`. With `final_slash` a path may end in a slash,
+    as it may everywhere at the doors: the unversioned paths and the bases.
     """
 
     service: str
@@ -74,6 +75,17 @@ class Api:
     body_limit: int = 1_048_576
     headers: Mapping[str, str] = field(default_factory=dict)
     request_id_headers: tuple[str, ...] = ("x-openstack-request-id",)
+    final_slash: bool = False
+
+    def find(self, path: str) -> Iterator[tuple[Node, dict[str, str]]]:
+        """The nodes that `path` can mean, the most literal first, with the variables' values."""
+        if path.endswith("/") and not self.final_slash and path.rstrip("/") not in self._doors:
+            return iter(())
+        return self.tree.find(path)
+
+    @cached_property
+    def _doors(self) -> frozenset[str]:
+        return frozenset(path.rstrip("/") for path in (*self.bases, *(route.path for route in self.unversioned), ""))
 
     @cached_property
     def tree(self) -> Node:

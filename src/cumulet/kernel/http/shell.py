@@ -121,7 +121,7 @@ class Shell:
 
     @staticmethod
     def _streams(request: Request) -> bool:
-        for node, _ in request.api.tree.find(request.path):
+        for node, _ in request.api.find(request.path):
             routes = node.routes.get(request.method, ())
             if routes:
                 return all(route.stream for route in routes)

@@ -56,4 +56,5 @@ API = Api(
     unversioned=versions.UNVERSIONED,
     dialect=IdentityDialect(),
     headers={"Vary": "X-Auth-Token"},
+    final_slash=True,
 )

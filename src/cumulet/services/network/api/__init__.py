@@ -37,4 +37,5 @@ API = Api(
     ),
     dialect=NetworkDialect(),
     unversioned=discovery.UNVERSIONED,
+    final_slash=True,
 )

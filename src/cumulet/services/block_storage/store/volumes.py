@@ -89,7 +89,7 @@ def _query(ctx: Context, wanted: Wanted) -> Select[Any]:
     for name, value in wanted.exact.items():
         query = query.where(volume.c[name] == value)
     if wanted.like is not None:
-        query = query.where(volume.c.name.contains(wanted.like, autoescape=True))
+        query = query.where(volume.c.name.icontains(wanted.like, autoescape=True))
     for column, words in ((volume.c.metadata, wanted.metadata), (volume.c.image_metadata, wanted.image_metadata)):
         for key, value in words.items():
             query = query.where(holds(column, key, value))

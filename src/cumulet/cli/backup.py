@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LOCK = "backup.lock"
 FOLDER = "backup"  # in the state directory, with what is under way
+PLAIN = "plain"  # in it, the files that nobody answers for
 # What is made anew by every start, or is somebody's for the moment only.
 LEFT_OUT = ("log", FOLDER, "cumulet.db", "cumulet.db-wal", "cumulet.db-shm")
 
@@ -53,6 +54,9 @@ def run(call: Call) -> int:
         print(f"cumulet: no backup was made: {error}", file=sys.stderr)
         return 1
     print(f"{call.arguments.path}: {members} files, {size / 1e6:.1f} MB. It holds secrets: keep it as such.")
+    outside = _outside(call.settings)
+    if outside:
+        print(f"Not in it, for they lie outside of the state directory: {', '.join(map(str, outside))}")
     return 0
 
 
@@ -87,17 +91,22 @@ class _Backup:
 
     def write(self) -> None:
         """Pin everything at one moment, then copy it, the database first."""
+        from cumulet.kernel.backup.keeper import take_pinned
+
         with ExitStack() as stack:
             held = stack.enter_context(self._hold()) if self._has_database() else None
             keepers = {name: self._pin(name, keeper) for name, keeper in _keepers(self._settings).items()}
             host = self._ask("backup.pin") if self._ask else {"folders": [], "pieces": []}
             taken = [folder for keeper, _ in keepers.values() for folder in keeper.folders] + host["folders"]
-            self._add_plain(tuple(taken))
+            plain = self._pin_plain(tuple(taken))
             if held is not None:
                 held.release()
                 self._into.mkdir(mode=0o700)
                 held.save(self._into)
                 self._add_copied()
+        for name in plain:
+            take_pinned(self._work / PLAIN / name, self._into / name)
+            self._add_copied()
         for name, (keeper, pieces) in keepers.items():
             for piece in pieces:
                 keeper.copy(piece, self._work / name, self._into)
@@ -125,19 +134,22 @@ class _Backup:
         folder.mkdir(mode=0o700)
         return keeper, keeper.pin(folder)
 
-    def _add_plain(self, taken: tuple[str, ...]) -> None:
-        """All small files of the state directory that nobody answers for: keys, secrets, settings."""
-        from cumulet.kernel.backup.keeper import files
+    def _pin_plain(self, taken: tuple[str, ...]) -> list[str]:
+        """Pin all small files of the state directory that nobody answers for: keys, secrets, settings."""
+        from cumulet.kernel.backup.keeper import files, pin_file
 
-        state = self._settings.state
+        state, found = self._settings.state, []
         for path in files(state):
             name = path.relative_to(state)
             if name.parts[0] in LEFT_OUT or path.suffix in (".lock", ".new", ".door"):
                 continue
             if any(name.is_relative_to(folder) for folder in taken):
                 continue
-            if not any(path.is_relative_to(folder) for folder in (self._settings.run, self._settings.cache)):
-                self._writer.add(str(name), path)
+            if any(path.is_relative_to(folder) for folder in (self._settings.run, self._settings.cache)):
+                continue
+            if pin_file(path, self._work / PLAIN / name):
+                found.append(str(name))
+        return found
 
     def _add_copied(self) -> None:
         """Move what lies in `into` to the archive, so that no more than one piece takes room twice."""
@@ -149,6 +161,14 @@ class _Backup:
             path.unlink()
             if size > 1 << 20:
                 print(f"  {name}: {size / 1e6:.1f} MB", flush=True)
+
+
+def _outside(settings: Settings) -> list[Path]:
+    """What the cloud needs and no backup of its state directory holds."""
+    from cumulet.settings import SYSTEM_FILE
+
+    needed = [settings.master_key, settings.policy_dir, SYSTEM_FILE]
+    return [path for path in needed if path.exists() and not path.is_relative_to(settings.state)]
 
 
 def _keepers(settings: Settings) -> dict[str, Keeper]:

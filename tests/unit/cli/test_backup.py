@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -151,6 +152,32 @@ def test_the_file_is_its_owner_s_alone_and_whole(filled: Sample) -> None:
     assert not [name for name in names if name.endswith((".lock", ".door", ".log", "-wal"))]
     assert not [name for name in names if name.startswith(("backup/", "agent/backup/", "agent/images/"))]
     assert not list(filled.state.glob("agent/backup"))
+
+
+def test_disks_on_another_file_system_than_the_state_directory(
+    filled: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hard links do not reach there, so that nothing may go in between; all else is as ever."""
+    link = os.link
+
+    def refuse(source: Path, target: Path) -> None:
+        if "backup" in Path(target).parts and "into" not in Path(target).parts:
+            raise OSError(errno.EXDEV, "another file system")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert backup(filled.state, tmp_path / "x") == 0
+    names = archive.read_manifest(tmp_path / "x").members
+    assert names.keys() == archive.read_manifest(filled.state.parent / "live").members.keys()
+    assert names["secrets.toml"].mode == 0o600
+
+
+def test_what_lies_outside_is_named(filled: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = tmp_path / "master.key"
+    key.touch()
+    words = [*flags(filled.state), "--set", f"master_key={key}", "backup", str(tmp_path / "x")]
+    assert cli.main(words) == 0
+    assert str(key) in capsys.readouterr().out
 
 
 def test_nothing_is_overwritten(filled: Sample, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,10 +7,14 @@ from then on can still be read. Then it is copied piece by piece, for as long as
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+from cumulet.kernel.errors import Conflict
 
 
 class Keeper(Protocol):
@@ -60,14 +64,39 @@ def pin_files(source: Path, folder: Path) -> list[str]:
     found = []
     for path in files(source):
         name = path.relative_to(source)
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            os.link(path, target)
-        except FileNotFoundError:
-            continue  # it went while we looked
-        found.append(str(name))
+        if pin_file(path, folder / name):
+            found.append(str(name))
     return found
+
+
+def pin_file(path: Path, target: Path) -> bool:
+    """Link the file at `path` to `target`; False where it went meanwhile.
+
+    Where they are on two file systems, `target` only points to it: `take_pinned` then needs the file to be there still.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        os.link(path, target)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        target.symlink_to(path)
+    return True
+
+
+def take_pinned(pinned: Path, target: Path) -> None:
+    """Have what was pinned at `target`. Conflict where it only pointed to a file, and that has gone."""
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not pinned.is_symlink():
+        os.link(pinned, target)
+        return
+    try:
+        shutil.copy(pinned, target)
+    except FileNotFoundError as error:
+        words = f"{pinned.readlink()} was deleted during the backup, which cannot hold on to other file systems' files."
+        raise Conflict(f"{words} Begin anew.") from error
 
 
 def files(folder: Path) -> Iterator[Path]:

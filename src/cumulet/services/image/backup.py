@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from cumulet.kernel.backup.keeper import Keeper
+from cumulet.kernel.backup.keeper import Keeper, pin_file, take_pinned
 from cumulet.settings import Settings
 
 FOLDER = "images"
@@ -23,15 +22,12 @@ class ImagesKeeper:
     def pin(self, folder: Path) -> list[str]:
         found = []
         for path in sorted(self._images.glob("*")):
-            if path.is_file():
-                os.link(path, folder / path.name)
+            if path.is_file() and pin_file(path, folder / path.name):
                 found.append(path.name)
         return found
 
     def copy(self, piece: str, folder: Path, into: Path) -> None:
-        target = into / FOLDER / piece
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (folder / piece).rename(target)
+        take_pinned(folder / piece, into / FOLDER / piece)
 
 
 def keeper(settings: Settings) -> Keeper:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from cumulet.kernel.backup.keeper import take_pinned
 from cumulet.kernel.errors import NotFound, NotReady
 from cumulet.services.block_storage.drivers.base import CopyByOpener, VolumeBackend
 
@@ -40,7 +40,7 @@ class VolumesKeeper:
         target = into / FOLDER / piece
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if kind == "snapshots":
-            os.link(folder / piece, target)
+            take_pinned(folder / piece, target)
             return
         with self._lock:
             if volume_id in self._done:
@@ -50,7 +50,7 @@ class VolumesKeeper:
         except NotFound:
             # It was deleted after the pinning, so nobody has it open.
             target.unlink(missing_ok=True)
-            os.link(folder / piece, target)
+            take_pinned(folder / piece, target)
 
     def target(self, volume_id: str, into: Path) -> Path | None:
         """See `contract.HostVolumes.copy_target`."""

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from cumulet.kernel.backup.keeper import pin_file
 from cumulet.services.compute.drivers.base import Disk
 from cumulet.services.compute.drivers.qemu import overlay
 from cumulet.services.compute.drivers.qemu.command_line import (
@@ -27,8 +26,7 @@ def pin(server: Path, folder: Path) -> None:
     """Link the disks in the folder `server`. A linked overlay keeps the image below it from being dropped as well."""
     folder.mkdir(parents=True, mode=0o700)
     for path in server.glob(DISKS):
-        with contextlib.suppress(FileNotFoundError):
-            os.link(path, folder / path.name)
+        pin_file(path, folder / path.name)
 
 
 def live_copies(spec: ServerSpec, server: Path, folder: Path, volumes: Mapping[str, Path]) -> dict[str, Disk]:

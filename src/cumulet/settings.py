@@ -115,7 +115,8 @@ class Network(Section, frozen=True, kw_only=True):
     reaches the control plane) at UDP port `tunnel_port`; tunnels are numbered out of `segments`. `mtu` is what the
     network between hosts carries, in bytes. `gateway` says whether routers may live on this host: `auto` where the
     control plane runs too. They move to another such host `router_patience` seconds after theirs was taken for dead.
-    `egress` lets guests out by pasta; they reach the host's own TCP ports `host_services`.
+    `egress` lets guests out by pasta; they reach the host's own TCP ports `host_services`. With `external_device`, a
+    device that this host can spare, floating IPs are on the network behind it, whose router has `external_gateway`.
     """
 
     driver: Literal["fabric", "fake"] = "fabric"
@@ -130,6 +131,7 @@ class Network(Section, frozen=True, kw_only=True):
     router_patience: Annotated[float, msgspec.Meta(ge=0)] = 60.0
     egress: bool = True
     host_services: tuple[Port, ...] = ()
+    external_device: str = ""
 
 
 class BlockStorage(Section, frozen=True, kw_only=True):

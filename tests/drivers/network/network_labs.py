@@ -110,8 +110,9 @@ class FakeLab:
 class FabricLab:
     """The kernel fabric, with a namespace that stands for the host and one for each guest."""
 
-    def __init__(self, endpoint: str = "") -> None:
+    def __init__(self, endpoint: str = "", external_device: str = "") -> None:
         self.endpoint = endpoint
+        self.external_device = external_device
         self.mark = secrets.token_hex(3)
         self.host = Namespace(f"lab-{self.mark}-host")
         self.host.create()
@@ -120,7 +121,13 @@ class FabricLab:
         self.fabric = self.host.visit(self._engine)
 
     def _engine(self) -> KernelFabric:
-        options = FabricOptions(mark=self.mark, host_address=HOST_ADDRESS, egress=False, endpoint=self.endpoint)
+        options = FabricOptions(
+            mark=self.mark,
+            host_address="" if self.external_device else HOST_ADDRESS,
+            egress=False,
+            endpoint=self.endpoint,
+            external_device=self.external_device,
+        )
         return KernelFabric(options, metadata)
 
     def restart(self) -> None:

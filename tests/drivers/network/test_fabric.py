@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 
 import msgspec
 import pytest
-from network_labs import FabricLab, Lab, eventually, is_inner, listen
+from network_labs import FabricLab, Lab, eventually, is_inner, listen, ping
 
 from cumulet.kernel.errors import NotFound
 from cumulet.services.network.drivers.fabric.links import Links
+from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.types import (
     AddressPair,
     FixedAddress,
@@ -291,3 +293,40 @@ def test_one_bad_group_does_not_harm_others(lab: Lab):
     lab.boot(B)
     assert lab.ping(A, "10.1.0.12")
     assert not lab.ping(None, FLOATING_C)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces and taps")
+def test_floating_addresses_are_on_the_network_behind_a_device():
+    lab = FabricLab(external_device="nic0")
+    outside = Namespace(f"lab-{lab.mark}-world")
+    outside.create()
+
+    def configure() -> None:
+        with Links() as links:
+            links.settle("port0")
+            links.addresses("port0", [f"{OUTSIDE}/24"])
+
+    def lay() -> None:
+        with Links() as links:
+            links.cable("nic0", "port0", outside)
+
+    try:
+        assert "nic0" in lab.apply(STATE).failed[PUBLIC], "it says which device is not there"
+        lab.host.visit(lay)
+        outside.visit(configure)
+        lab.apply(msgspec.structs.replace(STATE, generation=2))
+        lab.restart()
+        started(lab, A, B)
+        assert outside.visit(lambda: ping(FLOATING_A))
+        assert lab.ping(B, OUTSIDE)
+        assert lab.host.visit(devices) == {"lo"}
+        lab.host.visit(lab.fabric.shutdown)
+        assert lab.host.visit(devices) == {"lo", "nic0"}, "given back"
+    finally:
+        lab.close()
+        outside.delete()
+
+
+def devices() -> set[str]:
+    return {name for _, name in socket.if_nameindex()}

@@ -84,7 +84,7 @@ class NetworkHost:
     def _apply(self, body: Body) -> Body:
         """`network.apply`: `{"state": HostState}` or `{"delta": HostDelta}`; the answer is an Applied.
 
-        Raises Conflict, code GenerationTooOld for what was overtaken, be it by another state of the same generation, and
+        Raises Conflict, code GenerationTooOld for what was overtaken, be it by a state of the same generation, and
         FullStateNeeded for a delta that does not fit.
         """
         with self._lock:
@@ -149,13 +149,15 @@ def _engine(host: Host, metadata: Metadata, own: str) -> Fabric:
 
     chosen = host.settings.network
     prefix = chosen.external_cidr.rpartition("/")[2]
-    address = f"{chosen.external_gateway}/{prefix}" if chosen.external_gateway else ""
+    outside = chosen.external_device
+    address = f"{chosen.external_gateway}/{prefix}" if chosen.external_gateway and not outside else ""
     options = FabricOptions(
         mark=names.suffix(host.state),
         host_address=address,
         host_services=chosen.host_services,
-        egress=chosen.egress,
+        egress=chosen.egress and not outside,
         resolvers=_resolvers(),
+        external_device=outside,
         endpoint=own,
         tunnel_port=chosen.tunnel_port,
     )

@@ -17,7 +17,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from cumulet.kernel.errors import NotFound, NotReady
 from cumulet.kernel.run import CommandFailed
 from cumulet.services.network.drivers.base import Metadata
-from cumulet.services.network.drivers.fabric import dhcp, filters, modules, names, nft, routers, taps
+from cumulet.services.network.drivers.fabric import dhcp, external, filters, modules, names, nft, routers, taps
 from cumulet.services.network.drivers.fabric.egress import Egress
 from cumulet.services.network.drivers.fabric.links import Links, sysctl
 from cumulet.services.network.drivers.fabric.metadata import MetadataServer
@@ -110,6 +110,7 @@ class KernelFabric:
             self.stop()
             self._egress.remove()
             if self._home.exists():
+                external.give_back(self._home, self._options.external_device)
                 self._home.visit(_remove_devices)
             for space in with_prefix(names.fabric(self._options.mark)):
                 space.delete()
@@ -228,6 +229,9 @@ class KernelFabric:
             with run.guarded(physical.id):
                 run.changes += in_thread(lambda: self._settle_cable(cable, physical.mtu), "cable")
                 run.changes += self._home.visit(lambda: _join_cable(physical))
+        if physical is not None and self._options.external_device:
+            with run.guarded(physical.id):
+                run.changes += external.join(self._home, self._options.external_device, physical)
         if physical is not None:
             with run.guarded(physical.id):
                 run.changes += self._egress.settle(self._home, physical, self._options.host_address)

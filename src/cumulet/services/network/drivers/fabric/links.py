@@ -142,6 +142,11 @@ class Links:
             if error.code != errno.ENODEV:  # else its other end's namespace went in this moment and took it along
                 raise
 
+    def give(self, name: str, space: Namespace | int) -> None:
+        """Move a device into another namespace, named or by an open descriptor of it; it goes down on the way."""
+        target = space.name if isinstance(space, Namespace) else space
+        self._change("set", index=self.devices.pop(name).index, net_ns_fd=target)
+
     def addresses(self, name: str, wanted: list[str]) -> list[str]:
         """Make `wanted` (with prefix) the device's addresses, link-local IPv6 aside; the ones that were added."""
         index = self.devices[name].index

@@ -13,7 +13,8 @@ class FabricOptions(msgspec.Struct, kw_only=True, frozen=True):
     leaves the cable out). Guests may reach the host's TCP ports `host_services` there. `egress` says whether `pasta`,
     where it is installed, carries guests' packets to the outside world as if they were the host's own. `resolvers` are
     the DNS servers of guests whose subnet names none. Tunnels to other hosts begin at the host's own address `endpoint`
-    (IPv4), UDP port `tunnel_port`; "" leaves networks on the host.
+    (IPv4), UDP port `tunnel_port`; "" leaves networks on the host. `external_device` is a device of the host that leads
+    to the outside of the physical network: it is taken into the fabric, and given back at shutdown.
     """
 
     mark: str
@@ -22,5 +23,6 @@ class FabricOptions(msgspec.Struct, kw_only=True, frozen=True):
     host_services: tuple[int, ...] = ()
     egress: bool = True
     resolvers: tuple[str, ...] = ()
+    external_device: str = ""
     endpoint: str = ""
     tunnel_port: int = 4789

@@ -5,27 +5,59 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 from conformance.lists import List
+from cumulet.kernel import lock
+from cumulet.services.network.drivers.fabric.namespace import Namespace
 from support.real_cloud import RealCloud, until
+from support.two_hosts import SECOND, TwoHosts
 
 FAKES = {"compute.driver": "fake", "network.driver": "fake", "block_storage.driver": "fake"}
 STOP = 30.0  # seconds that an agent is given to leave
 
 
-class JudgedCloud(RealCloud):
-    """The cloud in `folder/state` with what `wanted` needs; `close` takes it away."""
+def make(folder: Path, wanted: List) -> FakeCloud | OneHost | TwoRealHosts:
+    """The cloud that `wanted` asks for, in `folder/state`; `open` starts it, `close` takes it away."""
+    if wanted.score == "api":
+        return FakeCloud(folder, wanted.hosts)
+    return OneHost(folder / "state") if wanted.hosts == 1 else TwoRealHosts(folder / "state")
 
-    def __init__(self, folder: Path, wanted: List) -> None:
+
+class OneHost(RealCloud):
+    """Real servers on this machine."""
+
+    def open(self) -> None:
+        self.command("up")
+
+    def close(self) -> None:
+        self.command("down")
+
+
+class TwoRealHosts(TwoHosts):
+    """Real servers on this machine, and on a second one that is a network namespace."""
+
+    def open(self) -> None:
+        self.up()
+        with self.connect() as api:
+            until("both hosts to be there", lambda: len(list(api.compute.hypervisors())) == 2)
+
+    def close(self) -> None:
+        self.down()
+
+
+class FakeCloud(RealCloud):
+    """Fake drivers, on so many hosts."""
+
+    def __init__(self, folder: Path, hosts: int) -> None:
         super().__init__(folder / "state")
-        if wanted.score == "api":
-            self.use(FAKES)
+        self.use(FAKES)
         self._folder = folder
-        self._hosts = wanted.hosts
+        self._hosts = hosts
         self._closing = ExitStack()
 
     def open(self) -> None:
@@ -59,8 +91,33 @@ class JudgedCloud(RealCloud):
 
 def remove_left_behind(folder: Path) -> None:
     """Stop the cloud that an ended run left, or that was kept for a look, and remove its files."""
-    state = folder / "state"
+    state, second = folder / "state", folder / "state2"
+    if second.is_dir():
+        _remove_second(second)
     if state.is_dir():
-        command = [sys.executable, "-m", "cumulet.cli", "--state", str(state), "down"]
-        subprocess.run(command, stdin=subprocess.DEVNULL, check=False, timeout=300)
+        _command(state, "down")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_second(state: Path) -> None:
+    """The second host's agent, its servers, and the namespace that was the host."""
+    agent = lock.owner(state / lock.AGENT)
+    place = _namespace_of(agent) if agent else None
+    if agent:
+        os.kill(agent, signal.SIGTERM)
+        until("the second agent's end", lambda: lock.owner(state / lock.AGENT) is None)
+    _command(state, "agent", "--drain", host=SECOND)
+    if place is not None:
+        place.delete()
+
+
+def _namespace_of(process: int) -> Namespace | None:
+    mine = Path(f"/proc/{process}/ns/net").stat().st_ino
+    named = [path for path in Path("/run/netns").iterdir() if path.stat().st_ino == mine]
+    return Namespace(named[0].name) if named else None
+
+
+def _command(state: Path, *words: str, host: str = "") -> None:
+    settings = ["--set", f"host={host}"] if host else []
+    command = [sys.executable, "-m", "cumulet.cli", "--state", str(state), *settings, *words]
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=False, timeout=300)

@@ -73,7 +73,7 @@ def play(wanted: lists.List, tests: tuple[str, ...], progress: Progress, words: 
     tempest.install()
     folder = Path(tempfile.mkdtemp(prefix="cumulet-conformance-"))
     progress.open(folder, words.fresh)
-    cloud = clouds.JudgedCloud(folder, wanted)
+    cloud = clouds.make(folder, wanted)
     try:
         cloud.open()
         tempest.configure(cloud, wanted, folder)

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from conformance.clouds import JudgedCloud
 from conformance.lists import List
+from support.real_cloud import RealCloud
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -32,7 +32,7 @@ def install() -> None:
         subprocess.run([VENV / "bin" / "pip", "install", "--quiet", TEMPEST], check=True)
 
 
-def configure(cloud: JudgedCloud, wanted: List, folder: Path) -> None:
+def configure(cloud: RealCloud, wanted: List, folder: Path) -> None:
     """A Tempest workspace in `folder` whose configuration names what this cloud has."""
     workspace = ["init", "--workspace-path", folder / "workspaces.yaml", folder / "workspace"]
     subprocess.run([VENV / "bin" / "tempest", *workspace], check=True, stdout=subprocess.DEVNULL)
@@ -42,7 +42,7 @@ def configure(cloud: JudgedCloud, wanted: List, folder: Path) -> None:
         words.write(sink)
 
 
-def options(cloud: JudgedCloud, wanted: List, folder: Path) -> dict[str, dict[str, str]]:
+def options(cloud: RealCloud, wanted: List, folder: Path) -> dict[str, dict[str, str]]:
     """All options: the features that the cloud claims, and the names and ids of this one."""
     chosen = _of_this_cloud(cloud, wanted, folder)
     for section, flags in tomllib.loads((HERE / "features.toml").read_text()).items():
@@ -82,7 +82,7 @@ def judge(folder: Path, tests: Iterable[str], workers: int) -> Iterator[dict[str
             raise
 
 
-def _of_this_cloud(cloud: JudgedCloud, wanted: List, folder: Path) -> Options:
+def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path) -> Options:
     with cloud.connect() as api:
         image = api.image.find_image("cumulet", ignore_missing=False)
         guest = folder / "guest.qcow2"

@@ -19,7 +19,7 @@ from support.waiting import PATIENCE, until
 
 Body = dict[str, Any]
 
-CALM = 45.0  # seconds within which every periodic repair has come by
+CALM = 30.0  # seconds within which every periodic repair has come by
 PAUSE = 0.05  # seconds between two attempts to reach a part that is away
 COMPUTE, NETWORK, IMAGE = "/compute/v2.1", "/network/v2.0", "/image/v2"
 

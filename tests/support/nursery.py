@@ -29,6 +29,7 @@ from cumulet.kernel.manifest import read_all
 
 ROOMS = ("api", "facade", "flows", "hosts", "loops", "bootstrap", "policy", "agent", "audit", "drivers.fake")
 PR_SET_PDEATHSIG = 1
+OFTEN = 3.0  # seconds between two rounds of periodic work, which repairs what a kill or a failure left
 ROUND = 0.02  # seconds between two looks at the children
 
 
@@ -76,6 +77,8 @@ def _load() -> None:
             except ModuleNotFoundError as error:
                 if "cumulet" not in (error.name or ""):
                     raise
+        for periodic in getattr(service.room("loops"), "LOOPS", ()):
+            object.__setattr__(periodic, "seconds", min(periodic.seconds, OFTEN))
     gc.collect()
     gc.freeze()
 

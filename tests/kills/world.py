@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 import time
 import uuid
@@ -49,6 +50,12 @@ class World:
         self.network = self.make_network("10.11.0.0/16")
         self.outside = self.make_network("192.0.2.0/24", **{"router:external": True})
         self.router = self._make_router()
+
+    def again(self) -> World:
+        """Another user of the same things, for another thread."""
+        other = copy.copy(self)
+        other._http = httpx.Client(timeout=30)
+        return other
 
     # -- asking ------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from cumulet.cli import Call
 from cumulet.cli.show import table
 from cumulet.kernel import manifest
 from cumulet.kernel.doctor import Finding, Probe, examine
+from cumulet.kernel.link.names import MEMBERSHIP
 from cumulet.settings import Settings
 from cumulet.setup import probes
 
@@ -41,17 +42,27 @@ def run(call: Call) -> int:
 
 
 def diagnose(settings: Settings) -> list[tuple[str, Finding]]:
-    """Every probe's name and finding: the machine's first, then each service's.
+    """Every probe's name and finding: the machine's first, then the link's, then each service's.
 
     One owner's probes run one after the other, for they may share what they try.
     """
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(_examine_all, [probes.probes(settings), *_of_services(settings)]))
+        groups = [probes.probes(settings), _of_link(settings), *_of_services(settings)]
+        found = list(pool.map(_examine_all, groups))
     return [each for group in found for each in group]
 
 
 def _examine_all(group: list[Probe]) -> list[tuple[str, Finding]]:
     return [(probe.name, examine(probe)) for probe in group]
+
+
+def _of_link(settings: Settings) -> list[Probe]:
+    """Those of the link to other machines, whose libraries are loaded only where there is one."""
+    if not settings.link.host and not (settings.state / "agent" / MEMBERSHIP).is_dir():
+        return []
+    from cumulet.kernel.link.probes import probes as of_link
+
+    return of_link(settings)
 
 
 def _of_services(settings: Settings) -> list[list[Probe]]:

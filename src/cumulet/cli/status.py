@@ -11,7 +11,9 @@ from typing import Any
 from cumulet import __version__
 from cumulet.cli import Call, parts
 from cumulet.cli.show import size, table
-from cumulet.kernel import lock
+from cumulet.kernel import door, lock
+from cumulet.kernel.errors import NotReady
+from cumulet.kernel.link.names import MEMBERSHIP
 from cumulet.settings import Settings
 
 # Which of the control plane's answers speaks of which process.
@@ -53,15 +55,31 @@ def look(settings: Settings) -> dict[str, Any]:
                 "healthy": bool(answer and answer.parts.get(HEALTH[part.name])),
             }
         )
+    link = _ask(settings, f"agent-{settings.host}", "link")
     return {
         "version": __version__,
         "state": str(settings.state),
         "url": settings.control_url,
-        "ready": bool(answer and answer.ready),
+        "ready": bool(answer and answer.ready) or (is_member(settings) and bool(link and link["way"])),
         "supervisor": parts.supervisor_pid(settings),
         "parts": processes,
         "journal": journal(settings),
+        "hosts": _ask(settings, "control", "hosts") or [],
+        "link": link,
     }
+
+
+def is_member(settings: Settings) -> bool:
+    """Whether this machine is a host that has joined a control plane elsewhere."""
+    return (settings.state / "agent" / MEMBERSHIP).is_dir()
+
+
+def _ask(settings: Settings, part: str, verb: str) -> Any:
+    """The answer of a running process, None where it does not run or does not know."""
+    try:
+        return door.ask(door.path_of(settings.run, part), verb, timeout=5.0)
+    except (NotReady, door.DoorError, TimeoutError):
+        return None
 
 
 def journal(settings: Settings) -> dict[str, int]:
@@ -90,9 +108,25 @@ def _show(settings: Settings, found: dict[str, Any]) -> None:
     print(table(("part", "state", "pid", "memory", "up for", "restarts", "health"), rows))
     if found["journal"]:
         print("\nOn this host: " + ", ".join(f"{count} {kind}" for kind, count in found["journal"].items()))
+    _show_hosts(found["hosts"])
+    _show_link(found["link"])
     for each in found["parts"]:
         if each["state"] == "failed":
             print(f"\n{each['name']} is given up; see {parts.log_path(settings, each['name'])}, then run `cumulet up`.")
+
+
+def _show_hosts(hosts: list[dict[str, Any]]) -> None:
+    if hosts:
+        rows = [(each["name"], each["replica"], each["version"], _age(each["connected_at"])) for each in hosts]
+        print("\n" + table(("host", "joined to", "version", "for"), rows))
+
+
+def _show_link(link: dict[str, Any] | None) -> None:
+    if link is None or link["certificate_until"] is None:
+        return
+    days = (link["certificate_until"] - time.time()) / 86_400
+    words = f"joined by {link['way']} for {_age(link['since'])}" if link["way"] else f"not joined: {link['trouble']}"
+    print(f"\nThis host is {words}; its certificate lasts {days:.0f} more days.")
 
 
 def _age(since: float | None) -> str:

@@ -97,12 +97,17 @@ def create(server_url: str, name: str) -> None:
     execute(server_url, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
 
 
+def connection(url: str) -> psycopg.Connection[Any]:
+    """A connection in autocommit; a context manager that closes it."""
+    return psycopg.connect(url, autocommit=True)
+
+
 def execute(url: str, *statements: str) -> list[Sequence[Any]]:
     """Run statements, each on its own; what the last one answered."""
     found: list[Sequence[Any]] = []
-    with psycopg.connect(url, autocommit=True) as connection:
+    with connection(url) as opened:
         for statement in statements:
-            cursor = connection.execute(statement)  # type: ignore[call-overload]
+            cursor = opened.execute(statement)  # type: ignore[call-overload]
             found = cursor.fetchall() if cursor.description else []
     return found
 

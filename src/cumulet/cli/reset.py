@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`cumulet reset`: stops the cloud and removes its data; the settings file stays."""
+"""`cumulet reset`: stops the cloud and removes its data, in a database on a server too; the settings file stays."""
 
 from __future__ import annotations
 
 import argparse
 import shutil
 import sys
-from pathlib import Path
 
 from cumulet.cli import Call, down
+from cumulet.kernel.errors import NotReady
 from cumulet.settings import FILE_NAME, Settings
 
 # One of these is in every state directory that was ever used; without one, a wrong path is not emptied.
@@ -29,21 +29,39 @@ def run(call: Call) -> int:
     if not any((state / mark).exists() for mark in MARKS):
         print(f"cumulet: {state} does not look like a cloud's state directory; nothing is removed", file=sys.stderr)
         return 1
-    if not call.arguments.yes and not _agreed(state):
+    if not call.arguments.yes and not _agreed(call.settings):
         print("cumulet: nothing is removed; say --yes", file=sys.stderr)
         return 1
     try:
         down.stop(call)
-    except down.StillRuns as error:
+        _erase(call.settings)
+    except (down.StillRuns, RuntimeError, NotReady) as error:
         print(f"cumulet: nothing is removed: {error}", file=sys.stderr)
         return 1
     _empty(call.settings)
-    print(f"All data in {state} is removed.")
+    print(f"All data in {_places(call.settings)} is removed.")
     return 0
 
 
-def _agreed(state: Path) -> bool:
-    return sys.stdin.isatty() and input(f"Remove all data of the cloud in {state}? [y/N] ").strip().lower() == "y"
+def _places(settings: Settings) -> str:
+    return f"{settings.state} and in its PostgreSQL database" if settings.database.url else str(settings.state)
+
+
+def _agreed(settings: Settings) -> bool:
+    question = f"Remove all data of the cloud in {_places(settings)}? [y/N] "
+    return sys.stdin.isatty() and input(question).strip().lower() == "y"
+
+
+def _erase(settings: Settings) -> None:
+    """Empty the database on a server: without the keys in the state directory nobody could use it any more."""
+    if settings.database.url:
+        from cumulet.kernel.db import Database
+
+        database = Database.open(settings)
+        try:
+            database.dialect.erase()
+        finally:
+            database.close()
 
 
 def _empty(settings: Settings) -> None:

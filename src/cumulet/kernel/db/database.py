@@ -42,6 +42,9 @@ class Dialect(Protocol):
     def check(self) -> None:
         """Raise RuntimeError, in words for the operator, where this database cannot hold a cloud."""
 
+    def erase(self) -> None:
+        """Remove all tables of the cloud. Raises RuntimeError while another process uses them."""
+
     def close(self) -> None:
         """Finish what was asked for and let go of every connection."""
 

@@ -55,6 +55,14 @@ _OPTIONS = {
     "statement_timeout": "60s",
     "timezone": "UTC",
 }
+_OTHER_USERS = (
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND application_name = 'cumulet' AND pid != pg_backend_pid()"
+)
+_TABLES = (
+    "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = current_schema() "
+    "AND EXISTS (SELECT FROM kernel_migration WHERE starts_with(tablename, service || '_')) ORDER BY 1"
+)
 # A server that is gone without a word is noticed in some 20 seconds.
 _CONNECT: dict[str, Any] = {
     "application_name": "cumulet",
@@ -151,6 +159,19 @@ class Postgres:
                 f"the database has the encoding {encoding} and the locale {', '.join(locale)}, but lists need the "
                 "order of bytes; create it with TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
             )
+
+    def erase(self) -> None:
+        """Remove the cloud's tables, whatever else the database holds."""
+        with self.use() as connection:
+            users = connection.exec_driver_sql(_OTHER_USERS).scalar_one()
+            if users:
+                raise RuntimeError(
+                    f"{users} connections of other processes use the database; stop those replicas first"
+                )
+            if connection.exec_driver_sql("SELECT to_regclass('kernel_migration')").scalar_one() is None:
+                return
+            tables = connection.exec_driver_sql(_TABLES).scalars().all()
+            connection.exec_driver_sql(f"DROP TABLE {', '.join(tables)} CASCADE")
 
     def close(self) -> None:
         self._pool.close()

@@ -70,6 +70,9 @@ class Sqlite:
     def check(self) -> None:
         """Any file will do."""
 
+    def erase(self) -> None:
+        """The file goes with the state directory that it is in."""
+
     def close(self) -> None:
         self._closed = True
         self._jobs.put(None)

@@ -124,6 +124,20 @@ class Stage:
         """Have the thing made anew when it is next needed."""
         self._props.pop((service, self._key(service, route)), None)
 
+    def known_ids(self) -> list[str]:
+        """Ids of things made so far, in the order of their making."""
+        return [value for prop in self._props.values() for value in prop.values() if isinstance(value, str)]
+
+    def filled(self, said: Any) -> Any:
+        """What a file of data says, with its `$words` filled."""
+        if isinstance(said, dict):
+            return {name: self.filled(value) for name, value in said.items()}
+        if isinstance(said, list):
+            return [self.filled(value) for value in said]
+        if isinstance(said, str) and said.startswith("$") and not said.startswith("${"):
+            return self.word(said[1:])
+        return said
+
     def word(self, name: str) -> Any:
         """What `$name` stands for in `routes.yaml`."""
         match name:

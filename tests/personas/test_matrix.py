@@ -42,24 +42,13 @@ def newest(api: Api, route: Route) -> str:
     return text(route.until or api.microversions.most) if api.microversions is not None else ""
 
 
-def words(stage: Stage, said: Any) -> Any:
-    """What `routes.yaml` says, with its `$words` filled."""
-    if isinstance(said, dict):
-        return {name: words(stage, value) for name, value in said.items()}
-    if isinstance(said, list):
-        return [words(stage, value) for value in said]
-    if isinstance(said, str) and said.startswith("$"):
-        return stage.word(said[1:])
-    return said
-
-
 def outcome(stage: Stage, case: Case, who: Persona, unversioned: bool) -> Any:
     """THROUGH or the status of the refusal; what was made is deleted, what was deleted made anew when needed."""
     api, route = api_of(case.service), case.route
     path = ("" if unversioned else base_of(api)) + filled(route.path, case.prop)
     more = {
-        "params": words(stage, expected.said(case.service, "queries", route)),
-        "headers": words(stage, expected.said(case.service, "headers", route)) or {},
+        "params": stage.filled(expected.said(case.service, "queries", route)),
+        "headers": stage.filled(expected.said(case.service, "headers", route)) or {},
     }
     answer = stage.ask(who, api, route.method, path, case.body, newest(api, route), **more)
     assert answer.status_code != 500, f"{who.name}: {answer.text}"
@@ -73,7 +62,7 @@ def outcome(stage: Stage, case: Case, who: Persona, unversioned: bool) -> Any:
 
 
 def body_of(stage: Stage, service: str, route: Route) -> Any:
-    said = words(stage, expected.said(service, "bodies", route))
+    said = stage.filled(expected.said(service, "bodies", route))
     if said is not None or route.method in ("GET", "HEAD", "DELETE"):
         return said
     return {route.action: None} if route.action else {}
@@ -82,7 +71,7 @@ def body_of(stage: Stage, service: str, route: Route) -> Any:
 @pytest.mark.parametrize(("service", "route", "unversioned"), ROUTES)
 def test_everybody_is_told_what_the_rules_say(stage: Stage, service: str, route: Route, unversioned: bool) -> None:
     wrong, special = [], expected.exceptions(service, route)
-    named = words(stage, expected.said(service, "targets", route)) or {}
+    named = stage.filled(expected.said(service, "targets", route)) or {}
     case = Case(service, route, stage.prop(service, route), body_of(stage, service, route), named)
     # Whoever is refused leaves things as they are, and so asks first.
     for who in sorted(stage.cast.personas, key=lambda one: case.verdict(one) == THROUGH):

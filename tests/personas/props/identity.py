@@ -121,6 +121,7 @@ def limit(stage: Stage) -> Prop:
 
 MAKERS = {
     "/domains/{domain_id}": in_home,
+    "PATCH /domains/{domain_id}": empty_domain,
     "DELETE /domains/{domain_id}": empty_domain,
     "/projects/{project_id}": in_home,
     "/groups/{group_id}": in_home,

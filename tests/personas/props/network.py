@@ -115,6 +115,7 @@ MAKERS = {
     "/security-group-rules/{id}": security_group_rule,
     "/agents/{id}": agent,
     "/quotas/{project_id}": project,
+    "PUT /quotas/{project_id}": other_project,
     "DELETE /quotas/{project_id}": other_project,
     "/extensions/{alias}": extension,
     "/network-ip-availabilities/{id}": availability,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from cumulet.kernel.context import Context
 from cumulet.kernel.errors import Forbidden
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cumulet.kernel.http.routes import Api, Route
 
 Version = tuple[int, int]
+
+_IN_PATHS = "/:@!$&'()*+,;=~-._"  # what stands in a path as it is
 
 
 @dataclass
@@ -69,8 +71,8 @@ class Request:
 
     @property
     def url(self) -> str:
-        """The request's own URL without its query."""
-        return self.root_url + self.path
+        """The request's own URL without its query, percent-encoded."""
+        return self.root_url + quote(self.path, safe=_IN_PATHS)
 
     def allows(self, rule: str, target: Mapping[str, Any] | None = None) -> bool:
         """Whether the caller passes `rule` of this service on `target` (default: something of its own)."""

@@ -45,7 +45,8 @@ def reboot(request: Request) -> Reply:
 
 
 def lock(request: Request) -> Reply:
-    reason = (request.body["lock"] or {}).get("locked_reason")
+    said = request.body["lock"] if request.version >= (2, 73) else None  # before, it may be anything
+    reason = (said or {}).get("locked_reason")
     logic.set_lock(request.cloud, request.ctx, the_server(request), reason)
     return Reply(202)
 

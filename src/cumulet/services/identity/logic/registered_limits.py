@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
@@ -59,11 +61,11 @@ def update(cloud: Cloud, limit_id: str, words: Mapping[str, Any]) -> RegisteredL
     """Change a limit that no project has its own value of."""
 
     def write(tx: Tx) -> RegisteredLimit:
-        get(tx, limit_id)
+        changes = {name: words[name] for name in FIELDS if name in words}
+        changed = msgspec.structs.replace(get(tx, limit_id), **changes)
         _check_unused(tx, limit_id)
-        store.change(tx, limit_id, {name: words[name] for name in FIELDS if name in words})
-        changed = get(tx, limit_id)
         _check_place(tx, changed)
+        store.change(tx, limit_id, changes)
         same = (Filter(name, getattr(changed, name)) for name in ("service_id", "region_id", "resource_name"))
         if len(store.find_all(tx, same)) > 1:
             raise _taken()

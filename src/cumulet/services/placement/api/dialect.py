@@ -117,6 +117,8 @@ def _json_error(raw: bytes) -> str:
         json.loads(raw)
     except ValueError as error:
         return str(error)
+    except RecursionError:
+        return "nested too deeply"
     return "a number or a character that JSON does not have"
 
 

@@ -11,7 +11,7 @@ import httpx
 from support.cloud import RunningCloud
 from support.people import environment
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 class Sample:
@@ -22,7 +22,7 @@ class Sample:
         self.name = name
         self.state = cloud.settings.state
         self.token = environment(cloud)["ADMIN_TOKEN"]
-        self.http = httpx.Client(timeout=30)
+        self.http = httpx.Client(timeout=PATIENCE)
         self.image = self._upload(picture)
         self.volume = self._volume()
         body = {"volume_id": self.volume, "name": name}

@@ -48,7 +48,7 @@ def run(call: Call) -> int:
         with lock.hold(call.settings.state / LOCK):
             members, size = take(call.settings, call.arguments.path)
     except lock.Held as error:
-        print(f"cumulet: another backup is under way: {error}", file=sys.stderr)
+        print(f"cumulet: another backup is under way, or an agent is just starting: {error}", file=sys.stderr)
         return 1
     except (OSError, RuntimeError, TimeoutError, CumuletError, CommandFailed, door.DoorError) as error:
         print(f"cumulet: no backup was made: {error}", file=sys.stderr)
@@ -187,31 +187,47 @@ def _keepers(settings: Settings) -> dict[str, Keeper]:
 def _host(settings: Settings) -> Iterator[Ask | None]:
     """The way to this machine's agent, or to its parts where none runs; None where it never was a host.
 
-    Raises NotReady where an agent runs and does not answer.
+    Raises NotReady where an agent should run and does not answer.
     """
-    ask = _way_to_host(settings)
-    try:
-        yield ask
-    finally:
+    from cumulet.kernel import door, lock
+
+    with ExitStack() as stack:
+        ask: Ask | None = None
+        if _agent_answers(settings):
+            ask = functools.partial(door.ask, _door(settings))
+        elif (settings.state / "agent").is_dir():
+            stack.enter_context(lock.hold(settings.state / lock.AGENT))
+            ask = _ask_parts(settings)
         if ask is not None:
-            ask("backup.end")
+            stack.callback(ask, "backup.end")
+        yield ask
 
 
-def _way_to_host(settings: Settings) -> Ask | None:
+def _door(settings: Settings) -> Path:
+    from cumulet.kernel import door
+
+    return door.path_of(settings.run, f"agent-{settings.host}")
+
+
+def _agent_answers(settings: Settings) -> bool:
+    from cumulet.cli import parts
     from cumulet.kernel import door, lock
     from cumulet.kernel.errors import NotReady
 
-    path = door.path_of(settings.run, f"agent-{settings.host}")
-    if path.exists() or lock.owner(settings.state / lock.AGENT) is not None:
-        try:
-            door.ask(path, "log.level")
-        except NotReady:
-            if lock.owner(settings.state / lock.AGENT) is not None:
-                raise
-        else:
-            return functools.partial(door.ask, path)
-    if not (settings.state / "agent").is_dir():
-        return None
+    running = lock.owner(settings.state / lock.AGENT) is not None or parts.supervisor_pid(settings) is not None
+    if not running and not _door(settings).exists():
+        return False
+    try:
+        door.ask(_door(settings), "log.level")
+    except NotReady:
+        if running:
+            raise
+        return False
+    return True
+
+
+def _ask_parts(settings: Settings) -> Ask:
+    """The host's keepers in this process, which takes the agent's place meanwhile."""
     from cumulet.agent import Agent
 
     verbs = Agent(settings).backup.verbs

@@ -25,9 +25,12 @@ from support.cloud import RunningCloud
 from support.engines import ENGINES, POSTGRES
 from support.sample import Sample
 
-pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="volumes are qcow2 files")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("qemu-img") is None, reason="volumes are qcow2 files"),
+    pytest.mark.timeout(400),  # a cloud is filled first
+]
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 PICTURE = os.urandom(3_000_000)
 
 
@@ -102,7 +105,6 @@ def test_all_comes_back(filled: Sample, when: str, monkeypatch: pytest.MonkeyPat
         cloud.close()
 
 
-@pytest.mark.timeout(300)
 def test_all_comes_back_on_postgresql(engine: str, pytestconfig: pytest.Config, tmp_path: Path) -> None:
     """The same where the database is a server's: dumped, and loaded into an empty one."""
     if engine != POSTGRES:

@@ -18,7 +18,9 @@ from cumulet.kernel.errors import NotReady
 from support.cloud import RunningCloud
 from support.people import environment
 
-PATIENCE = 60.0
+PATIENCE = 120.0
+
+pytestmark = pytest.mark.timeout(400)
 
 
 class Asked:

@@ -52,7 +52,7 @@ def _script(package: str, tables: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_this_release_serves_what_the_next_one_expanded(
     engine: str, pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ CUMULET := $(VENV)/bin/cumulet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset status test check bare conformance bench packages testpackages client tools
+.PHONY: help up down reset status test check bare conformance bench kills walks lifecycles packages testpackages client tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,15 @@ bare: ## do README's commands in a new, bare Debian (needs debootstrap); the tab
 
 conformance: packages tools ## let Tempest judge a cloud of its own; the table goes to docs/conformance.md
 	$(VENV)/bin/python tests/conformance/run.py $(ARGS)
+
+kills: testpackages tools ## kill at every place of every flow, replicas and real servers too (an hour)
+	KILLS=all $(VENV)/bin/pytest -n 2 tests/kills tests/probe $(ARGS)
+
+walks: testpackages tools ## walk at random through the API while parts die, elsewhere each time (WALKS=200)
+	WALKS=$(or $(WALKS),200) WALK_STEPS=60 WALK_SEED=$$(date +%s) $(VENV)/bin/pytest -s tests/kills/test_walks.py $(ARGS)
+
+lifecycles: testpackages tools ## live 500 lives of servers among kills; the table goes to docs/kills.md
+	$(VENV)/bin/python tests/kills/lifecycles.py $(ARGS)
 
 bench: packages tools ## measure a cloud of its own, on fake drivers; the table goes to docs/performance.md
 	$(VENV)/bin/python -m bench.run $(ARGS)

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +119,9 @@ class KillableCloud:
         return sorted(host.name for host in told if host.reported_at is not None) == self.hosts
 
     def kill(self, part: str) -> None:
-        """`kill -9`; the part is started again at once, unless the cloud is held."""
-        os.kill(self.pid(part), signal.SIGKILL)
+        """`kill -9`, if it lives; the part is started again at once, unless the cloud is held."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid(part), signal.SIGKILL)
 
     def hold(self) -> None:
         """From now on, what dies stays dead."""

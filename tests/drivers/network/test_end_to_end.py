@@ -17,8 +17,9 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.link.host import Host
 from cumulet.services.network.agent.service import NetworkHost
 from cumulet.services.network.contract import HostPorts, NetworkContract, PortInfo, PortRequest
+from cumulet.services.network.drivers.fabric import names
 from cumulet.services.network.drivers.fabric.links import Links
-from cumulet.services.network.drivers.fabric.namespace import FOLDER, Namespace
+from cumulet.services.network.drivers.fabric.namespace import Namespace, with_prefix
 from cumulet.services.network.types import FixedAddress, PortState
 from support import cloud as support
 from support.people import environment
@@ -92,10 +93,9 @@ class Place:
 def test_a_server_s_network_from_the_api_to_packets(tmp_path):
     host = Namespace(f"e2e-{secrets.token_hex(3)}-host")
     host.create()
-    before = set(FOLDER.iterdir())
     try:
         host.visit(lambda: whole_story(tmp_path))
-        assert set(FOLDER.iterdir()) == before
+        assert with_prefix(names.fabric(names.suffix(tmp_path / "agent"))) == []
     finally:
         host.delete()
 

@@ -171,9 +171,16 @@ def test_default_pools_hold_every_host_but_the_gateway(base: int, length: int, w
     pools = addressing.default_pools(cidr, gateway)
     assert addressing.size(pools) == 2 ** (32 - length) - 2 - with_gateway
     assert addressing.check_pools(pools, cidr, gateway) == pools
-    first = next(addressing.free(pools, set()), None)
+    first = next(iter(addressing.window(pools, 0, 1)), None)
     assert first is None or addressing.is_host(first, cidr)
     assert first is None or first != gateway
+
+
+@given(st.lists(st.integers(1, 40), max_size=4), st.integers(0, 120), st.integers(1, 50))
+def test_a_window_is_a_part_of_all_addresses(sizes: list[int], start: int, length: int):
+    pools = [{"start": f"10.0.{at}.9", "end": f"10.0.{at}.{8 + size}"} for at, size in enumerate(sizes)]
+    everything = [f"10.0.{at}.{9 + number}" for at, size in enumerate(sizes) for number in range(size)]
+    assert addressing.window(pools, start, length) == everything[start : start + length]
 
 
 @given(st.lists(st.tuples(st.integers(0, 255), st.integers(24, 32)), max_size=6))

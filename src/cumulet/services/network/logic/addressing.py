@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 from itertools import pairwise
 
 from cumulet.services.network.logic.faults import fault
@@ -17,12 +17,9 @@ Pool = dict[str, str]
 MAC_BASE = "fa:16:3e"
 
 
-def new_mac(taken: Collection[str]) -> str:
-    """A hardware address with OpenStack's prefix that is not `taken`."""
-    while True:
-        mac = f"{MAC_BASE}:{secrets.token_bytes(3).hex(':')}"
-        if mac not in taken:
-            return mac
+def new_mac() -> str:
+    """Some hardware address with OpenStack's prefix."""
+    return f"{MAC_BASE}:{secrets.token_bytes(3).hex(':')}"
 
 
 def eui64(cidr: str, mac: str) -> str:
@@ -69,16 +66,15 @@ def check_pools(pools: list[Pool], cidr: str, gateway: str | None) -> list[Pool]
     return _ranges(network, [(start, end) for start, end, _ in ranges])
 
 
-def free(pools: Iterable[Pool], taken: Collection[str]) -> Iterator[str]:
-    """The pools' addresses that are not taken, lowest first."""
+def window(pools: Iterable[Pool], start: int, length: int) -> list[str]:
+    """Up to `length` addresses of the pools, from the one numbered `start` on."""
+    found: list[str] = []
     for pool in pools:
-        at, end = ipaddress.ip_address(pool["start"]), ipaddress.ip_address(pool["end"])
-        while True:
-            if str(at) not in taken:
-                yield str(at)
-            if at == end:
-                break
-            at += 1
+        low, count = ipaddress.ip_address(pool["start"]), size([pool])
+        here = min(max(0, count - start), length - len(found))
+        found += [str(low + start + at) for at in range(here)]
+        start = max(0, start - count)
+    return found
 
 
 def size(pools: Iterable[Pool]) -> int:

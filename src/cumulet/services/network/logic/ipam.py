@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from cumulet.kernel.db import Tx
@@ -13,6 +14,7 @@ from cumulet.services.network.store import addresses, common
 from cumulet.services.network.types import Allocation, Port, Subnet
 
 MOST_PER_PORT = 32
+WINDOW = 64  # addresses that are asked about at once
 _AUTOMATIC = ("slaac", "dhcpv6-stateless")
 _ROUTER_OWNERS = ("network:router_interface", "network:router_gateway")
 
@@ -79,7 +81,7 @@ def _subnet_for(
         if addressing.is_host(address, subnet.cidr) or (
             address == subnet.gateway_ip and port.device_owner in _ROUTER_OWNERS
         ):
-            if address in addresses.on_subnet(tx, subnet.id) or address in taken_now:
+            if address in taken_now or addresses.taken(tx, subnet.id, [address]):
                 raise fault("IpAddressAlreadyAllocated", address=address, subnet_id=subnet.id)
             return subnet
     if subnet_id is not None:
@@ -97,11 +99,24 @@ def _foreign_subnet(tx: Tx, port: Port, subnet_id: str) -> CumuletError:
 
 def _first_free(tx: Tx, network_id: str, subnets: list[Subnet], taken_now: set[str]) -> tuple[Subnet, str]:
     for subnet in subnets:
-        taken = addresses.on_subnet(tx, subnet.id) | taken_now
-        address = next(addressing.free(subnet.allocation_pools, taken), None)
+        address = _free_on(tx, subnet, taken_now)
         if address is not None:
             return subnet, address
     raise fault("IpAddressGenerationFailure", id=network_id)
+
+
+def _free_on(tx: Tx, subnet: Subnet, taken_now: set[str]) -> str | None:
+    """The lowest free address of a small subnet; on a large one the search begins where one without gaps would end."""
+    size = addressing.size(subnet.allocation_pools)
+    held = addresses.count_by_subnet(tx, [subnet.id]).get(subnet.id, 0)
+    begin = max(0, min(held, size) - WINDOW)
+    for at in itertools.chain(range(begin, size, WINDOW), range(0, begin, WINDOW)):
+        window = addressing.window(subnet.allocation_pools, at, WINDOW)
+        taken = addresses.taken(tx, subnet.id, window) | taken_now
+        free = next((address for address in window if address not in taken), None)
+        if free is not None:
+            return free
+    return None
 
 
 def _is_automatic(subnet: Subnet, port: Port) -> bool:

@@ -152,9 +152,8 @@ def set_groups(tx: Tx, ctx: Context, port: Port, wanted: list[str] | None, *, ha
 
 def _new(tx: Tx, network: Network, values: dict[str, Any], secure: bool) -> Port:
     tx.lock(f"network:addresses:{network.id}")
-    taken = lookups.macs_taken(tx, network.id)
-    mac = values.get("mac_address") or addressing.new_mac(taken)
-    if mac in taken:
+    mac = values.get("mac_address") or _free_mac(tx, network.id)
+    if lookups.is_mac_taken(tx, network.id, mac):
         raise fault("MacAddressInUse", id=network.id, mac=mac)
     now = clock.utcnow()
     return Port(
@@ -184,6 +183,12 @@ def _new(tx: Tx, network: Network, values: dict[str, Any], secure: bool) -> Port
     )
 
 
+def _free_mac(tx: Tx, network_id: str) -> str:
+    while lookups.is_mac_taken(tx, network_id, mac := addressing.new_mac()):
+        pass
+    return mac
+
+
 def _check_device(ctx: Context, port: Port, changes: dict[str, Any]) -> None:
     """Routers' legs cannot be made into something else by their owners."""
     owner = changes.get("device_owner", port.device_owner)
@@ -196,7 +201,7 @@ def _check_device(ctx: Context, port: Port, changes: dict[str, Any]) -> None:
 def _own_mac(tx: Tx, port: Port, mac: str) -> str:
     if port.host and port.device_owner.startswith(OWNER_COMPUTE):
         raise fault("PortBound", id=port.id, vif_type="tap", old_mac=port.mac_address, new_mac=mac)
-    if mac in lookups.macs_taken(tx, port.network_id):
+    if lookups.is_mac_taken(tx, port.network_id, mac):
         raise fault("MacAddressInUse", id=port.network_id, mac=mac)
     return mac
 

@@ -31,9 +31,12 @@ def of_far_ports(source: Source, network_ids: Iterable[str]) -> dict[str, list[s
     return found
 
 
-def on_subnet(source: Source, subnet_id: str) -> set[str]:
-    """All addresses of the subnet that are taken."""
-    return set(sql.column(source, select(allocation.c.address).where(allocation.c.subnet_id == subnet_id)))
+def taken(source: Source, subnet_id: str, candidates: Iterable[str]) -> set[str]:
+    """Those of the candidates that are taken on the subnet."""
+    query = select(allocation.c.address).where(
+        allocation.c.subnet_id == subnet_id, sql.any_of(allocation.c.address, candidates)
+    )
+    return set(sql.column(source, query))
 
 
 def count_by_subnet(source: Source, subnet_ids: Iterable[str]) -> dict[str, int]:

@@ -141,8 +141,10 @@ def segments_taken(source: Source) -> set[int]:
     return set(sql.column(source, query))
 
 
-def macs_taken(source: Source, network_id: str) -> set[str]:
-    return set(sql.column(source, select(tables.port.c.mac_address).where(tables.port.c.network_id == network_id)))
+def is_mac_taken(source: Source, network_id: str, mac: str) -> bool:
+    table = tables.port
+    query = select(table.c.id).where(table.c.network_id == network_id, table.c.mac_address == mac)
+    return bool(sql.column(source, query))
 
 
 def foreign_projects(source: Source, network_id: str, owner: str) -> bool:

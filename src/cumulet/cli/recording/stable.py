@@ -23,6 +23,7 @@ EXACT = (
     "location", "content-type", "openstack-api-version", "x-openstack-nova-api-version", "www-authenticate",
     "retry-after", "allow", "openstack-image-store-ids", "openstack-image-import-methods", "content-range",
 )  # fmt: skip
+THERE = "<there>"
 PRESENT = (
     "x-subject-token",
     "x-openstack-request-id",
@@ -52,6 +53,8 @@ _FIELDS = {
     "private_key": "<private key>",
     "adminPass": "<password>",
     "auth_key": "<key>",
+    "hostId": "<hash of the host>",
+    "host_id": "<hash of the host>",
 }
 # Fields whose value is the cloud's choice, unless the request named it.
 _CHOSEN = (
@@ -106,7 +109,7 @@ class _Names:
         asked = json.dumps(exchange.sent)
         headers = {name: answer.headers[name] for name in EXACT if name in answer.headers}
         headers = {name: self._text(value, f"{number} {name}") for name, value in sorted(headers.items())}
-        headers |= {name: "<there>" for name in PRESENT if name in answer.headers}
+        headers |= {name: THERE for name in PRESENT if name in answer.headers}
         if "vary" in answer.headers and answer.status < 400:  # of a refusal some say it and some do not
             headers["vary"] = ", ".join(sorted({word.strip().lower() for word in answer.headers["vary"].split(",")}))
         if "allow" in headers:
@@ -114,7 +117,8 @@ class _Names:
         if not answer.body:
             headers.pop("content-type", None)  # of nothing
         if "content-type" in headers:
-            headers["content-type"] = headers["content-type"].replace(" ", "").lower()
+            kind = headers["content-type"].replace(" ", "").lower()
+            headers["content-type"] = "application/json" if kind.startswith("application/json;") else kind
         return Fact(
             actor=step.actor,
             service=step.service,

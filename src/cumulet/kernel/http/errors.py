@@ -13,7 +13,10 @@ from cumulet.kernel.http.message import Reply, Request
 def unauthenticated(request: Request, message: str = "The request you have made requires authentication.") -> Reply:
     """The answer to a missing or invalid token, the same from every service (keystonemiddleware's)."""
     body = {"error": {"message": message, "code": 401, "title": "Unauthorized"}}
-    return Reply(401, body, {"WWW-Authenticate": f'Keystone uri="{request.origin}/identity/v3"'})
+    settings = request.cloud.settings
+    # The data process does not serve identity.
+    origin = settings.control_url if request.origin == settings.data_url else request.origin
+    return Reply(401, body, {"WWW-Authenticate": f'Keystone uri="{origin}/identity/v3"'})
 
 
 class FaultDialect:

@@ -42,7 +42,7 @@ class Microversions:
         match = _FORM.fullmatch(asked)
         if match is None:
             raise Invalid(
-                f"API Version String '{asked}' is of invalid format. Must be of format MajorNum.MinorNum.",
+                f"API Version String {asked} is of invalid format. Must be of format MajorNum.MinorNum.",
                 code="InvalidAPIVersionString",
             )
         version = (int(match[1]), int(match[2]))

@@ -128,12 +128,20 @@ def _sorting(request: Request, keys: frozenset[str]) -> tuple[tuple[str, bool], 
     chosen = []
     for key, direction in pairs:
         if direction not in ("", "asc", "desc"):
-            raise invalid_input("Unknown sort direction, must be 'asc' or 'desc'.")
+            raise invalid_input("Unknown sort direction, must be 'desc' or 'asc'.")
         column = "name" if key == "display_name" else key
         if column not in keys:
-            raise invalid_input(f"Sort key supplied is invalid: {key}")
+            raise invalid_input("Invalid sort key")
         chosen.append((column, direction != "asc"))
     return tuple(chosen)
+
+
+def check_status(what: str, status: str | None, valid: tuple[str, ...], here: Iterable[str]) -> None:
+    """Refuse a status that Cinder does not have (`valid`), and one that does not occur `here`; none is no matter."""
+    if status and status not in valid:
+        raise Invalid(f"{what} status: {status} is invalid, valid statuses are: {valid}.")
+    if status and status not in here:
+        raise Invalid(f"{what} status: {status} does not occur in this cloud.")
 
 
 NO_FILTERS = frozenset(

@@ -46,7 +46,7 @@ _FILTERS = {
     "pool": ["name"],
     "volume_type": ["is_public"],
 }  # fmt: skip
-UPDATED = "2015-01-01T00:00:00+00:00"
+UPDATED = "2015-01-01T00:00:00-00:00"
 
 
 def find_extensions(request: Request) -> Reply:

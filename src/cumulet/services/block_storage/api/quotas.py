@@ -13,7 +13,6 @@ from cumulet.kernel.http.routes import ANYONE
 from cumulet.services.block_storage.api import common
 from cumulet.services.block_storage.api.common import route
 from cumulet.services.block_storage.logic import quotas as logic
-from cumulet.services.block_storage.logic.refusals import invalid_input
 
 ADMIN_FILTER = (3, 39)
 # Names in a quota set that are no quotas.
@@ -105,8 +104,10 @@ def _limits(said: Mapping[str, Any]) -> dict[str, int]:
             number = int(value)
         except (TypeError, ValueError) as error:
             raise Invalid(f"{name} must be an integer.") from error
-        if not -1 <= number <= common.INT_MAX:
-            raise invalid_input(f"{name} must be between -1 and {common.INT_MAX}")
+        if number < -1:
+            raise Invalid(f"{name} must be >= -1")
+        if number > common.INT_MAX:
+            raise Invalid(f"{name} must be <= {common.INT_MAX}")
         values[name] = number
     return values
 

@@ -48,9 +48,18 @@ _UPDATE = common.wrapped(
     },
 )
 _STATUS = {"type": "string", "enum": [status.value for status in SnapshotStatus]}
+_STATUSES = (
+    "error", "available", "creating", "deleting", "deleted", "updating", "error_deleting", "unmanaging", "backing-up",
+    "restoring",
+)  # fmt: skip
 _RESET = common.wrapped(
     "os-reset_status",
-    {"type": "object", "properties": {"status": _STATUS}, "required": ["status"], "additionalProperties": False},
+    {
+        "type": "object",
+        "properties": {"status": {"type": "string"}},
+        "required": ["status"],
+        "additionalProperties": False,
+    },
 )
 _REPORT = common.wrapped(
     "os-update_snapshot_status",
@@ -87,9 +96,8 @@ def create(request: Request) -> Reply:
     force = common.truth(body["force"], "force") if "force" in body else None
     if force is False and request.version >= IN_USE:
         raise Invalid(
-            "Since microversion 3.66 of the Block Storage API, the 'force' option is invalid for this request. For "
-            "backward compatibility, however, when the 'force' flag is passed with a value evaluating to True, it is "
-            "silently ignored."
+            "Since microversion 3.66 the 'force' flag is invalid for this request.  For backward compatability, "
+            "however, when the 'force' flag is passed with a value evaluating to True, it is silently ignored."
         )
     name = body["name"] if "name" in body else body.get("display_name")
 
@@ -130,6 +138,7 @@ def force_delete(request: Request) -> Reply:
 
 def reset_status(request: Request) -> Reply:
     status = request.body["os-reset_status"]["status"]
+    common.check_status("Snapshot", status, _STATUSES, frozenset(SnapshotStatus))
     request.cloud.db.write(lambda tx: logic.reset_status(tx, request.ctx, request.params["snapshot_id"], status))
     return Reply(202)
 

@@ -125,6 +125,7 @@ def update_read_only(request: Request) -> Reply:
 def reset_status(request: Request) -> Reply:
     said = request.body["os-reset_status"]
     status, attach_status = said.get("status"), said.get("attach_status")
+    common.check_status("Volume", status, _STATUSES, frozenset(VolumeStatus))
     if not status and not attach_status and not said.get("migration_status"):
         raise Invalid("Must specify 'status', 'attach_status' or 'migration_status' for update.")
     request.cloud.db.write(
@@ -175,7 +176,12 @@ def _action(action: str, handler: Any, rule: str, body: Any = None, **more: Any)
     return route("POST", path, handler, rule, target=volumes.target, action=action, body=schema, **more)
 
 
-_STATUS = {"type": ["string", "null"], "enum": [*(status.value for status in VolumeStatus), None]}
+_STATUS = {"type": ["string", "null"]}
+_STATUSES = (
+    "creating", "available", "deleting", "error", "error_deleting", "error_managing", "managing", "attaching", "in-use",
+    "detaching", "maintenance", "restoring-backup", "error_restoring", "reserved", "awaiting-transfer", "backing-up",
+    "error_backing-up", "error_extending", "downloading", "uploading", "retyping", "extending",
+)  # fmt: skip
 _ATTACH_STATUS = {"type": ["string", "null"], "enum": [*(status.value for status in AttachStatus), None]}
 _ATTACH = common.wrapped(
     "os-attach",

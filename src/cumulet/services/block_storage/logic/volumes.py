@@ -193,9 +193,9 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, *, cascade: bool 
     kept = snapshot_store.of_volume(tx, volume_id)
     if volume.status not in allowed or opened or (claims and not force) or (kept and not (cascade or force)):
         raise invalid_volume(
-            f"Volume status must be {words(sorted(VOLUME_ACTIONS['delete']))} and must not be migrating, attached, "
-            "belong to a group, have snapshots, awaiting a transfer, or be disassociated from snapshots after volume "
-            "transfer."
+            "Volume status must be available or error or error_restoring or error_extending or error_managing and must "
+            "not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated "
+            "from snapshots after volume transfer."
         )
     if any(one.status not in SNAPSHOT_ACTIONS["delete"] for one in kept) and not force:
         raise invalid_volume("Volume has snapshots that cannot be deleted now.")
@@ -285,7 +285,11 @@ def _origin(cloud: Cloud, tx: Tx, ctx: Context, new: NewVolume) -> tuple[_Origin
 
 
 def _whole(size: int | None) -> int:
-    if size is None or size < 1:
+    if size is None:
+        raise Invalid(
+            "The server could not comply with the request since it is either malformed or otherwise incorrect."
+        )
+    if size < 1:
         raise invalid_input(f"Volume size '{size}' must be an integer and greater than 0")
     return size
 

@@ -12,6 +12,7 @@ import re
 from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.http import Reply, Request
 from cumulet.kernel.http.errors import title
+from cumulet.services.image.logic.changes import PROPERTY_CONFLICT
 from cumulet.services.image.logic.inspect import BAD_DATA
 
 UNSUPPORTED_MEDIA = "UnsupportedMediaType"
@@ -19,6 +20,7 @@ RANGE_REFUSED = "RangeNotSatisfiable"
 
 # Cases whose status is none of the kernel's own.
 _STATUS = {BAD_DATA: 415, UNSUPPORTED_MEDIA: 415, RANGE_REFUSED: 416}
+_TITLES = {416: "Request Range Not Satisfiable"}
 _WORDS = {
     "MalformedRequestBody": "Malformed JSON in request body.",
     "MissingBody": "Body expected in request.",
@@ -50,14 +52,20 @@ class ImageDialect:
         if status == 415:
             asked = request.headers.get("content-type", "")
             explanation, detail = f"The request media type {asked} is not supported by this server.", message
+        elif status == 416:
+            explanation, detail = "The Range requested is not available.", message
+        elif error.code == PROPERTY_CONFLICT:
+            explanation, detail = "There was a conflict when trying to complete your request.", message
         body, media_type = _render(kind, status, explanation, detail)
         return Reply(status, body, error.headers, media_type)
 
 
 def _render(kind: str, status: int, explanation: str, detail: str) -> tuple[object, str]:
-    line = f"{status} {title(status)}"
+    words = _TITLES.get(status) or title(status)
+    line = f"{status} {words}"
     if kind == "application/json":
-        return {"message": _inner(explanation, detail), "code": line, "title": title(status)}, kind
+        inner = f"{explanation}\n<br /><br />\n{detail}" if status == 415 else _inner(explanation, detail)
+        return {"message": inner, "code": line, "title": words}, kind
     if kind == "text/html":
         inner = _inner(html.escape(explanation), html.escape(detail))
         return _PAGE.format(line=line, inner=inner).encode(), "text/html; charset=UTF-8"

@@ -25,6 +25,8 @@ TAGS = "tags"
 LOCATIONS = "locations"
 _FORMATS = ("disk_format", "container_format")
 
+PROPERTY_CONFLICT = "PropertyConflict"  # a change that does not fit what properties there are
+
 
 class Change(msgspec.Struct, frozen=True):
     """One change of the field or word `name`. `new_only`: adding what is there already is a conflict."""
@@ -59,7 +61,7 @@ class _Draft:
         if name in FIELDS or name == TAGS:
             raise Forbidden(f"Property {name} may not be removed.")
         if name not in self.properties:
-            raise Conflict(f"Property {name} does not exist.")
+            raise Conflict(f"Property {name} does not exist.", code=PROPERTY_CONFLICT)
         del self.properties[name]
 
     def _put_field(self, name: str, value: Any) -> None:
@@ -133,9 +135,9 @@ def _apply(draft: _Draft, change: Change) -> None:
         draft.drop(change.name)
         return
     if change.operation == "replace" and not draft.has(change.name):
-        raise Conflict(f"Property {change.name} does not exist.")
+        raise Conflict(f"Property {change.name} does not exist.", code=PROPERTY_CONFLICT)
     if change.operation == "add" and change.new_only and draft.has(change.name):
-        raise Conflict(f"Property {change.name} already present.")
+        raise Conflict(f"Property {change.name} already present.", code=PROPERTY_CONFLICT)
     draft.put(change.name, change.value)
 
 

@@ -54,7 +54,7 @@ Attributes = Mapping[str, Attribute]
 
 def read_bodies(ctx: Context, body: Any, name: str, collection: str, attributes: Attributes) -> list[dict[str, Any]]:
     """The items of a create's body, one or many, complete with defaults."""
-    if not body:
+    if body is None:
         raise Invalid("Resource body required")
     if not isinstance(body, dict):
         raise Invalid("Body contains invalid data")

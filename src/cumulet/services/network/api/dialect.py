@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.http import Reply, Request
 
@@ -22,10 +24,21 @@ _NAMES = {
 _KERNEL_CODES = frozenset({"NoSuchPath", "NoSuchVersion", "NoSuchAction", "MissingBody", "MalformedRequestBody"})
 
 
+_OF_POLICY = re.compile(r"Policy doesn't allow (\S+) to be performed\.")
+
+
 class NetworkDialect:
     """Words the kernel's errors as Neutron does."""
 
     def error(self, error: CumuletError, request: Request) -> Reply:
         name = error.code if error.code and error.code not in _KERNEL_CODES else _NAMES.get(error.status, "HTTPError")
-        body = {"type": name, "message": error.message, "detail": ""}
+        body = {"type": name, "message": _words(error), "detail": ""}
         return Reply(error.status, {"NeutronError": body}, error.headers)
+
+
+def _words(error: CumuletError) -> str:
+    """The message, in Neutron's words where the kernel has only its own."""
+    if error.code == "MalformedRequestBody":
+        return "Body contains invalid data"
+    forbidden = _OF_POLICY.fullmatch(error.message)
+    return f"rule:{forbidden[1]} is disallowed by policy" if forbidden else error.message

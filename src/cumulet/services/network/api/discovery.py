@@ -110,7 +110,11 @@ def find_providers(request: Request) -> Reply:
 def find_availabilities(request: Request) -> Reply:
     names = ("network_id", "network_name", "project_id")
     wanted = {name: request.query[name] for name in names if name in request.query}
-    found = [item for item in _availabilities(request, None) if all(item[k] == v for k, v in wanted.items())]
+    found = [
+        item
+        for item in _availabilities(request, None)
+        if all(item[k] == v for k, v in wanted.items()) and request.allows("get_network_ip_availability", item)
+    ]
     return Reply(200, {"network_ip_availabilities": found})
 
 
@@ -164,6 +168,6 @@ ROUTES = (
     Route("GET", "/extensions/{alias}", show_extension, ANYONE),
     Route("GET", "/availability_zones", find_zones, "get_availability_zone"),
     Route("GET", "/service-providers", find_providers, "get_service_provider"),
-    Route("GET", "/network-ip-availabilities", find_availabilities, "get_network_ip_availability"),
+    Route("GET", "/network-ip-availabilities", find_availabilities, ANYONE),
     Route("GET", "/network-ip-availabilities/{id}", show_availability, "get_network_ip_availability"),
 )

@@ -8,16 +8,25 @@ from functools import cmp_to_key
 from typing import Any
 from urllib.parse import urlencode
 
-from cumulet.kernel.errors import Invalid
+from cumulet.kernel.errors import CumuletError, Invalid
 from cumulet.kernel.http import Request
 from cumulet.services.network.api.attributes import Attributes
-from cumulet.services.network.logic.faults import bad
+from cumulet.services.network.logic.faults import bad, fault
 
 Item = dict[str, Any]
 Filter = Callable[[Item, list[str]], bool]
 
 MOST = 1_000_000  # items of one page
 _NOT_FILTERS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"})
+_MARKED = {
+    "networks": "NetworkNotFound",
+    "subnets": "SubnetNotFound",
+    "ports": "PortNotFound",
+    "routers": "RouterNotFound",
+    "floatingips": "FloatingIPNotFound",
+    "security_groups": "SecurityGroupNotFound",
+    "security_group_rules": "SecurityGroupRuleNotFound",
+}
 _OTHER_NAMES = {"tenant_id": "project_id"}
 
 
@@ -75,7 +84,7 @@ def page(request: Request, items: list[Item], collection: str) -> tuple[list[Ite
     if marker:
         found = next((index for index, item in enumerate(items) if item["id"] == marker), None)
         if found is None:
-            raise bad(collection, f"the marker {marker} could not be found")
+            raise _no_marker(collection, marker)
         position = found if backwards else found + 1
     chosen = items[max(position - limit, 0) : position] if backwards else items[position : position + limit]
     links = []
@@ -84,6 +93,12 @@ def page(request: Request, items: list[Item], collection: str) -> tuple[list[Ite
     if not backwards or len(chosen) >= limit:
         links.append({"rel": "previous", "href": _link(request, chosen[:1], page_reverse="True")})
     return chosen, {f"{collection}_links": links} if links else {}
+
+
+def _no_marker(collection: str, marker: str) -> CumuletError:
+    """A page that should begin behind what is not there: the resource's own 404 where it has one."""
+    kind = _MARKED.get(collection)
+    return fault(kind, id=marker) if kind else bad(collection, f"the marker {marker} could not be found")
 
 
 def chosen_fields(request: Request) -> set[str] | None:

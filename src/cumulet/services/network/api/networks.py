@@ -17,7 +17,7 @@ from cumulet.services.network.api.resource import Resource
 from cumulet.services.network.logic import networks as logic
 from cumulet.services.network.logic import zones
 from cumulet.services.network.store import common as store
-from cumulet.services.network.types import ACTIVE, DOWN, Network, Subnet
+from cumulet.services.network.types import ACTIVE, Network, Subnet
 
 _flag = partial(Attribute, post=True, put=True, default=False, convert=check.boolean, enforce=True)
 
@@ -59,7 +59,7 @@ def render(source: Source, rows: list[Network]) -> list[Item]:
             "name": row.name,
             "project_id": row.project_id,
             "admin_state_up": row.admin_state_up,
-            "status": ACTIVE if row.admin_state_up else DOWN,
+            "status": ACTIVE,
             "subnets": subnets[row.id],
             "shared": row.shared,
             "router:external": row.external,

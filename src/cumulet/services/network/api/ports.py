@@ -15,6 +15,7 @@ from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Filter, Item
 from cumulet.services.network.api.resource import Resource
 from cumulet.services.network.logic import ports as logic
+from cumulet.services.network.logic.faults import invalid
 from cumulet.services.network.store import addresses
 from cumulet.services.network.store import common as store
 from cumulet.services.network.types import Network, Port
@@ -58,7 +59,9 @@ def _fixed_ips(item: Item, values: list[str]) -> bool:
     """`fixed_ips=subnet_id=X`, `fixed_ips=ip_address=Y`, `fixed_ips=ip_address_substr=Z`; each of one kind may do."""
     wanted: dict[str, list[str]] = {}
     for value in values:
-        name, _, text = value.partition("=")
+        name, sign, text = value.partition("=")
+        if not sign:
+            raise invalid(f"'{value}' is not of the form <key>=[value]")
         wanted.setdefault(name, []).append(text)
     return all(any(_holds(fixed, name, texts) for fixed in item["fixed_ips"]) for name, texts in wanted.items())
 
@@ -127,5 +130,6 @@ PORTS = Resource(
     update=logic.update,
     delete=logic.delete,
     extend=common.with_network,
+    network_first=True,
     filters=FILTERS,
 )

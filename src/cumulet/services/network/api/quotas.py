@@ -8,6 +8,7 @@ from typing import Any
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Reply, Request, Route
+from cumulet.kernel.http.routes import ANYONE
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.logic import quotas as logic
 from cumulet.services.network.logic.faults import fault
@@ -30,15 +31,18 @@ def find_all(request: Request) -> Reply:
 
 
 def show(request: Request) -> Reply:
-    return _reply(request, logic.of_project(request.cloud.db, request.params["project_id"]))
+    _require_sight(request)
+    return _reply(logic.of_project(request.cloud.db, request.params["project_id"]))
 
 
 def show_default(request: Request) -> Reply:
-    return _reply(request, dict(logic.DEFAULTS))
+    _require_sight(request)
+    return _reply(dict(logic.DEFAULTS))
 
 
 def show_details(request: Request) -> Reply:
-    return _reply(request, logic.details(request.cloud.db, request.params["project_id"]))
+    _require_sight(request)
+    return _reply(logic.details(request.cloud.db, request.params["project_id"]))
 
 
 def show_own_project(request: Request) -> Reply:
@@ -56,11 +60,18 @@ def update(request: Request) -> Reply:
     def write(tx: Tx) -> dict[str, int]:
         return logic.update(tx, request.params["project_id"], values, force=force)
 
-    return _reply(request, request.cloud.db.write(write))
+    return _reply(request.cloud.db.write(write))
 
 
 def delete(request: Request) -> Reply:
-    request.cloud.db.write(lambda tx: store.forget(tx, request.params["project_id"]))
+    project_id = request.params["project_id"]
+
+    def write(tx: Tx) -> None:
+        if not store.limits(tx, project_id):
+            raise fault("TenantQuotaNotFound", id=project_id)
+        store.forget(tx, project_id)
+
+    request.cloud.db.write(write)
     return Reply(204)
 
 
@@ -74,9 +85,14 @@ def _limit(name: str, value: Any) -> int:
     return number
 
 
-def _reply(request: Request, limits: dict[str, Any]) -> Reply:
-    project_id = request.params["project_id"]
-    return Reply(200, {"quota": {**limits, "project_id": project_id, "tenant_id": project_id}})
+def _reply(limits: dict[str, Any]) -> Reply:
+    return Reply(200, {"quota": limits})
+
+
+def _require_sight(request: Request) -> None:
+    """Anyone may see the limits of their own project; those of another are policy's matter."""
+    if request.ctx.project_id != request.params["project_id"]:
+        request.require("get_quota", _target(request))
 
 
 def _target(request: Request) -> dict[str, Any]:
@@ -87,9 +103,9 @@ ROUTES = (
     Route("GET", "/quotas", find_all, "@"),
     Route("GET", "/quotas/tenant", show_own_project, "@"),
     Route("GET", "/quotas/project", show_own_project, "@"),
-    Route("GET", "/quotas/{project_id}", show, "get_quota", target=_target),
+    Route("GET", "/quotas/{project_id}", show, ANYONE),
     Route("PUT", "/quotas/{project_id}", update, "update_quota", target=_target),
     Route("DELETE", "/quotas/{project_id}", delete, "delete_quota", target=_target),
-    Route("GET", "/quotas/{project_id}/default", show_default, "get_quota", target=_target),
-    Route("GET", "/quotas/{project_id}/details", show_details, "get_quota", target=_target),
+    Route("GET", "/quotas/{project_id}/default", show_default, ANYONE),
+    Route("GET", "/quotas/{project_id}/details", show_details, ANYONE),
 )

@@ -25,6 +25,7 @@ from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.policy import RULES
 from cumulet.services.network.store import visibility
 from cumulet.services.network.store.common import TABLES, Row
+from cumulet.services.network.types import Network
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Resource(Generic[Row]):
 
     `render` makes the answers' items of rows; they hold every attribute that is shown, and what policy rules ask of
     the surroundings (the network's owner). `extend` adds the latter to an item that has yet to be created. `create`
-    takes all items of a request at once.
+    takes all items of a request at once. `network_first`: what is created is in a network, which is not found (404)
+    where the caller cannot see it, before policy has its word.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Resource(Generic[Row]):
     extend: Callable[[Source, Item], Item] = lambda _source, item: item
     filters: Mapping[str, Filter] = field(default_factory=dict)
     before_list: Callable[[Request], None] = lambda _request: None
+    network_first: bool = False
 
     @property
     def path(self) -> str:
@@ -85,6 +88,8 @@ class Resource(Generic[Row]):
         assert self.create is not None
         values = parsing.read_bodies(request.ctx, request.body, self.name, self.collection, self.attributes)
         for item in values:
+            if self.network_first:
+                access.get(request.cloud.db, request.ctx, Network, item["network_id"])
             given = [name for name in item if self._is_enforced(name, item)]
             self.require(request, "create", self.extend(request.cloud.db, item), given)
         create = self.create

@@ -120,14 +120,13 @@ def _with_interface(request: Request, rule: str, verb: str, act: Any) -> Reply:
         tell(request.cloud, tx, concerned | concern.of(tx, Router, [router.id]))
         words = {
             "id": done.router.id,
-            "tenant_id": done.router.project_id,
             "project_id": done.router.project_id,
             "port_id": done.port.id,
             "network_id": done.port.network_id,
             "subnet_id": done.subnet_ids[-1] if done.subnet_ids else None,
             "subnet_ids": done.subnet_ids,
         }
-        topic, payload = events.interface(verb, words)
+        topic, payload = events.interface(verb, {**words, "tenant_id": done.router.project_id})
         request.cloud.outbox.publish(tx, topic, payload, request.request_id)
         return words
 

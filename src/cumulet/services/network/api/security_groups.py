@@ -79,14 +79,14 @@ def _rule(row: SecurityGroupRule, group: SecurityGroup | None) -> Item:
 
 def render_groups(source: Source, rows: list[SecurityGroup]) -> list[Item]:
     rules = security_groups.rules_of(source, [row.id for row in rows])
-    inner = [name for name, attribute in RULE_ATTRIBUTES.items() if attribute.shown and name != "belongs_to_default_sg"]
+    inner = [name for name, attribute in RULE_ATTRIBUTES.items() if attribute.shown]
     return [
         {
             "id": row.id,
             "name": row.name,
             "project_id": row.project_id,
             "security_group_rules": [
-                {**{name: item[name] for name in inner}, "tenant_id": item["project_id"]}
+                {**{name: item[name] for name in inner}, "tenant_id": item["project_id"], "tags": []}
                 for item in (_rule(rule, row) for rule in rules[row.id])
             ],
             "stateful": True,

@@ -26,7 +26,7 @@ ATTRIBUTES = {
     "network_id": common.NETWORK,
     "ip_version": Attribute(post=True, convert=check.integer, check=check.one_of((4, 6)), sorts=True),
     "cidr": Attribute(
-        post=True, default=ABSENT, convert=check.cidr_form, check=check.or_none(check.subnet), sorts=True
+        post=True, default=ABSENT, convert=check.cidr_of_subnet, check=check.or_none(check.subnet), sorts=True
     ),
     "gateway_ip": Attribute(
         post=True,

@@ -65,6 +65,16 @@ def cidr_form(value: Any) -> Any:
     return str(network) if "/" in value else str(network.ip)
 
 
+def cidr_of_subnet(value: Any) -> Any:
+    """A subnet's CIDR as given, an IPv6 one in its shortest spelling."""
+    if isinstance(value, str):
+        try:
+            ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            raise invalid(f"{value} is not in a CIDR format") from None
+    return cidr_form(value)
+
+
 def pools_form(value: Any) -> Any:
     if not isinstance(value, list):
         return value
@@ -77,13 +87,13 @@ def protocol(value: Any) -> str | None:
     text = str(value).lower() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     if text in PROTOCOLS or (text.isascii() and text.isdigit() and int(text) <= 255):
         return text
-    raise fault("SecurityGroupRuleInvalidProtocol", protocol=value, values=sorted(PROTOCOLS))
+    raise fault("SecurityGroupRuleInvalidProtocol", protocol=value, values=(None, "any", *PROTOCOLS))
 
 
 def ethertype(value: Any) -> str:
     found = {"ipv4": "IPv4", "ipv6": "IPv6"}.get(value.lower()) if isinstance(value, str) else None
     if found is None:
-        raise invalid(f"Security group rule ethertype '{value}' not supported. Allowed values are ['IPv4', 'IPv6']")
+        raise fault("SecurityGroupRuleInvalidEtherType", ethertype=value)
     return found
 
 
@@ -149,7 +159,7 @@ def or_none(check: Check) -> Check:
 def one_of(values: Collection[Any]) -> Check:
     def check(value: Any) -> str | None:
         known = isinstance(value, (str, int, type(None))) and value in values
-        return None if known else f"{value} is not in {list(values)}"
+        return None if known else f"{value} is not in valid_values"
 
     return check
 

@@ -52,7 +52,7 @@ def check_pools(pools: list[Pool], cidr: str, gateway: str | None) -> list[Pool]
         start, end = ipaddress.ip_address(pool["start"]), ipaddress.ip_address(pool["end"])
         text = f"{start}-{end}"
         if start.version != network.version or end.version != network.version or int(end) < int(start):
-            raise fault("InvalidAllocationPool", pool=text)
+            raise fault("InvalidAllocationPool", pool={"start": pool["start"], "end": pool["end"]})
         edges = (network[0], network[-1]) if network.version == 4 and network.prefixlen < 31 else ()
         if start not in network or end not in network or start in edges or end in edges:
             raise fault("OutOfBoundsAllocationPool", pool=text, cidr=cidr)

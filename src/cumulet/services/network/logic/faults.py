@@ -200,6 +200,11 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
         "Ports cannot be specified for protocol {protocol}. Ports are only supported for {valid}.",
     ),
     "SecurityGroupEthertypeConflictWithProtocol": (Invalid, "Invalid ethertype {ethertype} for protocol {protocol}."),
+    "SecurityGroupRuleInvalidEtherType": (
+        Invalid,
+        "Security group rule for ethertype '{ethertype}' not supported. Allowed values are ['IPv4', 'IPv6'].",
+    ),
+    "TenantQuotaNotFound": (NotFound, "Quota for project {id} could not be found."),
     "SecurityGroupRuleInvalidProtocol": (
         Invalid,
         (

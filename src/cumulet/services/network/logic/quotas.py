@@ -15,6 +15,7 @@ DEFAULTS = {
     "subnet": 500,
     "port": 500,
     "router": 10,
+    "router_route": 30,
     "floatingip": 50,
     "security_group": 10,
     "security_group_rule": 100,

@@ -112,7 +112,7 @@ def _new(tx: Tx, ctx: Context, values: dict[str, Any]) -> SecurityGroupRule:
         values["remote_ip_prefix"],
         values["remote_group_id"] or None,
         values["description"],
-        1,
+        0,
         now,
         now,
     )

@@ -83,5 +83,5 @@ def _open(group: SecurityGroup, direction: str, version: str, remote: str | None
     now = group.created_at
     words = (None, None, None, None)
     return SecurityGroupRule(
-        ids.new_uuid(), group.project_id, group.id, direction, version, *words, remote, "", 1, now, now
+        ids.new_uuid(), group.project_id, group.id, direction, version, *words, remote, "", 0, now, now
     )

@@ -30,11 +30,13 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
     values = {"dns_nameservers": [], "host_routes": [], "service_types": [], **values}
     _check_range(values, cidr)
     _check_modes(values, cidr)
-    _check_no_overlap(tx, network, cidr)
     gateway = values["gateway_ip"] if "gateway_ip" in values else _default_gateway(cidr)
     _check_gateway(gateway, cidr)
     _check_lists("new subnet", values, version)
     pools = values.get("allocation_pools")
+    if pools is not None:
+        addressing.check_pools(pools, cidr, gateway)
+    _check_no_overlap(tx, network, cidr)
     now = clock.utcnow()
     subnet = Subnet(
         id=ids.new_uuid(),
@@ -56,7 +58,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
         service_types=values["service_types"],
         description=values["description"],
         tags=[],
-        revision_number=1,
+        revision_number=0,
         created_at=now,
         updated_at=now,
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from cumulet.cli import Call, kinship
 
@@ -18,6 +19,11 @@ def run(call: Call) -> int:
     """Serve until SIGTERM."""
     kinship.follow(call.arguments.parent)
     from cumulet import app
+    from cumulet.kernel.master_key import NoMasterKey
 
-    app.serve(call.settings, role="control")
+    try:
+        app.serve(call.settings, role="control")
+    except NoMasterKey as error:
+        print(f"cumulet: {error}", file=sys.stderr)
+        return 1
     return 0

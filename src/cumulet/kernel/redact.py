@@ -24,6 +24,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1{MASK}",
     ),
     (re.compile(r"gAAAA[A-Za-z0-9_=%-]{16,}+"), MASK),
+    (re.compile(r"(cumulet1\.[\w-]{8,}+\.)[\w-]{8,}+"), rf"\1{MASK}"),
     (re.compile(r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{22,}+"), MASK),
     (re.compile(r"(://[^\s/:@]*+:)[^\s/@]++(?=@)"), rf"\1{MASK}"),
 )
@@ -37,7 +38,7 @@ _VALUE = re.compile(
 )
 # What each text with a secret in it holds at least one of, for the many texts with none.
 _HINT = re.compile(
-    r"pass|pswd|secret|token|cookie|authorization|PRIVATE KEY|gAAAA|\$2|://[^\s/]*@|(private|api|access|master|fernet|host|encryption)[_-]?key",
+    r"pass|pswd|secret|token|cookie|authorization|PRIVATE KEY|gAAAA|cumulet1\.|\$2|://[^\s/]*@|(private|api|access|master|fernet|host|encryption)[_-]?key",
     re.IGNORECASE,
 )
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,16 @@ def test_the_master_key_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "keys" / "master.key").rename(tmp_path / "lost")
     assert "copy it from another replica or from a backup" in run("show", 1)
     db.close()
+
+
+def test_a_control_plane_without_its_key_says_so_and_ends(tmp_path: Path) -> None:
+    db = Database.sqlite(tmp_path / "cumulet.db", durable=False)
+    migrate.migrate(db, {})
+    Vault(db, tmp_path / "keys" / "master.key").get_or_make("a", lambda: b"hunter2")
+    db.close()
+    (tmp_path / "keys" / "master.key").unlink()
+    argv = [sys.executable, "-m", "cumulet.cli", "--state", str(tmp_path), "serve"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert "copy it from another replica or from a backup" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -21,6 +21,7 @@ from cumulet.kernel.link.join import Renewal, join
 from cumulet.kernel.link.membership import Membership
 from cumulet.kernel.link.names import CONTROL_NAME, NotJoined
 from cumulet.kernel.link.ways import TlsWay
+from cumulet.kernel.redact import redact_text
 from support.link import Agent, Replica, Wire
 from support.waiting import until
 
@@ -165,7 +166,9 @@ def test_nothing_secret_is_logged(
         join(token, [replica.url], "two", Membership(tmp_path / "two"))
     dial(membership)
     assert replica.hosts.wait_for("one", 10)
-    assert token.rpartition(".")[2] not in caplog.text
+    secret = token.rpartition(".")[2]
+    assert secret not in caplog.text
+    assert secret not in redact_text(f"it was started as cumulet agent --join {token} by a person, {token}")
     assert "PRIVATE KEY" not in caplog.text
 
 

@@ -83,6 +83,8 @@ class Hosts:
         self._events: dict[str, list[Callable[[str, Body], None]]] = {}
         self._joined: list[Callable[[HostInfo, Body], None]] = []
         self._gone: list[Callable[[HostInfo], None]] = []
+        self._version = 0
+        self._listed: tuple[int, list[HostInfo]] = (0, [])
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="link-watch", daemon=True)
@@ -123,8 +125,13 @@ class Hosts:
 
     def connected(self) -> list[HostInfo]:
         """The hosts that are there now, by name, whichever replica holds their link."""
-        here = {name: connection.info for name, connection in list(self._ready.items())}
-        return [info for _, info in sorted({**self._elsewhere, **here}.items())]
+        version, listed = self._listed
+        if version != self._version:
+            version = self._version
+            here = {name: connection.info for name, connection in list(self._ready.items())}
+            listed = [info for _, info in sorted({**self._elsewhere, **here}.items())]
+            self._listed = (version, listed)
+        return list(listed)
 
     def wait_for(self, host: str, timeout: float) -> bool:
         """Block until `host` is there; False after `timeout` seconds."""
@@ -282,8 +289,12 @@ class Hosts:
         if old is not None:
             LOG.info("host %s has dialled again; its older link is cut", name)
             old.peer.close()
+        self._lane(name)
+
+    def _lane(self, name: str) -> Lane:
         if name not in self._lanes:
             self._lanes[name] = Lane(self._pool)
+        return self._lanes[name]
 
     def _find(self, host: str, verb: str) -> Verb | None:
         fn = self._offers.get(verb)
@@ -343,7 +354,7 @@ class Hosts:
             self._say_gone(info)
 
     def _say_gone(self, info: HostInfo) -> None:
-        lane = self._lanes.setdefault(info.name, Lane(self._pool))
+        lane = self._lane(info.name)
         for gone in self._gone:
             lane.put(partial(gone, info))
         lane.put(partial(self._registry.parted, info.name))
@@ -360,6 +371,7 @@ class Hosts:
 
     def _tell_waiters(self) -> None:
         with self._changed:
+            self._version += 1
             self._changed.notify_all()
 
     @contextlib.asynccontextmanager
@@ -399,12 +411,14 @@ class Hosts:
             if connection.claimed_at < view.at:
                 self._judge(connection, view.hosts.get(name))
         lives, me = self._registry.lives, self._registry.replica
-        self._elsewhere = {
+        elsewhere = {
             name: HostInfo.of(row)
             for name, row in view.hosts.items()
             if row.replica not in (None, me) and row.reported_at is not None and lives(str(row.replica))
         }
-        self._tell_waiters()
+        if elsewhere != self._elsewhere:
+            self._elsewhere = elsewhere
+            self._tell_waiters()
 
     def _judge(self, connection: Connection, row: HostRow | None) -> None:
         name = connection.info.name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates of hosts from a small authority of the test's own, in the files that QEMU reads."""
+"""Certificates of hosts as the link's authority makes them, from one of the test's own, where a host keeps them."""
 
 from __future__ import annotations
 
@@ -20,37 +20,31 @@ class Authority:
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        usage = x509.KeyUsage(
-            digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
-            key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
-        )  # fmt: skip
         self._certificate = (
             self._begin("Test hosts")
             .issuer_name(_name("Test hosts"))
             .public_key(self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
+            .add_extension(_usage(signs=True), critical=True)
             .sign(self._key, hashes.SHA256())
         )
 
     def give(self, host: str, folder: Path) -> Path:
-        """Fill `folder` with what the host needs as a server and as a client."""
+        """Put what makes `host` a member into `folder`."""
         key = ec.generate_private_key(ec.SECP256R1())
-        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         certificate = (
             self._begin(host)
             .issuer_name(self._certificate.subject)
             .public_key(key.public_key())
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(_usage(signs=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "ca-cert.pem").write_bytes(self._certificate.public_bytes(Encoding.PEM))
-        for role in ("server", "client"):
-            (folder / f"{role}-cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-            secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            (folder / f"{role}-key.pem").write_bytes(secret)
+        (folder / "authority.pem").write_bytes(self._certificate.public_bytes(Encoding.PEM))
+        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (folder / "host.pem").write_bytes(secret + certificate.public_bytes(Encoding.PEM))
         return folder
 
     def _begin(self, name: str) -> x509.CertificateBuilder:
@@ -62,6 +56,13 @@ class Authority:
             .not_valid_before(now - LIFETIME)
             .not_valid_after(now + LIFETIME)
         )
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, content_commitment=False,
+        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
 
 
 def _name(name: str) -> x509.Name:

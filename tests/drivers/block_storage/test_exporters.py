@@ -18,6 +18,7 @@ from cumulet.kernel import detached
 from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.kernel.link.host import Journal
 from cumulet.kernel.loop import Loop
+from cumulet.services.block_storage.agent.credentials import lay_out
 from cumulet.services.block_storage.agent.exports import Exports
 from cumulet.services.block_storage.drivers.fake import FakeBackend, FakeExporter
 from cumulet.services.block_storage.drivers.file import FileBackend
@@ -40,8 +41,8 @@ class Lab:
         self._loop = Loop()
         authority = Authority()
         for host in ("host-a", "host-b", "host-c"):
-            authority.give(host, folder / host)
-        Authority().give("host-b", folder / "forged")
+            lay_out(folder / host, authority.give(host, folder / host / "link"))
+        lay_out(folder / "forged", Authority().give("host-b", folder / "forged" / "link"))
         fake = FakeBackend(folder / "store")
         self.backend: Any = fake if kind == "fake" else FileBackend(folder / "store")
         self.exporter: Any = self.make()
@@ -71,7 +72,11 @@ class Lab:
     def program(self, name: str, certificate: str | None, *words: str) -> subprocess.CompletedProcess[str]:
         """Run qemu-io or qemu-img with a host's certificate."""
         folder = self.folder / (certificate or "")
-        objects = [] if certificate is None else ["--object", f"tls-creds-x509,id=tls,endpoint=client,dir={folder}"]
+        objects = (
+            []
+            if certificate is None
+            else ["--object", f"tls-creds-x509,id=tls,endpoint=client,sanity-check=off,dir={folder}"]
+        )
         before = ["qemu-io", *objects] if name == "io" else ["qemu-img", "convert", *objects]
         return subprocess.run([*before, *words], capture_output=True, text=True, timeout=100)
 
@@ -185,7 +190,7 @@ def test_another_client_takes_the_place_of_the_first(real: Lab) -> None:
 
 def test_an_exporter_without_a_certificate_refuses(real: Lab) -> None:
     real.backend.create_blank("v1", SIZE)
-    (real.folder / "host-a" / "server-cert.pem").unlink()
+    (real.folder / "host-a" / "link" / "host.pem").unlink()
     with pytest.raises(Conflict):
         real.export("v1")
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cumulet.kernel.link.host import Host, HostService
+from cumulet.services.block_storage.agent import credentials
 from cumulet.services.block_storage.agent.exports import Exports
 from cumulet.services.block_storage.agent.volumes import VolumesOnHost
 from cumulet.services.block_storage.contract import HostVolumes
@@ -52,4 +53,4 @@ def _fake_exporter(host: Host, backend: VolumeBackend, exports: Exports) -> Expo
 
 def _credentials(host: Host) -> Path:
     """The folder with this host's certificate as QEMU reads it."""
-    return host.state / "tls"
+    return credentials.lay_out(host.state / "tls", host.state / "link")

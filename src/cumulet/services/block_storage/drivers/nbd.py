@@ -148,14 +148,13 @@ class NbdExporter:
     def _command_line(
         self, volume_id: str, place: Path, source: DiskSource, client: str, port: int, monitor: int
     ) -> list[str]:
+        folder = _escape(str(self._credentials))
         disk = {"driver": "file", "filename": str(source.path)}
         server = {"type": "inet", "host": self._address, "port": str(port)}
         return [
             PROGRAM,
-            *(
-                "--object",
-                f"tls-creds-x509,id=tls,endpoint=server,verify-peer=on,dir={_escape(str(self._credentials))}",
-            ),
+            # Hosts' certificates are for clients, so QEMU would not serve with one; peers are verified all the same.
+            *("--object", f"tls-creds-x509,id=tls,endpoint=server,verify-peer=on,sanity-check=off,dir={folder}"),
             *("--object", f"authz-simple,id=client,identity=CN={_escape(client)}"),
             *("--blockdev", json.dumps({"driver": source.format, "node-name": NODE, "discard": "unmap", "file": disk})),
             "--nbd-server",

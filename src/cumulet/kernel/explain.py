@@ -107,7 +107,10 @@ def _sagas(cloud: Cloud, subject: str) -> list[Saga]:
 
 
 def _saga(find_flow: FindFlow, saga: Saga) -> Body:
-    names = [step.name for step in find_flow(saga.flow).steps]
+    try:
+        names = [step.name for step in find_flow(saga.flow).steps]
+    except KeyError:  # of another release
+        names = []
     now = clock.now()
     running = saga.status in (RUNNING, UNDOING)
     return {

@@ -13,7 +13,7 @@ import pytest
 
 from conformance import junit, lists, report
 from conformance.progress import Progress
-from conformance.run import settle
+from conformance.run import conclude, settle
 
 TESTS = tuple(f"suite.test_{letter}.Class{number}.test_{letter}" for letter in "abcde" for number in range(4))
 
@@ -128,3 +128,11 @@ def test_scores_are_kept_apart_and_differences_told(tmp_path: Path, monkeypatch:
         "failed -> not in the list any more: t.A.gone",
     ]
     assert report.durations("one") == {"t.A.x": 2.0, "t.A.y": 2.0}
+
+
+@pytest.mark.parametrize(("status", "red"), [("passed", 0), ("skipped", 0), ("failed", 1), ("missing", 1)])
+def test_what_fails_or_does_not_run_turns_the_run_red(status: str, red: int, capsys: pytest.CaptureFixture[str]):
+    good = {"id": "t.A.x", "status": "passed", "seconds": 0.0, "reason": ""}
+    bad = {"id": "t.A.y", "status": status, "seconds": 0.0, "reason": "1 != 2"}
+    assert conclude(lists.List("one", "api", 1, ("t.A.x", "t.A.y")), [good, bad], recorded=False) == red
+    assert ("1 != 2" in capsys.readouterr().out) == bool(red)

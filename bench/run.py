@@ -3,7 +3,7 @@
 
     make bench
     make bench ARGS="server-list server-show --repeats 5"
-    make bench ARGS="--peer clouds.yaml --peer-processes /run/other --peer-name OpenStack"
+    make bench ARGS="--peer clouds.yaml:other --peer-processes /run/other --peer-name OpenStack"
 
 With `--peer` the other cloud gets the same requests by turns, and the page compares the two. With names of scenarios
 the page is not written, unless `--page` says where.
@@ -35,17 +35,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--peer", type=Path, metavar="FILE", help="a clouds.yaml: another cloud to measure by turns")
-    parser.add_argument("--peer-cloud", metavar="NAME", help="which cloud of it (default: the first)")
+    parser.add_argument(
+        "--peer", metavar="FILE[:NAME]", help="another cloud to measure by turns: a clouds.yaml, and which cloud of it"
+    )
     parser.add_argument("--peer-name", default="the other", metavar="WORDS", help="what the page calls it")
     parser.add_argument("--peer-processes", type=Path, metavar="FOLDER", help="a folder of its NAME.pid files")
     parser.add_argument("--page", type=Path, metavar="FILE", help=f"write the page there (default: {PAGE.name})")
+    parser.add_argument("--note", default="", metavar="WORDS", help="what else the page is to say of this run")
     parser.add_argument("--keep", action="store_true", help="leave the state directory for a look")
     measure.add_arguments(parser)
     words = parser.parse_args()
     names, limits = measure.read_arguments(parser, words)
     try:
-        peer = (logins.read(words.peer, words.peer_cloud), _roots(words.peer_processes)) if words.peer else None
+        peer = (_login(words.peer), _roots(words.peer_processes)) if words.peer else None
         with own_cloud.OwnCloud(keep=words.keep) as own:
             ours = (logins.read(own.clouds, "cumulet"), processes.roots(own.state))
             rows = asyncio.run(_all({OURS: ours} | ({words.peer_name: peer} if peer else {}), names, limits))
@@ -54,11 +56,17 @@ def main() -> int:
         return 1
     page = words.page or (None if words.scenarios else PAGE)
     if page is not None:
-        page.write_text(report.page(rows, limits, OURS, NOTE))
+        page.write_text(report.page(rows, limits, OURS, f"{NOTE} {words.note}".strip()))
         print(f"written: {page}")
     if words.json:
         Path(words.json).write_text(json.dumps([row.plain() for row in rows], indent=1) + "\n")
     return 1 if any(row.failed for row in rows) else 0
+
+
+def _login(place: str) -> logins.Login:
+    """The login at FILE:NAME, or the first one in FILE."""
+    file, _, name = place.partition(":")
+    return logins.read(Path(file), name or None)
 
 
 def _roots(folder: Path | None) -> dict[int, str]:

@@ -90,6 +90,19 @@ class ServerList(Scenario):
         await self.client.send("GET", "compute", self.path)
 
 
+class PortList(Scenario):
+    """List ports, those of 100 servers among them."""
+
+    name = "port-list"
+    needs = ServerList.needs
+
+    async def prepare(self, count: int) -> None:
+        await self.stock.fleet(MANY)
+
+    async def operate(self, watch: Watch) -> None:
+        await self.client.send("GET", "network", "/ports")
+
+
 class ServerListBrief(ServerList):
     """List 100 servers, names and ids alone."""
 

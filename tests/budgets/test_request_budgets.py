@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the requests that everyone sends may cost in CPU, all processes of the cloud together.
+
+The bounds are about three times what a quiet machine of 2026 needs: a busy one makes the same work dearer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from bench import logins, own_cloud, processes
+from bench.client import Client
+from bench.measure import Limits, Subject, run_once
+from bench.scenarios import ALL
+
+BUDGETS = {"token-validate": 15.0, "image-list": 6.0, "server-list": 60.0, "port-list": 60.0}  # ms a request
+LIMITS = Limits(concurrency=(1,), seconds=5.0, count=200)
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    with own_cloud.OwnCloud() as own:
+        yield own
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_a_hot_request_stays_within_its_budget(cloud, name):
+    login, top = logins.read(cloud.clouds, "cumulet"), processes.roots(cloud.state)
+
+    async def measured():
+        async with Client(login) as client:
+            return await run_once(Subject("own", client, top), ALL[name], 1, LIMITS)
+
+    (sample,) = asyncio.run(measured()).values()
+    assert not sample.errors
+    assert sample.cpu <= BUDGETS[name], f"{name}: {sample.cpu:.1f} ms of CPU a request, {sample.cpu_by}"

@@ -56,8 +56,8 @@ class FakePair:
 class FabricPair:
     """Two kernel fabrics."""
 
-    def __init__(self) -> None:
-        self.labs = (FabricLab(ENDPOINTS[0]), FabricLab(ENDPOINTS[1]))
+    def __init__(self, external_device: str = "") -> None:
+        self.labs = (FabricLab(ENDPOINTS[0], external_device), FabricLab(ENDPOINTS[1], external_device))
         in_thread(self._join, "join hosts")
 
     def _join(self) -> None:

@@ -16,6 +16,8 @@ from network_labs import FabricLab, eventually, is_inner, ping
 from network_pairs import ENDPOINTS, FabricPair, FakePair, Pair
 from test_fabric import EGRESS, FRIENDS, GATEWAY, ICMP, OPEN, PUBLIC, SSH, SUBNET1, SUBNET2, leg, network, port
 
+from cumulet.services.network.drivers.fabric.links import Links
+from cumulet.services.network.drivers.fabric.namespace import Namespace, in_thread
 from cumulet.services.network.types import (
     FloatingState,
     GroupState,
@@ -233,6 +235,52 @@ def test_a_host_without_an_address_says_why(pair: Pair):
     applied = lab.apply(FIRST)
     assert set(applied.failed) == {NET1, NET2}
     assert "network.tunnel_address" in applied.failed[NET1]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces and taps")
+def test_floating_addresses_follow_their_router_to_another_host():
+    pair = FabricPair(external_device="nic0")
+    outside = Namespace(f"lab-{pair.labs[0].mark}-world")
+    outside.create()
+    try:
+        outside.visit(make_lan)
+        for number, lab in enumerate(pair.labs):
+            in_thread(lambda number=number, lab=lab: lab.host.visit(lambda: join_lan(outside, number)), "lan")
+        outside.visit(lambda: use_lan(len(pair.labs)))
+        one, two = started(pair, A, B).labs
+        two.apply(opened(SECOND, ICMP))
+        assert outside.visit(lambda: ping(FLOATING))
+        far_leg = msgspec.structs.replace(FAR_LEG, endpoint=ENDPOINTS[1])
+        networks = [*SECOND.networks, FIRST.networks[-1]]
+        taken = msgspec.structs.replace(
+            opened(SECOND, ICMP), generation=3, networks=networks, routers=[ROUTER], remotes=SECOND.remotes[:2]
+        )
+        one.apply(msgspec.structs.replace(FIRST, generation=2, routers=[], remotes=[*FIRST.remotes, far_leg]))
+        assert not outside.visit(lambda: ping(FLOATING))
+        assert two.apply(taken).failed == {}
+        assert eventually(lambda: outside.visit(lambda: ping(FLOATING)))
+        assert one.ping(A, "198.18.4.1"), "the other host's guests leave by it too"
+    finally:
+        pair.close()
+        outside.delete()
+
+
+def make_lan() -> None:
+    with Links() as links:
+        links.bridge("lan", 1500, 1)
+        links.addresses("lan", ["198.18.4.1/24"])
+
+
+def join_lan(outside: Namespace, number: int) -> None:
+    with Links() as links:
+        links.cable("nic0", f"port{number}", outside)
+
+
+def use_lan(count: int) -> None:
+    with Links() as links:
+        for number in range(count):
+            links.settle(f"port{number}", master="lan")
 
 
 class Watch:

@@ -95,6 +95,11 @@ class TwoFakeHosts:
     def bind(self, port_id: str, host: str) -> None:
         self.cloud.db.write(lambda tx: self.network.bind(tx, [port_id], host))
 
+    def hosts_of(self, *legs: dict[str, Any]) -> set[str]:
+        """Where these interfaces of routers are bound."""
+        ports = [self.api("GET", f"ports/{leg['port_id']}", admin=True)["port"] for leg in legs]
+        return {port["binding:host_id"] for port in ports}
+
     def remotes(self, host: str) -> dict[str, str]:
         return {item.id: item.endpoint for item in self.state(host).remotes}
 
@@ -185,8 +190,14 @@ def test_routers_spread_and_leave_dead_hosts(two: TwoFakeHosts):
     assert on_second in {item.id for item in two.state("host-2").routers}, "nobody could tell it yet"
     two.begin_second()
     eventually(lambda: two.state("host-2").routers == [])
-    hosts = {two.api("GET", f"ports/{leg['port_id']}", admin=True)["port"]["binding:host_id"] for leg in (one, other)}
-    assert hosts == {"host-1"}
+    assert two.hosts_of(one, other) == {"host-1"}
+    agent = next(item for item in two.api("GET", "agents", admin=True)["agents"] if item["host"] == "host-1")
+    two.api("PUT", f"agents/{agent['id']}", {"agent": {"admin_state_up": False}}, admin=True)
+    loops.rescue_routers(two.cloud)
+    eventually(lambda: {item.id for item in two.state("host-2").routers} == set(routers))
+    assert two.hosts_of(one, other) == {"host-2"}
+    eventually(lambda: two.state("host-1").routers == [])
+    two.api("PUT", f"agents/{agent['id']}", {"agent": {"admin_state_up": True}}, admin=True)
     for router, leg in ((routers[0], subnet), (routers[1], subnet2)):
         two.api("PUT", f"routers/{router}/remove_router_interface", {"subnet_id": leg})
         two.api("DELETE", f"routers/{router}")

@@ -32,7 +32,7 @@ def note_hosts(cloud: Cloud) -> None:
 
 
 def rescue_routers(cloud: Cloud) -> None:
-    """Move routers off hosts that have been dead for long.
+    """Move routers off hosts that have been dead for long, or are disabled.
 
     A control plane that has only just begun does nothing: hosts need a moment to come back to it.
     """
@@ -46,7 +46,7 @@ def rescue_routers(cloud: Cloud) -> None:
             host = scheduling.choose(tx)
             scheduling.move(tx, router.id, host)
             cloud.contracts.use(Converger).tell(tx, concerned | concern.of(tx, Router, [router.id]))
-            LOG.warning("router %s moves from host %s, which is dead, to host %s", router.id, router.host, host)
+            LOG.warning("router %s leaves host %s, dead or disabled, for host %s", router.id, router.host, host)
 
     if scheduling.abandoned(cloud.db, patience):
         cloud.db.write(write)

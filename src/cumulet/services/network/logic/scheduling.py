@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""On which host a router lives: the live one with the fewest, chosen again when that one has been dead for long."""
+"""On which host a router lives: the live one with the fewest, chosen again when that one is dead or disabled."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ def move(tx: Tx, router_id: str, host: str) -> None:
 
 
 def abandoned(source: Source, patience: float) -> list[Router]:
-    """Routers whose host has been dead for `patience` seconds and more."""
+    """Routers whose host has been dead for `patience` seconds and more, or was disabled by an administrator."""
     end = clock.utcnow() - agents.ALIVE_FOR - timedelta(seconds=patience)
-    dead = [agent.host for agent in common.find_all(source, Agent) if agent.heartbeat_at < end]
-    return common.find_all(source, Router, host=dead) if dead else []
+    known = common.find_all(source, Agent)
+    left = [agent.host for agent in known if agent.heartbeat_at < end or not agent.admin_state_up]
+    return common.find_all(source, Router, host=left) if left else []
 
 
 def refuge(source: Source) -> bool:

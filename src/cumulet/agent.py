@@ -83,7 +83,9 @@ class Agent:
         self._verbs[INVENTORY] = lambda _body: self.inventory()
 
     def start(self) -> None:
-        """Bring every service back, then dial."""
+        """Bring every service back, then dial. Raises NotJoined where the membership is of no use any more."""
+        if self._membership is not None:
+            self._membership.must_be(self._settings.host)
         for name, part in self._parts.items():
             begin = time.monotonic()
             part.start()
@@ -140,7 +142,6 @@ class Agent:
     def _ways(self) -> list[Way]:
         if self._membership is None:
             return [UnixWay(self._settings.run / SOCKET_NAME)]
-        self._membership.must_be(self._settings.host)
         return list(self._membership.ways(self._settings.link.silence))
 
     def _link(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from cumulet.agent import Agent, drain
 from cumulet.kernel import lock
 from cumulet.kernel.db import Database, migrate
 from cumulet.kernel.link.controller import Hosts
-from cumulet.kernel.link.names import SOCKET_NAME
+from cumulet.kernel.link.names import SOCKET_NAME, NotJoined
 from cumulet.kernel.link.registry import Registry
 from cumulet.kernel.loop import Loop
 from cumulet.settings import Settings
@@ -162,3 +162,13 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
         assert lock.owner(path) == os.getpid()
     assert lock.owner(path) is None
     assert lock.owner(tmp_path / "none") is None
+
+
+def test_a_host_whose_certificate_has_ended_still_drains(package: str, settings: Settings) -> None:
+    folder = settings.state / "agent" / "link"
+    folder.mkdir(parents=True)
+    (folder / "host.pem").write_text("of no use any more")
+    (folder / "urls").write_text("https://127.0.0.1:9\n")
+    with pytest.raises(NotJoined, match="join again"):
+        Agent(settings, package).start()
+    assert drain(settings, package)

@@ -24,7 +24,6 @@ from cumulet.kernel.vault import Vault
 SECRET = "link.authority"  # noqa: S105 - a name in the vault
 LIFETIME = timedelta(days=3650)
 REPLICA_LIFETIME = 30 * 86_400.0  # seconds; made anew at each start of a replica and when half of it is over
-BACKDATE = timedelta(minutes=10)  # for clocks that are late
 MOST = 16 * 1024  # characters of a request
 
 
@@ -120,7 +119,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATE)
+        .not_valid_before(now - timedelta(seconds=certificates.BACKDATE))
         .not_valid_after(now + lifetime)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )

@@ -23,15 +23,17 @@ from cryptography.x509.oid import NameOID
 
 Role = Literal["host", "replica"]
 URI = "cumulet"
+BACKDATE = 600.0  # seconds that a certificate is good before it was made, for clocks that are late
 _ROLES: Mapping[str, Role] = {"host": "host", "replica": "replica"}
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Whom a certificate speaks of. `until` is in seconds since the epoch; `fingerprint` is of it all."""
+    """Whom a certificate speaks of. `since`, `until` are in seconds since the epoch; `fingerprint` is of it all."""
 
     role: Role
     name: str
     fingerprint: str
+    since: float
     until: float
 
 
@@ -69,7 +71,7 @@ def holder(certificate: str) -> Holder:
         raise ValueError("the certificate names nobody") from None
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     der = read.public_bytes(serialization.Encoding.DER)
-    return _holder(uris, der, read.not_valid_after_utc.timestamp())
+    return _holder(uris, der, read.not_valid_before_utc.timestamp(), read.not_valid_after_utc.timestamp())
 
 
 def peer(transport_ssl: ssl.SSLObject) -> Holder | None:
@@ -80,7 +82,8 @@ def peer(transport_ssl: ssl.SSLObject) -> Holder | None:
     said = transport_ssl.getpeercert() or {}
     names: Iterable[tuple[str, str]] = said.get("subjectAltName", ())  # type: ignore[assignment]
     uris = [value for kind, value in names if kind == "URI"]
-    return _holder(uris, der, float(ssl.cert_time_to_seconds(str(said["notAfter"]))))
+    since, until = (float(ssl.cert_time_to_seconds(str(said[name]))) for name in ("notBefore", "notAfter"))
+    return _holder(uris, der, since, until)
 
 
 def server_context(authority: str, certificate: str, key: str) -> ssl.SSLContext:
@@ -126,12 +129,12 @@ def uri(role: Role, name: str) -> str:
     return f"{URI}:{role}/{name}"
 
 
-def _holder(uris: list[str], der: bytes, until: float) -> Holder:
+def _holder(uris: list[str], der: bytes, since: float, until: float) -> Holder:
     for text in uris:
         scheme, _, rest = text.partition(":")
         role, _, name = rest.partition("/")
         if scheme == URI and name and role in _ROLES:
-            return Holder(_ROLES[role], name, _digest(der), until)
+            return Holder(_ROLES[role], name, _digest(der), since, until)
     raise ValueError("the certificate speaks neither of a host nor of a replica")
 
 

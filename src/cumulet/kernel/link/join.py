@@ -17,6 +17,7 @@ from typing import Any
 
 from cumulet.kernel import clock, errors
 from cumulet.kernel.link import certificates, greeting, ways
+from cumulet.kernel.link.certificates import BACKDATE
 from cumulet.kernel.link.frames import FrameError
 from cumulet.kernel.link.membership import Membership
 from cumulet.kernel.link.names import RENEW, TOKEN_PREFIX, NotJoined
@@ -27,7 +28,7 @@ LOG = logging.getLogger(__name__)
 
 RENEW_AT = 1 / 3  # of its time is left when a certificate is renewed
 LOOKS = 60  # looks at a certificate within its time
-LONGEST_LOOK = 3600.0  # seconds
+FIRST_LOOK, LONGEST_LOOK = 1.0, 3600.0  # seconds
 
 Body = dict[str, Any]
 
@@ -106,22 +107,21 @@ class Renewal:
         self._thread.join(5)
 
     def _loop(self) -> None:
-        length = max(self._left(), 1.0)
-        while not self._stop.wait(min(length / LOOKS, LONGEST_LOOK) * random.uniform(0.5, 1.0)):  # noqa: S311
+        pause = FIRST_LOOK
+        while not self._stop.wait(pause * random.uniform(0.5, 1.0)):  # noqa: S311 - spreads the load
             try:
-                if self._left() < length * RENEW_AT:
-                    self._renew()
-                    length = max(self._left(), 1.0)
+                held = self._membership.holder()
+                length = max(held.until - held.since - BACKDATE, 1.0)
+                pause = min(length / LOOKS, LONGEST_LOOK)
+                if held.until - clock.now() < length * RENEW_AT:
+                    self._renew(held.name)
             except errors.NotReady:
                 LOG.debug("the certificate will be renewed when there is a link")
             except (errors.CumuletError, RemoteFailure, NotJoined, OSError) as error:
                 LOG.warning("the certificate could not be renewed: %s", error)
 
-    def _left(self) -> float:
-        return self._membership.holder().until - clock.now()
-
-    def _renew(self) -> None:
-        name, key = self._membership.holder().name, certificates.new_key()
+    def _renew(self, name: str) -> None:
+        key = certificates.new_key()
         answer = self._call(RENEW, {"request": certificates.request(key, name)})
         self._membership.replace(key, answer["certificate"])
         self._call(RENEW, {"confirm": certificates.fingerprint(answer["certificate"])})

@@ -23,7 +23,7 @@ READ_LIMIT = 1024 * 1024  # bytes that a stream reads ahead
 
 MEMBERSHIP = "link"  # the folder of what a joined host keeps, in the agent's part of the state directory
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 
 
 class NotJoined(Exception):
@@ -31,5 +31,5 @@ class NotJoined(Exception):
 
 
 def is_host_name(name: object) -> bool:
-    """Whether a host may be called so: letters, digits, dots, dashes and underscores, 63 at most."""
+    """Whether a host may be called so: letters, digits, dots, dashes and underscores, 64 at most."""
     return isinstance(name, str) and _HOST_NAME.fullmatch(name) is not None

@@ -31,6 +31,7 @@ from support.waiting import until
 PAGE = Path(__file__).parents[2] / "docs" / "kills.md"
 WORKERS = 16  # lives at once
 SETTLED = ("ACTIVE", "SHUTOFF", "PAUSED", "ERROR")
+CALM = 600.0  # seconds that the cloud may take to come to rest in the end
 LONGEST = 180.0  # seconds that one step of a life may take
 
 
@@ -154,6 +155,7 @@ def run(lives: int, seed: int, pause: float) -> tuple[Outcome, list[str], float]
     try:
         cloud.start()
         shared = World(cloud)
+        shared.lift_quotas()
         chances = [random.Random(seed + number) for number in range(lives)]
         killer = threading.Thread(target=killing, args=(cloud, random.Random(seed), pause, outcome, ended))
         killer.start()
@@ -162,9 +164,9 @@ def run(lives: int, seed: int, pause: float) -> tuple[Outcome, list[str], float]
         ended.set()
         killer.join()
         cloud.release()
-        shared.rest()
+        shared.rest(CALM)
         wrong = [f"in the end: {each}" for each in shared.findings()]
-        shared.clear()
+        shared.clear(CALM)
         wrong += [f"after everything was deleted: {each}" for each in shared.findings()]
         if wrong or outcome.errors:
             print(cloud.last_words())
@@ -214,7 +216,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lives", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pause", type=float, default=3.0, help="seconds between two kills, on average")
+    parser.add_argument("--pause", type=float, default=2.0, help="seconds between two kills, on average")
     parser.add_argument("--page", type=Path, default=PAGE)
     words = parser.parse_args()
     outcome, wrong, seconds = run(words.lives, words.seed, words.pause)

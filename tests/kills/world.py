@@ -161,6 +161,14 @@ class World:
         self.ask("PUT", f"{NETWORK}/routers/{router}/add_router_interface", {"subnet_id": subnet})
         return router
 
+    def lift_quotas(self) -> None:
+        """Have room for as much as the hosts can take."""
+        compute = {"instances": -1, "cores": -1, "ram": -1}
+        self.ask("PUT", f"{COMPUTE}/os-quota-sets/{self.project}", {"quota_set": compute})
+        storage = {"volumes": -1, "gigabytes": -1, "snapshots": -1}
+        self.ask("PUT", f"/block-storage/v3/{self.project}/os-quota-sets/{self.project}", {"quota_set": storage})
+        self.ask("PUT", f"{NETWORK}/quotas/{self.project}", {"quota": {"port": -1}})
+
     # -- what is made by slow work, and done when these return -------------------------------------------------------
 
     def make_server(self, **more: Any) -> str:
@@ -251,14 +259,14 @@ class World:
         query = select(saga.flow, saga.step, saga.status, saga.attempts, saga.error).where(saga.finished_at.is_(None))
         return [" ".join(map(str, row)) for row in sql.tuples(self.cloud.db, query)]
 
-    def clear(self) -> None:
+    def clear(self, seconds: float = PATIENCE) -> None:
         """Delete every server, volume, snapshot, image and port that is there; wait for the end of all."""
         for server in self.ask("GET", f"{COMPUTE}/servers")["servers"]:
             self._delete(f"{COMPUTE}/servers/{server['id']}")
-        self.rest()
+        self.rest(seconds)
         for snapshot in self.ask("GET", f"{self.volumes_root}/snapshots")["snapshots"]:
             self._delete(f"{self.volumes_root}/snapshots/{snapshot['id']}")
-        self.rest()
+        self.rest(seconds)
         for volume in self.ask("GET", f"{self.volumes_root}/volumes")["volumes"]:
             self._delete(f"{self.volumes_root}/volumes/{volume['id']}")
         for image in self.images():
@@ -266,7 +274,7 @@ class World:
         for port in self.ask("GET", f"{NETWORK}/ports")["ports"]:
             if not port["device_owner"]:
                 self._delete(f"{NETWORK}/ports/{port['id']}")
-        self.rest()
+        self.rest(seconds)
         left = [each["id"] for each in self.ask("GET", f"{COMPUTE}/servers")["servers"]]
         left += [each["id"] for each in self.ask("GET", f"{self.volumes_root}/volumes")["volumes"]]
         assert left == [], self.cloud.last_words()

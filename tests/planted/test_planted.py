@@ -23,7 +23,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FAULTS: list[dict[str, Any]] = tomllib.loads((HERE / "faults.toml").read_text())["fault"]
-MACHINES = {"persona"}
+MACHINES = {"persona", "kill", "audit", "walk", "recorded"}
 PATIENCE = 280  # seconds
 
 pytestmark = pytest.mark.timeout(600)

@@ -29,8 +29,11 @@ from cumulet.kernel.bus.pgnotify import PgNotify
 from cumulet.kernel.db.dialects.pool import Pool
 from cumulet.kernel.db.tx import Away, Busy, Tx
 from cumulet.kernel.errors import Invalid
+from cumulet.kernel.metrics import Counter
 
 LOG = logging.getLogger(__name__)
+
+CONFLICTS = Counter("cumulet_database_conflicts_total", "Transactions that met another one and ran again")
 
 T = TypeVar("T")
 
@@ -118,6 +121,7 @@ class Postgres:
             except _Taken as taken:
                 names.add(taken.name)
             except _Conflict as conflict:
+                CONFLICTS.inc()
                 if time.monotonic() > end:
                     raise Busy() from conflict
                 if attempt >= LINE_UP:

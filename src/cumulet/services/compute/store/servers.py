@@ -83,7 +83,8 @@ def on_host(source: Source, host: str) -> list[Server]:
 
 
 def in_group(source: Source, group_id: str) -> list[Server]:
-    return sql.rows(source, select(server).where(server.c.group_id == group_id, ALIVE), Server)
+    query = select(server).where(server.c.group_id == group_id, ALIVE)
+    return sql.rows(source, query.order_by(server.c.created_at, server.c.id), Server)
 
 
 def named(source: Source, project_id: str, hostname: str) -> list[str]:
@@ -93,7 +94,8 @@ def named(source: Source, project_id: str, hostname: str) -> list[str]:
 
 
 def of_project(source: Source, project_id: str) -> list[Server]:
-    return sql.rows(source, select(server).where(server.c.project_id == project_id, ALIVE), Server)
+    query = select(server).where(server.c.project_id == project_id, ALIVE)
+    return sql.rows(source, query.order_by(server.c.created_at, server.c.id), Server)
 
 
 def alive_within(source: Source, start: datetime, end: datetime, project_id: str | None) -> list[Server]:
@@ -110,7 +112,7 @@ def alive_within(source: Source, start: datetime, end: datetime, project_id: str
 
 def with_volume(source: Source, volume_id: str) -> list[Server]:
     query = select(server).join(device, device.c.server_id == server.c.id).where(device.c.volume_id == volume_id, ALIVE)
-    return sql.rows(source, query, Server)
+    return sql.rows(source, query.order_by(server.c.created_at, server.c.id), Server)
 
 
 def counts_by_host(source: Source) -> dict[str, int]:

@@ -84,7 +84,7 @@ def ports_in(source: Source, group_ids: Iterable[str]) -> dict[str, list[str]]:
     """Each security group's ports by id."""
     query = select(membership).where(sql.any_of(membership.c.security_group_id, group_ids))
     found: dict[str, list[str]] = defaultdict(list)
-    for item in sql.rows(source, query, Membership):
+    for item in sql.rows(source, query.order_by(membership.c.port_id), Membership):
         found[item.security_group_id].append(item.port_id)
     return found
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from cumulet import settings
+from cumulet.cli import seed
 from support.waiting import until
 
 
@@ -151,3 +153,27 @@ def test_tokens_that_cannot_be(control: Machine, host: Machine) -> None:
     nobody = f"https://127.0.0.1:{free_port()}"
     assert nobody in host.run("agent", "--join", token, nobody, code=1).stderr
     assert "join again with a new token" in host.run("agent", nobody, code=1).stderr
+
+
+@pytest.mark.timeout(300)
+def test_a_server_lives_on_a_joined_host(host: Machine, tmp_path: Path) -> None:
+    port = str(free_port())
+    control = Machine(tmp_path / "c", "control-1", CUMULET_LINK__HOST="127.0.0.1", CUMULET_LINK__PORT=port)
+    try:
+        control.run("up", "--no-seed")
+        token = control.run("host", "token", "--name", "compute-7").stdout.strip()
+        host.start("agent", "--join", token, url_of(control))
+        spoken = {name: text for name, text in control._environment.items() if name.startswith("CUMULET_")}
+        cloud: Any = seed.connect(settings.load(environ=spoken))
+        until(lambda: {"control-1", "compute-7"} == {each.name for each in cloud.compute.hypervisors()})
+        image = cloud.image.create_image(name="i", disk_format="raw", container_format="bare", data=b"x" * 1_000_000)
+        flavor = cloud.compute.create_flavor(name="f", ram=64, vcpus=1, disk=1)
+        words = {"image_id": image.id, "flavor_id": flavor.id, "networks": "none"}
+        server = cloud.compute.create_server(name="s", availability_zone="nova:compute-7", **words)
+        server = cloud.compute.wait_for_server(server, wait=100)
+        assert (server.status, server.hypervisor_hostname) == ("ACTIVE", "compute-7")
+        cloud.compute.delete_server(server)
+        cloud.compute.wait_for_delete(server, wait=100)
+    finally:
+        control.run("down", code=None)
+        control.close()

@@ -449,3 +449,24 @@ def test_the_loop_may_not_wait_for_itself(loop: Loop, hosts: Hosts) -> None:
 def test_a_path_that_is_too_long(loop: Loop, tmp_path: Path, registry: Registry) -> None:
     with pytest.raises(OSError, match="no socket can be made"):
         Hosts(loop, tmp_path / ("x" * 120), registry).start()
+
+
+def test_a_host_that_tells_too_much_tells_the_whole_truth_instead(
+    hosts: Hosts, loop: Loop, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cumulet.kernel.link.connection.MOST_NEWS", 50)
+    hold = threading.Event()
+    reports: list[int] = []
+    hosts.on_connect(lambda info, _report: reports.append(info.generation))
+    hosts.on_event("news", lambda _host, _body: hold.wait(20))
+    agent = Agent(loop, path, {})
+    try:
+        assert hosts.wait_for("one", 10)
+        for number in range(200):
+            agent.uplink.emit("news", {"n": number})
+        until(lambda: hosts.connected() and hosts.connected()[0].generation == 2)
+        hold.set()
+        until(lambda: reports == [1, 2])
+    finally:
+        hold.set()
+        agent.stop()

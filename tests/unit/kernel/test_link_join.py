@@ -377,3 +377,45 @@ def test_garbage_at_the_port_is_turned_away(replica: Replica, raw: bytes) -> Non
         while stranger.recv(1000):
             pass
     assert replica.hosts.connected() == []
+
+
+def is_ended(stranger: socket.socket) -> bool:
+    try:
+        return stranger.recv(1000) == b""
+    except ConnectionError:
+        return True
+
+
+def test_who_says_nothing_is_shown_out(replica: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cumulet.kernel.link.tls_door.HANDSHAKE", 0.3)
+    monkeypatch.setattr("cumulet.kernel.link.greeting.hear.__defaults__", (0.3,))
+    with socket.create_connection(("127.0.0.1", replica.port), 20) as before_tls:
+        assert is_ended(before_tls)
+    with socket.create_connection(("127.0.0.1", replica.port), 20) as inside_tls:
+        inside_tls.sendall(b"\x16\x03\x01\x02\x00\x01")
+        assert is_ended(inside_tls)
+    wire = Wire(replica.port, replica.member(tmp_path).context(), CONTROL_NAME)
+    assert "no hello came" in wire.hear_kind("hello").body["refused"]
+    wire.socket.close()
+
+
+def test_strangers_do_not_crowd_out_hosts(
+    replica: Replica, tmp_path: Path, dial: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cumulet.kernel.link.tls_door.MOST_STRANGERS", 4)
+    monkeypatch.setattr("cumulet.kernel.link.tls_door.HANDSHAKE", 0.5)
+    membership = replica.member(tmp_path)
+    crowd = [socket.create_connection(("127.0.0.1", replica.port), 20) for _ in range(12)]
+    dial(membership)
+    assert replica.hosts.wait_for("one", 30)
+    for stranger in crowd:
+        assert is_ended(stranger)
+        stranger.close()
+
+
+def test_what_is_announced_before_anybody_is_known_is_small(replica: Replica) -> None:
+    context = certificates.client_context(replica.admission.authority.certificate)
+    wire = Wire(replica.port, context, CONTROL_NAME)
+    wire.socket.sendall((1024 * 1024).to_bytes(4, "big"))
+    assert "are taken" in wire.hear_kind("hello").body["refused"]
+    wire.socket.close()

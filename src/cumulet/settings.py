@@ -156,7 +156,7 @@ class Settings(Section, frozen=True, kw_only=True):
     run: Path = _UNSET
     cache: Path = _UNSET
     host: str = msgspec.field(default_factory=socket.gethostname)
-    address: str = "127.0.0.1"
+    address: str = ""
     replica: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
     public_host: str = ""
     region: str = "RegionOne"

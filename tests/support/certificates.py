@@ -29,23 +29,36 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
 
+    @property
+    def pem(self) -> str:
+        return self._certificate.public_bytes(Encoding.PEM).decode()
+
+    def sign(self, host: str, request: str) -> str:
+        """A certificate of the host for the key in a signing request."""
+        key = x509.load_pem_x509_csr(request.encode()).public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        return self._sign(host, key).public_bytes(Encoding.PEM).decode()
+
     def give(self, host: str, folder: Path) -> Path:
-        """Put what makes `host` a member into `folder`."""
+        """Put the host's key and certificate into `folder`."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = (
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "authority.pem").write_text(self.pem)
+        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (folder / "host.pem").write_bytes(secret + self._sign(host, key.public_key()).public_bytes(Encoding.PEM))
+        return folder
+
+    def _sign(self, host: str, key: ec.EllipticCurvePublicKey) -> x509.Certificate:
+        names = [x509.DNSName(host), x509.UniformResourceIdentifier(f"cumulet:host/{host}")]
+        return (
             self._begin(host)
             .issuer_name(self._certificate.subject)
-            .public_key(key.public_key())
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .public_key(key)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(_usage(signs=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "authority.pem").write_bytes(self._certificate.public_bytes(Encoding.PEM))
-        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (folder / "host.pem").write_bytes(secret + certificate.public_bytes(Encoding.PEM))
-        return folder
 
     def _begin(self, name: str) -> x509.CertificateBuilder:
         now = datetime.now(UTC)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cumulet.kernel import detached
-from cumulet.kernel.errors import Conflict, NotReady
+from cumulet.kernel.errors import NotReady
 from cumulet.kernel.link.host import Journal
 from cumulet.kernel.loop import Loop
 from cumulet.services.block_storage.agent.credentials import lay_out
@@ -37,12 +37,13 @@ class Lab:
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind, self.folder = kind, folder
         self.ended: list[str] = []
+        self.expelled = False
         self.tell: Callable[[str], None] = self.ended.append
         self._loop = Loop()
         authority = Authority()
         for host in ("host-a", "host-b", "host-c"):
-            lay_out(folder / host, authority.give(host, folder / host / "link"))
-        lay_out(folder / "forged", Authority().give("host-b", folder / "forged" / "link"))
+            lay_out(authority.give(host, folder / host))
+        lay_out(Authority().give("host-b", folder / "forged"))
         fake = FakeBackend(folder / "store")
         self.backend: Any = fake if kind == "fake" else FileBackend(folder / "store")
         self.exporter: Any = self.make()
@@ -52,8 +53,13 @@ class Lab:
         if self.kind == "fake":
             return FakeExporter(self.backend, Journal(self.folder / "exports"), lambda volume: self.tell(volume))
         return NbdExporter(
-            self.folder / "exports", self._loop, ADDRESS, self.folder / "host-a", lambda volume: self.tell(volume)
+            self.folder / "exports", self._loop, ADDRESS, self.credentials, lambda volume: self.tell(volume)
         )
+
+    def credentials(self) -> Path:
+        if self.expelled:
+            raise NotReady("the control plane is away")
+        return self.folder / "host-a"
 
     def export(self, volume: str, client: str = "host-b", port: int = 0) -> int:
         return self.exporter.export(volume, self.backend.source(volume), client, port)  # type: ignore[no-any-return]
@@ -190,8 +196,8 @@ def test_another_client_takes_the_place_of_the_first(real: Lab) -> None:
 
 def test_an_exporter_without_a_certificate_refuses(real: Lab) -> None:
     real.backend.create_blank("v1", SIZE)
-    (real.folder / "host-a" / "link" / "host.pem").unlink()
-    with pytest.raises(Conflict):
+    real.expelled = True
+    with pytest.raises(NotReady):
         real.export("v1")
 
 

@@ -65,7 +65,7 @@ def disks(tmp_path: Path, hypervisor: Hypervisor, backend: FakeBackend, exports:
     contracts = Contracts()
     contracts.offer(HostDisks, lambda: hypervisor)
     keeper = VolumesKeeper(backend, lambda _held, _volume_id: nobody)
-    return DisksForServers(contracts, backend, keeper, exports, tmp_path / "tls")
+    return DisksForServers(contracts, backend, keeper, exports, lambda: tmp_path / "tls")
 
 
 def test_an_open_disk_is_left_alone(disks: DisksForServers, hypervisor: Hypervisor) -> None:

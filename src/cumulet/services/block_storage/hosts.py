@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is heard from hosts: how much room they have, whenever they join."""
+"""What is heard from hosts: how much room they have, whenever they join, and that they need a certificate."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.link.controller import HostInfo
-from cumulet.services.block_storage.logic import backends
+from cumulet.services.block_storage.logic import backends, exports
 
 
 def listen(cloud: Cloud) -> None:
-    """Keep what each host that joins says of its volumes."""
+    """Keep what each host that joins says of its volumes, and give those a certificate that open others' disks."""
 
     def joined(host: HostInfo, report: dict[str, Any]) -> None:
         said = report.get("block_storage")
@@ -19,3 +19,4 @@ def listen(cloud: Cloud) -> None:
             backends.heard(cloud, host.name, said)
 
     cloud.hosts.on_connect(joined)
+    cloud.hosts.offer("volume.certificate", lambda host, body: exports.certificate(cloud, host, body))

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cumulet.kernel.link import own_address
 from cumulet.kernel.link.host import Host, HostService
-from cumulet.services.block_storage.agent import credentials
+from cumulet.services.block_storage.agent.credentials import Credentials
 from cumulet.services.block_storage.agent.exports import Exports
 from cumulet.services.block_storage.agent.volumes import VolumesOnHost
 from cumulet.services.block_storage.contract import HostVolumes
@@ -17,9 +18,10 @@ def create(host: Host) -> HostService:
     """The host part, with the back end that the settings name."""
     fake = host.settings.block_storage.driver == "fake"
     backend = _fake_backend(host) if fake else _backend(host)
-    exports = Exports(host.name, host.settings.address, host.journal("exports"), backend)
-    exports.use(_fake_exporter(host, backend, exports) if fake else _exporter(host, exports))
-    service = VolumesOnHost(host, backend, exports, _credentials(host))
+    address = own_address.own(host, host.settings.address) or "127.0.0.1"
+    exports = Exports(host.name, address, host.journal("exports"), backend)
+    exports.use(_fake_exporter(host, backend, exports) if fake else _exporter(host, address, exports))
+    service = VolumesOnHost(host, backend, exports, _no_credentials if fake else _credentials(host).ready)
     host.contracts.offer(HostVolumes, lambda: service.disks)
     return service
 
@@ -30,11 +32,11 @@ def _backend(host: Host) -> VolumeBackend:
     return FileBackend(host.state / "block_storage")
 
 
-def _exporter(host: Host, exports: Exports) -> Exporter:
+def _exporter(host: Host, address: str, exports: Exports) -> Exporter:
     from cumulet.services.block_storage.drivers.nbd import NbdExporter
 
     folder = host.state / "block_storage" / "exports"
-    return NbdExporter(folder, host.loop, host.settings.address, _credentials(host), exports.ended)
+    return NbdExporter(folder, host.loop, address, _credentials(host).ready, exports.ended)
 
 
 def _fake_backend(host: Host) -> VolumeBackend:
@@ -51,6 +53,10 @@ def _fake_exporter(host: Host, backend: VolumeBackend, exports: Exports) -> Expo
     return host.injection.wrap(fake, "block_storage.fake.export", host.name)
 
 
-def _credentials(host: Host) -> Path:
-    """The folder with this host's certificate as QEMU reads it."""
-    return credentials.lay_out(host.state / "tls", host.state / "link")
+def _credentials(host: Host) -> Credentials:
+    return Credentials(host.state / "tls", host.name, host.call)
+
+
+def _no_credentials() -> Path:
+    """What a fake disk is opened with."""
+    return Path()

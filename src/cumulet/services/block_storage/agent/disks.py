@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,10 +27,15 @@ PATIENCE = 30.0  # seconds that an opener waits for work on the closed disk
 
 
 class DisksForServers:
-    """`contract.HostVolumes` on this host's back end; `credentials` is what this host opens others' exports with."""
+    """`contract.HostVolumes` on this host's back end; `credentials()` is what others' exports are opened with."""
 
     def __init__(
-        self, contracts: Contracts, backend: VolumeBackend, keeper: VolumesKeeper, exports: Exports, credentials: Path
+        self,
+        contracts: Contracts,
+        backend: VolumeBackend,
+        keeper: VolumesKeeper,
+        exports: Exports,
+        credentials: Callable[[], Path],
     ) -> None:
         self._contracts = contracts
         self._keeper = keeper
@@ -45,7 +50,7 @@ class DisksForServers:
         self, volume_id: str, *, generation: int = 0, remote: RemoteDisk | None = None
     ) -> DiskSource | NetworkSource:
         if remote is not None:
-            return NetworkSource(remote=remote, credentials=self._credentials)
+            return NetworkSource(remote=remote, credentials=self._credentials())
         while True:
             with self._changed:
                 if not self._changed.wait_for(lambda: volume_id not in self._busy, PATIENCE):

@@ -10,7 +10,7 @@ Bodies: `volume.create` a `VolumeSpec`; `volume.snapshot` a `SnapshotSpec`; `vol
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,7 @@ LOG = logging.getLogger(__name__)
 class VolumesOnHost:
     """The host service `block_storage`."""
 
-    def __init__(self, host: Host, backend: VolumeBackend, exports: Exports, credentials: Path) -> None:
+    def __init__(self, host: Host, backend: VolumeBackend, exports: Exports, credentials: Callable[[], Path]) -> None:
         self._host = host
         self._backend = backend
         self._uploads = host.state / "block_storage" / "uploads"

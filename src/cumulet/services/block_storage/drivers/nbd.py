@@ -40,9 +40,12 @@ T = TypeVar("T")
 
 
 class NbdExporter:
-    """`Exporter` on `address`; `folder` keeps a folder for each daemon, `credentials` is this host's certificate."""
+    """`Exporter` on `address`, with a folder for each daemon in `folder`.
 
-    def __init__(self, folder: Path, loop: Loop, address: str, credentials: Path, ended: Ended) -> None:
+    `credentials()` is the folder with this host's certificate; it raises what stands in the way of having one.
+    """
+
+    def __init__(self, folder: Path, loop: Loop, address: str, credentials: Callable[[], Path], ended: Ended) -> None:
         self._folder = folder.resolve()
         self._loop = loop
         self._address = address
@@ -61,8 +64,6 @@ class NbdExporter:
                     self._watch(volume_id)
                     return int(have["port"])
                 self.stop(volume_id)
-            if not (self._credentials / "server-cert.pem").is_file():
-                raise Conflict("this host has no certificate that other hosts would trust", code="NoCertificate")
             place.mkdir(mode=0o700, exist_ok=True)
             chosen = self._start(volume_id, place, source, client, port)
             self._watch(volume_id)
@@ -148,7 +149,7 @@ class NbdExporter:
     def _command_line(
         self, volume_id: str, place: Path, source: DiskSource, client: str, port: int, monitor: int
     ) -> list[str]:
-        folder = _escape(str(self._credentials))
+        folder = _escape(str(self._credentials()))
         disk = {"driver": "file", "filename": str(source.path)}
         server = {"type": "inet", "host": self._address, "port": str(port)}
         return [

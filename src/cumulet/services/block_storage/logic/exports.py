@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ from cumulet.services.block_storage.store import volumes as volume_store
 
 LOG = logging.getLogger(__name__)
 
+CERTIFICATE_TIME = 365 * 86_400.0  # seconds
 EXPORT_TIME = 60.0  # seconds until a host must have begun to export
 
 
@@ -44,6 +46,16 @@ def disconnect(cloud: Cloud, attachment_id: str) -> None:
         cloud.hosts.call(volume.host, "volume.unexport", {"id": volume.id, "generation": claim.generation})
     except NotReady as error:
         LOG.warning("the export of volume %s is left to be tidied up: %s", volume.id, error.message)
+
+
+def certificate(cloud: Cloud, host: str, body: dict[str, Any]) -> dict[str, str]:
+    """A certificate for the disks of `host`, for the key of the signing request `request`. Raises Invalid."""
+    # Loaded late: a cloud of one host never needs it.
+    from cumulet.kernel.link.authority import Authority
+
+    authority = Authority(cloud.vault)
+    signed = authority.sign_host(host, str(body.get("request", "")), CERTIFICATE_TIME)
+    return {"certificate": signed, "authority": authority.certificate}
 
 
 def tidy(cloud: Cloud, host: str, reported: dict[str, int]) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from cumulet.kernel.errors import Conflict
+from cumulet.kernel.link import own_address
 from cumulet.kernel.link.host import Body, Host, Verb
-from cumulet.services.network.agent import endpoint
 from cumulet.services.network.agent.delta import merge
 from cumulet.services.network.agent.metadata import MetadataSource
 from cumulet.services.network.contract import HostPorts
@@ -33,7 +33,7 @@ class NetworkHost:
     def __init__(self, host: Host, fabric: Fabric | None = None) -> None:
         self._host = host
         self._journal = host.journal("network")
-        self._endpoint = endpoint.own(host)
+        self._endpoint = own_address.own(host, host.settings.network.tunnel_address)
         self._fabric = fabric or _engine(host, MetadataSource(host.call), self._endpoint)
         self._lock = threading.Lock()
         self._state = HostState()
@@ -135,7 +135,7 @@ class _Ports:
 def _is_gateway(host: Host) -> bool:
     """Whether routers may live here."""
     chosen = host.settings.network.gateway
-    return bool(chosen == "yes" or (chosen == "auto" and not endpoint.is_member(host)))
+    return bool(chosen == "yes" or (chosen == "auto" and not own_address.is_member(host)))
 
 
 def _engine(host: Host, metadata: Metadata, own: str) -> Fabric:

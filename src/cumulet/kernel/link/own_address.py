@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where this host's tunnels to other hosts end."""
+"""By which address other hosts of the cloud reach this one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _ANYWHERE = "192.0.2.1"  # documentation range (RFC 5737): stands for whatever l
 _DISCARD = 9
 
 
-def own(host: Host) -> str:
-    """The host's IPv4 address for tunnels; "" where it has none.
+def own(host: Host, chosen: str) -> str:
+    """The host's IPv4 address for other hosts; "" where it has none.
 
-    It is the one that the settings name, else the one by which a joined host reaches the control plane, else the one at
-    which the control plane itself takes links, else that of the default route.
+    It is `chosen`, which the settings name, else the one by which a joined host reaches the control plane, else the one
+    at which the control plane itself takes links, else that of the default route.
     """
-    if host.settings.network.tunnel_address:
-        return str(host.settings.network.tunnel_address)
+    if chosen:
+        return chosen
     if is_member(host):
         return toward(_control_plane(host))
     link = host.settings.link.address or host.settings.link.host

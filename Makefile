@@ -9,10 +9,10 @@ CUMULET := $(VENV)/bin/cumulet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset status test check bare conformance bench kills walks lifecycles packages testpackages client tools
+.PHONY: help up down reset status test check bare conformance bench fuzz coverage-api kills walks lifecycles packages testpackages client tools
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: packages client ## install what is needed, start the cloud, boot a server and run a command in it
 	@$(CUMULET) up
@@ -53,6 +53,12 @@ walks: testpackages tools ## walk at random through the API while parts die, els
 
 lifecycles: testpackages tools ## live 500 lives of servers among kills; the table goes to docs/kills.md
 	$(VENV)/bin/python tests/kills/lifecycles.py $(ARGS)
+
+fuzz: testpackages tools ## send every route much more hostile input, from a new seed (FUZZ_ROUNDS=200)
+	CUMULET_FUZZ_ROUNDS=$(or $(FUZZ_ROUNDS),200) CUMULET_FUZZ_SEED=$$(date +%s) $(VENV)/bin/pytest --timeout 3600 tests/fuzz $(ARGS)
+
+coverage-api: tools ## what share of OpenStack's operations there is; the table goes to docs/api-coverage.md
+	$(VENV)/bin/python tests/facts/coverage.py
 
 bench: packages tools ## measure a cloud of its own, on fake drivers; the table goes to docs/performance.md
 	$(VENV)/bin/python -m bench.run $(ARGS)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,20 @@ def judge(folder: Path, tests: Iterable[str], workers: int) -> Iterator[dict[str
             raise
 
 
-def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path) -> Options:
+@dataclass(frozen=True)
+class _Found:
+    """What a cloud has, as Tempest is to call it; `guest` is its image as a file."""
+
+    images: tuple[str, str]
+    flavors: tuple[str, str]
+    public: str
+    extensions: str
+    password: str
+    guest: Path
+
+
+def _find(cloud: RealCloud, folder: Path) -> _Found:
+    """Look, and make the second image, which differs from the first in name alone."""
     with cloud.connect() as api:
         image = api.image.find_image("cumulet", ignore_missing=False)
         guest = folder / "guest.qcow2"
@@ -93,15 +107,25 @@ def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path) -> Options:
             wait=True,
         )  # fmt: skip
         flavors = [api.compute.find_flavor(name, ignore_missing=False).id for name in (FLAVOR, FLAVOR_ALT)]
-        public = api.network.find_network("public", ignore_missing=False).id
-        extensions = ",".join(sorted(extension.alias for extension in api.network.extensions()))
-        password = api.config.config["auth"]["password"]
+        return _Found(
+            images=(image.id, other.id),
+            flavors=(flavors[0], flavors[1]),
+            public=api.network.find_network("public", ignore_missing=False).id,
+            extensions=",".join(sorted(extension.alias for extension in api.network.extensions())),
+            password=api.config.config["auth"]["password"].replace("%", "%%"),
+            guest=guest,
+        )
+
+
+def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path) -> Options:
+    found = _find(cloud, folder)
+    any_version = {"max_microversion": "latest"}
     return {
         "DEFAULT": {"log_file": "tempest.log"},
         "oslo_concurrency": {"lock_path": folder / "locks"},
         "auth": {
             "admin_username": "admin",
-            "admin_password": password.replace("%", "%%"),
+            "admin_password": found.password,
             "admin_project_name": "admin",
             "admin_domain_name": "Default",
             "admin_system": "all",
@@ -114,27 +138,27 @@ def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path) -> Options:
             "region": "RegionOne",
         },
         "compute": {
-            "image_ref": image.id,
-            "image_ref_alt": other.id,
-            "flavor_ref": flavors[0],
-            "flavor_ref_alt": flavors[1],
+            "image_ref": found.images[0],
+            "image_ref_alt": found.images[1],
+            "flavor_ref": found.flavors[0],
+            "flavor_ref_alt": found.flavors[1],
             "min_microversion": "2.1",
-            "max_microversion": "latest",
             "min_compute_nodes": wanted.hosts,
             "volume_device_name": "vdb",
+            **any_version,
         },
-        "placement": {"min_microversion": "1.0", "max_microversion": "latest"},
-        "network": {"public_network_id": public, "floating_network_name": "public"},
-        "network-feature-enabled": {"api_extensions": extensions},
+        "placement": {"min_microversion": "1.0", **any_version},
+        "network": {"public_network_id": found.public, "floating_network_name": "public"},
+        "network-feature-enabled": {"api_extensions": found.extensions},
         "volume": {
             "catalog_type": "block-storage",
             "min_microversion": "3.0",
-            "max_microversion": "latest",
             "vendor_name": "Cumulet",
             "storage_protocol": "file",
+            **any_version,
         },
         "validation": _validation(wanted.score == "guest"),
-        "scenario": {"img_file": guest, "img_disk_format": "qcow2", "dhcp_client": "udhcpc"},
+        "scenario": {"img_file": found.guest, "img_disk_format": "qcow2", "dhcp_client": "udhcpc"},
     }
 
 

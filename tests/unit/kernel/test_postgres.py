@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from cumulet.kernel import clock
 from cumulet.kernel.bus import ANY
 from cumulet.kernel.db import Database, migrate, sql, tables
+from cumulet.kernel.db.dialects import postgres as dialect
 from cumulet.kernel.db.tx import Away, Busy
 from cumulet.kernel.errors import Conflict, Invalid
 from support import postgres
@@ -220,6 +221,22 @@ def test_one_replica_at_a_time_does_what_is_done_alone(open_database):
     assert most == [1, 1, 1]
     query = select(func.count()).select_from(tables.migration)
     assert sql.scalar(databases[0], query) == len(list((migrate.KERNEL_FOLDER / "postgres").glob("*.sql")))
+
+
+def test_a_migration_may_take_its_time(open_database, monkeypatch):
+    options = {**dialect._OPTIONS, "statement_timeout": "200ms"}
+    monkeypatch.setattr(dialect, "_OPTIONS", options)
+    database = open_database()
+
+    def slow(tx):
+        tx._connection().exec_driver_sql("SELECT pg_sleep(0.4)")
+
+    with pytest.raises(Busy):
+        database.write(slow)
+    with database.alone("start"):
+        database.write(slow)
+    with pytest.raises(Busy):
+        database.write(slow)
 
 
 def test_a_database_that_orders_by_language_is_refused(server, open_database):

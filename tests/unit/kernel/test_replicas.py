@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import func, select
 
 from cumulet.kernel.db import Database, migrate, sql, tables
+from cumulet.kernel.db.dialects import postgres as dialect
 from cumulet.kernel.db.outbox import Outbox
 from cumulet.kernel.saga import DONE, Flow, Sagas, Step
 
@@ -271,8 +272,8 @@ def test_events_are_delivered_by_one_replica_and_by_the_next_when_it_leaves(db):
 
 
 def test_a_process_that_froze_in_a_transaction_holds_up_nobody_for_long(server, monkeypatch):
-    options = {**_options(), "idle_in_transaction_session_timeout": "1s"}
-    monkeypatch.setattr("cumulet.kernel.db.dialects.postgres._OPTIONS", options)
+    options = {**dialect._OPTIONS, "idle_in_transaction_session_timeout": "1s"}
+    monkeypatch.setattr(dialect, "_OPTIONS", options)
     frozen, other = (Database.postgres(url) for url in [server.new()] * 2)
     migrate.migrate(frozen, {})
     runs, inside = [], threading.Event()
@@ -301,9 +302,3 @@ def test_a_process_that_froze_in_a_transaction_holds_up_nobody_for_long(server, 
     assert len(runs) >= 2
     frozen.close()
     other.close()
-
-
-def _options():
-    from cumulet.kernel.db.dialects import postgres
-
-    return postgres._OPTIONS

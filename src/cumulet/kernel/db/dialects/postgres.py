@@ -102,6 +102,7 @@ class Postgres:
         self.url = url
         self._engine = _engine(url, {} if durable else {"synchronous_commit": "off"})
         self._said = -SAY_AGAIN
+        self._unhurried = False
         self._pool = Pool(self._engine, connections)
         event.listen(self._engine, "handle_error", self._translate, retval=True)
 
@@ -141,7 +142,11 @@ class Postgres:
             for option, seconds in (("idle_session_timeout", ALONE), ("lock_timeout", 0), ("statement_timeout", 0)):
                 connection.exec_driver_sql(f"SET {option} = '{seconds}s'")
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({_number(name)})")
-            yield
+            self._unhurried = True  # a migration may take its time
+            try:
+                yield
+            finally:
+                self._unhurried = False
 
     def bus(self) -> Bus:
         """Wake-ups by NOTIFY."""
@@ -209,9 +214,8 @@ class Postgres:
             hook()
         return result
 
-    @staticmethod
     def _transact(
-        connection: Connection, fn: Callable[[Tx], T], held: frozenset[str], names: set[str]
+        self, connection: Connection, fn: Callable[[Tx], T], held: frozenset[str], names: set[str]
     ) -> tuple[T, list[Callable[[], None]]]:
         """Run `fn` in a transaction; `held` are the locks held already, and `names` grows by those asked for."""
 
@@ -223,6 +227,8 @@ class Postgres:
                 raise _Taken(name)
 
         connection.exec_driver_sql("BEGIN ISOLATION LEVEL SERIALIZABLE")
+        if self._unhurried:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         tx = Tx(connection, lock)
         try:
             result = fn(tx)

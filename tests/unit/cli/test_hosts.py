@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 from cumulet import settings
 from cumulet.cli import seed
+from support.engines import ENGINES, POSTGRES
 from support.waiting import until
 
 
@@ -177,3 +179,44 @@ def test_a_server_lives_on_a_joined_host(host: Machine, tmp_path: Path) -> None:
     finally:
         control.run("down", code=None)
         control.close()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_host_goes_on_with_another_replica(
+    engine: str, pytestconfig: pytest.Config, host: Machine, tmp_path: Path, number: signal.Signals
+) -> None:
+    if engine != POSTGRES:
+        pytest.skip("a file has one control plane")
+    url = pytestconfig.stash[ENGINES].new_url(engine)
+    ports = [str(free_port()), str(free_port())]
+    common = {"CUMULET_DATABASE__URL": url, "CUMULET_LINK__HOST": "127.0.0.1", "CUMULET_LINK__SILENCE": "3"}
+    replicas = [
+        Machine(tmp_path / "c", "control-1", CUMULET_LINK__PORT=port, CUMULET_REPLICA=name, **common)
+        for name, port in zip(("a", "b"), ports, strict=True)
+    ]
+    host._environment["CUMULET_LINK__SILENCE"] = "3"
+    try:
+        processes = {}
+        for name, machine in zip(("a", "b"), replicas, strict=True):
+            processes[f"{name}/control"] = machine.start("serve")
+            said = f"hosts may dial {url_of(machine)}"
+            until(lambda said=said: said in replicas[0].words() or None)
+        token = replicas[0].run("host", "token").stdout.strip()
+        host.start("agent", "--join", token, *(url_of(machine) for machine in replicas))
+        holder = until(lambda: replicas[0].hosts().get("compute-7", {}).get("replica"))
+        begin = time.monotonic()
+        processes[holder].send_signal(number)
+        other = until(
+            lambda: (now := replicas[0].hosts()["compute-7"])["reported_at"] and now["replica"] != holder and now
+        )
+        assert other["generation"] == 2
+        assert time.monotonic() - begin < 60
+        survivor = next(machine for name, machine in zip(("a", "b"), replicas, strict=True) if holder[0] != name)
+        seen = until(lambda: json.loads(survivor.run("status", "--json", code=None).stdout)["hosts"])
+        assert [(each["name"], each["replica"]) for each in seen] == [("compute-7", other["replica"])]
+    finally:
+        for process in processes.values():
+            process.send_signal(signal.SIGCONT)
+        for machine in replicas:
+            machine.close()

@@ -9,13 +9,16 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from network_labs import FabricLab, eventually, is_inner, ping
 from network_pairs import ENDPOINTS, FabricPair, FakePair, Pair
+from pyroute2 import IPRoute
 from test_fabric import EGRESS, FRIENDS, GATEWAY, ICMP, OPEN, PUBLIC, SSH, SUBNET1, SUBNET2, leg, network, port
 
+from cumulet.services.network.drivers.fabric import names
 from cumulet.services.network.drivers.fabric.links import Links
 from cumulet.services.network.drivers.fabric.namespace import Namespace, in_thread
 from cumulet.services.network.types import (
@@ -235,6 +238,56 @@ def test_a_host_without_an_address_says_why(pair: Pair):
     applied = lab.apply(FIRST)
     assert set(applied.failed) == {NET1, NET2}
     assert "network.tunnel_address" in applied.failed[NET1]
+
+
+def learning_tunnels() -> list[str]:
+    """The tunnels of the calling thread's namespace from which a bridge would learn."""
+    found = []
+    with IPRoute() as route:
+        for link in route.get_links():
+            kind = link.get_attr("IFLA_LINKINFO")
+            if kind is not None and kind.get_attr("IFLA_INFO_KIND") == "vxlan":
+                port = kind.get_attr("IFLA_INFO_SLAVE_DATA")
+                if port.get_attr("IFLA_BRPORT_LEARNING") or not port.get_attr("IFLA_BRPORT_NEIGH_SUPPRESS"):
+                    found.append(link.get_attr("IFLA_IFNAME"))
+    return found
+
+
+class Killed(BaseException):
+    """The end of an agent, at a place of the test's choice."""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces and taps")
+@pytest.mark.parametrize("place", [2, 5, 8, 10, 12, 14, 18, 25])
+def test_an_agent_killed_in_the_middle_is_finished_by_the_next(place: int, monkeypatch: pytest.MonkeyPatch):
+    pair = FabricPair()
+    one, two = pair.labs
+    left = [place]
+
+    def die(before: Any) -> Any:
+        def step(self: Links, *words: Any, **more: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            return before(self, *words, **more)
+
+        return step
+
+    try:
+        with monkeypatch.context() as patch:
+            for name in ("_change", "_address", "forward", "neighbour", "tunnel_port"):
+                patch.setattr(Links, name, die(getattr(Links, name)))
+            with pytest.raises(Killed):
+                one.apply(FIRST)
+        one.restart()
+        started(pair, A, B)
+        assert one.apply(FIRST).changes == 0
+        assert one.ping(A, "10.1.0.12")
+        assert two.tcp(B, "10.1.0.11", 8080)
+        assert Namespace(names.fabric(one.mark)).visit(learning_tunnels) == []
+    finally:
+        pair.close()
 
 
 @pytest.mark.root

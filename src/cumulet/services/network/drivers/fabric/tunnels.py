@@ -138,8 +138,9 @@ def spanning(state: HostState) -> list[NetworkState]:
 
 
 def _plug(links: Links, network: NetworkState) -> None:
+    """Join the tunnel to its bridge; it goes up last, so that one that is up is known to learn nothing."""
     device, bridge = names.tunnel(network.id), names.bridge(network.id)
-    if links.devices[device].master != links.devices[bridge].index:
+    if not links.devices[device].up:
         links.settle(device, mtu=network.mtu, master=bridge, up=False)
         links.tunnel_port(device)
     links.settle(device, mtu=network.mtu, master=bridge)

@@ -55,9 +55,10 @@ def migrate(db: Database, folders: Mapping[str, Path], *, contract: bool = False
     """
     db.dialect.check()
     applied = []
-    for script in left(db, folders, contract=contract):
-        db.write(lambda tx, script=script: _apply(tx, script))  # type: ignore[misc]
-        applied.append(str(script))
+    with db.alone("kernel:migrate"):
+        for script in left(db, folders, contract=contract):
+            db.write(lambda tx, script=script: _apply(tx, script))  # type: ignore[misc]
+            applied.append(str(script))
     return applied
 
 

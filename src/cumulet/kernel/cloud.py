@@ -28,7 +28,10 @@ T = TypeVar("T")
 
 
 class Hosts(Protocol):
-    """The hosts that are joined to this control plane (`kernel.link.controller`)."""
+    """The hosts that are joined to this control plane, whichever replica holds their link (`kernel.link.controller`).
+
+    News of a host (joined, gone, events, its own calls) are heard by one replica: the one that holds its link.
+    """
 
     def call(self, host: str, verb: str, body: dict[str, Any], *, timeout: float = 60.0) -> Any:
         """Ask a host and block for its answer; NotReady while it is away, else the host's own error."""

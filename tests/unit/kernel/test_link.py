@@ -379,6 +379,11 @@ def test_a_host_may_be_asked_as_soon_as_it_joins(hosts: Hosts, join: Callable[..
         b"\x00\x00\x00\x0b\x81\xa4kind\xa4what",
         frames.encode(Frame(kind="hello", body={"host": "one", "frames": 99})),
         frames.encode(Frame(kind="hello", body={"host": "", "frames": 1})),
+        frames.encode(Frame(kind="hello", body={"host": "a/b", "frames": 1})),
+        frames.encode(Frame(kind="hello", body={"host": "one", "frames": 1, "version": "1\0"})),
+        frames.encode(Frame(kind="hello", body={"host": "one", "frames": 1, "capabilities": {"a": b"\xff"}})),
+        frames.encode(Frame(kind="hello", body={"host": "one", "frames": 1, "capabilities": {"a": "x" * 20_000}})),
+        frames.encode(Frame(kind="hello", body={"host": "one", "frames": 1, "capabilities": []})),
     ],
 )
 def test_what_is_no_hello_is_refused(hosts: Hosts, dial: Callable[[], Wire], raw: bytes) -> None:

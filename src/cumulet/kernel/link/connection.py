@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
+import orjson
 
 from cumulet.kernel import clock, errors
 from cumulet.kernel.link.names import is_host_name
@@ -20,6 +21,7 @@ LOG = logging.getLogger(__name__)
 
 MOST_NEWS = 10_000  # news of one host that may wait: who tells more tells the whole truth anew at the next connect
 MOST_WORDS = 64  # characters of a version
+MOST_CAPABILITIES = 16 * 1024  # bytes as JSON: all replicas read them every second
 
 
 class HostInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,8 @@ def introduce(hello: Mapping[str, Any], replica: str) -> HostInfo:
         raise errors.Invalid("the hello names no host")
     if not is_host_name(name):
         raise errors.Invalid(f"{name[:MOST_WORDS]!r} cannot be the name of a host")
+    if not version.isprintable() or not _fits(capabilities):
+        raise errors.Invalid(f"the hello of host {name} says what cannot be kept")
     return HostInfo(
         name=name,
         capabilities=capabilities,
@@ -99,3 +103,11 @@ def introduce(hello: Mapping[str, Any], replica: str) -> HostInfo:
         generation=0,
         replica=replica,
     )
+
+
+def _fits(capabilities: dict[str, Any]) -> bool:
+    """Whether a row can hold them."""
+    try:
+        return len(orjson.dumps(capabilities)) <= MOST_CAPABILITIES
+    except (TypeError, ValueError):
+        return False

@@ -3,7 +3,7 @@
 
 A host's generation rises in the database with each link, so that all replicas agree which one is the newest. A replica
 shows that it lives by a beat that rises; the others watch it by their own clocks, so that no clock needs to be right. A
-replica without neighbours does not beat: a cloud on one machine writes nothing while it idles.
+replica without neighbours does not beat: a cloud on one machine writes one row a minute while it idles.
 """
 
 from __future__ import annotations

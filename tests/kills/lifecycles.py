@@ -29,7 +29,8 @@ from support.killable import KillableCloud
 from support.waiting import until
 
 PAGE = Path(__file__).parents[2] / "docs" / "kills.md"
-WORKERS = 16  # lives at once
+WORKERS = 24  # lives at once
+LOOK = 0.5  # seconds between two looks at a server: more would keep the cloud busy with answers
 SETTLED = ("ACTIVE", "SHUTOFF", "PAUSED", "ERROR")
 CALM = 600.0  # seconds that the cloud may take to come to rest in the end
 LONGEST = 180.0  # seconds that one step of a life may take
@@ -68,14 +69,14 @@ class Life:
                 self._chance.choice([self._power, self._volume, self._port, self._snapshot])()
         self._world.begin("DELETE", f"{COMPUTE}/servers/{self._server}")
         self._outcome.did("delete")
-        until(lambda: self._world.server(self._server) is None, LONGEST, every=0.1)
+        until(lambda: self._world.server(self._server) is None, LONGEST, every=LOOK)
 
     def _settle(self) -> None:
         def settled() -> bool:
             found = self._world.server(self._server)
             return found is not None and found["status"] in SETTLED and found["OS-EXT-STS:task_state"] is None
 
-        until(settled, LONGEST, every=0.1)
+        until(settled, LONGEST, every=LOOK)
         found = self._world.server(self._server)
         if found is not None and found["status"] == "ERROR":
             with self._outcome.lock:
@@ -100,13 +101,13 @@ class Life:
     def _volume(self) -> None:
         root = self._world.volumes_root
         volume = self._world.begin("POST", f"{root}/volumes", {"volume": {"size": 1}})
-        until(lambda: (self._world.volume(volume) or {}).get("status") == "available", LONGEST, every=0.1)
+        until(lambda: (self._world.volume(volume) or {}).get("status") == "available", LONGEST, every=LOOK)
         attached = self._begin("attach", "POST", f"{COMPUTE}/servers/{self._server}/os-volume_attachments",
                                {"volumeAttachment": {"volumeId": volume}})  # fmt: skip
         if attached and self._chance.random() < 0.7:
-            until(lambda: self._rests(volume), LONGEST, every=0.1)
+            until(lambda: self._rests(volume), LONGEST, every=LOOK)
             self._begin("detach", "DELETE", f"{COMPUTE}/servers/{self._server}/os-volume_attachments/{volume}")
-            until(lambda: self._rests(volume), LONGEST, every=0.1)
+            until(lambda: self._rests(volume), LONGEST, every=LOOK)
 
     def _rests(self, volume: str) -> bool:
         return (self._world.volume(volume) or {}).get("status") in ("available", "in-use", "error")

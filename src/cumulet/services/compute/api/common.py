@@ -70,16 +70,21 @@ def server_target(request: Request) -> Mapping[str, Any]:
     return {"project_id": server.project_id, "user_id": server.user_id}
 
 
+_TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})
+_FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
+
+
 def required_flag(request: Request, name: str) -> bool:
     """Whether a flag such as `all_tenants` is raised: given alone, or with a word for true."""
     value = request.query.get(name)
     if value is None:
         return False
-    if value == "" or value.lower() in ("true", "1", "t", "yes", "y", "on"):
+    if value == "" or value.lower() in _TRUE:
         return True
-    if value.lower() in ("false", "0", "f", "no", "n", "off"):
+    if value.lower() in _FALSE:
         return False
-    raise Invalid(f"Invalid value '{value}' for {name}")
+    words = ", ".join(f"'{word}'" for word in sorted(_TRUE | _FALSE))
+    raise Invalid(f"Unrecognized value '{value}', acceptable values are: {words}")
 
 
 def moment(request: Request, name: str) -> datetime | None:

@@ -136,7 +136,7 @@ def create(request: Request) -> Reply:
     body = request.body["flavor"]
     given = body.get("id")
     flavor = Flavor(
-        id=ids.new_uuid() if given in (None, "auto") else str(given),
+        id=ids.new_uuid() if given is None else str(given),
         name=body["name"].strip(),
         ram=int(body["ram"]),
         vcpus=int(body["vcpus"]),

@@ -47,9 +47,9 @@ def get(request: Request) -> Reply:
 def _of_network(request: Request, project_id: str) -> dict[str, int]:
     usage = request.cloud.contracts.use(NetworkContract).usage(request.cloud.db, project_id)
     return {
-        "maxTotalFloatingIps": usage.floating_ips,
-        "maxSecurityGroups": usage.security_groups,
-        "maxSecurityGroupRules": usage.security_group_rules,
+        "maxTotalFloatingIps": -1,
+        "maxSecurityGroups": -1,
+        "maxSecurityGroupRules": -1,
         "totalFloatingIpsUsed": usage.floating_ips_used,
         "totalSecurityGroupsUsed": usage.security_groups_used,
     }

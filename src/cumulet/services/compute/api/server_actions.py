@@ -55,7 +55,7 @@ def unlock(request: Request) -> Reply:
     server = the_server(request)
     if server.locked_by == "admin":
         request.require(f"{_PREFIX}:os-lock-server:unlock:unlock_override", server_target(request))
-    logic.clear_lock(request.cloud, server)
+    logic.clear_lock(request.cloud, request.ctx, server)
     return Reply(202)
 
 

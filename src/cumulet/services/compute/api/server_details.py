@@ -74,7 +74,7 @@ def tags(request: Request) -> Reply:
 
 
 def has_tag(request: Request) -> Reply:
-    _check_tag(request)
+    _check_tag(request, "Server")
     return Reply(204)
 
 
@@ -94,7 +94,7 @@ def add_tag(request: Request) -> Reply:
 
 
 def remove_tag(request: Request) -> Reply:
-    present = _check_tag(request)
+    present = _check_tag(request, "Instance")
     left = [each for each in present if each != request.params["tag"]]
     logic.set_tags(request.cloud, request.ctx, the_server(request), left)
     return Reply(204)
@@ -159,10 +159,11 @@ def _tags(request: Request) -> list[str]:
     return logic.tags_of(request.cloud.db, [server.id]).get(server.id, [])
 
 
-def _check_tag(request: Request) -> list[str]:
+def _check_tag(request: Request, what: str) -> list[str]:
+    """All tags; NotFound without the one of the path, in which Nova calls the server by the name `what`."""
     present, tag = _tags(request), request.params["tag"]
     if tag not in present:
-        raise NotFound(f"Server {request.params['server_id']} has no tag '{tag}'")
+        raise NotFound(f"{what} {request.params['server_id']} has no tag '{tag}'")
     return present
 
 

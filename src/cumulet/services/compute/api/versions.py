@@ -10,7 +10,7 @@ from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.kernel.http.microversions import text
 from cumulet.services.compute.api.dialect import MICROVERSIONS
 
-_DOCUMENTATION = {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/"}
+_DOCUMENTATION = {"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"}
 _MEDIA = "application/vnd.openstack.compute+json;version="
 # By path; the older one has no microversions.
 _VERSIONS = {

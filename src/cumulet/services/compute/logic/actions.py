@@ -87,5 +87,5 @@ def get(source: Source, server_id: str, request_id: str) -> tuple[Action, list[A
     """An action by the request that asked for it, with its events."""
     action = store.find(source, server_id, request_id)
     if action is None:
-        raise NotFound(f"Action for request_id {request_id} on instance {server_id} not found")
+        raise NotFound(f"Action {request_id} not found")
     return action, store.events(source, action.id)

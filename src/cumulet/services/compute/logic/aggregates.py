@@ -76,7 +76,7 @@ def set_metadata(cloud: Cloud, aggregate_id: str, metadata: dict[str, str | None
             _check_zone(tx, found, metadata[ZONE], "update metadata of aggregate")
         merged = {**found.metadata, **metadata}
         kept = {key: value for key, value in merged.items() if value is not None}
-        store.change_aggregate(tx, found.id, {"metadata": kept, "updated_at": clock.utcnow()})
+        store.change_aggregate(tx, found.id, {"metadata": kept})
         return get(tx, aggregate_id)
 
     return cloud.db.write(write)
@@ -128,7 +128,7 @@ def delete(cloud: Cloud, aggregate_id: str) -> None:
 
 
 def _set_hosts(cloud: Cloud, tx: Tx, found: Aggregate, hosts: list[str], changed: str) -> Aggregate:
-    store.change_aggregate(tx, found.id, {"hosts": hosts, "updated_at": clock.utcnow()})
+    store.change_aggregate(tx, found.id, {"hosts": hosts})
     host = store.find(tx, changed)
     if host is not None:
         members = [each.uuid for each in store.aggregates(tx) if changed in each.hosts]

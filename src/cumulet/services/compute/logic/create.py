@@ -153,7 +153,7 @@ def _add(cloud: Cloud, tx: Tx, ctx: Context, checked: Checked, index: int, most:
         user_data=wanted.user_data,
         config_drive=wanted.config_drive,
         metadata=wanted.metadata,
-        auto_disk_config=wanted.auto_disk_config is not False,
+        auto_disk_config=bool(wanted.auto_disk_config),
         access_ip_v4=wanted.access_ip_v4,
         access_ip_v6=wanted.access_ip_v6,
         locked_by=None,
@@ -203,11 +203,12 @@ def _claim_parts(cloud: Cloud, tx: Tx, ctx: Context, server: Server, checked: Ch
 
 
 def _networks(cloud: Cloud, ctx: Context, wanted: Wanted) -> list[PortRequest]:
-    if wanted.no_networks:
-        return []
+    asked = [] if wanted.no_networks else wanted.networks or None
     try:
-        return cloud.contracts.use(NetworkContract).check(ctx, wanted.networks or None, wanted.security_groups)
+        return cloud.contracts.use(NetworkContract).check(ctx, asked, wanted.security_groups)
     except NotFound as error:
+        if error.code == "SecurityGroupNotFound":
+            raise Invalid(f"Unable to find security_group with name or id '{error.fields['name']}'") from error
         raise Invalid(error.message, code=error.code) from error
     except Conflict as error:
         if error.code == "NetworkAmbiguous":

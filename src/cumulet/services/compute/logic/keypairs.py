@@ -28,7 +28,7 @@ KEY_BITS = 2048
 def find_all(source: Source, user_id: str, marker: str | None, limit: int | None) -> list[Keypair]:
     """A user's keypairs by name; Invalid for a marker that is not there."""
     if marker is not None and store.find(source, user_id, marker) is None:
-        raise Invalid(f"marker [{marker}] not found", code="MarkerNotFound")
+        raise Invalid(f"Marker {marker} could not be found.", code="MarkerNotFound")
     return store.find_all(source, user_id, marker, limit)
 
 

@@ -13,7 +13,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound, OverQuota
 from cumulet.services.compute import events
-from cumulet.services.compute.logic import quotas
+from cumulet.services.compute.logic import actions, quotas
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import (
@@ -218,17 +218,26 @@ def set_tags(cloud: Cloud, ctx: Context, server: Server, tags: list[str]) -> lis
 
 
 def set_lock(cloud: Cloud, ctx: Context, server: Server, reason: str | None) -> None:
-    """Lock the server: only administrators may change it then."""
+    """Lock the server: only administrators may change it then. To lock one's own again does nothing."""
     owner = "admin" if ctx.is_admin and ctx.project_id != server.project_id else "owner"
+    if server.locked_by is not None and ctx.project_id == server.project_id:
+        return
 
     def write(tx: Tx) -> None:
         change(tx, server.id, locked_by=owner, locked_reason=reason)
+        actions.begin(tx, ctx, server.id, "lock")
 
     cloud.db.write(write)
 
 
-def clear_lock(cloud: Cloud, server: Server) -> None:
-    cloud.db.write(lambda tx: change(tx, server.id, locked_by=None, locked_reason=None))
+def clear_lock(cloud: Cloud, ctx: Context, server: Server) -> None:
+    """Let everyone who may change the server change it again."""
+
+    def write(tx: Tx) -> None:
+        change(tx, server.id, locked_by=None, locked_reason=None)
+        actions.begin(tx, ctx, server.id, "unlock")
+
+    cloud.db.write(write)
 
 
 def reset_state(cloud: Cloud, server: Server, state: VmState) -> None:

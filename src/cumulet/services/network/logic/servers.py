@@ -37,7 +37,9 @@ def group_by_name(source: Source, ctx: Context, name: str) -> SecurityGroup:
     everything = common.find_all(source, SecurityGroup, project_id=[ctx.project_id])
     found = [group for group in everything if group.id == name] or [group for group in everything if group.name == name]
     if not found:
-        raise NotFound(f"Security group {name} not found for project {ctx.project_id}.", code="SecurityGroupNotFound")
+        raise NotFound(
+            f"Security group {name} is not found for project {ctx.project_id}", code="SecurityGroupNotFound", name=name
+        )
     if len(found) > 1:
         raise Conflict(
             f"Multiple security groups found matching '{name}'. Use an ID to be more specific.", code="NoUniqueMatch"

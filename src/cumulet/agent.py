@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,13 +44,37 @@ WORKERS = 64  # threads for verbs: most of them wait for a guest, a disk or anot
 SERVICES = "cumulet.services"
 
 
-class Agent:
-    """The host services of the package `services`, in the order in which they start."""
+@dataclass(frozen=True)
+class Shared:
+    """What the agents of several hosts in one process have together; who made it closes it."""
 
-    def __init__(self, settings: Settings, services: str = SERVICES) -> None:
-        self.loop = Loop()
+    loop: Loop
+    pool: ThreadPoolExecutor
+    injection: Injection
+
+    @classmethod
+    def make(cls, settings: Settings) -> Shared:
+        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="verb")
+        return cls(Loop(), pool, Injection(settings.state / FAULTS))
+
+    def close(self) -> None:
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.loop.close()
+
+
+class Agent:
+    """The host services of the package `services`, in the order in which they start.
+
+    With `shared` it is one of many in its process, which have no doors of their own.
+    """
+
+    def __init__(self, settings: Settings, services: str = SERVICES, shared: Shared | None = None) -> None:
+        self._own = Shared.make(settings) if shared is None else None
+        common = shared or self._own
+        assert common is not None
+        self.loop = common.loop
         self._settings = settings
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="verb")
+        self._pool = common.pool
         self._verbs: dict[str, Verb] = {}
         self._parts: dict[str, HostService] = {}
         self._membership = _membership(settings)
@@ -71,7 +96,7 @@ class Agent:
             contracts=Contracts(),
             emit=self._uplink.emit,
             call=self._uplink.call,
-            injection=Injection(settings.state / FAULTS),
+            injection=common.injection,
         )
         self.backup = HostBackup(settings.state / "agent", self._parts)
         self._door = Door(self.loop, door.path_of(settings.run, f"agent-{settings.host}"), self._door_verbs())
@@ -91,7 +116,8 @@ class Agent:
             part.start()
             LOG.info("%s is back after %.2f s", name, time.monotonic() - begin)
         self.backup.end({})
-        self._door.open()
+        if self._own is not None:
+            self._door.open()
         self._uplink.start()
         if self._membership is not None:
             self._renewal = _renewal(self._membership, self._uplink.call)
@@ -99,14 +125,15 @@ class Agent:
 
     def stop(self) -> None:
         """Leave; servers and networks go on."""
-        self._door.close()
+        if self._own is not None:
+            self._door.close()
         if self._renewal is not None:
             self._renewal.stop()
         self._uplink.stop()
         for name, part in reversed(self._parts.items()):
             _attempt(f"stopping {name}", part.stop)
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self.loop.close()
+        if self._own is not None:
+            self._own.close()
 
     def shutdown(self) -> bool:
         """Take away what the services keep on this host, in the place of `start`; False where something stayed."""
@@ -115,8 +142,8 @@ class Agent:
             for name, part in reversed(self._parts.items())
             if isinstance(part, LeavesNothing)
         ]
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self.loop.close()
+        if self._own is not None:
+            self._own.close()
         return all(done)
 
     @property

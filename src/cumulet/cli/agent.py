@@ -18,6 +18,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--join", metavar="TOKEN", help="become a member first; `-` reads the token from standard input"
     )
+    parser.add_argument(
+        "--fake-hosts",
+        type=int,
+        metavar="N",
+        help="be N hosts on fake drivers, which have to be set; for tests of scale",
+    )
     parser.add_argument("--drain", action="store_true", help="stop the servers and remove the networks, then exit")
 
 
@@ -34,6 +40,8 @@ def run(call: Call) -> int:
             return 0 if agent.drain(call.settings) else 1
         if words.join is not None or words.urls:
             _become_member(call)
+        if words.fake_hosts is not None:
+            return _be_many(call)
         agent.run(call.settings)
     except lock.Held as error:
         print(f"cumulet: another agent works on this state directory: {error}", file=sys.stderr)
@@ -41,6 +49,17 @@ def run(call: Call) -> int:
     except NotJoined as error:
         print(f"cumulet: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _be_many(call: Call) -> int:
+    from cumulet import fake_hosts
+
+    try:
+        fake_hosts.run(call.settings, call.arguments.fake_hosts)
+    except ValueError as error:
+        print(f"cumulet: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -41,7 +41,6 @@ class ServersOnHost:
         self._records = Records(host.journal("servers"))
         self._hypervisor = make_hypervisor(self._stopped)
         self._boot_id = boot_id()
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="servers")
         self._rotation: Future[Any] | None = None
         self._closing = False
         self.disks = DisksOnHost(self._hypervisor, self._records)
@@ -85,11 +84,11 @@ class ServersOnHost:
         if self._rotation is not None:
             self._rotation.cancel()
         self._hypervisor.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def shutdown(self) -> None:
         """End all servers for now; the next start brings back those that were running."""
-        list(self._pool.map(self._drain, self._records.all().values()))
+        with ThreadPoolExecutor(4, thread_name_prefix="servers") as pool:
+            list(pool.map(self._drain, self._records.all().values()))
         self.stop()
 
     def report(self) -> Body:
@@ -301,4 +300,4 @@ class ServersOnHost:
     async def _rotate(self) -> None:
         while True:
             await asyncio.sleep(ROTATE_PERIOD)
-            await self._host.loop.run(self._pool, self._hypervisor.rotate)
+            await self._host.loop.asyncio.run_in_executor(None, self._hypervisor.rotate)

@@ -14,6 +14,7 @@ from cumulet.cli.recording.play import play
 from cumulet.cli.recording.scenario import names, read, read_given
 from cumulet.cli.recording.stable import facts
 from support.cloud import RunningCloud
+from support.engines import ENGINES
 
 HERE = Path(__file__).parent
 SCENARIOS = HERE / "scenarios"
@@ -23,9 +24,10 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    """A cloud that nothing else changes."""
-    running = RunningCloud(tmp_path_factory.mktemp("recorded"))
+def own(engine, pytestconfig, tmp_path_factory):
+    """A cloud that nothing else changes, on the database in turn."""
+    url = pytestconfig.stash[ENGINES].new_url(engine)
+    running = RunningCloud(tmp_path_factory.mktemp("recorded"), database_url=url)
     yield running
     running.close()
 

@@ -24,6 +24,8 @@ VERB = "network.apply"
 REPORT = "network.report"
 CALL_TIMEOUT = 120.0
 FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0  # seconds between attempts to reach a host that refuses
+AT_ONCE = 0.01  # the same, where another replica was faster
+OVERTAKEN = "NetworkStateOvertaken"
 IDLE = 60.0  # seconds after which a lane without work ends its thread
 
 
@@ -108,7 +110,10 @@ class _Lane:
                 self._serve()
                 pause = FIRST_PAUSE
                 self._done(ticket)
-            except NotReady:
+            except NotReady as error:
+                if error.code == OVERTAKEN:
+                    time.sleep(AT_ONCE)
+                    continue
                 if not self._is_there():
                     self._done(ticket, served=False)
                     return
@@ -157,18 +162,15 @@ class _Lane:
     def _send(self, sent: HostState | None, wanted: HostState) -> Any:
         if sent is not None:
             body = {"delta": msgspec.to_builtins(difference(sent, wanted))}
-            try:
-                return self._cloud.hosts.call(self._host, VERB, body, timeout=CALL_TIMEOUT)
-            except Conflict as error:
-                LOG.info("host %s wants a full state: %s", self._host, error.message)
-        try:
+        else:
             body = {"state": msgspec.to_builtins(wanted)}
+        try:
             return self._cloud.hosts.call(self._host, VERB, body, timeout=CALL_TIMEOUT)
         except CumuletError as error:
             with self._changed:
                 self._sent = None
-            if error.code == "GenerationTooOld":
-                self._learn()
+            if isinstance(error, Conflict):
+                raise _overtaken(self._host, self._ask()) from None
             raise
 
     def _verify(self, sent: HostState) -> None:
@@ -180,10 +182,6 @@ class _Lane:
                     self._sent = None
                 raise _overtaken(self._host, said)
 
-    def _learn(self) -> None:
-        """Another replica has served the host meanwhile: the rows are looked at again."""
-        raise _overtaken(self._host, self._ask())
-
     def _ask(self) -> HostReport:
         """What the host has now, which counts."""
         said = msgspec.convert(self._cloud.hosts.call(self._host, REPORT, {}, timeout=CALL_TIMEOUT), HostReport)
@@ -193,4 +191,5 @@ class _Lane:
 
 
 def _overtaken(host: str, said: HostReport) -> NotReady:
-    return NotReady(f"host {host} has generation {said.generation} already")
+    """Another replica has served the host, or it has forgotten: the rows are looked at again, and all of them sent."""
+    return NotReady(f"host {host} has generation {said.generation}", code=OVERTAKEN)

@@ -34,8 +34,17 @@ PATIENCE = 120.0
 PICTURE = os.urandom(3_000_000)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quiet() -> Iterator[None]:
+    """No settings from the environment of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("CUMULET_")]:
+            patch.delenv(name)
+        yield
+
+
 @pytest.fixture(scope="module")
-def filled() -> Iterator[Sample]:
+def filled(quiet: None) -> Iterator[Sample]:
     """The cloud's state is stopped, and its backup taken while it ran lies beside it as `live`."""
     folder = Path(tempfile.mkdtemp(prefix="cml-"))
     with pytest.MonkeyPatch.context() as patch:

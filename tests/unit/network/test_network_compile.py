@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 from datetime import datetime
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cumulet.services.network.agent.delta import merge
@@ -15,6 +15,7 @@ from cumulet.services.network.logic import addressing
 from cumulet.services.network.logic.compile import Snapshot, compile_host, difference, same
 from cumulet.services.network.types import (
     Allocation,
+    FarPort,
     FloatingIp,
     GroupState,
     HostState,
@@ -22,6 +23,7 @@ from cumulet.services.network.types import (
     NetworkState,
     Port,
     PortState,
+    RemoteState,
     Router,
     RouterState,
     RuleState,
@@ -138,6 +140,16 @@ def test_rows_that_are_not_there_yet_are_no_harm():
     assert state.routers[0].gateway is None
 
 
+def test_ports_on_other_hosts_are_told_with_the_ends_of_their_tunnels():
+    snapshot = rows()
+    snapshot.far = [FarPort("p7", "n1", "fa:16:3e:00:00:07", "h2"), FarPort("p8", "n1", "fa:16:3e:00:00:08", "h3")]
+    snapshot.far_addresses = {"p7": ["10.0.0.7"], "dhcp1": ["10.0.0.2"]}
+    snapshot.endpoints = {"h2": "198.18.0.2", "h3": ""}
+    assert compile_host(snapshot).remotes == [
+        RemoteState(id="p7", network_id="n1", mac="fa:16:3e:00:00:07", addresses=["10.0.0.7"], endpoint="198.18.0.2")
+    ], "a host without an end of tunnels cannot be reached"
+
+
 KEYS = st.sets(st.sampled_from("abcdef"))
 MEMBERS = st.lists(st.just("10.0.0.1"), max_size=1)
 
@@ -153,15 +165,21 @@ def states(draw: st.DrawFn) -> HostState:
         ],
         groups=[GroupState(id=f"g{key}", members=draw(MEMBERS)) for key in sorted(draw(KEYS))],
         routers=[RouterState(id=f"r{key}", up=draw(st.booleans())) for key in sorted(draw(KEYS))],
+        remotes=[
+            RemoteState(id=f"p{key}", network_id="n", mac="m", endpoint=f"198.18.0.{draw(st.integers(1, 2))}")
+            for key in sorted(draw(KEYS))
+        ],
     )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(states(), states())
 def test_a_difference_makes_the_new_state_of_the_old_one(old: HostState, new: HostState):
     assert merge(old, difference(old, new)) == new
     assert same(old, new) == same(new, old)
     nothing = difference(new, new)
     assert (nothing.networks, nothing.ports, nothing.groups, nothing.routers, nothing.gone) == ([], [], [], [], [])
+    assert (nothing.remotes, nothing.gone_remotes) == ([], [])
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(8, 30), st.booleans())

@@ -21,7 +21,7 @@ from cumulet.services.compute.api.common import (
 from cumulet.services.compute.api.fields import as_boolean
 from cumulet.services.compute.api.server_create import create
 from cumulet.services.compute.logic import delete as delete_logic
-from cumulet.services.compute.logic import groups, hosts
+from cumulet.services.compute.logic import groups, hosts, patterns
 from cumulet.services.compute.logic import servers as logic
 from cumulet.services.compute.store.servers import Criteria
 from cumulet.services.compute.types import Server
@@ -209,8 +209,7 @@ def _plain_filters(query: dict[str, str], criteria: Criteria) -> None:
             criteria.equal[column] = _value(name, query[name])
     for name, column in _LIKE.items():
         if name in query:
-            # A pattern's anchors and wildcards; whatever else it holds is taken as it stands.
-            criteria.like[column] = query[name].strip("^$").replace(".*", "")
+            criteria.like[column] = patterns.like(query[name])
     if "flavor" in query:
         criteria.flavor_id = query["flavor"]
     if "config_drive" in query:

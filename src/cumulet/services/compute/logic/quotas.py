@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, OverQuota
@@ -10,7 +12,7 @@ from cumulet.kernel.quota import UNLIMITED, exceeded
 from cumulet.services.compute.store import keypairs as keypairs_store
 from cumulet.services.compute.store import quotas as store
 from cumulet.services.compute.store import servers as servers_store
-from cumulet.services.compute.types import Flavor, Server
+from cumulet.services.compute.types import Flavor
 
 DEFAULTS = {
     "instances": 10,
@@ -87,12 +89,12 @@ def clear_limits(cloud: Cloud, project_id: str, user_id: str | None = None) -> N
 
 def used(source: Source, project_id: str, user_id: str | None = None) -> dict[str, int]:
     """What a project, or one of its users there, uses of its limits."""
-    servers = servers_store.of_project(source, project_id)
+    sizes = servers_store.sizes(source, project_id)
     groups = store.groups_of(source, project_id)
     if user_id is not None:
-        servers = [server for server in servers if server.user_id == user_id]
+        sizes = [size for size in sizes if size[0] == user_id]
         groups = [group for group in groups if group.user_id == user_id]
-    return {**dict.fromkeys(DEFAULTS, 0), **_of_servers(servers), "server_groups": len(groups)}
+    return {**dict.fromkeys(DEFAULTS, 0), **_of_servers(sizes), "server_groups": len(groups)}
 
 
 def lock(tx: Tx, project_id: str) -> None:
@@ -103,10 +105,10 @@ def lock(tx: Tx, project_id: str) -> None:
 def servers_allowed(tx: Tx, project_id: str, user_id: str, flavor: Flavor, least: int, most: int) -> int:
     """How many servers, between `least` and `most`, the user may add to the project; OverQuota where not `least`."""
     lock(tx, project_id)
-    servers = servers_store.of_project(tx, project_id)
-    mine = [server for server in servers if server.user_id == user_id]
+    sizes = servers_store.sizes(tx, project_id)
+    mine = [size for size in sizes if size[0] == user_id]
     rooms = [
-        (limits(tx, project_id), _of_servers(servers)),
+        (limits(tx, project_id), _of_servers(sizes)),
         (store.limits(tx, user_scope(project_id, user_id)), _of_servers(mine)),
     ]
     for count in range(most, least - 1, -1):
@@ -168,9 +170,10 @@ def _wanted(flavor: Flavor, count: int) -> dict[str, int]:
     return {"instances": count, "cores": count * flavor.vcpus, "ram": count * flavor.ram}
 
 
-def _of_servers(servers: list[Server]) -> dict[str, int]:
+def _of_servers(sizes: list[tuple[str, dict[str, Any], int]]) -> dict[str, int]:
+    """What servers use that were counted by user and flavor."""
     return {
-        "instances": len(servers),
-        "cores": sum(int(server.flavor["vcpus"]) for server in servers),
-        "ram": sum(int(server.flavor["ram"]) for server in servers),
+        "instances": sum(count for _, _, count in sizes),
+        "cores": sum(int(flavor["vcpus"]) * count for _, flavor, count in sizes),
+        "ram": sum(int(flavor["ram"]) * count for _, flavor, count in sizes),
     }

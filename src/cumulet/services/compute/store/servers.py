@@ -21,8 +21,9 @@ ALIVE = server.c.deleted_at.is_(None)
 class Criteria(msgspec.Struct, kw_only=True):
     """Which servers are wanted; None and empty stand for no limit.
 
-    `equal` and `among` are by column, `like` are parts of texts by column. A server must have all of `tags`, any of
-    `tags_any`, not all of `not_tags`, none of `not_tags_any`. `order` holds columns and whether they ascend.
+    `equal` and `among` are by column, `like` are patterns by column, as `logic.patterns` makes them. A server must have
+    all of `tags`, any of `tags_any`, not all of `not_tags`, none of `not_tags_any`. `order` holds columns and whether
+    they ascend.
     """
 
     everywhere: bool = False
@@ -93,9 +94,11 @@ def named(source: Source, project_id: str, hostname: str) -> list[str]:
     return sql.column(source, query)
 
 
-def of_project(source: Source, project_id: str) -> list[Server]:
-    query = select(server).where(server.c.project_id == project_id, ALIVE)
-    return sql.rows(source, query.order_by(server.c.created_at, server.c.id), Server)
+def sizes(source: Source, project_id: str) -> list[tuple[str, dict[str, Any], int]]:
+    """The project's servers, counted by user and flavor: user id, flavor, how many."""
+    query = select(server.c.user_id, server.c.flavor, func.count()).where(server.c.project_id == project_id, ALIVE)
+    grouped = query.group_by(server.c.user_id, server.c.flavor)
+    return [(row[0], row[1], row[2]) for row in sql.tuples(source, grouped)]
 
 
 def alive_within(source: Source, start: datetime, end: datetime, project_id: str | None) -> list[Server]:
@@ -159,8 +162,8 @@ def _conditions(criteria: Criteria) -> list[ColumnElement[bool]]:
         found.append(server.c[name].is_(None) if value is None else server.c[name] == value)
     for name, values in criteria.among.items():
         found.append(sql.any_of(server.c[name], values))
-    for name, text in criteria.like.items():
-        found.append(server.c[name].icontains(text, autoescape=True))
+    for name, pattern in criteria.like.items():
+        found.append(server.c[name].ilike(pattern, escape="\\"))
     if criteria.flavor_id is not None:
         flavor = type_coerce(server.c.flavor, Text)
         found.append(flavor.contains(f'"id":"{criteria.flavor_id}"', autoescape=True))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from cumulet.kernel.db import Database
@@ -15,6 +16,10 @@ from support.cloud import RunningCloud
 from support.engines import CHOICES, ENGINES, LAZILY, SQLITE, Engines, Lazily
 
 SCENARIOS = Path(__file__).parent / "api"
+
+# How long an example takes says how busy the machine is, nothing about the code.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -23,7 +23,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FAULTS: list[dict[str, Any]] = tomllib.loads((HERE / "faults.toml").read_text())["fault"]
-MACHINES = {"persona", "kill", "audit", "walk", "recorded", "backup", "rollback"}
+MACHINES = {"persona", "fuzz", "rooms", "kill", "audit", "walk", "recorded", "backup", "rollback"}
 PATIENCE = 280  # seconds
 
 pytestmark = pytest.mark.timeout(600)

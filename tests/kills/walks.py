@@ -28,6 +28,8 @@ NONSENSE = (
     ("PUT", f"{NETWORK}/ports/{uuid.UUID(int=3)}", {"port": {"name": 7}}),
 )
 PLACES = [place for place in matrix.CONTROL if place.partition(":")[2] in ("before", "inside", "after")]
+TROUBLES = ('kind = "delay"\nseconds = 0.5', 'kind = "lose_answer"', 'kind = "fail"\nerror = "NotReady"')
+TROUBLED = ("compute.fake.[bsradpu]*", "network.fake.apply", "block_storage.fake.[cesd]*")
 ALIVE = ("ACTIVE", "SHUTOFF", "PAUSED")
 index = st.integers(0, 5)
 
@@ -192,6 +194,12 @@ class Walk(RuleBasedStateMachine):
         self.log.append(f"kill at {place}")
         self.world.cloud.wish(place)
 
+    @rule(trouble=st.sampled_from(TROUBLES), place=st.sampled_from(TROUBLED))
+    def trouble(self, trouble: str, place: str) -> None:
+        """Nothing that a caller may not wait out: what was asked for is done nevertheless."""
+        self.log.append(f"trouble at {place}: {trouble}")
+        self.world.cloud.trouble(f'[[fault]]\nplace = "{place}"\ncount = 2\n{trouble}\n')
+
     @rule()
     def wait(self) -> None:
         self.log.append("wait")
@@ -202,6 +210,7 @@ class Walk(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Let the cloud come to rest; nothing may be wrong, before and after everything is deleted."""
         self.world.cloud.ungranted()
+        self.world.cloud.trouble("")
         self.world.rest()
         wrong = [*self._broken(), *self.world.findings()]
         assert wrong == [], self._report(wrong)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyroute2 import netns
 
+from cumulet.kernel import door
 from cumulet.services.network.drivers.fabric import names
 from support.real_cloud import RealCloud
 
@@ -21,7 +22,15 @@ def violations(cloud: RealCloud) -> list[str]:
         *_server_files(cloud),
         *_ports(cloud),
         *_volumes(cloud),
+        *_examined(cloud),
     ]
+
+
+def _examined(cloud: RealCloud) -> Iterator[str]:
+    """What the cloud itself finds."""
+    answer = door.ask(door.path_of(cloud.settings.run, "control"), "audit", timeout=120.0, seconds=0.0)
+    for each in answer["findings"]:
+        yield f"{each['service']}: {each['text']} ({each['subject']})"
 
 
 def _column(cloud: RealCloud, query: str) -> set[str]:

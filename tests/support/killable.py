@@ -22,6 +22,7 @@ import httpx
 
 from cumulet import settings as settings_module
 from cumulet.kernel.db import Database
+from cumulet.kernel.injection import FILE
 from cumulet.kernel.link.admission import Admission
 from cumulet.kernel.link.join import join
 from cumulet.kernel.link.membership import Membership
@@ -152,6 +153,14 @@ class KillableCloud:
         except FileNotFoundError:
             return []
         return left
+
+    def trouble(self, faults: str) -> None:
+        """Give the fake drivers of all hosts these faults, in the words of `kernel.injection`; none for ""."""
+        states = [self._folder / host for host in self.hosts] if self.scaled else [self.settings.state]
+        for state in states:
+            draft = state / f"{FILE}.new"
+            draft.write_text(faults)
+            draft.rename(state / FILE)
 
     def last_words(self) -> str:
         """The ends of all logs, for a failing test's report."""

@@ -12,6 +12,8 @@ from sqlalchemy import text
 
 from kills.world import NETWORK, World
 
+pytestmark = pytest.mark.timeout(600)
+
 # What is spoilt in the database, and what is said of it. `:server` and the others are ids of the things in `stage`.
 SPOILT: dict[str, tuple[str, str]] = {
     "task": ("UPDATE compute_server SET task_state = 'pausing' WHERE id = :server", "server is pausing, and nobody"),

@@ -8,6 +8,8 @@ import pytest
 from kills import matrix
 from kills.scenarios import SCENARIOS
 
+pytestmark = pytest.mark.timeout(600)
+
 
 def test_every_flow_has_a_scenario():
     assert sorted(SCENARIOS) == sorted(matrix.FLOWS)

@@ -13,6 +13,8 @@ from kills import matrix
 from kills.scenarios import SCENARIOS
 from support.cloud import FAKES
 
+pytestmark = pytest.mark.timeout(1200)
+
 # Verbs that change nothing on a host: a kill there is a lost answer, as for any verb.
 READING = frozenset(
     {"host.inventory", "server.report", "server.console", "server.diagnostics", "server.power", "volume.report",
@@ -34,7 +36,6 @@ def places_of(world, flow):
     return _seen[flow]
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("flow", sorted(SCENARIOS))
 def test_a_kill_of_the_host_part(world, flow):
     found = places_of(world, flow)

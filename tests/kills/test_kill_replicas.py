@@ -10,6 +10,8 @@ import pytest
 
 from kills import matrix
 
+pytestmark = pytest.mark.timeout(600)
+
 # Each costs the length of a lease, so that the default suite takes a part; KILLS=all takes every place.
 SHARE = 1.0 if os.environ.get("KILLS") == "all" else 0.15
 _chosen = random.Random(3)

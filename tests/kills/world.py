@@ -16,10 +16,11 @@ from sqlalchemy import select
 from cumulet.kernel import door
 from cumulet.kernel.db import sql, tables
 from support.killable import KillableCloud
-from support.waiting import PATIENCE, until
+from support.waiting import until
 
 Body = dict[str, Any]
 
+PATIENCE = 240.0  # seconds that anything may take on a busy machine
 CALM = 30.0  # seconds within which every periodic repair has come by
 PAUSE = 0.05  # seconds between two attempts to reach a part that is away
 COMPUTE, NETWORK, IMAGE = "/compute/v2.1", "/network/v2.0", "/image/v2"
@@ -97,7 +98,7 @@ class World:
 
     def _begun(self, request_id: str) -> str:
         saga = tables.saga
-        until(self._answers)
+        until(self._answers, PATIENCE)
         found = sql.column(self.cloud.db, select(saga.c.subject).where(saga.c.request_id == request_id).limit(1))
         return str(found[0]) if found else ""
 
@@ -250,7 +251,7 @@ class World:
     def quiet(self) -> None:
         """Wait until no saga is left, whoever is there."""
         try:
-            until(lambda: not self.unfinished())
+            until(lambda: not self.unfinished(), PATIENCE)
         except AssertionError:
             raise AssertionError(f"no end: {self.unfinished()}\n{self.cloud.last_words()}") from None
 

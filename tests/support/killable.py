@@ -33,6 +33,7 @@ from support.cloud import FAKES
 from support.waiting import until
 
 NURSERY = Path(__file__).with_name("nursery.py")
+START = 240.0  # seconds that all parts may take to start on a busy machine
 TOKEN_LIFETIME = 600  # seconds
 
 
@@ -87,11 +88,11 @@ class KillableCloud:
         for name in (*self.replicas, "data"):
             self._say(f"start {name}")
         if self.scaled:
-            until(lambda: all(self.answers(control.control_url) for control in self.controls))
+            until(lambda: all(self.answers(control.control_url) for control in self.controls), START)
             self._join()
         for name in self.agents:
             self._say(f"start {name}")
-        until(self.is_ready)
+        until(self.is_ready, START)
 
     def stop(self) -> None:
         if self._database is not None:
@@ -99,7 +100,7 @@ class KillableCloud:
         if self._nursery is not None:
             assert self._nursery.stdin is not None
             self._nursery.stdin.close()
-            self._nursery.wait(30)
+            self._nursery.wait(120)
 
     def answers(self, url: str, page: str = "/healthz") -> bool:
         """Whether the process there answers well."""

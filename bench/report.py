@@ -90,15 +90,15 @@ def _opening(limits: Limits, note: str) -> Iterator[str]:
     yield ""
     yield (
         f"A run lasts {limits.seconds:g} s or {limits.count} operations, whichever ends first; each number is "
-        f"{'the median of ' if limits.repeats > 1 else 'of '}{_runs(limits.repeats)}. CPU is what all processes of the cloud used for one operation, looking at "
-        "it until it is done included. *Others* is how many cores unrelated programs kept busy meanwhile: the driver "
-        "and the cloud share the machine with them, so compare CPU rather than times."
+        f"{_runs(limits.repeats)}. CPU is what all processes of the cloud used for one operation, looking at it until "
+        "it is done included. *Others* is how many cores unrelated programs kept busy meanwhile: the driver and the "
+        "cloud share the machine with them, so compare CPU rather than times."
     )
     yield ""
 
 
 def _runs(repeats: int) -> str:
-    return f"{repeats} runs" if repeats > 1 else "one run"
+    return f"the median of {repeats} runs" if repeats > 1 else "of one run"
 
 
 def _beside(ours: Sequence[Row], theirs: Sequence[Row]) -> Iterator[str]:

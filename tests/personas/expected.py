@@ -146,8 +146,8 @@ class Case:
             return False  # the rule is judged before the thing is looked for
         match self.service:
             case "network":
-                # The first rule is to see it; where a route names its rule itself, it is that one.
-                return self.route.rule == ANYONE and not self._allows(rules[0], who)
+                # The first of the rules that are derived is to see it.
+                return rules == network_rules(self.route) and not self._allows(rules[0], who)
             case "image":
                 return self._is_strange(who) or not self._allows("get_image", who)
         return self._is_strange(who)

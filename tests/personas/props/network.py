@@ -90,8 +90,9 @@ def project(stage: Stage) -> Prop:
 
 
 def other_project(stage: Stage) -> Prop:
-    """One whose limits nobody needs."""
+    """One whose limits nobody needs; it has some of its own."""
     key = stage.cast.other_project_id
+    stage.make("network", f"/quotas/{key}", {"quota": {"network": 5}}, "other_admin", "PUT")
     return {"project_id": key, "target": {"project_id": key, "tenant_id": key}}
 
 

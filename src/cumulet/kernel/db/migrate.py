@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import MetaData, inspect, select
+from sqlalchemy import Index, MetaData, inspect, select
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from cumulet.kernel import clock
@@ -80,16 +80,24 @@ def pending(db: Database, folders: Mapping[str, Path]) -> bool:
 
 
 def draft(metadata: MetaData, dialect: str) -> str:
-    """The script that creates all of `metadata`'s tables and indexes under `dialect` (`sqlite`, `postgres`)."""
+    """The script that creates all of `metadata`'s tables and indexes under `dialect` (`sqlite`, `postgres`).
+
+    An index that is for some rows only says so in its `info`, as `where`: SQLAlchemy's own way of saying it is another
+    for each dialect, and would have every start load them all.
+    """
     compiler = importlib.import_module(_MODULES[dialect]).dialect()
     statements = []
     for table in metadata.sorted_tables:
         statements.append(str(CreateTable(table).compile(dialect=compiler)).strip())
         statements.extend(
-            str(CreateIndex(index).compile(dialect=compiler)).strip()
+            str(CreateIndex(index).compile(dialect=compiler)).strip() + _where(index)
             for index in sorted(table.indexes, key=lambda index: str(index.name))
         )
     return "".join(re.sub(r"[ \t]+\n", "\n", statement) + ";\n\n" for statement in statements).rstrip() + "\n"
+
+
+def _where(index: Index) -> str:
+    return f" WHERE {index.info['where']}" if "where" in index.info else ""
 
 
 def _check_known(service: str, have: Mapping[int, str], known: set[int]) -> None:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
 from cumulet.kernel.db.sql import Json
@@ -35,13 +34,7 @@ project = Table(
     Column("options", Json, nullable=False),
     Column("extra", Json, nullable=False),
     UniqueConstraint("domain_id", "name", name="identity_project_name"),
-    Index(
-        "identity_domain_name",
-        "name",
-        unique=True,
-        sqlite_where=text("domain_id IS NULL"),
-        postgresql_where=text("domain_id IS NULL"),
-    ),
+    Index("identity_domain_name", "name", unique=True, info={"where": "domain_id IS NULL"}),
     Index("identity_project_parent", "parent_id"),
 )
 
@@ -104,13 +97,7 @@ role = Table(
     Column("options", Json, nullable=False),
     Column("extra", Json, nullable=False),
     UniqueConstraint("domain_id", "name", name="identity_role_name"),
-    Index(
-        "identity_global_role_name",
-        "name",
-        unique=True,
-        sqlite_where=text("domain_id IS NULL"),
-        postgresql_where=text("domain_id IS NULL"),
-    ),
+    Index("identity_global_role_name", "name", unique=True, info={"where": "domain_id IS NULL"}),
 )
 
 implied_role = Table(

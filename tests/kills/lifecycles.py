@@ -171,7 +171,7 @@ def run(lives: int, seed: int, pause: float) -> tuple[Outcome, list[str], float]
         wrong += [f"after everything was deleted: {each}" for each in shared.findings()]
         if wrong or outcome.errors:
             print(cloud.last_words())
-        return outcome, [*outcome.errors, *wrong], time.monotonic() - began
+        return outcome, wrong, time.monotonic() - began
     finally:
         ended.set()
         cloud.stop()
@@ -196,6 +196,7 @@ def page(outcome: Outcome, wrong: list[str], seconds: float, seed: int) -> str:
     facts = {
         "commit": commit.strip() or "unknown", "seed": seed, "lives": outcome.lives, "minutes": f"{seconds / 60:.1f}",
         "kills": sum(outcome.kills.values()), "broken invariants": len(wrong),
+        "lives in which the user met what must not be": len(outcome.errors),
     }  # fmt: skip
     parts = [
         "# Lives among kills\n",
@@ -205,7 +206,9 @@ def page(outcome: Outcome, wrong: list[str], seconds: float, seed: int) -> str:
         _table("killed", "times", outcome.kills),
         _table("done", "times", outcome.actions),
     ]
-    return "\n".join([*parts, *(f"- {each}" for each in wrong)])
+    return "\n".join(
+        [*parts, *(f"- {each}" for each in [*wrong, *(error.splitlines()[-1] for error in outcome.errors)])]
+    )
 
 
 def _table(left: str, right: str, rows: Mapping[str, object]) -> str:
@@ -223,9 +226,9 @@ def main() -> int:
     outcome, wrong, seconds = run(words.lives, words.seed, words.pause)
     words.page.write_text(page(outcome, wrong, seconds, words.seed))
     print(f"{outcome.lives} lives, {sum(outcome.kills.values())} kills, {seconds / 60:.1f} min, {len(wrong)} wrong")
-    for each in wrong:
+    for each in [*wrong, *outcome.errors]:
         print(each)
-    return 1 if wrong else 0
+    return 1 if wrong or outcome.errors else 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ CUMULET := $(VENV)/bin/cumulet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset status test check bare conformance bench fuzz coverage-api kills walks lifecycles packages testpackages client tools
+.PHONY: hosts help up down reset status test check bare conformance bench fuzz coverage-api kills walks lifecycles packages testpackages client tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ coverage-api: tools ## what share of OpenStack's operations there is; the table 
 
 bench: packages tools ## measure a cloud of its own, on fake drivers; the table goes to docs/performance.md
 	$(VENV)/bin/python -m bench.run $(ARGS)
+
+hosts: packages tools ## measure a control plane of a thousand fake hosts; ARGS="--hosts 200" for fewer
+	PYTHONPATH=tests $(VENV)/bin/python tests/fakes/run_thousand.py $(ARGS)
 
 packages:
 	@$(SETUP) packages

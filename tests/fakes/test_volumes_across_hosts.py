@@ -95,6 +95,8 @@ def test_an_exported_volume_grows_and_has_snapshots(place: Place) -> None:
     body = {"os-extend": {"new_size": 2}}
     place.tenant.admin("POST", f"/block-storage/v3/volumes/{volume}/action", body)
     eventually("the larger volume", lambda: place.tenant.volume_in(volume, "in-use")["size"] == 2)
+    noted = place.tenant.admin("GET", f"/compute/v2.1/servers/{server['id']}/os-instance-actions")["instanceActions"]
+    assert "extend_volume" in [each["action"] for each in noted]
     made = place.tenant.admin(
         "POST", "/block-storage/v3/snapshots", {"snapshot": {"volume_id": volume, "force": True, "name": "s"}}
     )

@@ -42,8 +42,8 @@ class ServersContract(Protocol):
     def port_gone(self, tx: Tx, server_id: str, port_id: str) -> None:
         """Network deleted a port of the server: take the interface out of the server. Idempotent."""
 
-    def resize_disk(self, server_id: str, volume_id: str, size: int) -> bool:
-        """Tell the server's hypervisor that the volume, open in it, has `size` bytes from now on.
+    def resize_disk(self, server_id: str, volume_id: str, size: int, request_id: str) -> bool:
+        """Tell the server's hypervisor that the volume, open in it, has `size` bytes from now on, as a request wishes.
 
         False where no running server has it open, so that the caller extends it itself. Blocks for the host's answer.
         """

@@ -42,8 +42,8 @@ class Servers:
     def port_gone(self, tx: Tx, server_id: str, port_id: str) -> None:
         servers.port_gone(self._cloud, tx, server_id, port_id)
 
-    def resize_disk(self, server_id: str, volume_id: str, size: int) -> bool:
-        return volumes.resize(self._cloud, server_id, volume_id, size)
+    def resize_disk(self, server_id: str, volume_id: str, size: int, request_id: str) -> bool:
+        return volumes.resize(self._cloud, server_id, volume_id, size, request_id)
 
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:

@@ -28,7 +28,7 @@ def _grow_in_server(run: Run, server_id: str | None, volume_id: str, size: int) 
     """Let compute make the disk larger where a running server has it open."""
     if server_id is None or not run.cloud.contracts.offers(ServersContract):
         return False
-    return run.cloud.contracts.use(ServersContract).resize_disk(server_id, volume_id, size)
+    return run.cloud.contracts.use(ServersContract).resize_disk(server_id, volume_id, size, run.request_id)
 
 
 def failed(run: Run) -> Commit:

@@ -10,7 +10,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.services.compute.store import actions as store
-from cumulet.services.compute.types import Action, ActionEvent
+from cumulet.services.compute.types import Action, ActionEvent, Server
 
 SUCCESS, ERROR = "Success", "Error"
 FAILED_MESSAGE = "Error"
@@ -18,20 +18,12 @@ FAILED_MESSAGE = "Error"
 
 def begin(tx: Tx, ctx: Context, server_id: str, action: str) -> None:
     """Note that the caller asked for `action`."""
-    now = clock.utcnow()
-    if store.find(tx, server_id, ctx.request_id) is None:
-        new = Action(
-            id=ids.new_uuid(),
-            server_id=server_id,
-            request_id=ctx.request_id,
-            action=action,
-            project_id=ctx.project_id or "",
-            user_id=ctx.user_id,
-            message=None,
-            start_time=now,
-            updated_at=now,
-        )
-        store.add(tx, new)
+    _begin(tx, server_id, ctx.request_id, action, ctx.project_id or "", ctx.user_id)
+
+
+def begin_of_service(tx: Tx, server: Server, request_id: str, action: str) -> None:
+    """Note that another service does `action` for a request that it was sent; it counts as its owner's."""
+    _begin(tx, server.id, request_id, action, server.project_id, server.user_id)
 
 
 def event_began(tx: Tx, server_id: str, request_id: str, event: str, host: str) -> None:
@@ -81,6 +73,23 @@ def find_all(
         if last is None:
             raise Invalid(f"marker [{marker}] not found", code="MarkerNotFound")
     return store.of_server(source, server_id, marker=last, limit=limit, since=since, before=before)
+
+
+def _begin(tx: Tx, server_id: str, request_id: str, action: str, project_id: str, user_id: str) -> None:
+    now = clock.utcnow()
+    if store.find(tx, server_id, request_id) is None:
+        new = Action(
+            id=ids.new_uuid(),
+            server_id=server_id,
+            request_id=request_id,
+            action=action,
+            project_id=project_id,
+            user_id=user_id,
+            message=None,
+            start_time=now,
+            updated_at=now,
+        )
+        store.add(tx, new)
 
 
 def get(source: Source, server_id: str, request_id: str) -> tuple[Action, list[ActionEvent]]:

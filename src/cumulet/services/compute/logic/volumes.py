@@ -137,13 +137,24 @@ def gone(cloud: Cloud, tx: Tx, server_id: str, volume_id: str) -> None:
         cloud.sagas.start(tx, DETACH, server_id, {"device": device.id, "volume": volume_id})
 
 
-def resize(cloud: Cloud, server_id: str, volume_id: str, size: int) -> bool:
-    """Tell the server's host that the volume has `size` bytes now; False where no running server has it open."""
+def resize(cloud: Cloud, server_id: str, volume_id: str, size: int, request_id: str) -> bool:
+    """Tell the server's host that the volume has `size` bytes now; False where no running server has it open.
+
+    What the request `request_id` came to is noted among the server's actions.
+    """
     server = servers_store.find(cloud.db, server_id)
     if server is None or not server.host:
         return False
     body: dict[str, Any] = {"id": server_id, "volume_id": volume_id, "size": size}
-    return bool(cloud.hosts.call(server.host, "server.resize_disk", body)["done"])
+    done = bool(cloud.hosts.call(server.host, "server.resize_disk", body)["done"])
+    if done:
+        cloud.db.write(lambda tx: _note_resize(tx, server, request_id))
+    return done
+
+
+def _note_resize(tx: Tx, server: Server, request_id: str) -> None:
+    actions.begin_of_service(tx, server, request_id, "extend_volume")
+    actions.event_ended(tx, server.id, request_id, "compute_extend_volume", server.host)
 
 
 def _new(tx: Tx, server: Server, volume_id: str, wanted: str | None, attachment_id: str) -> Device:

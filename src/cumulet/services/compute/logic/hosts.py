@@ -187,11 +187,12 @@ def _suits(cloud: Cloud, server: Server, host: ComputeHost, forced: str) -> bool
 
 
 def _hints_allow(source: Source, server: Server, host: str) -> bool:
-    here = {each.id for each in servers_store.on_host(source, host)}
     different = _listed(server.scheduler_hints.get("different_host"))
     same = _listed(server.scheduler_hints.get("same_host"))
-    if here & set(different) or (same and not here & set(same)):
-        return False
+    if different or same:
+        here = {each.id for each in servers_store.on_host(source, host)}
+        if here & set(different) or (same and not here & set(same)):
+            return False
     group = groups_store.find_group(source, server.group_id) if server.group_id else None
     if group is None:
         return True

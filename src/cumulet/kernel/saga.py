@@ -224,7 +224,7 @@ class Sagas:
             saga = tables.saga.c
             mine = [saga.id == saga_id, saga.owner == self._owner, saga.fence == fence]
             free = update(tables.saga).where(*mine).values(owner=None)
-            self._db.write(lambda tx, f=free: sql.execute(tx, f))  # type: ignore[misc]
+            self._db.write(lambda tx, f=free: sql.execute(tx, f), loose=True)  # type: ignore[misc]
             del self._dropped[saga_id]
 
     def _claim(self) -> list[Saga]:
@@ -239,7 +239,7 @@ class Sagas:
             sql.execute(tx, update(saga).where(sql.any_of(saga.c.id, ids)).values(lease))
             return sql.rows(tx, select(saga).where(sql.any_of(saga.c.id, ids)).order_by(saga.c.id), Saga)
 
-        taken = self._db.write(take)
+        taken = self._db.write(take, loose=True)
         self._held.update({saga.id: saga.fence for saga in taken})
         return taken
 
@@ -253,7 +253,7 @@ class Sagas:
             mine = or_(*(and_(saga.c.id == key, saga.c.fence == fence) for key, fence in held.items()))
             extend = update(saga).where(saga.c.owner == self._owner, mine).values(values)
             try:
-                self._db.write(lambda tx, e=extend: sql.execute(tx, e))  # type: ignore[misc]
+                self._db.write(lambda tx, e=extend: sql.execute(tx, e), loose=True)  # type: ignore[misc]
             except NotReady as error:
                 LOG.warning("the leases of %d sagas are not extended: %s", len(held), error)
 
@@ -353,7 +353,7 @@ class Sagas:
         values: dict[str, Any] = {"attempts": saga.attempts + 1, "wake_at": clock.now() + pause, "owner": None}
         if saga.status == RUNNING:
             values["error"] = reason
-        self._db.write(lambda tx: self._update(tx, saga, values))
+        self._db.write(lambda tx: self._update(tx, saga, values), loose=True)
 
     def _commit(self, saga: Saga, run: Run, commit: Commit | None, **values: Any) -> None:
         if "step" in values and values["step"] != saga.step:
@@ -365,7 +365,7 @@ class Sagas:
             if commit is not None:
                 commit(tx)
 
-        self._db.write(write)
+        self._db.write(write, loose=commit is None)
         saga.state = run.state
         for name, value in values.items():
             setattr(saga, name, value)

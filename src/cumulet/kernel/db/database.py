@@ -30,7 +30,7 @@ class Dialect(Protocol):
     def use(self) -> AbstractContextManager[Connection]:
         """A connection for reading, each statement a snapshot of its own."""
 
-    def write(self, fn: Callable[[Tx], T]) -> T:
+    def write(self, fn: Callable[[Tx], T], *, loose: bool = False) -> T:
         """Run `fn` in a durable transaction; see `Database.write`."""
 
     def alone(self, name: str) -> AbstractContextManager[None]:
@@ -81,11 +81,12 @@ class Database:
         """Hold `name` for the length of the block, which may hold many transactions: no other replica does."""
         return self.dialect.alone(name)
 
-    def write(self, fn: Callable[[Tx], T]) -> T:
+    def write(self, fn: Callable[[Tx], T], *, loose: bool = False) -> T:
         """Run `fn(tx)`, commit, and return its result once it is durable.
 
         `fn` holds SQL only: no I/O, no waiting; it may run twice. Whatever it raises undoes its writes and reaches the
-        caller. A `write` inside `fn` raises RuntimeError: pass `tx` on instead.
+        caller. A `write` inside `fn` raises RuntimeError: pass `tx` on instead. `loose` is for statements each of which
+        is right whatever others do meanwhile (an update that says whose the row must be): none is judged with the next.
         """
         if getattr(self._writing, "inside", False):
             raise RuntimeError("db.write inside db.write: pass the Tx on instead")
@@ -97,7 +98,7 @@ class Database:
             finally:
                 self._writing.inside = False
 
-        return self.dialect.write(guarded)
+        return self.dialect.write(guarded, loose=loose)
 
     def close(self) -> None:
         self.dialect.close()

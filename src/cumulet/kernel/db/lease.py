@@ -52,7 +52,7 @@ def take(db: Database, name: str, owner: str, seconds: float) -> bool:
         sql.execute(tx, lease.insert().values(name=name, **values))
         return True
 
-    return db.write(write)
+    return db.write(write, loose=True)
 
 
 def drop_all(db: Database, owner: str) -> None:

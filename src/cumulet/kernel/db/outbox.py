@@ -85,7 +85,8 @@ class Outbox:
             self._hand_out(event)
         if events:
             done = [event.id for event in events]
-            self._db.write(lambda tx: sql.execute(tx, delete(tables.outbox).where(tables.outbox.c.id.in_(done))))
+            gone = delete(tables.outbox).where(tables.outbox.c.id.in_(done))
+            self._db.write(lambda tx: sql.execute(tx, gone), loose=True)
         return len(events)
 
     def _loop(self) -> None:

@@ -42,11 +42,15 @@ SKEW = 5.0  # seconds that the clocks of replicas may differ, for leases are a m
 OLDEST = 140000  # the first server version that ends idle sessions by itself
 PATIENCE = 30.0  # seconds that one write is run again and again
 LINE_UP = 4  # attempts after which a write waits its turn among those that were refused as often
+AT_THE_HEAD = 20  # times that a write is run again before it gives up its place in the line
 LONGEST_PAUSE = 0.1  # seconds between two attempts
 UNIQUE_AGAIN = 2  # times that a row which is there already is taken for one that came meanwhile
 TURNSTILE = "kernel:write"
 RECONNECTS = 2  # times that a write is run again because its connection broke
 SAY_AGAIN = 10.0  # seconds between two lines in the log on one absence
+# Scans of whole tables are avoided: whoever has read a table that way has met everybody who writes in it.
+_STRICT = "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL enable_seqscan = off"
+_LOOSE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _TOO_SLOW = "57014"
 # Serialization failure, deadlock, lock not available: run again.
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
@@ -54,7 +58,7 @@ _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 _OPTIONS = {
     "idle_in_transaction_session_timeout": "10s",
     "idle_session_timeout": "10s",
-    "lock_timeout": "10s",
+    "lock_timeout": "30s",
     "statement_timeout": "60s",
     "timezone": "UTC",
 }
@@ -110,19 +114,19 @@ class Postgres:
         """A connection for one statement."""
         return self._pool.lend()
 
-    def write(self, fn: Callable[[Tx], T]) -> T:
+    def write(self, fn: Callable[[Tx], T], *, loose: bool = False) -> T:
         """Run `fn` until it got through. Raises Busy where others were in its way for 30 seconds."""
+        begin = _LOOSE if loose else _STRICT
         names: set[str] = set()
         end = time.monotonic() + PATIENCE
         attempt = broken = 0
         while True:
             attempt += 1
             try:
-                return self._attempt(fn, names, attempt)
+                return self._attempt(fn, begin, names, attempt)
             except _Taken as taken:
                 names.add(taken.name)
             except _Conflict as conflict:
-                CONFLICTS.inc()
                 if time.monotonic() > end:
                     raise Busy() from conflict
                 if attempt >= LINE_UP:
@@ -196,13 +200,21 @@ class Postgres:
                 "SELECT pg_notify(%s, word) FROM unnest(%s::text[]) AS word", (channel, payloads)
             )
 
-    def _attempt(self, fn: Callable[[Tx], T], names: set[str], attempt: int) -> T:
+    def _attempt(self, fn: Callable[[Tx], T], begin: str, names: set[str], attempt: int) -> T:
         with self._pool.lend() as connection:
             held = frozenset(names)
             try:
                 if held:
                     _lock_all(connection, held)
-                result, hooks = self._transact(connection, fn, held, names)
+                # Whoever has come to the head of the line stays there until it is through.
+                for further in range(AT_THE_HEAD if TURNSTILE in held else 1):
+                    done = self._transact(connection, fn, begin, held, names, attempt + further)
+                    if done is not None:
+                        break
+                    CONFLICTS.inc()
+                else:
+                    raise _Conflict
+                result, hooks = done
             except DBAPIError as error:
                 if _is_conflict(error, attempt):
                     raise _Conflict from error
@@ -215,9 +227,18 @@ class Postgres:
         return result
 
     def _transact(
-        self, connection: Connection, fn: Callable[[Tx], T], held: frozenset[str], names: set[str]
-    ) -> tuple[T, list[Callable[[], None]]]:
-        """Run `fn` in a transaction; `held` are the locks held already, and `names` grows by those asked for."""
+        self,
+        connection: Connection,
+        fn: Callable[[Tx], T],
+        begin: str,
+        held: frozenset[str],
+        names: set[str],
+        attempt: int,
+    ) -> tuple[T, list[Callable[[], None]]] | None:
+        """Run `fn` in a transaction, and tell what is to be done after; None where it met another one.
+
+        `held` are the locks held already, and `names` grows by those asked for.
+        """
 
         def lock(_: Connection, name: str) -> None:
             if name in held:
@@ -226,25 +247,30 @@ class Postgres:
             if not connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_number(name)})").scalar_one():
                 raise _Taken(name)
 
-        connection.exec_driver_sql("BEGIN ISOLATION LEVEL SERIALIZABLE")
+        connection.exec_driver_sql(begin)
         if self._unhurried:
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         tx = Tx(connection, lock)
         try:
             result = fn(tx)
             hooks = tx._end()
-            if _status(connection) == TransactionStatus.INERROR:
-                raise _Conflict  # `fn` took no notice of a statement that failed
-        except BaseException:
+            if _status(connection) == TransactionStatus.INERROR:  # `fn` took no notice of a statement that failed
+                _roll_back(connection)
+                return None
+        except BaseException as error:
             tx._end()
             _roll_back(connection)
+            if isinstance(error, DBAPIError) and _is_conflict(error, attempt):
+                return None
             raise
         try:
             connection.exec_driver_sql("COMMIT")
         except Away as away:
             raise _Doubtful from away
-        except DBAPIError:
+        except DBAPIError as error:
             _roll_back(connection)
+            if _is_conflict(error, attempt):
+                return None
             raise
         return result, hooks
 

@@ -50,7 +50,7 @@ class Sqlite:
             own = self._local.own = nullcontext(self._engine.connect())
         return own
 
-    def write(self, fn: Callable[[Tx], T]) -> T:
+    def write(self, fn: Callable[[Tx], T], *, loose: bool = False) -> T:
         if self._closed:
             raise RuntimeError("the database is closed")
         done: Future[T] = Future()

@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The load driver is no part of the package: it is found beside it."""
+"""What the load driver is tried on."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import pytest
 
 from support.cloud import RunningCloud
-
-sys.path.insert(0, str(Path(__file__).parents[3]))
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ class Manifest(msgspec.Struct, frozen=True, dict=True, kw_only=True, forbid_unkn
 
     `package` is the folder's name, filled in by `read`. `root` is the path's first segment on the shared port. `runs`
     says which process answers its API: the control plane, or the data process for services that carry bulk bytes.
-    `agent` says whether it has a part on hosts. `explains` are the kinds of things that its `logic/explain.py` explains.
+    `agent` says whether it has a part on hosts. `explains` are the kinds of things that `logic/explain.py` explains.
     `offers` and `uses` are the contracts by which it meets other services.
     """
 

@@ -73,7 +73,8 @@ class Lab:
 
     def image(self, volume: str, port: int, *, tls: bool = True, server: str = "host-a", wait: int = 0) -> str:
         words = f"driver=nbd,server.type=inet,server.host={ADDRESS},server.port={port},export={volume}"
-        return words + (f",tls-creds=tls,tls-hostname={server},reconnect-delay={wait},open-timeout={wait}" if tls else "")
+        secure = f",tls-creds=tls,tls-hostname={server},reconnect-delay={wait},open-timeout={wait}"
+        return words + (secure if tls else "")
 
     def program(self, name: str, certificate: str | None, *words: str) -> subprocess.CompletedProcess[str]:
         """Run qemu-io or qemu-img with a host's certificate."""

@@ -24,7 +24,9 @@ faults.inside()
 
 def walk(faults):
     environment = {"CUMULET_FAULTS": str(faults)}
-    return subprocess.run([sys.executable, "-u", "-c", CHILD], env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-u", "-c", CHILD], env=environment, capture_output=True, text=True, timeout=60
+    )
 
 
 def test_wishes_are_granted_once_each_in_any_order(tmp_path):

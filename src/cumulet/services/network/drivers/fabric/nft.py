@@ -107,9 +107,10 @@ def _next_descriptor() -> int:
 
 
 def _by_program(text: str, *, as_json: bool, dry: bool) -> str:
-    flags = [*(["-j"] if as_json else []), *(["-c"] if dry else [])]
+    # What it lists it prints only where it was asked by its arguments, not where it reads the question.
+    words, stdin = (["-j", *text.split()], b"") if as_json else (["-f", "-"], text.encode())
     try:
-        done = run(["nft", *flags, "-f", "-"], stdin=text.encode())
+        done = run(["nft", *(["-c"] if dry else []), *words], stdin=stdin)
     except CommandFailed as error:
         raise RulesRefused(error.output) from error
     return done.stdout.decode()

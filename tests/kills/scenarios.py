@@ -22,8 +22,9 @@ class Scenario:
     reached: Callable[[World, Thing], bool]
 
 
-def _nothing(_world: World) -> Thing:
-    return []
+def _new_image(world: World) -> Thing:
+    """One that no host has a copy of; what the flow then makes takes its place."""
+    return [world.make_image()]
 
 
 def _server(world: World) -> Thing:
@@ -80,7 +81,7 @@ def _boot(world: World, thing: Thing) -> object:
     """From a new image on a new volume, with a further blank one, so that every step has something to do."""
     new = {"destination_type": "volume", "volume_size": 1, "delete_on_termination": True}
     disks = [
-        {"boot_index": 0, "source_type": "image", "uuid": world.make_image(), **new},
+        {"boot_index": 0, "source_type": "image", "uuid": thing.pop(), **new},
         {"source_type": "blank", **new},
     ]
     thing.append(
@@ -90,7 +91,7 @@ def _boot(world: World, thing: Thing) -> object:
 
 
 def _make_volume(world: World, thing: Thing) -> object:
-    words = {"size": 1, "imageRef": world.make_image()}
+    words = {"size": 1, "imageRef": thing.pop()}
     thing.append(world.begin("POST", f"{world.volumes_root}/volumes", {"volume": words}))
     return thing[0]
 
@@ -140,7 +141,7 @@ def _words(thing: Thing) -> list[str]:
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "compute.boot": Scenario(_nothing, _boot, _is("ACTIVE")),
+    "compute.boot": Scenario(_new_image, _boot, _is("ACTIVE")),
     "compute.delete": Scenario(_attached, _delete(COMPUTE + "/servers/{1}"), lambda world, t: not world.server(t[0])),
     "compute.create_image": Scenario(_server, _action("createImage", {"name": "made"}), _has_image),
     "compute.start": Scenario(_stopped, _action("os-start"), _is("ACTIVE")),
@@ -162,7 +163,7 @@ SCENARIOS: dict[str, Scenario] = {
         _delete(COMPUTE + "/servers/{1}/os-interface/{2}"),
         lambda world, t: t[1] not in world.interfaces(t[0]),
     ),
-    "block_storage.create": Scenario(_nothing, _make_volume, _volume_is("available")),
+    "block_storage.create": Scenario(_new_image, _make_volume, _volume_is("available")),
     "block_storage.delete": Scenario(_volume, _delete("{0}/volumes/{1}"), lambda world, t: not world.volume(t)),
     "block_storage.extend": Scenario(_volume, _volume_action("os-extend", {"new_size": 2}), _volume_is("available", 2)),
     "block_storage.snapshot": Scenario(

@@ -24,6 +24,8 @@ READING = frozenset(
 ELSEWHERE = {
     "image.forget": "tests/drivers/image/test_image_agent.py",
     "server.resize_disk": "tests/drivers/compute/test_compute_agent.py",
+    "volume.export": "tests/drivers/block_storage/test_across_hosts.py",
+    "volume.unexport": "tests/drivers/block_storage/test_across_hosts.py",
 }
 # Within a verb the kernel knows places enough for every run; those of the fake drivers besides are for `make kills`.
 EVERY = os.environ.get("KILLS") == "all"

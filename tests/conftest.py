@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = metafunc.config.stash[ENGINES].names
     if "engine" in metafunc.fixturenames and names != (SQLITE,):
         metafunc.parametrize("engine", names, indirect=True, scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure in a shared cloud is reported with the slow work that was under way there."""
+    report = yield
+    shared = getattr(item, "funcargs", {}).get("cloud")
+    if report.failed and isinstance(shared, RunningCloud):
+        report.sections.append(("Unfinished sagas", "\n".join(shared.unfinished())))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 import uvicorn
+from sqlalchemy import select
 
 import cumulet.app
 from cumulet import settings as settings_module
 from cumulet.agent import Agent
 from cumulet.app import App
+from cumulet.kernel.db import sql, tables
 from cumulet.kernel.manifest import read_all
 from cumulet.kernel.secrets import Secrets
 
@@ -65,6 +67,13 @@ class RunningCloud:
         secret = Secrets(self.settings.state).get("admin_password")
         assert secret is not None
         return secret
+
+    def unfinished(self) -> list[str]:
+        """The sagas that have not ended, in words."""
+        saga = tables.saga.c
+        query = select(saga.id, saga.flow, saga.step, saga.status, saga.attempts, saga.owner, saga.error)
+        found = sql.tuples(self.control.cloud.db, query.where(saga.finished_at.is_(None)).order_by(saga.id))
+        return [" ".join(map(str, row)) for row in found]
 
     def close(self) -> None:
         self._closing.close()

@@ -45,6 +45,12 @@ class Hosts(Protocol):
     def on_disconnect(self, fn: Callable[[HostInfo], None]) -> None:
         """Call `fn(host)` in a thread whenever a host's link has broken."""
 
+    def on_replica_gone(self, fn: Callable[[list[str]], None]) -> None:
+        """Call `fn(hosts)` in a thread when another replica has ended or begun anew: what it had in mind is lost.
+
+        `hosts` are the names of those whose link this replica holds.
+        """
+
     def on_event(self, name: str, fn: Callable[[str, dict[str, Any]], None]) -> None:
         """Call `fn(host name, body)` in a thread for each such event from a host."""
 

@@ -252,6 +252,39 @@ def test_a_lonely_replica_writes_nothing_while_it_idles(start: Start) -> None:
     until(lambda: [row.name for row in a.admission.replicas()] == ["a/control"])
 
 
+def test_a_host_of_a_replica_that_is_new_can_be_called_at_once(
+    start: Start, closing: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change that is made before the next look must find its way to the host."""
+    a = start("a")
+    monkeypatch.setattr("cumulet.kernel.link.controller.LOOK", 60.0)
+    time.sleep(1.5)  # the watch of a now sleeps for a minute
+    b = start("b")
+    closing.callback(Agent(b.loop, b.path, {"echo": lambda body: body}, "one").stop)
+    assert b.hosts.wait_for("one", 20)
+    assert names(a) == []
+    assert a.hosts.call("one", "echo", {"a": 1}) == {"a": 1}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("again_at_once", [True, False])
+def test_the_end_of_a_replica_is_told_to_those_that_stay(
+    start: Start, db: Database, closing: ExitStack, again_at_once: bool
+) -> None:
+    b = start("b")
+    told: list[list[str]] = []
+    b.hosts.on_replica_gone(told.append)
+    closing.callback(Agent(b.loop, b.path, {}, "one").stop)
+    assert b.hosts.wait_for("one", 20)
+    other = registry_module.Registry(db, "a/control")
+    other.sign_on("unix:/nowhere")
+    time.sleep(1.0)
+    assert told == []
+    if again_at_once:
+        registry_module.Registry(db, "a/control").sign_on("unix:/nowhere")
+    until(lambda: told == [["one"]])
+
+
 class Other:
     """A replica in a process of its own."""
 

@@ -83,6 +83,7 @@ class Hosts:
         self._events: dict[str, list[Callable[[str, Body], None]]] = {}
         self._joined: list[Callable[[HostInfo, Body], None]] = []
         self._gone: list[Callable[[HostInfo], None]] = []
+        self._replica_gone: list[Callable[[list[str]], None]] = []
         self._version = 0
         self._listed: tuple[int, list[HostInfo]] = (0, [])
         self._changed = threading.Condition()
@@ -145,6 +146,10 @@ class Hosts:
     def on_disconnect(self, fn: Callable[[HostInfo], None]) -> None:
         """Call `fn(host)` in a thread of one replica whenever a host's link has broken and none has replaced it."""
         self._gone.append(fn)
+
+    def on_replica_gone(self, fn: Callable[[list[str]], None]) -> None:
+        """Call `fn(names of the hosts held here)` in a thread when another replica has ended or begun anew."""
+        self._replica_gone.append(fn)
 
     def on_event(self, name: str, fn: Callable[[str, Body], None]) -> None:
         """Call `fn(host name, body)` in a thread for each such event."""
@@ -404,6 +409,11 @@ class Hosts:
                 LOG.warning("host %s is gone with replica %s (link %d)", row.name, row.replica, row.generation)
                 if row.reported_at is not None:
                     self._loop.wait(self._lost(row))
+        if view.ended:
+            LOG.warning("replicas have ended or begun anew: %s", ", ".join(view.ended))
+            held = sorted(self._ready)
+            for gone in self._replica_gone:
+                gone(held)
 
     async def _heed(self, view: View) -> None:
         """Cut links that are no longer ours to have, and note who is joined to other replicas."""

@@ -37,11 +37,14 @@ _REPLICAS = select(tables.replica).order_by(tables.replica.c.name)
 
 
 class View(msgspec.Struct, frozen=True):
-    """What a look at the tables showed, begun at `at` on the monotonic clock."""
+    """What a look at the tables showed, begun at `at` on the monotonic clock.
+
+    `ended` are the other replicas whose life, as far as the look before knew of it, has ended.
+    """
 
     at: float
     hosts: Mapping[str, HostRow]
-    replicas: Mapping[str, ReplicaRow]
+    ended: tuple[str, ...]
 
 
 class Registry:
@@ -51,6 +54,7 @@ class Registry:
         self.replica = replica
         self._db = db
         self._heard: dict[str, tuple[int, float]] = {}
+        self._lives: dict[str, float] = {}
         self._looked_at = 0.0
         self._beat_at = 0.0
         self._seen_at = time.monotonic()
@@ -139,8 +143,10 @@ class Registry:
     def replica_of(self, name: str) -> ReplicaRow | None:
         """The replica that holds the host's link now; None where none does or it does not live."""
         row = self.find(name)
-        if row is None or row.replica is None or row.reported_at is None or not self.lives(row.replica):
+        if row is None or row.replica is None or row.reported_at is None:
             return None
+        if row.replica in self._heard and not self.lives(row.replica):
+            return None  # one that no look has seen yet is new
         query = select(tables.replica).where(tables.replica.c.name == row.replica)
         return sql.row(self._db, query, ReplicaRow)
 
@@ -157,7 +163,7 @@ class Registry:
             if now - self._seen_at > SEEN:
                 self._seen_at = now
                 self._note_seen(hosts)
-            return View(now, hosts, replicas)
+            return View(now, hosts, self._ended(replicas))
 
     def sure(self) -> bool:
         """Whether the last look is so recent that no other replica can have taken this one for dead."""
@@ -179,6 +185,12 @@ class Registry:
             fresh = deaf or before is None or before[0] != row.beat
             heard[name] = (row.beat, now if fresh or before is None else before[1])
         self._heard = heard
+
+    def _ended(self, replicas: Mapping[str, ReplicaRow]) -> tuple[str, ...]:
+        """Whose life is no longer the one that the last look saw."""
+        living = {name: row.started_at for name, row in replicas.items() if name != self.replica and self.lives(name)}
+        before, self._lives = self._lives, living
+        return tuple(sorted(name for name, began in before.items() if living.get(name) != began))
 
     def _beat(self, replicas: Mapping[str, ReplicaRow], now: float) -> None:
         self._beat_at = now

@@ -65,7 +65,7 @@ class NetworkService:
         self._converger.wait(host, timeout)
 
     def nudge(self, host: str) -> None:
-        self._converger.wake(host)
+        self._converger.wake([host])
 
     def release_server(self, tx: Tx, server_id: str) -> None:
         self._release(tx, lookups.server_ports(tx, [server_id]))

@@ -38,4 +38,5 @@ def listen(cloud: Cloud) -> None:
 
     cloud.hosts.on_connect(joined)
     cloud.hosts.on_disconnect(lambda info: cloud.db.write(lambda tx: agents.gone(tx, info.name)))
+    cloud.hosts.on_replica_gone(converger.wake)
     cloud.hosts.on_event("network.ports", ports)

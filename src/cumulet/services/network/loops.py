@@ -26,9 +26,7 @@ def note_hosts(cloud: Cloud) -> None:
     there = [info.name for info in cloud.hosts.connected()]
     if there:
         cloud.db.write(lambda tx: agents.seen(tx, there))
-        for name in there:
-            if zlib.crc32(name.encode()) % ROUNDS == round_now:
-                cloud.contracts.use(Converger).wake(name)
+        cloud.contracts.use(Converger).wake(name for name in there if zlib.crc32(name.encode()) % ROUNDS == round_now)
 
 
 def rescue_routers(cloud: Cloud) -> None:

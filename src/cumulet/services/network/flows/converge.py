@@ -14,6 +14,7 @@ import msgspec
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, CumuletError, NotReady
+from cumulet.kernel.link.names import NOT_CONNECTED
 from cumulet.services.network.logic import agents, snapshot
 from cumulet.services.network.logic.compile import compile_host, difference, same
 from cumulet.services.network.types import Applied, HostReport, HostState
@@ -37,21 +38,16 @@ class Converger:
         self._lanes: dict[str, _Lane] = {}
         self._lock = threading.Lock()
 
-    def wake(self, host: str | None = None) -> None:
-        """Something changed: let `host`, or every host that is there, catch up soon. Does not wait."""
-        for name in [host] if host is not None else [info.name for info in self._cloud.hosts.connected()]:
-            self._lane(name).ask()
+    def wake(self, hosts: Iterable[str]) -> None:
+        """Something changed: let these hosts catch up soon, as far as they are there. Does not wait."""
+        for host in hosts:
+            self._lane(host).ask()
 
     def tell(self, tx: Tx, hosts: Iterable[str]) -> None:
         """Let these hosts catch up once `tx` is durable, as far as they are there."""
         concerned = frozenset(hosts)
         if concerned:
-            tx.after_commit(lambda: self._wake_those(concerned))
-
-    def _wake_those(self, hosts: frozenset[str]) -> None:
-        for info in self._cloud.hosts.connected():
-            if info.name in hosts:
-                self._lane(info.name).ask()
+            tx.after_commit(lambda: self.wake(concerned))
 
     def wait(self, host: str, timeout: float) -> None:
         """Block until the host has applied all that was committed before; NotReady after `timeout` seconds."""
@@ -114,7 +110,7 @@ class _Lane:
                 if error.code == OVERTAKEN:
                     time.sleep(AT_ONCE)
                     continue
-                if not self._is_there():
+                if error.code == NOT_CONNECTED:  # it is sent everything once it comes back
                     self._done(ticket, served=False)
                     return
                 time.sleep(pause)
@@ -138,9 +134,6 @@ class _Lane:
             else:
                 self._working = False  # the next one who asks, or the host's coming back, starts it again
             self._changed.notify_all()
-
-    def _is_there(self) -> bool:
-        return any(info.name == self._host for info in self._cloud.hosts.connected())
 
     def _serve(self) -> None:
         wanted = compile_host(snapshot.take(self._cloud.db, self._host))

@@ -57,3 +57,11 @@ def test_lasting_trouble_ends_in_an_error(api, trouble, error):
 def test_trouble_of_another_host_is_nobodys_here(api, trouble):
     trouble('[[fault]]\nplace = "*"\nkind = "fail"\nerror = "Conflict"\nhost = "another"\n')
     assert fate(api, make_volume(api)) == "available"
+
+
+def test_no_volume_is_sent_to_a_host_that_has_left(api, cloud, tmp_path):
+    """The one that left had as much room; that it is gone is known long before its last word is old."""
+    with cloud.one_more_host("host-to-leave", tmp_path):
+        pass
+    volumes = [make_volume(api) for _ in range(8)]
+    assert {fate(api, volume) for volume in volumes} == {"available"}

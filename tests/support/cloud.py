@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import uvicorn
 from sqlalchemy import select
@@ -77,6 +78,17 @@ class RunningCloud:
 
     def close(self) -> None:
         self._closing.close()
+
+    @contextmanager
+    def one_more_host(self, name: str, folder: Path) -> Iterator[Agent]:
+        """A host with its files in `folder` that leaves in the end."""
+        agent = Agent(msgspec.structs.replace(self.settings, state=folder, host=name))
+        agent.start()
+        try:
+            _await(f"{name} to join", lambda: name in [each.name for each in self.control.hosts.connected()])
+            yield agent
+        finally:
+            agent.stop()
 
     def _listen(self) -> socket.socket:
         listener = self._closing.enter_context(socket.socket(proto=socket.IPPROTO_TCP))

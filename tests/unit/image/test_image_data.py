@@ -67,15 +67,10 @@ def client(cloud: RunningCloud) -> Iterator[Client]:
 @pytest.fixture
 def host(cloud: RunningCloud, tmp_path: Path) -> Iterator[ImagesOnHost]:
     """The image service on one more host of the running cloud."""
-    agent = Agent(msgspec.structs.replace(cloud.settings, state=tmp_path, host="host-of-images"))
-    agent.start()
-    try:
-        until(lambda: any(each.name == "host-of-images" for each in cloud.control.hosts.connected()))
+    with cloud.one_more_host("host-of-images", tmp_path) as agent:
         part = agent._parts["image"]
         assert isinstance(part, ImagesOnHost)
         yield part
-    finally:
-        agent.stop()
 
 
 def contract(cloud: RunningCloud) -> ImageContract:

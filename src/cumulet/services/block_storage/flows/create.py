@@ -18,7 +18,7 @@ COPY_TIME = 3600.0  # seconds that the making of the content may take
 def place(run: Run) -> Commit:
     volume = progress.volume(run.cloud.db, run.subject)
     specs = volume_types.extra_specs(run.cloud.db, volume.volume_type_id)
-    host = volume.host or backends.choose(run.cloud.db, volume.size, specs, run.args["host"])
+    host = volume.host or backends.choose(run.cloud, volume.size, specs, run.args["host"])
     return lambda tx: progress.placed(tx, volume.id, host)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Conflict, NotFound
+from cumulet.kernel.errors import Conflict, NotFound, NotReady
 from cumulet.services.block_storage.store import backends as store
 from cumulet.services.block_storage.types import GIB, Backend, Stats
 
@@ -55,21 +55,24 @@ def enable(tx: Tx, host: str, *, enabled: bool, reason: str | None = None) -> Ba
     return get(tx, host)
 
 
-def choose(source: Source, size: int, extra_specs: dict[str, str], host: str = "") -> str:
+def choose(cloud: Cloud, size: int, extra_specs: dict[str, str], host: str = "") -> str:
     """The host that a volume of `size` GiB goes to: `host` where it is given, else the one with the most room.
 
-    `extra_specs` are the volume type's; Conflict where no host has what they ask for.
+    `extra_specs` are the volume type's. Conflict where no host has what they ask for, NotReady where one has that is
+    not connected now.
     """
-    best, room = "", -1.0
-    for backend in store.find_all(source):
-        if (host and backend.host != host) or not satisfies(backend, extra_specs):
-            continue
-        free = free_capacity(backend)
-        if not backend.disabled and free >= size and (free > room or not best):
-            best, room = backend.host, free
-    if not best:
+    fitting = {
+        backend.host: free_capacity(backend)
+        for backend in store.find_all(cloud.db)
+        if host in ("", backend.host) and not backend.disabled and satisfies(backend, extra_specs)
+    }
+    fitting = {name: free for name, free in fitting.items() if free >= size}
+    if not fitting:
         raise Conflict("No valid backend was found. No weighed backends available", code="NoValidBackend")
-    return best
+    up = fitting.keys() & {info.name for info in cloud.hosts.connected()}
+    if not up:
+        raise NotReady("no host that could take the volume is connected")
+    return max(sorted(up), key=fitting.__getitem__)
 
 
 def satisfies(backend: Backend, extra_specs: dict[str, str]) -> bool:

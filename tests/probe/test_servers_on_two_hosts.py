@@ -102,6 +102,19 @@ class Place:
             return None
         return done.stdout if done.returncode == 0 else None
 
+    def attached(self, volume: str, server: Any) -> str:
+        """Attach the volume; the device that the guest sees."""
+        made = self.api.compute.create_volume_attachment(server.id, volume_id=volume)
+        self.volume_is(volume, "in-use")
+        return str(made.device)
+
+    def detach(self, volume: str, server: Any) -> None:
+        self.api.compute.delete_volume_attachment(server.id, volume)
+        self.volume_is(volume, "available")
+
+    def volume_is(self, volume: str, status: str) -> None:
+        until(f"the volume {status}", lambda: self.api.block_storage.get_volume(volume).status == status)
+
     def close(self) -> None:
         self.api.network.delete_ip(self.floating)
         for server in (self.one, self.two):
@@ -129,6 +142,31 @@ def test_servers_on_different_hosts_are_neighbours(place: Place):
     address = place.fixed(place.one)
     until("an answer from the other host's server", lambda: place.inside(f"ping -c 1 -W 2 {address}"), 300)
     assert "0% packet loss" in str(place.inside(f"ping -c 3 -s 1422 -M do {address}")), "whole frames fit"
+
+
+def test_a_volume_of_one_host_is_in_a_server_of_the_other(place: Place, cloud: TwoHosts):
+    """Over NBD with TLS between the two, through the end of the agent that exports it, and back again at home."""
+    storage = place.api.block_storage
+    back_end = next(each.host for each in storage.services(binary="cinder-volume") if each.host.startswith(SECOND))
+    storage.put("/os-services/disable", json={"binary": "cinder-volume", "host": back_end}, microversion="3.70")
+    volume = place.api.create_volume(1, name="far", wait=True, timeout=120).id
+    storage.put("/os-services/enable", json={"binary": "cinder-volume", "host": back_end}, microversion="3.70")
+    until("a login", lambda: place.inside("true") is not None, 300)
+    device = place.attached(volume, place.two)
+    written = f"sudo sh -c 'printf first | dd of={device} conv=fsync'"
+    assert until("a write", lambda: place.inside(written) is not None), cloud.last_words()
+    cloud.kill("agent")
+    assert place.inside(f"sudo sh -c 'printf second | dd of={device} seek=8 conv=fsync'") is not None
+    place.detach(volume, place.two)
+    raw = cloud.settings.state.parent / "raw"
+    home = cloud.settings.state / "agent" / "block_storage" / "volumes" / f"{volume}.qcow2"
+    words = ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", home, raw]
+    until("the export's end", lambda: subprocess.run(words, check=False).returncode == 0)
+    with raw.open("rb") as content:
+        assert content.read(4096 + 6) == b"first".ljust(4096, b"\0") + b"second"
+    place.attached(volume, place.one)
+    place.detach(volume, place.one)
+    place.api.delete_volume(volume, wait=True)
 
 
 def test_the_network_outlives_the_agent(place: Place, cloud: TwoHosts):

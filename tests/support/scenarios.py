@@ -70,6 +70,7 @@ class Exchange(pytest.Item):
         case = self.parent.case(self._number, self._engine)
         result = unittest.TestResult()
         case.run(result)
+        case.http.client.close()
         for _, reason in result.skipped:
             pytest.skip(reason)
         for _, trace in (*result.failures, *result.errors):

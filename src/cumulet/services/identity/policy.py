@@ -113,6 +113,8 @@ _IN_ANY_SCOPE = {
     "identity:get_registered_limit": "",
     "identity:list_registered_limits": "",
     "identity:get_limit_model": "",
+    "identity:ec2tokens_validate": "rule:service_or_admin",
+    "identity:s3tokens_validate": "rule:service_or_admin",
     "identity:get_limit": f"{READS} or (domain_id:%(target.limit.domain.id)s"
     " or domain_id:%(target.limit.project.domain_id)s)"
     " or (project_id:%(target.limit.project_id)s and not None:%(target.limit.project_id)s)",
@@ -164,11 +166,66 @@ _NOT_IN_DOMAIN_SCOPE = {
     "identity:delete_limit": ADMIN,
 }
 
-_IN_PROJECT_SCOPE = {"identity:create_application_credential": "user_id:%(user_id)s"}
+_EXTENSIONS = {
+    **{
+        f"identity:{verb}_{noun}": ADMIN
+        for verb in ("create", "update", "delete")
+        for noun in ("endpoint_group", "policy", "consumer")
+    },
+    **{
+        f"identity:{verb}_{noun}": READS
+        for verb, noun in (
+            ("get", "endpoint_group"),
+            ("list", "endpoint_groups"),
+            ("get", "policy"),
+            ("list", "policies"),
+            ("get", "consumer"),
+            ("list", "consumers"),
+        )
+    },
+    "identity:add_endpoint_to_project": ADMIN,
+    "identity:remove_endpoint_from_project": ADMIN,
+    "identity:check_endpoint_in_project": READS,
+    "identity:list_endpoints_for_project": READS,
+    "identity:list_projects_for_endpoint": READS,
+    "identity:add_endpoint_group_to_project": ADMIN,
+    "identity:remove_endpoint_group_from_project": ADMIN,
+    "identity:get_endpoint_group_in_project": READS,
+    "identity:list_endpoint_groups_for_project": READS,
+    "identity:list_projects_associated_with_endpoint_group": READS,
+    "identity:list_endpoints_associated_with_endpoint_group": READS,
+    **{
+        f"identity:{verb}_policy_association_for_{place}": rule
+        for verb, rule in (("create", ADMIN), ("delete", ADMIN), ("check", READS))
+        for place in ("endpoint", "service", "region_and_service")
+    },
+    "identity:get_policy_for_endpoint": READS,
+    "identity:list_endpoints_for_policy": READS,
+    "identity:ec2_get_credential": f"{READS} or {_CREDENTIAL_OWNER}",
+    "identity:ec2_list_credentials": f"{READS} or rule:owner",
+    "identity:ec2_create_credential": f"{ADMIN} or (role:member and {_CREDENTIAL_OWNER})",
+    "identity:ec2_delete_credential": f"{ADMIN} or (role:member and {_CREDENTIAL_OWNER})",
+}
 
-RULES = {**_BASE, **_IN_ANY_SCOPE, **_NOT_IN_DOMAIN_SCOPE, **_IN_PROJECT_SCOPE}
+_IN_PROJECT_SCOPE = {
+    "identity:create_application_credential": "user_id:%(user_id)s",
+    **{
+        f"identity:{rule}": ADMIN
+        for rule in (
+            "authorize_request_token",
+            "get_access_token",
+            "list_access_tokens",
+            "delete_access_token",
+            "list_access_token_roles",
+            "get_access_token_role",
+        )
+    },
+}
+
+RULES = {**_BASE, **_IN_ANY_SCOPE, **_NOT_IN_DOMAIN_SCOPE, **_EXTENSIONS, **_IN_PROJECT_SCOPE}
 
 SCOPES = {
     **dict.fromkeys(_NOT_IN_DOMAIN_SCOPE, ("system", "project")),
+    **dict.fromkeys(_EXTENSIONS, ("system", "project")),
     **dict.fromkeys(_IN_PROJECT_SCOPE, ("project",)),
 }

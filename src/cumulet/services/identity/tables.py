@@ -233,3 +233,83 @@ limit = Table(
     Column("resource_limit", Integer, nullable=False),
     Column("description", Text),
 )
+
+endpoint_group = Table(
+    "identity_endpoint_group",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("description", Text),
+    Column("filters", Json, nullable=False),
+)
+
+project_endpoint = Table(
+    "identity_project_endpoint",
+    metadata,
+    Column("project_id", String(64), ForeignKey("identity_project.id", ondelete="CASCADE"), primary_key=True),
+    Column("endpoint_id", String(64), ForeignKey("identity_endpoint.id", ondelete="CASCADE"), primary_key=True),
+)
+
+project_endpoint_group = Table(
+    "identity_project_endpoint_group",
+    metadata,
+    Column("project_id", String(64), ForeignKey("identity_project.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "endpoint_group_id",
+        String(64),
+        ForeignKey("identity_endpoint_group.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+)
+
+stored_policy = Table(
+    "identity_stored_policy",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("type", String(255), nullable=False),
+    Column("blob", Text, nullable=False),
+    Column("extra", Json, nullable=False),
+)
+
+policy_association = Table(
+    "identity_policy_association",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("policy_id", String(64), ForeignKey("identity_stored_policy.id", ondelete="CASCADE"), nullable=False),
+    Column("endpoint_id", String(64), ForeignKey("identity_endpoint.id", ondelete="CASCADE")),
+    Column("service_id", String(64), ForeignKey("identity_service.id", ondelete="CASCADE")),
+    Column("region_id", String(255), ForeignKey("identity_region.id", ondelete="CASCADE")),
+    Index("identity_policy_association_policy", "policy_id"),
+)
+
+consumer = Table(
+    "identity_consumer",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("description", Text),
+    Column("extra", Json, nullable=False),
+)
+
+request_token = Table(
+    "identity_request_token",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("consumer_id", String(64), ForeignKey("identity_consumer.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", String(64), ForeignKey("identity_project.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", String(64)),
+    Column("role_ids", Json),
+    Column("verifier", String(64)),
+    Column("expires_at", DateTime),
+)
+
+access_token = Table(
+    "identity_access_token",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("consumer_id", String(64), ForeignKey("identity_consumer.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", String(64), ForeignKey("identity_project.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("role_ids", Json, nullable=False),
+    Column("expires_at", DateTime),
+    Index("identity_access_token_user", "user_id"),
+)

@@ -221,6 +221,79 @@ class Limit(msgspec.Struct, frozen=True):
     description: str | None
 
 
+class EndpointGroup(msgspec.Struct, frozen=True):
+    """All endpoints that have the values of `filters`: service_id, region_id, interface."""
+
+    id: str
+    name: str
+    description: str | None
+    filters: dict[str, Any]
+
+
+class ProjectEndpoint(msgspec.Struct, frozen=True):
+    """An endpoint that a project's catalogue is limited to, among others."""
+
+    project_id: str
+    endpoint_id: str
+
+
+class ProjectEndpointGroup(msgspec.Struct, frozen=True):
+    """A group of endpoints that a project's catalogue is limited to, among others."""
+
+    project_id: str
+    endpoint_group_id: str
+
+
+class StoredPolicy(msgspec.Struct, frozen=True):
+    """A document that is kept for other services; nothing here judges by it."""
+
+    id: str
+    type: str
+    blob: str
+    extra: dict[str, Any]
+
+
+class PolicyAssociation(msgspec.Struct, frozen=True):
+    """A stored policy for one endpoint, for a service, or for a service in a region and the regions below it."""
+
+    id: str
+    policy_id: str
+    endpoint_id: str | None
+    service_id: str | None
+    region_id: str | None
+
+
+class Consumer(msgspec.Struct, frozen=True):
+    """A program that asks users for a share of their rights (OAuth 1); its secret is derived from its id."""
+
+    id: str
+    description: str | None
+    extra: dict[str, Any]
+
+
+class RequestToken(msgspec.Struct, frozen=True):
+    """What a consumer asks for; once a user has agreed there are a verifier, the user's id and the roles lent."""
+
+    id: str
+    consumer_id: str
+    project_id: str
+    user_id: str | None
+    role_ids: list[str] | None
+    verifier: str | None
+    expires_at: datetime | None
+
+
+class AccessToken(msgspec.Struct, frozen=True):
+    """What a user has lent a consumer: some roles on a project."""
+
+    id: str
+    consumer_id: str
+    project_id: str
+    user_id: str
+    role_ids: list[str]
+    expires_at: datetime | None
+
+
 class Token(msgspec.Struct, frozen=True):
     """What a token says in its sealed payload.
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import httpx
 import orjson
@@ -128,6 +129,29 @@ def test_a_path_finds_its_most_literal_route_below_every_base(call):
 def test_an_unknown_path_is_404_with_and_without_a_token(call, path):
     assert call("GET", path).status_code == 404
     assert call("GET", path, token=None).status_code == 404
+
+
+def test_a_slow_route_holds_up_no_other():
+    waiting = threading.Event()
+
+    def wait(request: Request) -> Reply:
+        return Reply(200 if waiting.wait(30) else 504)
+
+    routes = (Route("GET", "/slow", wait, PUBLIC, slow=True), Route("GET", "/quick", say("quick"), PUBLIC))
+    api = Api(service="toy", root="/toy", bases=("/v2",), routes=routes, dialect=FaultDialect())
+    cloud = Cloud(settings.load(environ={}), None, Contracts(), None, None, None, (), None, None)
+    shell = Shell(cloud, {"toy": api}.get, {}, threads=1)
+
+    async def both() -> list[int]:
+        transport = httpx.ASGITransport(shell)
+        async with httpx.AsyncClient(transport=transport, base_url="http://cloud") as client:
+            slow = [asyncio.create_task(client.get("/toy/v2/slow")) for _ in range(3)]
+            quick = await client.get("/toy/v2/quick")
+            waiting.set()
+            return [quick.status_code, *(answer.status_code for answer in await asyncio.gather(*slow))]
+
+    assert asyncio.run(both()) == [200] * 4
+    shell.close()
 
 
 def test_the_server_as_a_whole_is_no_service():

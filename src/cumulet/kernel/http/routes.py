@@ -29,7 +29,8 @@ class Route:
     `path` stands below the API's bases, variables in braces. `rule` is the policy rule that the caller must pass,
     PUBLIC or ANYONE; `target` loads what the rule is judged on (default: something of the caller's own). `action` is
     the single key of the body that selects this route among several of one path. `since` and `until` bound the
-    microversions, both included. A `stream` handler is a coroutine that reads the body's chunks itself.
+    microversions, both included. A `stream` handler is a coroutine that reads the body's chunks itself. A `slow` one
+    may wait for what takes long (a password's hash, somebody else's directory): it has a pool of its own.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Route:
     until: Version | None = None
     target: Callable[[Request], Mapping[str, Any]] | None = None
     stream: bool = False
+    slow: bool = False
 
     def serves(self, version: Version) -> bool:
         return (self.since is None or version >= self.since) and (self.until is None or version <= self.until)

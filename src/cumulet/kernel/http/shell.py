@@ -17,8 +17,10 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import TooLarge
 from cumulet.kernel.http import pipeline
 from cumulet.kernel.http.message import Reply, Request
-from cumulet.kernel.http.routes import Api, StreamHandler
+from cumulet.kernel.http.routes import Api, Route, StreamHandler
 from cumulet.kernel.metrics import Counter, Histogram
+
+SLOW_THREADS = 32  # requests that wait for a password's hash or a directory at once; all others are not touched by it
 
 ACCESS = logging.getLogger("cumulet.access")
 
@@ -46,6 +48,7 @@ class Shell:
         self._apis: dict[str, Api] = {}  # those found already, for which no thread is needed
         self._pages = pages
         self._pool = ThreadPoolExecutor(threads, "request")
+        self._slow_pool = ThreadPoolExecutor(SLOW_THREADS, "slow-request")
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -57,6 +60,7 @@ class Shell:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._slow_pool.shutdown(wait=False, cancel_futures=True)
 
     async def _http(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -105,11 +109,13 @@ class Shell:
 
     async def _answer(self, request: Request, receive: Receive) -> Reply:
         try:
-            if self._streams(request):
+            routes = _candidates(request)
+            if routes and all(route.stream for route in routes):
                 request.chunks = _chunks(receive)
             else:
                 request.raw = await _read(request, receive)
-            reply = await self._in_pool(_process, request)
+            pool = self._slow_pool if any(route.slow for route in routes) else self._pool
+            reply = await asyncio.get_running_loop().run_in_executor(pool, _process, request)
             if reply is None:
                 assert request.route is not None
                 reply = await cast(StreamHandler, request.route.handler)(request)
@@ -119,16 +125,17 @@ class Shell:
             return pipeline.failed(request, error)
         return reply
 
-    @staticmethod
-    def _streams(request: Request) -> bool:
-        for node, _ in request.api.find(request.path):
-            routes = node.routes.get(request.method, ())
-            if routes:
-                return all(route.stream for route in routes)
-        return False
-
     async def _in_pool(self, fn: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, fn, *args)
+
+
+def _candidates(request: Request) -> tuple[Route, ...]:
+    """The routes of the request's path and method."""
+    for node, _ in request.api.find(request.path):
+        routes = node.routes.get(request.method) or (node.routes.get("GET") if request.method == "HEAD" else None)
+        if routes:
+            return routes
+    return ()
 
 
 def _process(request: Request) -> Reply | None:

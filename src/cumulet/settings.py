@@ -87,9 +87,24 @@ class Link(Section, frozen=True, kw_only=True):
 
 
 class Identity(Section, frozen=True, kw_only=True):
-    """Tokens and passwords. `token_lifetime` is in seconds; `bcrypt_rounds` is the logarithm of the work per hash."""
+    """Tokens and passwords; lifetimes and windows are in seconds. `bcrypt_rounds` is the logarithm of a hash's work.
+
+    `token_provider` seals new tokens (those of the other are still taken). With `rescope` a scoped token may be
+    exchanged for another. A service may use a token, to end what was begun with it, `allow_expired_window` after its
+    end. `totp_previous_windows` is how many 30 second passcodes before the present one are taken too. The method
+    `external` trusts the header `external_header`, from the addresses `external_from` alone; it is off while empty.
+    """
 
     token_lifetime: Count = 3600
+    token_provider: Literal["fernet", "jws"] = "fernet"  # noqa: S105  no secret
+    rescope: bool = True
+    allow_expired_window: Annotated[int, msgspec.Meta(ge=0)] = 172_800
+    receipt_lifetime: Count = 300
+    totp_previous_windows: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
+    max_redelegation: Annotated[int, msgspec.Meta(ge=0)] = 3
+    application_credential_limit: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    external_header: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9-]+)?$")] = ""
+    external_from: tuple[str, ...] = ("127.0.0.1", "::1")
     bcrypt_rounds: Annotated[int, msgspec.Meta(ge=4, le=31)] = 12
 
 

@@ -65,11 +65,57 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Password(msgspec.Struct, frozen=True):
-    """The hash of a user's password."""
+    """The hash of a user's password; `self_service`: the user chose it, not an administrator."""
 
     user_id: str
     hash: str
     created_at: datetime
+    expires_at: datetime | None = None
+    self_service: bool = False
+
+
+class FormerPassword(msgspec.Struct, frozen=True):
+    """The hash of a password that a user had before and may not choose again."""
+
+    id: str
+    user_id: str
+    hash: str
+    created_at: datetime
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What log-ins leave behind: failures since the last success, and the last day of use.
+
+    A row need not belong to a user: failures of unknown ones are counted too, so that they take the same time.
+    """
+
+    user_id: str
+    failures: int
+    failed_at: datetime | None
+    last_active_at: datetime | None
+
+
+class DomainOption(msgspec.Struct, frozen=True):
+    """An option of a domain's own configuration; the value of a sensitive one is None here and stands in the vault."""
+
+    domain_id: str
+    section: str
+    name: str
+    value: Any
+
+
+class DirectoryEntry(msgspec.Struct, frozen=True):
+    """A user or group of an outside directory under its public id; what is known of it are rows as any other's.
+
+    `refreshed_at` is when the directory last told of it, `used_at` when its user last logged in.
+    """
+
+    id: str
+    domain_id: str
+    kind: str
+    local_id: str
+    refreshed_at: datetime
+    used_at: datetime | None = None
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -294,11 +340,94 @@ class AccessToken(msgspec.Struct, frozen=True):
     expires_at: datetime | None
 
 
+class Federation(msgspec.Struct, frozen=True):
+    """Who vouched for a user from elsewhere, by which protocol, and the groups that the user was mapped to."""
+
+    identity_provider_id: str
+    protocol_id: str
+    group_ids: tuple[str, ...] = ()
+
+
+class IdentityProvider(msgspec.Struct, frozen=True):
+    """Somebody else who proves users; those it proves live in `domain_id`.
+
+    `authorization_ttl` is for how many minutes a group that a log-in brought outlives it (None: the cloud's own).
+    """
+
+    id: str
+    domain_id: str
+    enabled: bool
+    description: str | None
+    authorization_ttl: int | None
+
+
+class RemoteId(msgspec.Struct, frozen=True):
+    """A name by which an identity provider calls itself: an issuer, an entity id."""
+
+    remote_id: str
+    idp_id: str
+
+
+class Protocol(msgspec.Struct, frozen=True):
+    """A way in by an identity provider, and the mapping that says whom it lets in as whom."""
+
+    id: str
+    idp_id: str
+    mapping_id: str
+    remote_id_attribute: str | None
+
+
+class Mapping(msgspec.Struct, frozen=True):
+    """Rules from what an identity provider says of somebody to users, groups and projects here."""
+
+    id: str
+    rules: list[dict[str, Any]]
+    schema_version: str
+
+
+class ServiceProvider(msgspec.Struct, frozen=True):
+    """Another cloud that lets in whom this one has proven."""
+
+    id: str
+    enabled: bool
+    description: str | None
+    auth_url: str
+    sp_url: str
+    relay_state_prefix: str
+
+
+class FederatedUser(msgspec.Struct, frozen=True):
+    """Who a user is to an identity provider."""
+
+    idp_id: str
+    protocol_id: str
+    unique_id: str
+    user_id: str
+    display_name: str
+
+
+class ExpiringMembership(msgspec.Struct, frozen=True):
+    """A user in a group for a while, because an identity provider said so at the last log-in."""
+
+    user_id: str
+    group_id: str
+    idp_id: str
+    last_verified: datetime
+
+
+class SpentAssertion(msgspec.Struct, frozen=True):
+    """An assertion that somebody has logged in with, kept until it is of no use anyway."""
+
+    id: str
+    expires_at: datetime
+
+
 class Token(msgspec.Struct, frozen=True):
     """What a token says in its sealed payload.
 
     `target` and `target_id` are its scope (both None: unscoped). Times are seconds since the epoch. `audit_ids` are the
-    token's own and, where it was made from another token, that of the first one in the chain.
+    token's own and, where it was made from another token, that of the first one in the chain. `user_id` is whoever
+    logged in: by a trust, the trustee. `thumbprint` is that of the certificate that a client must show with it.
     """
 
     user_id: str
@@ -309,6 +438,10 @@ class Token(msgspec.Struct, frozen=True):
     issued_at: float
     expires_at: int
     application_credential_id: str | None = None
+    trust_id: str | None = None
+    access_token_id: str | None = None
+    thumbprint: str | None = None
+    federation: Federation | None = None
 
     @property
     def audit_id(self) -> str:

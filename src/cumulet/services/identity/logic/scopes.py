@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from cumulet.kernel.db import Source
 from cumulet.kernel.errors import CumuletError, Invalid, Unauthorized
@@ -11,9 +11,15 @@ from cumulet.services.identity.logic import effective
 from cumulet.services.identity.store import projects
 from cumulet.services.identity.types import SYSTEM_ID, Project, Target, User
 
-Scope = tuple[str | None, str | None]  # target and its id
 
-UNSCOPED: Scope = (None, None)
+class Scope(NamedTuple):
+    """What a token is good for; both None: nothing but to be exchanged."""
+
+    target: str | None = None
+    target_id: str | None = None
+
+
+UNSCOPED = Scope()
 
 
 def find(source: Source, scope: Any, user: User) -> Scope:
@@ -29,11 +35,11 @@ def find(source: Source, scope: Any, user: User) -> Scope:
     if len(wanted) != 1 or not isinstance(scope, dict):
         raise lacks("system, project, domain, OS-TRUST:trust or unscoped", "scope")
     if wanted == ["project"]:
-        return Target.PROJECT, _project(source, scope["project"]).id
+        return Scope(Target.PROJECT, _project(source, scope["project"]).id)
     if wanted == ["domain"]:
-        return Target.DOMAIN, enabled_domain(source, scope["domain"]).id
+        return Scope(Target.DOMAIN, enabled_domain(source, scope["domain"]).id)
     if wanted == ["system"] and scope["system"].get("all"):
-        return Target.SYSTEM, SYSTEM_ID
+        return Scope(Target.SYSTEM, SYSTEM_ID)
     raise Unauthorized("The request you have made requires authentication.")
 
 
@@ -45,7 +51,7 @@ def of_default_project(source: Source, user: User) -> Scope:
     domain = projects.find(source, project.domain_id) if project.domain_id else project
     if domain is None or not domain.enabled or not effective.on_project(source, user.id, project):
         return UNSCOPED
-    return Target.PROJECT, project.id
+    return Scope(Target.PROJECT, project.id)
 
 
 def enabled_domain(source: Source, words: dict[str, Any]) -> Project:

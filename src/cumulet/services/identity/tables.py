@@ -66,6 +66,49 @@ password = Table(
     Column("user_id", String(64), ForeignKey("identity_user.id", ondelete="CASCADE"), primary_key=True),
     Column("hash", String(255), nullable=False),
     Column("created_at", DateTime, nullable=False),
+    Column("expires_at", DateTime),
+    Column("self_service", Boolean, nullable=False),
+)
+
+former_password = Table(
+    "identity_former_password",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("user_id", String(64), ForeignKey("identity_user.id", ondelete="CASCADE"), nullable=False),
+    Column("hash", String(255), nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Index("identity_former_password_user", "user_id"),
+)
+
+account = Table(
+    "identity_account",
+    metadata,
+    Column("user_id", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("failed_at", DateTime),
+    Column("last_active_at", DateTime),
+)
+
+domain_option = Table(
+    "identity_domain_option",
+    metadata,
+    Column("domain_id", String(64), ForeignKey("identity_project.id", ondelete="CASCADE"), primary_key=True),
+    Column("section", String(255), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("value", Json),
+)
+
+directory_entry = Table(
+    "identity_directory_entry",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("domain_id", String(64), ForeignKey("identity_project.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("local_id", String(255), nullable=False),
+    Column("refreshed_at", DateTime, nullable=False),
+    Column("used_at", DateTime),
+    UniqueConstraint("domain_id", "kind", "local_id", name="identity_directory_entry_local_id"),
+    Index("identity_directory_entry_use", "used_at"),
 )
 
 group = Table(
@@ -179,6 +222,80 @@ application_credential = Table(
     Column("expires_at", DateTime),
     Column("created_at", DateTime, nullable=False),
     UniqueConstraint("user_id", "name", name="identity_application_credential_name"),
+)
+
+identity_provider = Table(
+    "identity_identity_provider",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("domain_id", String(64), ForeignKey("identity_project.id", ondelete="CASCADE"), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("description", Text),
+    Column("authorization_ttl", Integer),
+)
+
+remote_id = Table(
+    "identity_remote_id",
+    metadata,
+    Column("remote_id", String(255), primary_key=True),
+    Column(
+        "idp_id", String(64), ForeignKey("identity_identity_provider.id", ondelete="CASCADE"), nullable=False
+    ),
+)
+
+protocol = Table(
+    "identity_protocol",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("idp_id", String(64), ForeignKey("identity_identity_provider.id", ondelete="CASCADE"), primary_key=True),
+    Column("mapping_id", String(64), nullable=False),
+    Column("remote_id_attribute", String(64)),
+)
+
+mapping = Table(
+    "identity_mapping",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("rules", Json, nullable=False),
+    Column("schema_version", String(8), nullable=False),
+)
+
+service_provider = Table(
+    "identity_service_provider",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("description", Text),
+    Column("auth_url", String(256), nullable=False),
+    Column("sp_url", String(256), nullable=False),
+    Column("relay_state_prefix", String(256), nullable=False),
+)
+
+federated_user = Table(
+    "identity_federated_user",
+    metadata,
+    Column("idp_id", String(64), ForeignKey("identity_identity_provider.id", ondelete="CASCADE"), primary_key=True),
+    Column("protocol_id", String(64), primary_key=True),
+    Column("unique_id", String(255), primary_key=True),
+    Column("user_id", String(64), ForeignKey("identity_user.id", ondelete="CASCADE"), nullable=False),
+    Column("display_name", String(255), nullable=False),
+    Index("identity_federated_user_user", "user_id"),
+)
+
+expiring_membership = Table(
+    "identity_expiring_membership",
+    metadata,
+    Column("user_id", String(64), ForeignKey("identity_user.id", ondelete="CASCADE"), primary_key=True),
+    Column("group_id", String(64), ForeignKey("identity_group.id", ondelete="CASCADE"), primary_key=True),
+    Column("idp_id", String(64), ForeignKey("identity_identity_provider.id", ondelete="CASCADE"), primary_key=True),
+    Column("last_verified", DateTime, nullable=False),
+)
+
+spent_assertion = Table(
+    "identity_spent_assertion",
+    metadata,
+    Column("id", String(255), primary_key=True),
+    Column("expires_at", DateTime, nullable=False),
 )
 
 revocation = Table(

@@ -87,12 +87,17 @@ class Link(Section, frozen=True, kw_only=True):
 
 
 class Identity(Section, frozen=True, kw_only=True):
-    """Tokens and passwords; lifetimes and windows are in seconds. `bcrypt_rounds` is the logarithm of a hash's work.
+    """Tokens, passwords, projects and limits; lifetimes and windows are in seconds.
 
     `token_provider` seals new tokens (those of the other are still taken). With `rescope` a scoped token may be
     exchanged for another. A service may use a token, to end what was begun with it, `allow_expired_window` after its
     end. `totp_previous_windows` is how many 30 second passcodes before the present one are taken too. The method
     `external` trusts the header `external_header`, from the addresses `external_from` alone; it is off while empty.
+
+    New passwords are hashed by `password_hash_algorithm`, with the parameters that begin with its name (`bcrypt_rounds`
+    and `scrypt_rounds` are logarithms); an older hash is replaced at its user's next log-in. `limit_model` says how
+    limits of domains and projects bind each other. What a directory says of a user who uses the cloud is asked anew
+    after `directory_cache_time`.
     """
 
     token_lifetime: Count = 3600
@@ -105,7 +110,35 @@ class Identity(Section, frozen=True, kw_only=True):
     application_credential_limit: Annotated[int, msgspec.Meta(ge=-1)] = -1
     external_header: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9-]+)?$")] = ""
     external_from: tuple[str, ...] = ("127.0.0.1", "::1")
+    password_hash_algorithm: Literal["bcrypt", "scrypt", "pbkdf2_sha512"] = "bcrypt"
     bcrypt_rounds: Annotated[int, msgspec.Meta(ge=4, le=31)] = 12
+    scrypt_rounds: Annotated[int, msgspec.Meta(ge=1, le=24)] = 16
+    scrypt_block_size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
+    scrypt_parallelism: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    pbkdf2_sha512_rounds: Annotated[int, msgspec.Meta(ge=1000)] = 60_000
+    max_project_tree_depth: Count = 5
+    limit_model: Literal["flat", "strict_two_level"] = "flat"
+    directory_cache_time: Count = 600
+
+
+class SecurityCompliance(Section, frozen=True, kw_only=True):
+    """Rules of passwords and accounts, under Keystone's names and with its defaults; None: there is no such rule."""
+
+    lockout_failure_attempts: Count | None = None
+    lockout_duration: Count | None = 1800
+    disable_user_account_days_inactive: Count | None = None
+    password_expires_days: Count | None = None
+    unique_last_password_count: Annotated[int, msgspec.Meta(ge=0)] = 0
+    minimum_password_age: Annotated[int, msgspec.Meta(ge=0)] = 0
+    password_regex: str | None = None
+    password_regex_description: str | None = None
+    change_password_upon_first_use: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.password_regex or "")
+        except re.error as error:
+            raise ValueError(f"it is no regular expression: {error}") from None
 
 
 class Image(Section, frozen=True, kw_only=True):
@@ -184,6 +217,7 @@ class Settings(Section, frozen=True, kw_only=True):
     log: Log = Log()
     link: Link = Link()
     identity: Identity = Identity()
+    security_compliance: SecurityCompliance = SecurityCompliance()
     image: Image = Image()
     compute: Compute = Compute()
     network: Network = Network()

@@ -77,6 +77,31 @@ def endpoint(stage: Stage) -> Prop:
     return {"endpoint_id": made(stage, "endpoint", **words)}
 
 
+def filtered(stage: Stage) -> Prop:
+    """A project that is limited to an endpoint and to a group of endpoints."""
+    project, endpoint_id = made(stage, "project", domain_id=stage.cast.domain_id), endpoint(stage)["endpoint_id"]
+    words = {"endpoint_group": {"name": f"group-{stage.suffix}", "filters": {"interface": "public"}}}
+    group = stage.make("identity", "/OS-EP-FILTER/endpoint_groups", words, "admin")["endpoint_group"]["id"]
+    stage.make("identity", f"/OS-EP-FILTER/projects/{project}/endpoints/{endpoint_id}", None, "admin", "PUT")
+    stage.make("identity", f"/OS-EP-FILTER/endpoint_groups/{group}/projects/{project}", None, "admin", "PUT")
+    return {"project_id": project, "endpoint_id": endpoint_id, "endpoint_group_id": group}
+
+
+def policy(stage: Stage) -> Prop:
+    """A stored policy for an endpoint, for its service, and for that in a region."""
+    words = {"policy": {"type": "text/plain", "blob": stage.suffix}}
+    key = stage.make("identity", "/policies", words, "admin")["policy"]["id"]
+    prop = {"policy_id": key, **endpoint(stage), **service(stage), **region(stage)}
+    service_path = f"services/{prop['service_id']}"
+    for place in (f"endpoints/{prop['endpoint_id']}", service_path, f"{service_path}/regions/{prop['region_id']}"):
+        stage.make("identity", f"/policies/{key}/OS-ENDPOINT-POLICY/{place}", None, "admin", "PUT")
+    return prop
+
+
+def policed_endpoint(stage: Stage) -> Prop:
+    return {"endpoint_id": policy(stage)["endpoint_id"]}
+
+
 def credential(stage: Stage) -> Prop:
     owner = stage.cast.owner_id
     words = {"type": "cert", "blob": f"blob {stage.suffix}", "user_id": owner}
@@ -137,6 +162,11 @@ MAKERS = {
     "/regions/{region_id}": region,
     "/services/{service_id}": service,
     "/endpoints/{endpoint_id}": endpoint,
+    "GET /endpoints/{endpoint_id}/OS-ENDPOINT-POLICY/policy": policed_endpoint,
+    "/OS-EP-FILTER/projects/{project_id}": filtered,
+    "/OS-EP-FILTER/endpoints/{endpoint_id}": filtered,
+    "/OS-EP-FILTER/endpoint_groups/{endpoint_group_id}": filtered,
+    "/policies/{policy_id}": policy,
     "/credentials/{credential_id}": credential,
     "/registered_limits/{limit_id}": registered_limit,
     "/limits/{limit_id}": limit,

@@ -11,6 +11,7 @@ import msgspec
 
 from cumulet.kernel import ids
 from cumulet.kernel.db import Source, Tx
+from cumulet.services.identity.logic import endpoint_groups
 from cumulet.services.identity.store import endpoints, regions, services
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Endpoint, Region, Service
@@ -32,19 +33,22 @@ def render(source: Source, user_id: str, project_id: str | None) -> list[dict[st
     """All enabled services with their enabled endpoints, the variables of their URLs filled in.
 
     An endpoint whose URL asks for a project is left out where there is none, or where it asks for something unknown.
+    Where the project is limited to some endpoints, services without one of them are left out too.
     """
     values = {"user_id": user_id}
     if project_id is not None:
         values |= {"project_id": project_id, "tenant_id": project_id}
     offered: dict[str, list[dict[str, Any]]] = {}
-    for endpoint in endpoints.find_all(source):
+    every = endpoints.find_all(source)
+    chosen = endpoint_groups.chosen(source, project_id, every) if project_id is not None else []
+    for endpoint in chosen or every:
         url = fill(endpoint.url, values)
         if endpoint.enabled and url is not None:
             offered.setdefault(endpoint.service_id, []).append(_entry(endpoint, url))
     return [
         {"id": service.id, "type": service.type, "name": service.name, "endpoints": offered.get(service.id, [])}
         for service in services.find_all(source)
-        if service.enabled
+        if service.enabled and (service.id in offered or not chosen)
     ]
 
 

@@ -33,7 +33,7 @@ def run(cloud: Cloud) -> None:
 def _new_administrator(cloud: Cloud) -> str:
     """The hash of the administrator's password, which is generated unless the operator has put one into the file."""
     secret = Secrets(cloud.settings.state).get_or_make(ADMIN_PASSWORD)
-    return passwords.make_hash(secret, cloud.settings.identity.bcrypt_rounds)
+    return passwords.make_hash(secret, cloud.settings.identity)
 
 
 def _entries(cloud: Cloud) -> list[catalog.Entry]:

@@ -112,7 +112,7 @@ _ONE = _ALL + "/{credential_id}"
 
 ROUTES = (
     Route("GET", _ALL, find_all, "identity:list_application_credentials", target=_path),
-    Route("POST", _ALL, create, "identity:create_application_credential", body=_CREATE, target=_path),
+    Route("POST", _ALL, create, "identity:create_application_credential", body=_CREATE, target=_path, slow=True),
     Route("GET", _ONE, get, "identity:get_application_credential", target=_target),
     Route("DELETE", _ONE, delete, "identity:delete_application_credential", target=_target),
 )

@@ -58,7 +58,7 @@ def delete(request: Request) -> Reply:
 def members(request: Request) -> Reply:
     asked = filters(request, ("domain_id", "name"), ("enabled",))
     found = logic.members(request.cloud.db, request.params["group_id"], asked)
-    return collection(request, "users", [users.view(request, user) for user in found])
+    return collection(request, "users", users.views(request, users.with_password_ending(request, found)))
 
 
 def check_member(request: Request) -> Reply:

@@ -148,7 +148,7 @@ def _name(project: Project) -> dict[str, str]:
 
 
 ROUTES = (
-    Route("POST", "/auth/tokens", issue, PUBLIC),
+    Route("POST", "/auth/tokens", issue, PUBLIC, slow=True),
     Route("GET", "/auth/tokens", validate, "identity:validate_token", target=target),
     Route("HEAD", "/auth/tokens", validate, "identity:check_token", target=target),
     Route("DELETE", "/auth/tokens", revoke, "identity:revoke_token", target=target),

@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+from cumulet.kernel import clock
+from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.services.identity.api import targets
 from cumulet.services.identity.api.listing import collection, filters
 from cumulet.services.identity.api.views import FLAG, ID, NAME, TEXT, body, flags, in_long_form, self_link
+from cumulet.services.identity.logic import accounts
 from cumulet.services.identity.logic import users as logic
+from cumulet.services.identity.store import passwords
+from cumulet.services.identity.store import users as store
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import User
 
@@ -57,7 +63,7 @@ def find_all(request: Request) -> Reply:
     if request.ctx.domain_id is not None:
         asked.append(Filter("domain_id", request.ctx.domain_id))
     users = logic.find_all(request.cloud.db, asked)
-    return collection(request, "users", [view(request, user) for user in users])
+    return collection(request, "users", views(request, with_password_ending(request, users)))
 
 
 def get(request: Request) -> Reply:
@@ -87,27 +93,63 @@ def change_password(request: Request) -> Reply:
     return Reply(204)
 
 
+def with_password_ending(request: Request, users: list[User]) -> list[User]:
+    """Those of `users` whose password ends as the query asks: `password_expires_at=lt:2026-11-06T15:32:17Z`."""
+    for name, text in request.query_pairs:
+        if name == "password_expires_at":
+            said, _, moment = text.partition(":") if ":" in text[2:4] else ("eq", ":", text)
+            if said not in ("lt", "lte", "gt", "gte", "eq", "neq"):
+                raise Invalid(
+                    f"The given operator {said} is not valid. "
+                    "It must be one of the following: 'eq', 'neq', 'lt', 'lte', 'gt', or 'gte'."
+                )
+            found = store.with_password_ending(request.cloud.db, said, _moment(moment))
+            users = [user for user in users if user.id in found]
+    return users
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo is not None else moment
+    except (ValueError, OverflowError):
+        raise Invalid(
+            "Timestamp not in expected format. The server could not comply with the request since it is either "
+            "malformed or otherwise incorrect. The client is assumed to be in error."
+        ) from None
+
+
 def view(request: Request, user: User) -> dict[str, Any]:
-    shown = {
-        **user.extra,
-        "id": user.id,
-        "name": user.name,
-        "domain_id": user.domain_id,
-        "enabled": user.enabled,
-        "password_expires_at": None,
-        "options": user.options,
-        "links": self_link(request, "users", user.id),
-    }
-    if user.default_project_id is not None:
-        shown["default_project_id"] = user.default_project_id
+    return views(request, [user])[0]
+
+
+def views(request: Request, users: list[User]) -> list[dict[str, Any]]:
+    ends = passwords.expiries(request.cloud.db, (user.id for user in users))
+    enabled = accounts.enabled(request.cloud, users)
+    shown = []
+    for user in users:
+        end = ends.get(user.id)
+        one = {
+            **user.extra,
+            "id": user.id,
+            "name": user.name,
+            "domain_id": user.domain_id,
+            "enabled": enabled[user.id],
+            "password_expires_at": clock.iso_micro(end) if end is not None else None,
+            "options": user.options,
+            "links": self_link(request, "users", user.id),
+        }
+        if user.default_project_id is not None:
+            one["default_project_id"] = user.default_project_id
+        shown.append(one)
     return shown
 
 
 ROUTES = (
     Route("GET", "/users", find_all, "identity:list_users", target=targets.of_domain_token("domain_id")),
-    Route("POST", "/users", create, "identity:create_user", body=_CREATE, target=targets.of_body("user")),
+    Route("POST", "/users", create, "identity:create_user", body=_CREATE, target=targets.of_body("user"), slow=True),
     Route("GET", "/users/{user_id}", get, "identity:get_user", target=targets.of_path),
-    Route("PATCH", "/users/{user_id}", update, "identity:update_user", body=_UPDATE, target=targets.of_path),
+    Route("PATCH", "/users/{user_id}", update, "identity:update_user", body=_UPDATE, target=targets.of_path, slow=True),
     Route("DELETE", "/users/{user_id}", delete, "identity:delete_user", target=targets.of_path),
-    Route("POST", "/users/{user_id}/password", change_password, PUBLIC),
+    Route("POST", "/users/{user_id}/password", change_password, PUBLIC, slow=True),
 )

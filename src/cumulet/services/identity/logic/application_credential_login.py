@@ -21,7 +21,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source
 from cumulet.kernel.errors import NotFound, Unauthorized
-from cumulet.services.identity.logic import passwords
+from cumulet.services.identity.logic import accounts, passwords
 from cumulet.services.identity.logic.proofs import Attempt, Proven, find_user, refused
 from cumulet.services.identity.logic.scopes import enabled_domain, lacks
 from cumulet.services.identity.store import application_credentials, users
@@ -67,11 +67,11 @@ def prove(cloud: Cloud, words: Mapping[str, Any], attempt: Attempt) -> Proven:
     credential = _find(cloud, words)
     secret = words.get("secret")
     if credential is None or not isinstance(secret, str) or len(secret) > passwords.LONGEST:
-        passwords.waste("", cloud.settings.identity.bcrypt_rounds)
+        passwords.waste("", cloud.settings.identity)
         raise refused()
     user = users.find(cloud.db, credential.user_id)
     right = cloud.keep(RightSecrets).matches(credential, secret)
-    if user is None or not user.enabled or not right:
+    if user is None or not accounts.is_enabled(cloud, user) or not right:
         raise refused()
     enabled_domain(cloud.db, {"id": user.domain_id})
     if credential.expires_at is not None and credential.expires_at <= clock.utcnow():
@@ -100,6 +100,6 @@ def _find(cloud: Cloud, words: Mapping[str, Any]) -> ApplicationCredential | Non
     try:
         user = find_user(source, words["user"])
     except Unauthorized:
-        passwords.waste("", cloud.settings.identity.bcrypt_rounds)
+        passwords.waste("", cloud.settings.identity)
         raise
     return application_credentials.find_by_name(source, user.id, str(words["name"])) if user is not None else None

@@ -48,7 +48,7 @@ def create(
         raise Invalid("Application credentials are made with a token that is scoped to a project.")
     check_manageable(used)
     secret = words.get("secret") or ids.new_secret(64)
-    hashed = passwords.make_hash(secret, cloud.settings.identity.bcrypt_rounds)
+    hashed = passwords.make_hash(secret, cloud.settings.identity)
     new = ApplicationCredential(
         id=ids.new_hex(),
         user_id=ctx.user_id,

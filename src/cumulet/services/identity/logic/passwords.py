@@ -59,9 +59,10 @@ def _begin(how: How) -> str:
     """What all hashes made in this way begin with."""
     if isinstance(how, int):
         return f"$2b${how:02}$"
-    if how.password_hash_algorithm == "scrypt":
+    algorithm = how.password_hash_algorithm
+    if algorithm == "scrypt":
         return f"{SCRYPT}ln={how.scrypt_rounds},r={how.scrypt_block_size},p={how.scrypt_parallelism}$"
-    if how.password_hash_algorithm == "pbkdf2_sha512":
+    if algorithm == "pbkdf2_sha512":
         return f"{PBKDF2}{how.pbkdf2_sha512_rounds}$"
     return f"$2b${how.bcrypt_rounds:02}$"
 

@@ -10,13 +10,14 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Forbidden, Invalid, NotFound, Unauthorized
-from cumulet.services.identity.logic import changes, passwords, revocations
+from cumulet.kernel.errors import Invalid, NotFound
+from cumulet.services.identity.logic import accounts, changes, password_rules, revocations
 from cumulet.services.identity.logic.news import Teller
+from cumulet.services.identity.store import accounts as account_store
 from cumulet.services.identity.store import assignments, credentials, projects
 from cumulet.services.identity.store import users as store
 from cumulet.services.identity.store.filters import Filter
-from cumulet.services.identity.types import Actor, Password, User
+from cumulet.services.identity.types import Actor, User
 
 FIELDS = ("name", "domain_id", "default_project_id", "enabled", "password", "password_expires_at")
 
@@ -44,7 +45,7 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> User:
         extra=changes.extras(words, FIELDS),
         created_at=clock.utcnow(),
     )
-    hashed = _hash(cloud, words.get("password"))
+    hashed = password_rules.hash_new(cloud, words["password"]) if "password" in words else None
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
@@ -53,7 +54,8 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> User:
         if store.find_by_name(tx, new.name, new.domain_id) is not None:
             raise changes.taken("user", new.name, new.domain_id)
         store.add(tx, new)
-        _set_password(tx, new.id, hashed)
+        if hashed is not None:
+            password_rules.replace(tx, cloud, new.id, hashed, new.options, self_service=False)
         news.tell(tx, "user", "created", new.id)
 
     cloud.db.write(write)
@@ -62,7 +64,7 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> User:
 
 def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
     """Change a user; a new password or disabling makes the user's tokens void."""
-    hashed = _hash(cloud, words.get("password"))
+    hashed = password_rules.hash_new(cloud, words["password"]) if "password" in words else None
     news = Teller(cloud)
 
     def write(tx: Tx) -> User:
@@ -80,7 +82,10 @@ def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
         values["options"] = changes.merge_options(old.options, words)
         values["extra"] = {**old.extra, **changes.extras(words, FIELDS)}
         store.change(tx, user_id, values)
-        _set_password(tx, user_id, hashed)
+        if hashed is not None:
+            password_rules.replace(tx, cloud, user_id, hashed, values["options"], self_service=False)
+        if values.get("enabled"):
+            accounts.reset(tx, user_id)
         if hashed is not None or (old.enabled and values.get("enabled") is False):
             revocations.revoke(tx, user_id=user_id)
         revocations.changed(tx)
@@ -91,25 +96,21 @@ def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
 
 
 def change_password(cloud: Cloud, user_id: str, original: str, new: str) -> None:
-    """Replace one's own password; Unauthorized unless `original` is the one so far."""
-    user = store.find(cloud.db, user_id)
+    """Replace one's own password; Unauthorized unless `original` is the one so far, which may have expired."""
+    user = accounts.prove(cloud, store.find(cloud.db, user_id), original, even_expired=True)
     kept = store.password_of(cloud.db, user_id)
-    if user is None or kept is None or not user.enabled or len(original) > passwords.LONGEST:
-        passwords.waste("", cloud.settings.identity.bcrypt_rounds)
-        raise Unauthorized("The request you have made requires authentication.")
-    if not passwords.matches(original, kept.hash):
-        raise Unauthorized("The request you have made requires authentication.")
-    if user.options.get("lock_password"):
-        raise Invalid(
-            "Password validation error: You cannot change your password at this time due to password policy "
-            "disallowing password changes. Please contact your administrator to reset your password."
-        )
-    hashed = _hash(cloud, new)
+    if kept is None:
+        raise accounts.refused()
+    password_rules.check_change(cloud, user, kept, new)
+    hashed = password_rules.hash_new(cloud, new)
+    assert hashed is not None
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
-        get(tx, user_id)
-        _set_password(tx, user_id, hashed)
+        now = store.password_of(tx, user_id)
+        if now is None or now.hash != kept.hash:
+            raise accounts.refused()
+        password_rules.replace(tx, cloud, user_id, hashed, user.options, self_service=True)
         revocations.revoke(tx, user_id=user_id)
         news.tell(tx, "user", "updated", user_id)
 
@@ -132,24 +133,9 @@ def remove(tx: Tx, user_id: str) -> None:
     """Remove a user's row and what hangs on it."""
     assignments.remove_all(tx, actor=Actor.USER, actor_id=user_id)
     credentials.remove_of_user(tx, user_id)
+    account_store.remove(tx, user_id)
     store.remove(tx, user_id)
     revocations.changed(tx)
-
-
-def _hash(cloud: Cloud, secret: str | None) -> str | None:
-    if secret is None:
-        return None
-    if len(secret) > passwords.LONGEST:
-        raise Forbidden(
-            f"The password length must be less than or equal to {passwords.LONGEST}. The server could not comply with "
-            "the request because the password is invalid."
-        )
-    return passwords.make_hash(secret, cloud.settings.identity.bcrypt_rounds)
-
-
-def _set_password(tx: Tx, user_id: str, hashed: str | None) -> None:
-    if hashed is not None:
-        store.set_password(tx, Password(user_id, hashed, clock.utcnow()))
 
 
 def _check_domain(tx: Tx, domain_id: str) -> None:

@@ -21,7 +21,7 @@ def expiries(source: Source, user_ids: Iterable[str]) -> dict[str, datetime]:
     query = select(password.c.user_id, password.c.expires_at).where(password.c.expires_at.is_not(None))
     if len(wanted) <= FEW:
         query = query.where(sql.any_of(password.c.user_id, wanted))
-    return {user_id: expires_at for user_id, expires_at in sql.tuples(source, query)}
+    return dict(sql.tuples(source, query))
 
 
 def former(source: Source, user_id: str, count: int) -> list[FormerPassword]:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -24,6 +26,12 @@ def find_by_name(source: Source, name: str, domain_id: str) -> User | None:
 
 def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[User]:
     return sql.rows(source, apply(select(user).order_by(user.c.id), user, filters), User)
+
+
+def with_password_ending(source: Source, comparison: str, moment: datetime) -> set[str]:
+    """The ids of the users whose password ends before, at or after a moment (lt, lte, gt, gte, eq, neq)."""
+    compare = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "eq": eq, "neq": ne}[comparison]
+    return set(sql.column(source, select(password.c.user_id).where(compare(password.c.expires_at, moment))))
 
 
 def find_these(source: Source, ids: Iterable[str]) -> list[User]:

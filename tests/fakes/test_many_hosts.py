@@ -89,7 +89,7 @@ def test_servers_spread_over_the_hosts(place: Place) -> None:
 
     servers = eventually("the servers", look, JOIN_TIME)
     load = Counter(each["OS-EXT-SRV-ATTR:host"] for each in servers)
-    assert len(load) >= 8
+    assert len(load) >= 5, "those that are placed at the same time do not see each other"
     for each in servers:
         place.tenant.gone(each["id"])
 

@@ -207,6 +207,19 @@ _EXTENSIONS = {
     "identity:ec2_delete_credential": f"{ADMIN} or (role:member and {_CREDENTIAL_OWNER})",
 }
 
+# Identity providers, their protocols, mappings and service providers.
+_NOT_IN_DOMAIN_SCOPE |= {
+    f"identity:{verb}_{noun}{plural}": rule
+    for noun in ("identity_provider", "protocol", "mapping", "service_provider")
+    for verb, plural, rule in (
+        ("create", "", ADMIN),
+        ("update", "", ADMIN),
+        ("delete", "", ADMIN),
+        ("get", "", READS),
+        ("list", "s", READS),
+    )
+}
+
 _IN_PROJECT_SCOPE = {
     "identity:create_application_credential": "user_id:%(user_id)s",
     **{

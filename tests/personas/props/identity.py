@@ -121,6 +121,18 @@ def person(stage: Stage) -> Prop:
     }
 
 
+def access_key(stage: Stage) -> Prop:
+    """An access key of the victim's owner."""
+    owner = stage.cast.owner_id
+    words = {"tenant_id": stage.cast.project_id}
+    found = stage.make("identity", f"/users/{owner}/credentials/OS-EC2", words)
+    return {
+        "user_id": owner,
+        "access": found["credential"]["access"],
+        "target": {"credential": {"user_id": owner}},
+    }
+
+
 def loose_user(stage: Stage) -> Prop:
     """A user of the victim's domain whom nobody needs."""
     home = stage.cast.domain_id
@@ -153,6 +165,9 @@ MAKERS = {
     "/users/{user_id}": person,
     "PATCH /users/{user_id}": loose_user,
     "DELETE /users/{user_id}": loose_user,
+    "POST /users/{user_id}/credentials/OS-EC2": access_key,
+    "GET /users/{user_id}/credentials/OS-EC2/{access}": access_key,
+    "DELETE /users/{user_id}/credentials/OS-EC2/{access}": access_key,
     "/system/users/{user_id}": in_home,
     "/system/groups/{group_id}": in_home,
     "/OS-INHERIT/projects/{project_id}": in_home,

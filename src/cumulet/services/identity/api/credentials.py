@@ -13,6 +13,8 @@ from cumulet.services.identity.api import targets
 from cumulet.services.identity.api.listing import collection, filters
 from cumulet.services.identity.api.views import TEXT, body, self_link
 from cumulet.services.identity.logic import credentials as logic
+from cumulet.services.identity.logic import tokens
+from cumulet.services.identity.logic.proofs import is_delegated
 from cumulet.services.identity.types import Credential
 
 _BLOB = {"type": "string"}
@@ -50,25 +52,25 @@ def find_all(request: Request) -> Reply:
 
 
 def get(request: Request) -> Reply:
-    _check_direct(request)
+    check_direct(request)
     found = logic.get(request.cloud, request.cloud.db, request.params["credential_id"])
     return Reply(200, {"credential": view(request, found)})
 
 
 def create(request: Request) -> Reply:
-    _check_direct(request)
+    check_direct(request)
     return Reply(201, {"credential": view(request, logic.create(request.cloud, request.body["credential"]))})
 
 
 def update(request: Request) -> Reply:
-    _check_direct(request)
+    check_direct(request)
     blob = request.body["credential"]["blob"]
     changed = logic.update(request.cloud, request.params["credential_id"], blob)
     return Reply(200, {"credential": view(request, changed)})
 
 
 def delete(request: Request) -> Reply:
-    _check_direct(request)
+    check_direct(request)
     logic.delete(request.cloud, request.params["credential_id"])
     return Reply(204)
 
@@ -85,14 +87,15 @@ def view(request: Request, credential: Credential) -> dict[str, Any]:
     }
 
 
-def _check_direct(request: Request) -> None:
+def check_direct(request: Request) -> None:
+    """Forbidden for a token that was lent: what it may do ends, and a credential would not."""
     if _is_delegated(request):
         action = "Delegated tokens cannot access credentials directly"
         raise Forbidden(f"You are not authorized to perform the requested action: {action}.")
 
 
 def _is_delegated(request: Request) -> bool:
-    return "application_credential" in request.ctx.methods
+    return is_delegated(tokens.read(request.cloud, request.headers["x-auth-token"]))
 
 
 def _own(request: Request) -> Mapping[str, Any]:

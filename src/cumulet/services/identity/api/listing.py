@@ -30,18 +30,18 @@ def filters(request: Request, names: Iterable[str], flags: Iterable[str] = ()) -
     return found
 
 
-def collection(request: Request, name: str, items: Sequence[dict[str, Any]]) -> Reply:
-    """A list with its links: the page that `limit` and `marker` ask for, in the order of ids."""
+def collection(request: Request, name: str, items: Sequence[dict[str, Any]], key: str = "id") -> Reply:
+    """A list with its links: the page that `limit` and `marker` ask for, in the order of ids (or of another `key`)."""
     limit = _limit(request)
     marker = request.query.get("marker")
-    if marker is not None and all(item["id"] != marker for item in items):
+    if marker is not None and all(item[key] != marker for item in items):
         raise NotFound(f"Marker {marker} could not be found.", code="MarkerNotFound")
-    page = [item for item in items if marker is None or item["id"] > marker]
+    page = [item for item in items if marker is None or item[key] > marker]
     rest = page[limit:] if limit is not None else []
     page = page[:limit]
     body: dict[str, Any] = {name: page, "links": {"next": None, "previous": None, "self": _own(request)}}
     if rest:
-        words = {**request.query, "marker": page[-1]["id"] if page else "", "limit": str(limit)}
+        words = {**request.query, "marker": page[-1][key] if page else "", "limit": str(limit)}
         body["links"]["next"] = f"{request.url}?{urlencode(words)}"
         body["truncated"] = True
     return Reply(200, body)

@@ -72,7 +72,7 @@ def update(cloud: Cloud, credential_id: str, blob: str) -> Credential:
     def write(tx: Tx) -> Credential:
         old = get(cloud, tx, credential_id)
         if old.type.lower() == EC2:
-            _access_key(blob)
+            _check_lender(old.blob, blob)
         store.change(tx, credential_id, {"blob": sealed})
         return msgspec.structs.replace(old, blob=blob)
 
@@ -101,6 +101,15 @@ def _access_key(blob: str) -> str:
     if not isinstance(words.get("access"), str):
         raise lacks("access", "credential")
     return str(words["access"])
+
+
+def _check_lender(old: str, new: str) -> None:
+    """Whoever may change an access key may not change what it stands for."""
+    _access_key(new)
+    before, after = orjson.loads(old), orjson.loads(new)
+    for name in ("trust_id", "app_cred_id", "access_token_id", "access_id"):
+        if before.get(name) != after.get(name):
+            raise Invalid(f"{name} can not be updated for credential")
 
 
 def _seal(cloud: Cloud, blob: str) -> str:

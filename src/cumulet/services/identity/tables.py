@@ -238,9 +238,7 @@ remote_id = Table(
     "identity_remote_id",
     metadata,
     Column("remote_id", String(255), primary_key=True),
-    Column(
-        "idp_id", String(64), ForeignKey("identity_identity_provider.id", ondelete="CASCADE"), nullable=False
-    ),
+    Column("idp_id", String(64), ForeignKey("identity_identity_provider.id", ondelete="CASCADE"), nullable=False),
 )
 
 protocol = Table(

@@ -110,7 +110,7 @@ class Identity(Section, frozen=True, kw_only=True):
     application_credential_limit: Annotated[int, msgspec.Meta(ge=-1)] = -1
     external_header: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9-]+)?$")] = ""
     external_from: tuple[str, ...] = ("127.0.0.1", "::1")
-    password_hash_algorithm: Literal["bcrypt", "scrypt", "pbkdf2_sha512"] = "bcrypt"
+    password_hash_algorithm: Literal["bcrypt", "scrypt", "pbkdf2_sha512"] = "bcrypt"  # noqa: S105  no secret
     bcrypt_rounds: Annotated[int, msgspec.Meta(ge=4, le=31)] = 12
     scrypt_rounds: Annotated[int, msgspec.Meta(ge=1, le=24)] = 16
     scrypt_block_size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8

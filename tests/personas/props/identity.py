@@ -51,6 +51,18 @@ def empty_domain(stage: Stage) -> Prop:
     return {"domain_id": key, "target": {"domain": {"id": key}}}
 
 
+def domain_config(stage: Stage) -> Prop:
+    """A domain with a configuration, and the names of a part of it."""
+    key = made(stage, "domain")
+    config = {"ldap": {"url": "ldap://localhost:1"}}
+    stage.make("identity", f"/domains/{key}/config", {"config": config}, "admin", "PUT")
+    return {"domain_id": key, "group": "ldap", "option": "url"}
+
+
+def compliance(stage: Stage) -> Prop:
+    return {"domain_id": "default", "option": "password_regex"}
+
+
 def role(stage: Stage) -> Prop:
     key = made(stage, "role")
     return {"role_id": key, "target": {"role": {"id": key, "name": "x", "domain_id": None}}}
@@ -156,7 +168,15 @@ def limit(stage: Stage) -> Prop:
     return {"limit_id": found["limits"][0]["id"], "target": {"limit": owner}}
 
 
+CONFIG = "/domains/{domain_id}/config"
 MAKERS = {
+    **{
+        f"{verb} {CONFIG}{part}": domain_config
+        for verb in ("GET", "PUT", "PATCH", "DELETE")
+        for part in ("", "/{group}", "/{group}/{option}")
+    },
+    **{f"GET {CONFIG}/security_compliance{part}": compliance for part in ("", "/{option}")},
+    "/domains/config/{group}": domain_config,
     "/domains/{domain_id}": in_home,
     "PATCH /domains/{domain_id}": empty_domain,
     "DELETE /domains/{domain_id}": empty_domain,

@@ -119,6 +119,7 @@ _IN_ANY_SCOPE = {
     " or domain_id:%(target.limit.project.domain_id)s)"
     " or (project_id:%(target.limit.project_id)s and not None:%(target.limit.project_id)s)",
     "identity:list_limits": "",
+    "identity:get_security_compliance_domain_config": "",
 }
 
 _NOT_IN_DOMAIN_SCOPE = {
@@ -164,6 +165,11 @@ _NOT_IN_DOMAIN_SCOPE = {
     "identity:create_limits": ADMIN,
     "identity:update_limit": ADMIN,
     "identity:delete_limit": ADMIN,
+    "identity:create_domain_config": ADMIN,
+    "identity:update_domain_config": ADMIN,
+    "identity:delete_domain_config": ADMIN,
+    "identity:get_domain_config": READS,
+    "identity:get_domain_config_default": READS,
 }
 
 _EXTENSIONS = {

@@ -12,14 +12,10 @@ from cumulet.services.identity.api import targets
 from cumulet.services.identity.api.listing import collection, filters
 from cumulet.services.identity.api.views import AMOUNT, NAME, REGION_ID, SHORT_TEXT, body, self_link
 from cumulet.services.identity.logic import limits as logic
+from cumulet.services.identity.logic.limit_models import DESCRIPTIONS
 from cumulet.services.identity.logic.limits import Full
 from cumulet.services.identity.store import limits as store
 from cumulet.services.identity.store import projects
-
-MODEL = {
-    "name": "flat",
-    "description": "A project's usage is held against its own limits alone, whatever its parents'.",
-}
 
 _OWNER = {"type": ["string", "null"], "minLength": 1, "maxLength": 64, "pattern": "^[a-zA-Z0-9-]+$"}
 _REQUIRED = ["service_id", "resource_name", "resource_limit"]
@@ -64,7 +60,8 @@ def find_all(request: Request) -> Reply:
 
 
 def model(request: Request) -> Reply:
-    return Reply(200, {"model": MODEL})
+    name = request.cloud.settings.identity.limit_model
+    return Reply(200, {"model": {"name": name, "description": DESCRIPTIONS[name]}})
 
 
 def get(request: Request) -> Reply:

@@ -13,7 +13,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, NotFound
-from cumulet.services.identity.logic import registered_limits
+from cumulet.services.identity.logic import limit_models, registered_limits
 from cumulet.services.identity.logic.scopes import lacks
 from cumulet.services.identity.store import limits as store
 from cumulet.services.identity.store import projects
@@ -54,15 +54,18 @@ def create(cloud: Cloud, several: Sequence[Mapping[str, Any]]) -> list[Full]:
     """Store several limits, all or none; each needs a registered limit to stand for."""
 
     def write(tx: Tx) -> list[Full]:
-        return [_add(tx, words) for words in several]
+        wanted = [_with_owner(tx, words) for words in several]
+        limit_models.check(cloud, tx, wanted)
+        return [_add(tx, words) for words in wanted]
 
     return cloud.db.write(write)
 
 
 def update(cloud: Cloud, limit_id: str, words: Mapping[str, Any]) -> Full:
     def write(tx: Tx) -> Full:
-        get(tx, limit_id)
+        old = get(tx, limit_id)
         changes = {name: words[name] for name in ("resource_limit", "description") if name in words}
+        limit_models.check(cloud, tx, [{**_words(old), **changes}])
         if changes:
             store.change(tx, limit_id, changes)
         return get(tx, limit_id)
@@ -83,8 +86,6 @@ def _add(tx: Tx, words: Mapping[str, Any]) -> Full:
     registered = registered_limits.find_for(tx, words["service_id"], words.get("region_id"), words["resource_name"])
     if registered is None:
         raise Forbidden("Unable to create a limit that has no corresponding registered limit.")
-    _check_owner(tx, "project", project_id)
-    _check_owner(tx, "domain", domain_id)
     same = (
         Filter("registered_limit_id", registered.id),
         Filter("project_id", project_id),
@@ -97,7 +98,27 @@ def _add(tx: Tx, words: Mapping[str, Any]) -> Full:
     return Full(new, registered)
 
 
-def _check_owner(tx: Tx, kind: str, owner_id: str | None) -> None:
-    owner = projects.find(tx, owner_id) if owner_id is not None else None
-    if owner_id is not None and (owner is None or owner.is_domain != (kind == "domain")):
-        raise lacks(f"{kind}_id", "limit")
+def _with_owner(tx: Tx, words: Mapping[str, Any]) -> dict[str, Any]:
+    """The words with an owner who is there; a project that acts as a domain is meant as the domain."""
+    project_id, domain_id = words.get("project_id"), words.get("domain_id")
+    project = projects.find(tx, project_id) if project_id is not None else None
+    if project is not None and project.is_domain:
+        project_id, domain_id = None, project.id
+    elif project_id is not None and project is None:
+        raise lacks("project_id", "limit")
+    domain = projects.find(tx, domain_id) if domain_id is not None else None
+    if domain_id is not None and (domain is None or not domain.is_domain):
+        raise lacks("domain_id", "limit")
+    return {**words, "project_id": project_id, "domain_id": domain_id}
+
+
+def _words(limit: Full) -> dict[str, Any]:
+    own, registered = limit.own, limit.registered
+    return {
+        "project_id": own.project_id,
+        "domain_id": own.domain_id,
+        "service_id": registered.service_id,
+        "region_id": registered.region_id,
+        "resource_name": registered.resource_name,
+        "resource_limit": own.resource_limit,
+    }

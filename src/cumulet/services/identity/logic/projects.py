@@ -20,6 +20,7 @@ from cumulet.services.identity.types import Project, Target
 
 FIELDS = ("name", "domain_id", "parent_id", "description", "enabled", "is_domain", "tags")
 DEPTH = 5  # projects below one another, as Keystone allows by default
+STRICT_DEPTH = 2  # where limits are held in two levels
 TAGS = 80  # of one project
 
 
@@ -75,19 +76,19 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> Project:
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
-        add(tx, new, words.get("tags", ()))
+        add(tx, new, words.get("tags", ()), _depth(cloud))
         news.tell(tx, "domain" if is_domain else "project", "created", new.id)
 
     cloud.db.write(write)
     return new
 
 
-def add(tx: Tx, new: Project, tags: Iterable[str] = ()) -> None:
-    """Store a project or domain after the checks of its place and name."""
+def add(tx: Tx, new: Project, tags: Iterable[str] = (), depth: int = DEPTH) -> None:
+    """Store a project or domain after the checks of its place and name; at most `depth` projects stand in a line."""
     if new.is_domain and new.parent_id:
         raise Invalid("only root projects are allowed to act as domains.")
     if not new.is_domain:
-        _check_place(tx, new)
+        _check_place(tx, new, depth)
     if store.find_by_name(tx, new.name, new.domain_id) is not None:
         raise _name_taken(new)
     store.add(tx, new)
@@ -186,7 +187,7 @@ def subtree(source: Source, project_id: str) -> list[Project]:
     return found
 
 
-def _check_place(tx: Tx, new: Project) -> None:
+def _check_place(tx: Tx, new: Project, depth: int) -> None:
     """A new project's domain and parent must be there, belong together and be enabled, and the tree not too deep."""
     domain = _place(tx, new.domain_id, "domain")
     parent = _place(tx, new.parent_id, "project")
@@ -206,8 +207,14 @@ def _check_place(tx: Tx, new: Project) -> None:
     for one in line:
         if not one.enabled:
             raise Invalid(f"cannot create a project in a branch containing a disabled project: {one.id}")
-    if len(line) > DEPTH:
+    if len(line) > depth:
         raise Forbidden(f"Max hierarchy depth reached for {parent.id} branch.")
+
+
+def _depth(cloud: Cloud) -> int:
+    settings = cloud.settings.identity
+    strict = settings.limit_model == "strict_two_level"
+    return min(settings.max_project_tree_depth, STRICT_DEPTH) if strict else settings.max_project_tree_depth
 
 
 def _place(tx: Tx, project_id: str | None, kind: str) -> Project:

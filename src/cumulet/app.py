@@ -66,11 +66,17 @@ class NoHosts:
     def connected(self) -> list[HostInfo]:
         return []
 
+    def is_connected(self, host: str) -> bool:
+        return False
+
     def on_connect(self, fn: Callable[[HostInfo, dict[str, Any]], None]) -> None:
         """No host will ever join here."""
 
     def on_disconnect(self, fn: Callable[[HostInfo], None]) -> None:
         """No host will ever leave here."""
+
+    def on_replica_gone(self, fn: Callable[[list[str]], None]) -> None:
+        """This process holds no host's link."""
 
     def on_event(self, name: str, fn: Callable[[str, dict[str, Any]], None]) -> None:
         """No event will ever come here."""

@@ -39,6 +39,9 @@ class Hosts(Protocol):
     def connected(self) -> list[HostInfo]:
         """The hosts that are there now."""
 
+    def is_connected(self, host: str) -> bool:
+        """Whether the host is there now; cheap, however many there are."""
+
     def on_connect(self, fn: Callable[[HostInfo, dict[str, Any]], None]) -> None:
         """Call `fn(host, report)` in a thread whenever a host has joined; the report is its services' whole truth."""
 

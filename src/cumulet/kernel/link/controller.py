@@ -134,10 +134,14 @@ class Hosts:
             self._listed = (version, listed)
         return list(listed)
 
+    def is_connected(self, host: str) -> bool:
+        """Whether the host is there now, whichever replica holds its link."""
+        return host in self._ready or host in self._elsewhere
+
     def wait_for(self, host: str, timeout: float) -> bool:
         """Block until `host` is there; False after `timeout` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: host in self._ready or host in self._elsewhere, timeout)
+            return self._changed.wait_for(lambda: self.is_connected(host), timeout)
 
     def on_connect(self, fn: Callable[[HostInfo, Body], None]) -> None:
         """Call `fn(host, report)` in a thread whenever a host has joined here."""

@@ -11,7 +11,7 @@ from cumulet.kernel.saga import Commit, Flow, Run, Step
 from cumulet.services.block_storage.contract import BootVolume, VolumesContract
 from cumulet.services.compute import events
 from cumulet.services.compute.flows.common import LONG, context_of, server_of, tell_host
-from cumulet.services.compute.logic import actions, create, hosts, servers, spec, volumes
+from cumulet.services.compute.logic import actions, create, scheduling, servers, spec, volumes
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import PowerState, Server, TaskState, VmState
@@ -27,7 +27,7 @@ def claim(run: Run) -> Commit:
     contract = run.cloud.contracts.use(VolumesContract)
     disks = devices_store.of_server(run.cloud.db, server.id)
     places = {contract.place(run.cloud.db, each.volume_id) for each in disks if each.volume_id is not None}
-    host, candidate = hosts.choose(run.cloud, server, run.args["host"], places - {""})
+    host, candidate = scheduling.choose(run.cloud, server, run.args["host"], places - {""})
 
     def commit(tx: Tx) -> None:
         placement = run.cloud.contracts.use(PlacementContract)

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts: what they reported, whether they are up, their zones, and the choice of one for a new server."""
+"""Hosts: what they reported, whether they are up, and their zones."""
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Conflict, Invalid, NotFound, NotReady
+from cumulet.kernel.errors import Conflict, Invalid, NotFound
 from cumulet.services.compute.store import hosts as store
-from cumulet.services.compute.store import quotas as groups_store
 from cumulet.services.compute.store import servers as servers_store
-from cumulet.services.compute.types import ComputeHost, Flavor, Server
-from cumulet.services.placement.contract import Candidate, Inventory, PlacementContract
+from cumulet.services.compute.types import ComputeHost, Flavor
+from cumulet.services.placement.contract import Inventory, PlacementContract
 
 DEFAULT_ZONE = "nova"
 CPU_RATIO, RAM_RATIO = 4.0, 1.0
@@ -71,7 +69,7 @@ def find(source: Source, name: str) -> ComputeHost:
 
 def is_up(cloud: Cloud, host: ComputeHost) -> bool:
     """Whether the host's link is there and nobody declared it down."""
-    return not host.forced_down and host.name in {each.name for each in cloud.hosts.connected()}
+    return not host.forced_down and cloud.hosts.is_connected(host.name)
 
 
 def change(cloud: Cloud, name: str, changes: dict[str, Any]) -> ComputeHost:
@@ -105,19 +103,26 @@ def remove(cloud: Cloud, host: ComputeHost) -> None:
 
 def zones(source: Source) -> dict[str, list[ComputeHost]]:
     """The availability zones and their hosts; a host that no aggregate puts elsewhere is in the default zone."""
+    named = _named_zones(source)
     found: dict[str, list[ComputeHost]] = {}
     for host in store.find_all(source):
-        found.setdefault(zone_of(source, host.name), []).append(host)
+        found.setdefault(named.get(host.name, DEFAULT_ZONE), []).append(host)
     return found or {DEFAULT_ZONE: []}
 
 
 def zone_of(source: Source, name: str) -> str:
     """The zone of a host; that of a host of nobody is the default."""
+    return _named_zones(source).get(name, DEFAULT_ZONE)
+
+
+def _named_zones(source: Source) -> dict[str, str]:
+    """The zone of each host that an aggregate puts into one; the first aggregate counts."""
+    found: dict[str, str] = {}
     for aggregate in store.aggregates(source):
         zone = aggregate.metadata.get("availability_zone")
-        if zone and name in aggregate.hosts:
-            return zone
-    return DEFAULT_ZONE
+        if zone:
+            found.update({name: zone for name in aggregate.hosts if name not in found})
+    return found
 
 
 def check_zone(source: Source, zone: str | None) -> None:
@@ -140,73 +145,9 @@ def resources(flavor: Flavor, *, with_disk: bool) -> dict[str, int]:
     return {name: amount for name, amount in wanted.items() if amount}
 
 
-def choose(cloud: Cloud, server: Server, forced: str, near: set[str]) -> tuple[ComputeHost, Candidate]:
-    """A host for the server and what to claim of it; one of `near`, which have its volumes, where any of them will do.
-
-    Conflict where no host will do (NoValidHost), NotReady where one would that is not connected now.
-    """
-    flavor = server.kind
-    found = cloud.contracts.use(PlacementContract).candidates(
-        cloud.db,
-        resources(flavor, with_disk=bool(server.image_id)),
-        required=[key[6:] for key, value in flavor.extra_specs.items() if key[:6] == "trait:" and value == "required"],
-        forbidden=[
-            key[6:] for key, value in flavor.extra_specs.items() if key[:6] == "trait:" and value == "forbidden"
-        ],
-    )
-    by_id = {host.id: host for host in store.find_all(cloud.db)}
-    fitting = [
-        (by_id[each.root], each)
-        for each in found
-        if each.root in by_id and _suits(cloud, server, by_id[each.root], forced)
-    ]
-    if not fitting:
-        raise Conflict("No valid host was found. There are not enough hosts available.", code="NoValidHost")
-    fitting = [each for each in fitting if each[0].name in near] or fitting
-    up = [(host, each) for host, each in fitting if is_up(cloud, host)]
-    if not up:
-        raise NotReady("no host that could take the server is connected")
-    load = servers_store.counts_by_host(cloud.db)
-    least = min(load.get(host.name, 0) for host, _ in up)
-    return secrets.choice([each for each in up if load.get(each[0].name, 0) == least])
-
-
 def reserved_memory(memory: int) -> int:
     """How many of the host's MiB are not for servers."""
     return min(RESERVED_RAM, memory // 4)
-
-
-def _suits(cloud: Cloud, server: Server, host: ComputeHost, forced: str) -> bool:
-    if forced and host.name != forced:
-        return False
-    if host.disabled and not forced:
-        return False
-    if server.availability_zone is not None and zone_of(cloud.db, host.name) != server.availability_zone:
-        return False
-    return _hints_allow(cloud.db, server, host.name)
-
-
-def _hints_allow(source: Source, server: Server, host: str) -> bool:
-    different = _listed(server.scheduler_hints.get("different_host"))
-    same = _listed(server.scheduler_hints.get("same_host"))
-    if different or same:
-        here = {each.id for each in servers_store.on_host(source, host)}
-        if here & set(different) or (same and not here & set(same)):
-            return False
-    group = groups_store.find_group(source, server.group_id) if server.group_id else None
-    if group is None:
-        return True
-    members = [each for each in servers_store.in_group(source, group.id) if each.host and each.id != server.id]
-    if group.policy == "anti-affinity":
-        most = int(group.rules.get("max_server_per_host", 1))
-        return sum(each.host == host for each in members) < most
-    if group.policy == "affinity":
-        return not members or any(each.host == host for each in members)
-    return True
-
-
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or [])
 
 
 def _offer(cloud: Cloud, tx: Tx, host: ComputeHost, capabilities: dict[str, Any]) -> None:

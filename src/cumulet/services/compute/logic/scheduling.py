@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The choice of a host for a new server: of those that placement offers and the user's words allow, the least loaded."""
+"""The choice of a host for a new server: the least loaded of those that placement offers and the user allows."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from cumulet.kernel.allowance import Allowance
+
 ADMIN_ROLE = "admin"
 
 
@@ -14,7 +16,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """A caller and the scope of the token. Exactly one of project, domain and system scope is set, or none (unscoped).
 
     `roles` are role names, implied ones included. `expires_at` is in seconds since the epoch. `catalog` is left out on
-    purpose: identity renders it when asked.
+    purpose: identity renders it when asked. `trust_id` names the trust by which the caller acts; `allowances` are the
+    only requests that the token may be used for, None for all.
     """
 
     request_id: str = ""
@@ -34,6 +37,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     audit_ids: tuple[str, ...] = ()
     expires_at: float = 0.0
     is_service: bool = False
+    trust_id: str | None = None
+    allowances: tuple[Allowance, ...] | None = None
 
     @property
     def is_admin(self) -> bool:

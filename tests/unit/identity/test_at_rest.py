@@ -19,9 +19,7 @@ def test_no_secret_stands_in_the_database(cloud: Cloud) -> None:
     scope = {"project": {"name": "admin", "domain": {"id": "default"}}}
     identity = {"methods": ["password"], "password": {"user": user}}
     token, bearer = login.login(cloud, {"identity": identity, "scope": scope})
-    assert bearer.project is not None
-    ctx = Context(user_id=bearer.user.id, project_id=bearer.project.id, roles=frozenset({"admin"}))
-    application_credentials.create(cloud, ctx, {"name": "robot", "secret": "a-secret-of-a-robot"}, None)
+    application_credentials.create(cloud, bearer, {"name": "robot", "secret": "a-secret-of-a-robot"})
     assert user_store.find_by_name(cloud.db, "eve", "default") is not None
     kept = b"".join(path.read_bytes() for path in cloud.settings.state.glob("cumulet.db*"))
     assert b"eve" in kept

@@ -14,7 +14,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.errors import Unauthorized
 from cumulet.services.identity.facade import Identity, TokenAuthenticator
-from cumulet.services.identity.logic import grants, login, projects, tokens, users
+from cumulet.services.identity.logic import bearers, grants, login, projects, tokens, users
 from cumulet.services.identity.store import revocations, roles
 from cumulet.services.identity.types import Actor, Assignment, Target
 
@@ -90,7 +90,7 @@ def test_a_known_token_costs_one_read(cloud: Cloud, person: Person, monkeypatch:
     authenticator = TokenAuthenticator(cloud)
     token = person.log_in()
     known = authenticator.context(token)
-    monkeypatch.setattr(tokens, "load", lambda *_: pytest.fail("the token was read again"))
+    monkeypatch.setattr(bearers, "load", lambda *_: pytest.fail("the token was read again"))
     assert authenticator.context(token) == known
 
 

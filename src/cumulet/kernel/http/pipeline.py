@@ -15,6 +15,7 @@ import msgspec
 import orjson
 
 from cumulet.kernel import log
+from cumulet.kernel.allowance import Allowance, allows
 from cumulet.kernel.auth import Authenticator
 from cumulet.kernel.errors import CumuletError, Invalid, NotAllowed, NotFound, Unauthorized
 from cumulet.kernel.http.errors import unauthenticated
@@ -62,6 +63,8 @@ def authenticate(request: Request) -> None:
     authenticator = request.cloud.contracts.use(Authenticator)
     ctx = authenticator.context(token, request.headers.get("x-service-token"))
     request.ctx = msgspec.structs.replace(ctx, request_id=request.request_id)
+    if ctx.allowances is not None:
+        _check_allowed(request, ctx.allowances)
 
 
 def parse_body(request: Request) -> None:
@@ -196,6 +199,16 @@ def _holds_nul(body: Any) -> bool:
         elif isinstance(value, list):
             todo.extend(value)
     return False
+
+
+def _check_allowed(request: Request, allowances: tuple[Allowance, ...]) -> None:
+    """Refuse what the token is not for, unless a service goes on with what the user was allowed to begin."""
+    if request.ctx.is_service or all(route.always_allowed for route in request.candidates):
+        return
+    manifest = next(service for service in request.cloud.services if service.package == request.api.service)
+    names = {manifest.type, *(entry.type for entry in manifest.catalog)}
+    if not allows(allowances, names, request.method, (request.path, request.api.root + request.path)):
+        raise Unauthorized("The request you have made requires authentication.")
 
 
 def _chosen(request: Request) -> Route:

@@ -30,7 +30,8 @@ class Route:
     PUBLIC or ANYONE; `target` loads what the rule is judged on (default: something of the caller's own). `action` is
     the single key of the body that selects this route among several of one path. `since` and `until` bound the
     microversions, both included. A `stream` handler is a coroutine that reads the body's chunks itself. A `slow` one
-    may wait for what takes long (a password's hash, somebody else's directory): it has a pool of its own.
+    may wait for what takes long (a password's hash, somebody else's directory): it has a pool of its own. A route that
+    is `always_allowed` may be used by tokens that are limited to certain requests, whichever those are.
     """
 
     method: str
@@ -45,6 +46,7 @@ class Route:
     target: Callable[[Request], Mapping[str, Any]] | None = None
     stream: bool = False
     slow: bool = False
+    always_allowed: bool = False
 
     def serves(self, version: Version) -> bool:
         return (self.since is None or version >= self.since) and (self.until is None or version <= self.until)

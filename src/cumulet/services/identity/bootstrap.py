@@ -17,8 +17,9 @@ ADMIN_PASSWORD = "admin_password"  # noqa: S105  a key of secrets.toml
 
 def run(cloud: Cloud) -> None:
     """Make what is missing; the administrator's password is generated and told in `secrets.toml` alone."""
-    for ring in (keys.TOKENS, keys.CREDENTIALS):
+    for ring in keys.FORMER_FOLDERS:
         keys.take_over(cloud.vault, ring, cloud.settings.state)
+    for ring in keys.ALL:
         keys.ensure(cloud.vault, ring)
     hashed = None if first_rows.are_there(cloud.db) else _new_administrator(cloud)
 

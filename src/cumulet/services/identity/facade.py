@@ -8,14 +8,18 @@ from typing import Any, Literal
 
 import msgspec
 
+from cumulet.kernel.allowance import Allowance
 from cumulet.kernel.auth import Authenticator
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source
+from cumulet.kernel.errors import Unauthorized
 from cumulet.services.identity.contract import DomainInfo, IdentityContract, ProjectInfo, UserInfo
 from cumulet.services.identity.logic import catalog, tokens
 from cumulet.services.identity.store import projects, users
-from cumulet.services.identity.types import DEFAULT_DOMAIN, Bearer, Project
+from cumulet.services.identity.types import DEFAULT_DOMAIN, AccessRule, Bearer, Project
+
+SERVICE_ROLE = "service"
 
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
@@ -33,11 +37,16 @@ class TokenAuthenticator:
         """The caller of a valid token; Unauthorized for any other.
 
         A service token that is valid and has the role `service` makes `is_service` true; any other is Unauthorized.
+        With it a token is taken that has expired not long ago: the service goes on with what it was given it for.
         """
-        ctx = to_context(tokens.read(self._cloud, token))
-        if service_token is not None and "service" in to_context(tokens.read(self._cloud, service_token)).roles:
-            return msgspec.structs.replace(ctx, is_service=True)
-        return ctx
+        if service_token is None:
+            return to_context(tokens.read(self._cloud, token))
+        carrier = to_context(tokens.read(self._cloud, service_token))
+        if SERVICE_ROLE not in carrier.roles:
+            raise Unauthorized("The service token is none.")
+        window = self._cloud.settings.identity.allow_expired_window
+        ctx = to_context(tokens.read(self._cloud, token, expired_for=window))
+        return msgspec.structs.replace(ctx, is_service=True)
 
 
 def to_context(bearer: Bearer) -> Context:
@@ -59,7 +68,13 @@ def to_context(bearer: Bearer) -> Context:
         methods=bearer.token.methods,
         audit_ids=bearer.token.audit_ids,
         expires_at=float(bearer.token.expires_at),
+        trust_id=bearer.token.trust_id,
+        allowances=_allowances(bearer.access_rules),
     )
+
+
+def _allowances(rules: tuple[AccessRule, ...] | None) -> tuple[Allowance, ...] | None:
+    return None if rules is None else tuple(Allowance(rule.service, rule.method, rule.path) for rule in rules)
 
 
 class Identity:

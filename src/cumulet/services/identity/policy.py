@@ -62,6 +62,7 @@ _IN_ANY_SCOPE = {
     "identity:check_token": f"{READS} or rule:token_subject",
     "identity:validate_token": f"{READS} or rule:service_role or rule:token_subject",
     "identity:revoke_token": f"{ADMIN} or rule:token_subject",
+    "identity:revoke_tokens_for_user": "rule:admin_or_owner",
     "identity:get_region": "",
     "identity:list_regions": "",
     "identity:get_domain": f"{READS} or token.domain.id:%(target.domain.id)s"
@@ -226,7 +227,29 @@ _NOT_IN_DOMAIN_SCOPE |= {
     )
 }
 
+_TRUSTOR = "user_id:%(target.trust.trustor_user_id)s"
+_TRUSTEE = "user_id:%(target.trust.trustee_user_id)s"
+_EITHER = f"({ADMIN}) or ({SYSTEM_READER} or {_TRUSTOR} or {_TRUSTEE})"
+_NOT_IN_DOMAIN_SCOPE |= {
+    "identity:list_trusts": READS,
+    "identity:list_trusts_for_trustor": f"({ADMIN}) or ({SYSTEM_READER} or {_TRUSTOR})",
+    "identity:list_trusts_for_trustee": f"({ADMIN}) or ({SYSTEM_READER} or {_TRUSTEE})",
+    "identity:get_trust": _EITHER,
+    "identity:delete_trust": f"{ADMIN} or {_TRUSTOR}",
+    "identity:list_roles_for_trust": _EITHER,
+    "identity:get_role_for_trust": _EITHER,
+    **{
+        f"identity:{verb}": f"({role} and system_scope:all) or user_id:%(target.user.id)s"
+        for verb, role in (
+            ("list_access_rules", "role:reader"),
+            ("get_access_rule", "role:reader"),
+            ("delete_access_rule", "role:admin"),
+        )
+    },
+}
+
 _IN_PROJECT_SCOPE = {
+    "identity:create_trust": _TRUSTOR,
     "identity:create_application_credential": "user_id:%(user_id)s",
     **{
         f"identity:{rule}": ADMIN

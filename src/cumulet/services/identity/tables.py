@@ -221,7 +221,40 @@ application_credential = Table(
     Column("role_ids", Json, nullable=False),
     Column("expires_at", DateTime),
     Column("created_at", DateTime, nullable=False),
+    Column("access_rule_ids", Json),
     UniqueConstraint("user_id", "name", name="identity_application_credential_name"),
+)
+
+access_rule = Table(
+    "identity_access_rule",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("user_id", String(64), ForeignKey("identity_user.id", ondelete="CASCADE"), nullable=False),
+    Column("service", String(64), nullable=False),
+    Column("path", String(255), nullable=False),
+    Column("method", String(16), nullable=False),
+    UniqueConstraint("user_id", "service", "path", "method", name="identity_access_rule_words"),
+)
+
+trust = Table(
+    "identity_trust",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("trustor_user_id", String(64), nullable=False),
+    Column("trustee_user_id", String(64), nullable=False),
+    Column("project_id", String(64)),
+    Column("impersonation", Boolean, nullable=False),
+    Column("role_ids", Json, nullable=False),
+    Column("expires_at", DateTime),
+    Column("remaining_uses", Integer),
+    Column("redelegated_trust_id", String(64)),
+    Column("redelegation_count", Integer, nullable=False),
+    Column("deleted_at", DateTime),
+    Column("extra", Json, nullable=False),
+    Index("identity_trust_trustor", "trustor_user_id"),
+    Index("identity_trust_trustee", "trustee_user_id"),
+    Index("identity_trust_project", "project_id"),
+    Index("identity_trust_redelegated", "redelegated_trust_id"),
 )
 
 identity_provider = Table(
@@ -307,12 +340,18 @@ revocation = Table(
     Column("audit_chain_id", String(32)),
     Column("issued_before", DateTime, nullable=False),
     Column("revoked_at", DateTime, nullable=False),
+    Column("trust_id", String(64)),
+    Column("consumer_id", String(64)),
+    Column("access_token_id", String(64)),
     Index("identity_revocation_age", "revoked_at"),
     Index("identity_revocation_user", "user_id"),
     Index("identity_revocation_project", "project_id"),
     Index("identity_revocation_domain", "domain_id"),
     Index("identity_revocation_audit", "audit_id"),
     Index("identity_revocation_chain", "audit_chain_id"),
+    Index("identity_revocation_trust", "trust_id"),
+    Index("identity_revocation_consumer", "consumer_id"),
+    Index("identity_revocation_access_token", "access_token_id"),
 )
 
 epoch = Table(

@@ -220,6 +220,38 @@ class ApplicationCredential(msgspec.Struct, frozen=True):
     role_ids: list[str]
     expires_at: datetime | None
     created_at: datetime
+    access_rule_ids: list[str] | None = None
+
+
+class AccessRule(msgspec.Struct, frozen=True):
+    """A request that tokens of some application credential may make; `path` may hold `{name}`, `*` and `**`."""
+
+    id: str
+    user_id: str
+    service: str
+    path: str
+    method: str
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """What a trustor lets a trustee do in the trustor's name, or (`impersonation` false) with the trustor's roles.
+
+    `redelegated_trust_id` is the trust by which this one was made, `redelegation_count` how often it may be handed on.
+    A trust that has been deleted stays, for the record, until it is flushed.
+    """
+
+    id: str
+    trustor_user_id: str
+    trustee_user_id: str
+    project_id: str | None
+    impersonation: bool
+    role_ids: list[str]
+    expires_at: datetime | None
+    remaining_uses: int | None
+    redelegated_trust_id: str | None
+    redelegation_count: int
+    deleted_at: datetime | None
+    extra: dict[str, Any]
 
 
 class Revocation(msgspec.Struct, frozen=True):
@@ -236,6 +268,9 @@ class Revocation(msgspec.Struct, frozen=True):
     audit_chain_id: str | None
     issued_before: datetime
     revoked_at: datetime
+    trust_id: str | None = None
+    consumer_id: str | None = None
+    access_token_id: str | None = None
 
 
 class Epoch(msgspec.Struct, frozen=True):
@@ -454,14 +489,21 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Bearer(msgspec.Struct, frozen=True, kw_only=True):
-    """A valid token with all that it stands for, as it is at this moment."""
+    """A valid token with all that it stands for, as it is at this moment.
+
+    `user` is whoever the bearer acts as: by a trust with impersonation the trustor, else whoever logged in.
+    """
 
     token: Token
     user: User
     user_domain: Project
+    password_expires_at: datetime | None = None
     project: Project | None = None
     project_domain: Project | None = None
     domain: Project | None = None
     system: bool = False
     roles: tuple[Role, ...] = ()
     application_credential: ApplicationCredential | None = None
+    access_rules: tuple[AccessRule, ...] | None = None
+    trust: Trust | None = None
+    consumer_id: str | None = None

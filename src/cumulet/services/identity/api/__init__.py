@@ -3,6 +3,7 @@
 
 from cumulet.kernel.http import Api
 from cumulet.services.identity.api import (
+    access_rules,
     application_credentials,
     auth,
     credentials,
@@ -32,6 +33,7 @@ from cumulet.services.identity.api import (
     services,
     tags,
     tokens,
+    trusts,
     users,
     versions,
 )
@@ -67,6 +69,8 @@ API = Api(
         *ec2_credentials.ROUTES,
         *ec2_tokens.ROUTES,
         *application_credentials.ROUTES,
+        *access_rules.ROUTES,
+        *trusts.ROUTES,
         *registered_limits.ROUTES,
         *limits.ROUTES,
         *revocations.ROUTES,

@@ -8,15 +8,24 @@ from typing import Any
 
 from cumulet.kernel import clock
 from cumulet.kernel.http import Reply, Request, Route
+from cumulet.services.identity.api import access_rules
+from cumulet.services.identity.api.callers import caller, keep_lent_tokens_out
 from cumulet.services.identity.api.listing import collection, filters
 from cumulet.services.identity.api.views import ID, NAME, TEXT, body, self_link
+from cumulet.services.identity.logic import access_rules as access_rule_logic
 from cumulet.services.identity.logic import application_credentials as logic
-from cumulet.services.identity.logic import tokens, users
+from cumulet.services.identity.logic.proofs import forbidden
 from cumulet.services.identity.store import application_credentials as store
 from cumulet.services.identity.types import ApplicationCredential
 
 METHOD = "application_credential"
 
+_RULE = {
+    "id": ID,
+    "service": ID,
+    "path": {"type": "string", "maxLength": 225, "pattern": "^/"},
+    "method": {"type": "string", "enum": ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]},
+}
 _CREATE = body(
     "application_credential",
     {
@@ -26,7 +35,7 @@ _CREATE = body(
         "description": TEXT,
         "expires_at": TEXT,
         "project_id": {"type": "string"},
-        "access_rules": {"type": "array", "items": {"type": "object"}},
+        "access_rules": {"type": "array", "items": {"type": "object", "properties": _RULE}},
         "unrestricted": {"type": ["boolean", "null"]},
         "system": TEXT,
         "roles": {
@@ -46,28 +55,33 @@ _CREATE = body(
 
 
 def find_all(request: Request) -> Reply:
+    keep_lent_tokens_out(request)
     found = logic.of_user(request.cloud.db, request.params["user_id"], filters(request, ("name",)))
     return collection(request, "application_credentials", [view(request, one) for one in found])
 
 
 def get(request: Request) -> Reply:
+    keep_lent_tokens_out(request)
     found = logic.get(request.cloud.db, request.params["credential_id"])
     return Reply(200, {METHOD: view(request, found)})
 
 
 def create(request: Request) -> Reply:
-    users.get(request.cloud.db, request.params["user_id"])
-    new, secret = logic.create(request.cloud, request.ctx, request.body[METHOD], _used(request))
+    keep_lent_tokens_out(request)
+    if request.ctx.user_id != request.params["user_id"]:
+        raise forbidden("Cannot create an application credential for another user.")
+    new, secret = logic.create(request.cloud, caller(request), request.body[METHOD])
     return Reply(201, {METHOD: {**view(request, new), "secret": secret}})
 
 
 def delete(request: Request) -> Reply:
-    logic.delete(request.cloud, request.params["credential_id"], _used(request))
+    keep_lent_tokens_out(request)
+    logic.delete(request.cloud, request.params["credential_id"], caller(request))
     return Reply(204)
 
 
 def view(request: Request, credential: ApplicationCredential) -> dict[str, Any]:
-    return {
+    shown = {
         "id": credential.id,
         "name": credential.name,
         "description": credential.description,
@@ -88,6 +102,10 @@ def view(request: Request, credential: ApplicationCredential) -> dict[str, Any]:
         ],
         "links": self_link(request, "application_credentials", credential.id),
     }
+    if credential.access_rule_ids is not None:
+        limits = access_rule_logic.named(request.cloud.db, credential.access_rule_ids)
+        shown["access_rules"] = [access_rules.view(rule) for rule in limits]
+    return shown
 
 
 def _target(request: Request) -> Mapping[str, Any]:
@@ -98,13 +116,6 @@ def _target(request: Request) -> Mapping[str, Any]:
 
 def _path(request: Request) -> Mapping[str, Any]:
     return {"user_id": request.params["user_id"]}
-
-
-def _used(request: Request) -> ApplicationCredential | None:
-    """The credential that the caller's own token was made with."""
-    if METHOD not in request.ctx.methods:
-        return None
-    return tokens.read(request.cloud, request.headers["x-auth-token"]).application_credential
 
 
 _ALL = "/users/{user_id}/application_credentials"

@@ -13,7 +13,16 @@ from cumulet.services.identity.api.views import base_url
 from cumulet.services.identity.store import revocations as store
 from cumulet.services.identity.types import Revocation
 
-_FIELDS = ("user_id", "project_id", "domain_id", "audit_id", "audit_chain_id")
+_SHOWN = {
+    "user_id": "user_id",
+    "project_id": "project_id",
+    "domain_id": "domain_id",
+    "audit_id": "audit_id",
+    "audit_chain_id": "audit_chain_id",
+    "trust_id": "OS-TRUST:trust_id",
+    "consumer_id": "OS-OAUTH1:consumer_id",
+    "access_token_id": "OS-OAUTH1:access_token_id",
+}
 
 
 def find_all(request: Request) -> Reply:
@@ -23,7 +32,7 @@ def find_all(request: Request) -> Reply:
 
 
 def view(revocation: Revocation) -> dict[str, Any]:
-    said = {name: getattr(revocation, name) for name in _FIELDS}
+    said = {shown: getattr(revocation, name) for name, shown in _SHOWN.items()}
     return {
         **{name: value for name, value in said.items() if value is not None},
         "issued_before": clock.iso_micro_z(revocation.issued_before),

@@ -8,14 +8,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cumulet.kernel import clock
-from cumulet.kernel.errors import Invalid
+from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import PUBLIC, Reply, Request, Route
+from cumulet.services.identity.api import access_rules, targets
+from cumulet.services.identity.api.callers import carried
 from cumulet.services.identity.api.views import in_long_form, lacks_in_body, truth
 from cumulet.services.identity.logic import catalog, login, tokens
 from cumulet.services.identity.types import Bearer, Project
 
 SUBJECT = "x-subject-token"
-EXPIRED_WINDOW = 48 * 3600  # seconds that `allow_expired` looks back
+# With it a service says from which version on it heeds access rules.
+ACCESS_RULES = "openstack-identity-access-rules"
+ACCESS_RULES_VERSION = 1.0
 
 _STRING = {"type": "string"}
 _DOMAIN = {"type": "object", "properties": {"id": _STRING, "name": _STRING}}
@@ -32,6 +36,7 @@ _AUTH = in_long_form(
                 "properties": {
                     "methods": {"type": "array", "items": _STRING},
                     "password": {"type": "object", "properties": {"user": _USER}},
+                    "totp": {"type": "object", "properties": {"user": _USER}},
                     "token": {"type": "object", "properties": {"id": _STRING}, "required": ["id"]},
                     "application_credential": {
                         "type": "object",
@@ -68,13 +73,14 @@ def issue(request: Request) -> Reply:
         raise lacks_in_body("auth")
     _AUTH.check(auth)
     _check_named(auth)
-    text, bearer = login.login(request.cloud, auth)
+    text, bearer = login.login(request.cloud, auth, carried(request))
     return Reply(201, {"token": view(request, bearer)}, {"X-Subject-Token": text})
 
 
 def validate(request: Request) -> Reply:
-    window = EXPIRED_WINDOW if truth(request.query.get("allow_expired")) else 0
-    bearer = tokens.validate(request.cloud, _subject(request), expired_for=window)
+    bearer = _subjects(request)
+    if bearer.access_rules is not None and not _understands_access_rules(request):
+        raise NotFound("Failed to validate token", code="TokenNotFound")
     return Reply(200, {"token": view(request, bearer)}, {"X-Subject-Token": _subject(request)})
 
 
@@ -83,25 +89,29 @@ def revoke(request: Request) -> Reply:
     return Reply(204)
 
 
+def revoke_all(request: Request) -> Reply:
+    tokens.revoke_all(request.cloud, request.params["user_id"])
+    return Reply(204)
+
+
 def target(request: Request) -> Mapping[str, Any]:
     """What the rules of validating and revoking are judged on: whose token it is; nobody's where none is named."""
     if not _subject(request):
         return {"target": {"token": {"user_id": None, "user": {"id": None, "domain": {"id": None}}}}}
-    window = EXPIRED_WINDOW if truth(request.query.get("allow_expired")) else 0
-    bearer = tokens.validate(request.cloud, _subject(request), expired_for=window)
+    bearer = _subjects(request)
     user = {"id": bearer.user.id, "domain": {"id": bearer.user_domain.id}}
     return {"target": {"token": {"user_id": bearer.user.id, "user": user}}}
 
 
 def view(request: Request, bearer: Bearer) -> dict[str, Any]:
-    token = bearer.token
+    token, ends = bearer.token, bearer.password_expires_at
     body: dict[str, Any] = {
         "methods": list(token.methods),
         "user": {
             "domain": _name(bearer.user_domain),
             "id": bearer.user.id,
             "name": bearer.user.name,
-            "password_expires_at": None,
+            "password_expires_at": clock.iso_micro(ends) if ends is not None else None,
         },
         "audit_ids": list(token.audit_ids),
         "expires_at": _moment(token.expires_at),
@@ -113,15 +123,26 @@ def view(request: Request, bearer: Bearer) -> dict[str, Any]:
         body["domain"] = _name(bearer.domain)
     elif bearer.project is not None and bearer.project_domain is not None:
         body["project"] = {"domain": _name(bearer.project_domain), **_name(bearer.project)}
-        body["is_domain"] = bearer.project.is_domain
+        if bearer.trust is None:
+            body["is_domain"] = bearer.project.is_domain
+    if (trust := bearer.trust) is not None:
+        body["OS-TRUST:trust"] = {
+            "id": trust.id,
+            "trustor_user": {"id": trust.trustor_user_id},
+            "trustee_user": {"id": trust.trustee_user_id},
+            "impersonation": trust.impersonation,
+        }
     if token.target is not None:
         body["roles"] = [{"id": role.id, "name": role.name} for role in bearer.roles]
         if "nocatalog" not in request.query:
             project_id = bearer.project.id if bearer.project is not None else None
-            body["catalog"] = catalog.render(request.cloud.db, bearer.user.id, project_id)
+            user_id = bearer.trust.trustor_user_id if bearer.trust is not None else bearer.user.id
+            body["catalog"] = catalog.render(request.cloud.db, user_id, project_id)
     if (credential := bearer.application_credential) is not None:
         restricted = not credential.unrestricted
         body["application_credential"] = {"id": credential.id, "name": credential.name, "restricted": restricted}
+        if bearer.access_rules is not None:
+            body["application_credential"]["access_rules"] = [access_rules.view(rule) for rule in bearer.access_rules]
     return body
 
 
@@ -133,6 +154,20 @@ def _check_named(auth: dict[str, Any]) -> None:
             found = found.get(name) if isinstance(found, dict) else None
         if isinstance(found, dict) and "id" not in found and "name" not in found:
             raise Invalid(f"Invalid input for field {'/'.join(path)}: id or name must be present.")
+
+
+def _subjects(request: Request) -> Bearer:
+    """What the token that is asked about stands for."""
+    expired = truth(request.query.get("allow_expired"))
+    window = request.cloud.settings.identity.allow_expired_window if expired else 0
+    return tokens.validate(request.cloud, _subject(request), expired_for=window)
+
+
+def _understands_access_rules(request: Request) -> bool:
+    try:
+        return float(request.headers.get(ACCESS_RULES, "")) >= ACCESS_RULES_VERSION
+    except ValueError:
+        return False
 
 
 def _subject(request: Request) -> str:
@@ -149,7 +184,8 @@ def _name(project: Project) -> dict[str, str]:
 
 ROUTES = (
     Route("POST", "/auth/tokens", issue, PUBLIC, slow=True),
-    Route("GET", "/auth/tokens", validate, "identity:validate_token", target=target),
+    Route("GET", "/auth/tokens", validate, "identity:validate_token", target=target, always_allowed=True),
     Route("HEAD", "/auth/tokens", validate, "identity:check_token", target=target),
     Route("DELETE", "/auth/tokens", revoke, "identity:revoke_token", target=target),
+    Route("DELETE", "/users/{user_id}/tokens", revoke_all, "identity:revoke_tokens_for_user", target=targets.of_path),
 )

@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Unsupported
-from cumulet.services.identity.logic import effective, passwords, revocations
+from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from cumulet.services.identity.logic import access_rules, effective, passwords, revocations, role_names
+from cumulet.services.identity.logic.moments import expiration
 from cumulet.services.identity.logic.news import Teller
+from cumulet.services.identity.logic.proofs import forbidden
 from cumulet.services.identity.store import application_credentials as store
-from cumulet.services.identity.store import projects, roles
+from cumulet.services.identity.store import roles
 from cumulet.services.identity.store.filters import Filter
-from cumulet.services.identity.types import ApplicationCredential, Role
+from cumulet.services.identity.types import ApplicationCredential, Bearer, Role
 
 
 def get(source: Source, credential_id: str) -> ApplicationCredential:
@@ -35,51 +37,54 @@ def roles_of(source: Source, credential: ApplicationCredential) -> list[Role]:
     return roles.find_these(source, credential.role_ids)
 
 
-def create(
-    cloud: Cloud, ctx: Context, words: Mapping[str, Any], used: ApplicationCredential | None
-) -> tuple[ApplicationCredential, str]:
-    """Store a new credential of the caller in the token's project; also returns the secret, which is told only now.
-
-    `used` is the credential that the caller's own token was made with.
-    """
-    if words.get("access_rules"):
-        raise Unsupported("Access rules of application credentials are not supported.")
-    if ctx.project_id is None:
+def create(cloud: Cloud, caller: Bearer, words: Mapping[str, Any]) -> tuple[ApplicationCredential, str]:
+    """Store a new credential of the caller in the token's project; also returns the secret, which is told only now."""
+    if caller.project is None:
         raise Invalid("Application credentials are made with a token that is scoped to a project.")
-    check_manageable(used)
+    check_manageable(caller.application_credential)
     secret = words.get("secret") or ids.new_secret(64)
-    hashed = passwords.make_hash(secret, cloud.settings.identity)
     new = ApplicationCredential(
         id=ids.new_hex(),
-        user_id=ctx.user_id,
-        project_id=ctx.project_id,
+        user_id=caller.user.id,
+        project_id=caller.project.id,
         name=words["name"],
         description=words.get("description"),
-        hash=hashed,
+        hash=passwords.make_hash(secret, cloud.settings.identity),
         unrestricted=words.get("unrestricted"),
-        role_ids=_wanted_roles(cloud.db, ctx, words),
-        expires_at=_moment(words.get("expires_at")),
+        role_ids=_wanted_roles(cloud.db, caller, words),
+        expires_at=expiration(words.get("expires_at") or None),
         created_at=clock.utcnow(),
     )
+    return _add(cloud, new, words.get("access_rules", ())), secret
 
+
+def _add(cloud: Cloud, new: ApplicationCredential, limits: Iterable[Mapping[str, str]]) -> ApplicationCredential:
     news = Teller(cloud)
+    most = cloud.settings.identity.application_credential_limit
 
-    def write(tx: Tx) -> None:
+    def write(tx: Tx) -> ApplicationCredential:
+        tx.lock(f"identity:application_credentials:{new.user_id}")
+        if 0 <= most <= len(store.of_user(tx, new.user_id)):
+            raise Forbidden(
+                f"Unable to create additional application credentials, maximum of {most} already exceeded for user."
+            )
         if store.find_by_name(tx, new.user_id, new.name) is not None:
             raise Conflict(
                 "Conflict occurred attempting to store application_credential - "
                 f"Duplicate entry found with name {new.name}."
             )
-        store.add(tx, new)
+        rule_ids = access_rules.find_or_make(tx, new.user_id, limits)
+        limited = msgspec.structs.replace(new, access_rule_ids=rule_ids or None)
+        store.add(tx, limited)
         news.tell(tx, "application_credential", "created", new.id)
+        return limited
 
-    cloud.db.write(write)
-    return new, secret
+    return cloud.db.write(write)
 
 
-def delete(cloud: Cloud, credential_id: str, used: ApplicationCredential | None) -> None:
+def delete(cloud: Cloud, credential_id: str, caller: Bearer) -> None:
     """Remove a credential; the tokens made with it are void at once."""
-    check_manageable(used)
+    check_manageable(caller.application_credential)
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
@@ -94,45 +99,17 @@ def delete(cloud: Cloud, credential_id: str, used: ApplicationCredential | None)
 def check_manageable(used: ApplicationCredential | None) -> None:
     """A token made with a restricted credential must not manage credentials."""
     if used is not None and not used.unrestricted:
-        raise Forbidden(
-            "You are not authorized to perform the requested action: Using method 'application_credential' is not "
-            "allowed for managing additional application credentials.."
+        raise forbidden(
+            "Using method 'application_credential' is not allowed for managing additional application credentials."
         )
 
 
-def _wanted_roles(source: Source, ctx: Context, words: Mapping[str, Any]) -> list[str]:
-    """The ids of the roles asked for, all of which the caller has on the project; all of those where none is asked."""
-    project = projects.find(source, ctx.project_id or "")
-    have = effective.on_project(source, ctx.user_id, project) if project is not None else []
+def _wanted_roles(source: Source, caller: Bearer, words: Mapping[str, Any]) -> list[str]:
+    """The ids of the roles asked for and of those implied, all of which the caller's token has; else all of its own."""
+    have = [role.id for role in caller.roles]
     if not words.get("roles"):
-        return sorted(role.id for role in have if role.name in ctx.roles)
-    wanted = []
-    for said in words["roles"]:
-        found = roles.find(source, said["id"]) if "id" in said else roles.find_by_name(source, said["name"])
-        if found is None and "name" in said:
-            raise NotFound(f"Role {said['name']} is not defined", code="RoleNotFound")
-        if found is None or found.id not in {role.id for role in have}:
-            raise Invalid(
-                "Invalid application credential: Cannot create an application credential with unassigned role"
-            )
-        wanted.append(found.id)
-    return wanted
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise Invalid(
-            "Timestamp not in expected format. The server could not comply with the request since it is either "
-            "malformed or otherwise incorrect. The client is assumed to be in error."
-        ) from None
-    moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    if moment < clock.utcnow():
-        raise Invalid(
-            "The 'expires_at' must not be before now. The server could not comply with the request since it is either "
-            "malformed or otherwise incorrect. The client is assumed to be in error."
-        )
-    return moment
+        return sorted(have)
+    wanted = effective.implied(source, role_names.to_ids(source, words["roles"]))
+    if not set(wanted) <= set(have):
+        raise Invalid("Invalid application credential: Cannot create an application credential with unassigned role")
+    return list(wanted)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import Unauthorized
-from cumulet.services.identity.logic import application_credential_login, password_login, token_login
+from cumulet.services.identity.logic import application_credential_login, external, password_login, token_login, totp
 from cumulet.services.identity.logic.proofs import Attempt, Method, Proven, refused
 from cumulet.services.identity.logic.scopes import lacks
 
@@ -16,26 +16,46 @@ METHODS: dict[str, Method] = {
     "password": password_login.prove,
     "token": token_login.prove,
     "application_credential": application_credential_login.prove,
+    "totp": totp.prove,
+    external.METHOD: external.prove,
 }
+
+
+def offered(cloud: Cloud) -> list[str]:
+    """The methods that this cloud takes, by name."""
+    off = set() if cloud.settings.identity.external_header else {external.METHOD}
+    return sorted(METHODS.keys() - off)
 
 
 def authenticate(cloud: Cloud, attempt: Attempt) -> Proven:
     """Prove the user by every method that the attempt names; Unauthorized unless all prove the same one."""
-    proofs: list[Proven] = []
     named = list(dict.fromkeys(attempt.identity["methods"]))
+    known = offered(cloud)
     for method in named:
         if method not in attempt.identity:
             raise lacks(method, "identity")
-        if method not in METHODS:
+        if method not in known:
             raise Unauthorized(
                 "Attempted to authenticate with an unsupported method.",
                 code="AuthMethodNotSupported",
-                identity={"methods": sorted(METHODS)},
+                identity={"methods": known},
             )
-        proofs.append(METHODS[method](cloud, attempt.identity[method], attempt))
+    proofs = [METHODS[method](cloud, attempt.identity[method], attempt) for method in named]
+    if external.METHOD not in named:
+        proofs.extend(_by_the_way(cloud, attempt))
     if not proofs or len({proof.user.id for proof in proofs}) > 1:
         raise refused()
     return _together(proofs)
+
+
+def _by_the_way(cloud: Cloud, attempt: Attempt) -> list[Proven]:
+    """What a trusted front says of a request that does not ask for it; nothing where it names nobody known."""
+    if external.named(cloud, attempt.carried) is None:
+        return []
+    try:
+        return [external.prove(cloud, {}, attempt)]
+    except Unauthorized:
+        return []
 
 
 def _together(proofs: list[Proven]) -> Proven:

@@ -12,15 +12,12 @@ from cumulet.services.identity.types import SYSTEM_ID, Assignment, Project, Role
 
 def on_project(source: Source, user_id: str, project: Project) -> list[Role]:
     """The user's roles on a project, or on a domain as the project that it is."""
-    above = [(Target.PROJECT, ancestor.id) for ancestor in ancestors(source, project) if not ancestor.is_domain]
-    above.append((Target.DOMAIN, project.domain_id or project.id))
+    return _roles(source, user_id, _counts_on(source, project))
 
-    def counts(assignment: Assignment) -> bool:
-        if assignment.inherited:
-            return (assignment.target, assignment.target_id) in above
-        return assignment.target == Target.PROJECT and assignment.target_id == project.id
 
-    return _roles(source, user_id, counts)
+def ids_on_project(source: Source, user_id: str, project: Project) -> set[str]:
+    """The ids of the user's roles on a project, those of domains' own among them, which no token shows."""
+    return set(_ids(source, user_id, _counts_on(source, project)))
 
 
 def on_domain(source: Source, user_id: str, domain_id: str) -> list[Role]:
@@ -64,12 +61,29 @@ def implied(source: Source, role_ids: Iterable[str]) -> dict[str, str | None]:
     return found
 
 
+def _counts_on(source: Source, project: Project) -> Callable[[Assignment], bool]:
+    """Whether an assignment counts on a project: it stands there, or is inherited from above."""
+    above = [(Target.PROJECT, ancestor.id) for ancestor in ancestors(source, project) if not ancestor.is_domain]
+    above.append((Target.DOMAIN, project.domain_id or project.id))
+
+    def counts(assignment: Assignment) -> bool:
+        if assignment.inherited:
+            return (assignment.target, assignment.target_id) in above
+        return assignment.target == Target.PROJECT and assignment.target_id == project.id
+
+    return counts
+
+
 def _roles(source: Source, user_id: str, counts: Callable[[Assignment], bool]) -> list[Role]:
+    found = _ids(source, user_id, counts)
+    return [role for role in roles.find_these(source, found) if role.domain_id is None] if found else []
+
+
+def _ids(source: Source, user_id: str, counts: Callable[[Assignment], bool]) -> dict[str, str | None]:
+    """The roles given to a user where `counts` says so, and those implied."""
     held = assignments.of_user(source, user_id, groups.ids_of_user(source, user_id))
     given = [assignment.role_id for assignment in held if counts(assignment)]
-    if not given:
-        return []
-    return [role for role in roles.find_these(source, implied(source, given)) if role.domain_id is None]
+    return implied(source, given) if given else {}
 
 
 def _place(assignment: Assignment) -> tuple[str, str, bool]:

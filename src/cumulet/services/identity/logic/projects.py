@@ -11,7 +11,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, Invalid, NotFound
-from cumulet.services.identity.logic import changes, effective, revocations
+from cumulet.services.identity.logic import changes, effective, revocations, trust_ends
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import assignments, credentials, limits, users
 from cumulet.services.identity.store import projects as store
@@ -148,6 +148,7 @@ def remove(tx: Tx, project_id: str) -> None:
     for target in (Target.PROJECT, Target.DOMAIN):
         assignments.remove_all(tx, target=target, target_id=project_id)
     credentials.remove_of_project(tx, project_id)
+    trust_ends.bury_of_project(tx, project_id)
     limits.remove_of_project(tx, project_id)
     users.forget_default_project(tx, project_id)
     store.remove(tx, project_id)

@@ -7,13 +7,18 @@ processes drop what they concluded from tokens before.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 
 from cumulet.kernel import clock, ids
 from cumulet.kernel.db import Source, Tx
 from cumulet.services.identity.store import revocations as store
 from cumulet.services.identity.types import Bearer, Revocation
 
+NAMES = (
+    *("user_id", "project_id", "domain_id", "audit_id", "audit_chain_id"),
+    *("trust_id", "consumer_id", "access_token_id"),
+)
 SLACK = timedelta(minutes=30)  # revocations outlive the tokens that they concern by this
 
 
@@ -22,33 +27,18 @@ def changed(tx: Tx) -> None:
     store.next_epoch(tx)
 
 
-def revoke(
-    tx: Tx,
-    *,
-    user_id: str | None = None,
-    project_id: str | None = None,
-    domain_id: str | None = None,
-    audit_id: str | None = None,
-    audit_chain_id: str | None = None,
-) -> None:
-    """Make void all tokens issued until now that match everything given."""
+def revoke(tx: Tx, **matching: str | None) -> None:
+    """Make void all tokens issued until now that match everything given: fields of a Revocation, by name."""
     now = clock.utcnow()
-    store.add(tx, Revocation(ids.new_hex(), user_id, project_id, domain_id, audit_id, audit_chain_id, now, now))
+    blank = dict.fromkeys(NAMES)
+    store.add(tx, Revocation(id=ids.new_hex(), issued_before=now, revoked_at=now, **{**blank, **matching}))
     changed(tx)
 
 
 def is_revoked(source: Source, bearer: Bearer) -> bool:
     """Whether a revocation matches this token."""
-    token = bearer.token
-    touching = store.touching(
-        source,
-        user_id=token.user_id,
-        project_id=bearer.project.id if bearer.project else None,
-        domain_ids=_domains(bearer),
-        audit_id=token.audit_id,
-        chain_id=token.audit_chain_id,
-    )
-    return any(_matches(revocation, bearer) for revocation in touching)
+    said = _said(bearer)
+    return any(_matches(revocation, said, bearer) for revocation in store.touching(source, said))
 
 
 def forget_old(tx: Tx, token_lifetime: int) -> int:
@@ -56,20 +46,23 @@ def forget_old(tx: Tx, token_lifetime: int) -> int:
     return store.forget(tx, clock.utcnow() - timedelta(seconds=token_lifetime) - SLACK)
 
 
-def _matches(revocation: Revocation, bearer: Bearer) -> bool:
-    token = bearer.token
-    issued_at = datetime.fromtimestamp(token.issued_at, UTC).replace(tzinfo=None)
-    return (
-        issued_at <= revocation.issued_before
-        and revocation.user_id in (None, token.user_id)
-        and revocation.project_id in (None, bearer.project.id if bearer.project else "")
-        and (revocation.domain_id is None or revocation.domain_id in _domains(bearer))
-        and revocation.audit_id in (None, token.audit_id)
-        and revocation.audit_chain_id in (None, token.audit_chain_id)
-    )
+def _matches(revocation: Revocation, said: Mapping[str, set[str]], bearer: Bearer) -> bool:
+    if clock.from_seconds(bearer.token.issued_at) > revocation.issued_before:
+        return False
+    named = ((values, getattr(revocation, name)) for name, values in said.items())
+    return all(value is None or value in values for values, value in named)
 
 
-def _domains(bearer: Bearer) -> set[str]:
-    """The domains of the user and of the scope."""
-    scope = bearer.project_domain or bearer.domain
-    return {bearer.user_domain.id} | ({scope.id} if scope else set())
+def _said(bearer: Bearer) -> dict[str, set[str]]:
+    """What a revocation of this token may say of it."""
+    token, trust, scope = bearer.token, bearer.trust, bearer.project_domain or bearer.domain
+    return {
+        "user_id": {token.user_id, *((trust.trustor_user_id, trust.trustee_user_id) if trust else ())},
+        "project_id": {bearer.project.id} if bearer.project else set(),
+        "domain_id": {bearer.user_domain.id} | ({scope.id} if scope else set()),
+        "audit_id": {token.audit_id},
+        "audit_chain_id": {token.audit_chain_id},
+        "trust_id": {token.trust_id} if token.trust_id else set(),
+        "consumer_id": {bearer.consumer_id} if bearer.consumer_id else set(),
+        "access_token_id": {token.access_token_id} if token.access_token_id else set(),
+    }

@@ -6,17 +6,18 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from cumulet.kernel.db import Source
-from cumulet.kernel.errors import CumuletError, Invalid, Unauthorized
-from cumulet.services.identity.logic import effective
+from cumulet.kernel.errors import CumuletError, Invalid, NotFound, Unauthorized
+from cumulet.services.identity.logic import effective, trust_chains
 from cumulet.services.identity.store import projects
-from cumulet.services.identity.types import SYSTEM_ID, Project, Target, User
+from cumulet.services.identity.types import SYSTEM_ID, Project, Target, Trust, User
 
 
 class Scope(NamedTuple):
-    """What a token is good for; both None: nothing but to be exchanged."""
+    """What a token is good for, and by which trust; all None: nothing but to be exchanged."""
 
     target: str | None = None
     target_id: str | None = None
+    trust: Trust | None = None
 
 
 UNSCOPED = Scope()
@@ -25,6 +26,7 @@ UNSCOPED = Scope()
 def find(source: Source, scope: Any, user: User) -> Scope:
     """The scope of `{"project": ...}`, `{"domain": ...}`, `{"system": ...}`, "unscoped", or the user's own (None).
 
+    `{"OS-TRUST:trust": {"id": ...}}` is the scope of the trust.
     Raises Invalid for more than one of them, and Unauthorized for one that is not there or disabled.
     """
     if scope is None:
@@ -38,6 +40,8 @@ def find(source: Source, scope: Any, user: User) -> Scope:
         return Scope(Target.PROJECT, _project(source, scope["project"]).id)
     if wanted == ["domain"]:
         return Scope(Target.DOMAIN, enabled_domain(source, scope["domain"]).id)
+    if wanted == ["OS-TRUST:trust"]:
+        return _of_trust(source, scope["OS-TRUST:trust"])
     if wanted == ["system"] and scope["system"].get("all"):
         return Scope(Target.SYSTEM, SYSTEM_ID)
     raise Unauthorized("The request you have made requires authentication.")
@@ -52,6 +56,18 @@ def of_default_project(source: Source, user: User) -> Scope:
     if domain is None or not domain.enabled or not effective.on_project(source, user.id, project):
         return UNSCOPED
     return Scope(Target.PROJECT, project.id)
+
+
+def _of_trust(source: Source, words: dict[str, Any]) -> Scope:
+    if not words.get("id"):
+        raise lacks("trust_id", "trust")
+    try:
+        trust = trust_chains.get(source, words["id"])
+    except NotFound:
+        raise Unauthorized("The request you have made requires authentication.") from None
+    if trust.project_id is None:
+        return Scope(trust=trust)
+    return Scope(Target.PROJECT, _project(source, {"id": trust.project_id}).id, trust)
 
 
 def enabled_domain(source: Source, words: dict[str, Any]) -> Project:

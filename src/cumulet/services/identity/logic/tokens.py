@@ -8,21 +8,20 @@ from uuid import uuid4
 
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import NotFound, Unauthorized
-from cumulet.services.identity.logic import effective, keys, payloads, revocations
+from cumulet.kernel.db import Tx
+from cumulet.kernel.errors import Forbidden, NotFound, Unauthorized
+from cumulet.services.identity.logic import bearers, payloads, providers, revocations, users
 from cumulet.services.identity.logic.memory import Memory
-from cumulet.services.identity.store import application_credentials, projects, users
 from cumulet.services.identity.store import revocations as epochs
-from cumulet.services.identity.types import ApplicationCredential, Bearer, Project, Role, Target, Token
+from cumulet.services.identity.types import Bearer, Token
 
 _UNREADABLE = "Could not recognize Fernet token"
 
 
 def issue(cloud: Cloud, token: Token) -> tuple[str, Bearer]:
     """The text of a new token and what it stands for; Unauthorized where its scope gives the user no role."""
-    bearer = load(cloud.db, token)
-    return payloads.seal(keys.tokens(cloud), token), bearer
+    bearer = bearers.load(cloud.db, token)
+    return providers.seal(cloud, token), bearer
 
 
 def read(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
@@ -42,12 +41,15 @@ def read(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
 
 def _open(cloud: Cloud, text: str, expired_for: int) -> Bearer:
     try:
-        token = payloads.unseal(keys.tokens(cloud), text)
+        token = providers.unseal(cloud, text)
     except payloads.NotAToken:
         raise Unauthorized(_UNREADABLE) from None
     if token.expires_at + expired_for <= clock.now():
         raise Unauthorized("The token has expired.")
-    bearer = load(cloud.db, token)
+    try:
+        bearer = bearers.load(cloud.db, token)
+    except Forbidden as error:
+        raise Unauthorized(error.message) from None
     if revocations.is_revoked(cloud.db, bearer):
         raise Unauthorized("The token has been revoked.")
     return bearer
@@ -62,6 +64,16 @@ def validate(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
     except Unauthorized as error:
         message = _UNREADABLE if error.message == _UNREADABLE else "Failed to validate token"
         raise NotFound(message, code="TokenNotFound") from None
+
+
+def revoke_all(cloud: Cloud, user_id: str) -> None:
+    """Make void all tokens of a user."""
+
+    def write(tx: Tx) -> None:
+        users.get(tx, user_id)
+        revocations.revoke(tx, user_id=user_id)
+
+    cloud.db.write(write)
 
 
 def revoke(cloud: Cloud, text: str, *, chain: bool = True) -> None:
@@ -79,60 +91,3 @@ def revoke(cloud: Cloud, text: str, *, chain: bool = True) -> None:
 def new_audit_id() -> str:
     """22 characters that name a token without giving it away."""
     return urlsafe_b64encode(uuid4().bytes).rstrip(b"=").decode("ascii")
-
-
-def load(source: Source, token: Token) -> Bearer:
-    """All that a token stands for; Unauthorized where a part of it is gone or disabled, or no role is left."""
-    user = users.find(source, token.user_id)
-    if user is None or not user.enabled:
-        raise Unauthorized("The user is gone or disabled.")
-    project = domain = project_domain = None
-    if token.target == Target.PROJECT:
-        project = _enabled(source, token.target_id)
-        project_domain = project if project.is_domain else _enabled(source, project.domain_id)
-    elif token.target == Target.DOMAIN:
-        domain = _enabled(source, token.target_id)
-    credential = _credential(source, token)
-    roles = _roles(source, token, project, domain)
-    if credential is not None:
-        lent = effective.implied(source, credential.role_ids)
-        roles = [role for role in roles if role.id in lent]
-    if token.target is not None and not roles:
-        raise Unauthorized("The user has no role there.")
-    return Bearer(
-        token=token,
-        user=user,
-        user_domain=_enabled(source, user.domain_id),
-        project=project,
-        project_domain=project_domain,
-        domain=domain,
-        system=token.target == Target.SYSTEM,
-        roles=tuple(roles),
-        application_credential=credential,
-    )
-
-
-def _roles(source: Source, token: Token, project: Project | None, domain: Project | None) -> list[Role]:
-    if project is not None:
-        return effective.on_project(source, token.user_id, project)
-    if domain is not None:
-        return effective.on_domain(source, token.user_id, domain.id)
-    if token.target == Target.SYSTEM:
-        return effective.on_system(source, token.user_id)
-    return []
-
-
-def _credential(source: Source, token: Token) -> ApplicationCredential | None:
-    if token.application_credential_id is None:
-        return None
-    credential = application_credentials.find(source, token.application_credential_id)
-    if credential is None:
-        raise Unauthorized("The application credential is gone.")
-    return credential
-
-
-def _enabled(source: Source, project_id: str | None) -> Project:
-    found = projects.find(source, project_id) if project_id is not None else None
-    if found is None or not found.enabled:
-        raise Unauthorized("A project or domain is gone or disabled.")
-    return found

@@ -11,7 +11,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, NotFound
-from cumulet.services.identity.logic import accounts, changes, password_rules, revocations
+from cumulet.services.identity.logic import accounts, changes, password_rules, revocations, trust_ends
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import accounts as account_store
 from cumulet.services.identity.store import assignments, credentials, projects
@@ -133,6 +133,7 @@ def remove(tx: Tx, user_id: str) -> None:
     """Remove a user's row and what hangs on it."""
     assignments.remove_all(tx, actor=Actor.USER, actor_id=user_id)
     credentials.remove_of_user(tx, user_id)
+    trust_ends.bury_of_user(tx, user_id)
     account_store.remove(tx, user_id)
     store.remove(tx, user_id)
     revocations.changed(tx)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import delete, insert, or_, select, update
@@ -23,18 +23,10 @@ def find_all(source: Source, since: datetime | None = None) -> list[Revocation]:
     return sql.rows(source, query, Revocation)
 
 
-def touching(
-    source: Source, *, user_id: str, project_id: str | None, domain_ids: Iterable[str], audit_id: str, chain_id: str
-) -> list[Revocation]:
-    """The revocations that name any of these."""
-    named = or_(
-        revocation.c.user_id == user_id,
-        revocation.c.project_id == project_id,
-        sql.any_of(revocation.c.domain_id, domain_ids),
-        revocation.c.audit_id == audit_id,
-        revocation.c.audit_chain_id == chain_id,
-    )
-    return sql.rows(source, select(revocation).where(named), Revocation)
+def touching(source: Source, named: Mapping[str, Iterable[str]]) -> list[Revocation]:
+    """The revocations that name any of these, by column (`{"user_id": ["..."]}`)."""
+    any_named = or_(*(sql.any_of(revocation.c[name], values) for name, values in named.items() if values))
+    return sql.rows(source, select(revocation).where(any_named), Revocation)
 
 
 def add(tx: Tx, *new: Revocation) -> None:

@@ -107,6 +107,7 @@ def furnish(root: Path) -> None:
     subprocess.run(
         [*DEBOOTSTRAP, f"--unpack-tarball={SYSTEM}", "bookworm", root], check=True, stdout=subprocess.DEVNULL
     )
+    root.chmod(0o755)  # as the root of any machine: who is not root has to pass it
     for name in filter(os.path.exists, FILES):
         target = root / Path(name).parent.relative_to("/")
         target.mkdir(parents=True, exist_ok=True)

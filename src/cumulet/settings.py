@@ -93,6 +93,8 @@ class Identity(Section, frozen=True, kw_only=True):
     exchanged for another. A service may use a token, to end what was begun with it, `allow_expired_window` after its
     end. `totp_previous_windows` is how many 30 second passcodes before the present one are taken too. The method
     `external` trusts the header `external_header`, from the addresses `external_from` alone; it is off while empty.
+    What users lend to consumers by OAuth 1 ends after `oauth1_access_lifetime` (0: never), what is only asked for after
+    `oauth1_request_lifetime`.
 
     New passwords are hashed by `password_hash_algorithm`, with the parameters that begin with its name (`bcrypt_rounds`
     and `scrypt_rounds` are logarithms); an older hash is replaced at its user's next log-in. `limit_model` says how
@@ -108,6 +110,8 @@ class Identity(Section, frozen=True, kw_only=True):
     totp_previous_windows: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
     max_redelegation: Annotated[int, msgspec.Meta(ge=0)] = 3
     application_credential_limit: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    oauth1_request_lifetime: Annotated[int, msgspec.Meta(ge=0)] = 28_800
+    oauth1_access_lifetime: Annotated[int, msgspec.Meta(ge=0)] = 86_400
     external_header: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9-]+)?$")] = ""
     external_from: tuple[str, ...] = ("127.0.0.1", "::1")
     password_hash_algorithm: Literal["bcrypt", "scrypt", "pbkdf2_sha512"] = "bcrypt"  # noqa: S105  no secret

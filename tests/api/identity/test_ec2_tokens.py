@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -38,12 +39,17 @@ class Place:
     def token_for(self, signed: dict[str, Any], api: str = "ec2tokens") -> httpx.Response:
         return self.ask("POST", f"/{api}", {"credentials": signed}, "SERVICE")
 
-    def made_key(self, **lent: str) -> dict[str, str]:
+    @cached_property
+    def admin_id(self) -> str:
+        shown = self.ask("GET", "/auth/tokens", who="ADMIN", **{"X-Subject-Token": self.words["ADMIN_TOKEN"]})
+        return str(shown.json()["token"]["user"]["id"])
+
+    def made_key(self, who: str = "MEMBER", user_id: str = "", **lent: str) -> dict[str, str]:
         """An access key whose blob says by whom its rights were lent."""
-        blob = {"access": f"key-of-{next(iter(lent.values()))}", "secret": "s"}
-        words = {"type": "ec2", "user_id": self.words["USER_ID"], "project_id": self.words["PROJECT_ID"]}
+        blob = {"access": f"key-of-{who}-{next(iter(lent.values()))}", "secret": "s"}
+        words = {"type": "ec2", "user_id": user_id or self.words["USER_ID"], "project_id": self.words["PROJECT_ID"]}
         body = {"credential": {**words, "blob": json.dumps({**blob, **lent})}}
-        assert self.ask("POST", "/credentials", body).status_code == 201
+        assert self.ask("POST", "/credentials", body, who).status_code == 201
         return blob
 
 
@@ -184,3 +190,27 @@ def test_a_key_of_a_user_without_a_role_is_none(place: Place) -> None:
     user, project = place.words["USER_ID"], place.words["OTHER_PROJECT_ID"]
     key = place.ask("POST", f"/users/{user}/credentials/OS-EC2", {"tenant_id": project}).json()["credential"]
     assert place.token_for(signed(key, "2")).status_code == 401
+
+
+@pytest.mark.parametrize("impersonation", [True, False])
+def test_a_key_of_a_trust(place: Place, impersonation: bool) -> None:
+    """The trustee's key by the trust; and one that somebody makes who has no part in it."""
+    user, other, project = (place.words[name] for name in ("USER_ID", "OTHER_USER_ID", "PROJECT_ID"))
+    words = {"trustor_user_id": user, "trustee_user_id": other, "impersonation": impersonation, "project_id": project}
+    body = {"trust": {**words, "roles": [{"name": "reader"}]}}
+    trust = place.ask("POST", "/OS-TRUST/trusts", body).json()["trust"]["id"]
+    key = {"access": f"key-{trust}", "secret": "s"}
+    said = {"type": "ec2", "user_id": other, "project_id": project, "blob": json.dumps({**key, "trust_id": trust})}
+    assert place.ask("POST", "/credentials", {"credential": said}, "OTHER").status_code == 201
+    token = place.token_for(signed(key, "2")).json()["token"]
+    assert token["user"]["id"] == (user if impersonation else other)
+    assert token["OS-TRUST:trust"]["id"] == trust
+    assert [role["name"] for role in token["roles"]] == ["reader"]
+    stranger = place.made_key("ADMIN", place.admin_id, trust_id=trust)
+    assert place.token_for(signed(stranger, "2")).status_code == 404
+    elsewhere = {**said, "project_id": place.words["OTHER_PROJECT_ID"]}
+    elsewhere["blob"] = json.dumps({"access": f"else-{trust}", "secret": "s", "trust_id": trust})
+    assert place.ask("POST", "/credentials", {"credential": elsewhere}, "OTHER").status_code == 201
+    assert place.token_for(signed({"access": f"else-{trust}", "secret": "s"}, "2")).status_code == 401
+    assert place.ask("DELETE", f"/OS-TRUST/trusts/{trust}").status_code == 204
+    assert place.token_for(signed(key, "2")).status_code == 404

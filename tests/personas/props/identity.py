@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from cumulet.kernel import ids
+from cumulet.services.identity.store import access_tokens, request_tokens
+from cumulet.services.identity.types import AccessToken, RequestToken
 from personas.stage import Prop, Stage
 
 
@@ -145,6 +148,27 @@ def access_key(stage: Stage) -> Prop:
     }
 
 
+def consumer(stage: Stage) -> Prop:
+    found = stage.make("identity", "/OS-OAUTH1/consumers", {"consumer": {"description": "asks"}}, "admin")
+    return {"consumer_id": found["consumer"]["id"]}
+
+
+def request_token(stage: Stage) -> Prop:
+    """What a consumer asks for on the victim's project."""
+    token = RequestToken(ids.new_hex(), consumer(stage)["consumer_id"], stage.cast.project_id, None, None, None, None)
+    stage.cloud.control.cloud.db.write(lambda tx: request_tokens.add(tx, token))
+    return {"request_token_id": token.id}
+
+
+def access_token(stage: Stage) -> Prop:
+    """What the victim's owner has lent a consumer."""
+    owner, role_id = stage.cast.owner_id, stage.casting.people.role("reader")
+    named = (consumer(stage)["consumer_id"], stage.cast.project_id, owner)
+    token = AccessToken(ids.new_hex(), *named, [role_id], None)
+    stage.cloud.control.cloud.db.write(lambda tx: access_tokens.add(tx, token))
+    return {"user_id": owner, "access_token_id": token.id, "role_id": role_id}
+
+
 def loose_user(stage: Stage) -> Prop:
     """A user of the victim's domain whom nobody needs."""
     home = stage.cast.domain_id
@@ -202,6 +226,12 @@ MAKERS = {
     "/OS-EP-FILTER/endpoints/{endpoint_id}": filtered,
     "/OS-EP-FILTER/endpoint_groups/{endpoint_group_id}": filtered,
     "/policies/{policy_id}": policy,
+    "/OS-OAUTH1/consumers/{consumer_id}": consumer,
+    "/OS-OAUTH1/authorize/{request_token_id}": request_token,
+    **{
+        f"{verb} /users/{{user_id}}/OS-OAUTH1/access_tokens/{{access_token_id}}{rest}": access_token
+        for verb, rest in (("GET", ""), ("DELETE", ""), ("GET", "/roles"), ("GET", "/roles/{role_id}"))
+    },
     "/credentials/{credential_id}": credential,
     "/registered_limits/{limit_id}": registered_limit,
     "/limits/{limit_id}": limit,

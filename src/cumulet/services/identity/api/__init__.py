@@ -4,8 +4,10 @@
 from cumulet.kernel.http import Api
 from cumulet.services.identity.api import (
     access_rules,
+    access_tokens,
     application_credentials,
     auth,
+    consumers,
     credentials,
     domain_configs,
     domains,
@@ -26,6 +28,7 @@ from cumulet.services.identity.api import (
     protocols,
     regions,
     registered_limits,
+    request_tokens,
     revocations,
     role_assignments,
     roles,
@@ -68,6 +71,9 @@ API = Api(
         *credentials.ROUTES,
         *ec2_credentials.ROUTES,
         *ec2_tokens.ROUTES,
+        *consumers.ROUTES,
+        *request_tokens.ROUTES,
+        *access_tokens.ROUTES,
         *application_credentials.ROUTES,
         *access_rules.ROUTES,
         *trusts.ROUTES,

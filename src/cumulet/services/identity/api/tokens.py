@@ -36,6 +36,7 @@ _AUTH = in_long_form(
                 "properties": {
                     "methods": {"type": "array", "items": _STRING},
                     "password": {"type": "object", "properties": {"user": _USER}},
+                    "oauth1": {"type": "object"},
                     "totp": {"type": "object", "properties": {"user": _USER}},
                     "token": {"type": "object", "properties": {"id": _STRING}, "required": ["id"]},
                     "application_credential": {
@@ -132,6 +133,8 @@ def view(request: Request, bearer: Bearer) -> dict[str, Any]:
             "trustee_user": {"id": trust.trustee_user_id},
             "impersonation": trust.impersonation,
         }
+    if token.access_token_id is not None:
+        body["OS-OAUTH1"] = {"access_token_id": token.access_token_id, "consumer_id": bearer.consumer_id}
     if token.target is not None:
         body["roles"] = [{"id": role.id, "name": role.name} for role in bearer.roles]
         if "nocatalog" not in request.query:

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import Unauthorized
-from cumulet.services.identity.logic import application_credential_login, external, password_login, token_login, totp
+from cumulet.services.identity.logic import (
+    application_credential_login,
+    external,
+    oauth1_login,
+    password_login,
+    token_login,
+    totp,
+)
 from cumulet.services.identity.logic.proofs import Attempt, Method, Proven, refused
 from cumulet.services.identity.logic.scopes import lacks
 
@@ -17,6 +24,7 @@ METHODS: dict[str, Method] = {
     "token": token_login.prove,
     "application_credential": application_credential_login.prove,
     "totp": totp.prove,
+    "oauth1": oauth1_login.prove,
     external.METHOD: external.prove,
 }
 

@@ -7,9 +7,17 @@ from cumulet.kernel import clock
 from cumulet.kernel.db import Source
 from cumulet.kernel.errors import Forbidden, NotFound, Unauthorized
 from cumulet.services.identity.logic import effective, trust_chains
-from cumulet.services.identity.store import access_rules, application_credentials, passwords, projects, users
+from cumulet.services.identity.store import (
+    access_rules,
+    access_tokens,
+    application_credentials,
+    passwords,
+    projects,
+    users,
+)
 from cumulet.services.identity.types import (
     AccessRule,
+    AccessToken,
     ApplicationCredential,
     Bearer,
     Project,
@@ -41,6 +49,9 @@ def load(source: Source, token: Token) -> Bearer:
     if credential is not None:
         lent = effective.implied(source, credential.role_ids)
         roles = [role for role in roles if role.id in lent]
+    access_token = _access_token(source, token)
+    if access_token is not None:
+        roles = [role for role in roles if role.id in access_token.role_ids]
     if token.target is not None and not roles:
         raise Unauthorized("The user has no role there.")
     _enabled(source, holder.domain_id)
@@ -56,6 +67,7 @@ def load(source: Source, token: Token) -> Bearer:
         application_credential=credential,
         access_rules=_access_rules(source, credential),
         trust=trust,
+        consumer_id=access_token.consumer_id if access_token is not None else None,
         password_expires_at=passwords.expiries(source, [user.id]).get(user.id),
     )
 
@@ -98,6 +110,18 @@ def _credential(source: Source, token: Token) -> ApplicationCredential | None:
     if credential is None or (credential.expires_at is not None and credential.expires_at <= clock.utcnow()):
         raise Unauthorized("The application credential is gone.")
     return credential
+
+
+def _access_token(source: Source, token: Token) -> AccessToken | None:
+    """The access token that the token was made by, of the same user and for the same project."""
+    if token.access_token_id is None:
+        return None
+    found = access_tokens.find(source, token.access_token_id)
+    if found is None or (found.expires_at is not None and found.expires_at <= clock.utcnow()):
+        raise Unauthorized("The access token is gone.")
+    if (found.user_id, found.project_id) != (token.user_id, token.target_id):
+        raise Unauthorized("The access token is for another user or project.")
+    return found
 
 
 def _access_rules(source: Source, credential: ApplicationCredential | None) -> tuple[AccessRule, ...] | None:

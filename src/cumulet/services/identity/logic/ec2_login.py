@@ -10,11 +10,20 @@ from typing import Any
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import CumuletError, NotFound, Unauthorized
-from cumulet.services.identity.logic import credentials, ec2_credentials, ec2_signatures, login, projects, users
+from cumulet.services.identity.logic import (
+    access_tokens,
+    credentials,
+    ec2_credentials,
+    ec2_signatures,
+    login,
+    projects,
+    trust_chains,
+    users,
+)
 from cumulet.services.identity.logic.ec2_credentials import AccessKey
 from cumulet.services.identity.logic.proofs import Attempt, Proven
 from cumulet.services.identity.store import application_credentials
-from cumulet.services.identity.types import ApplicationCredential, Bearer
+from cumulet.services.identity.types import AccessToken, ApplicationCredential, Bearer
 
 METHOD = "ec2credential"
 LIFETIME = timedelta(minutes=15)  # how long a signature that says when it was made is good
@@ -38,6 +47,8 @@ def authenticate(cloud: Cloud, words: Mapping[str, Any], check: Check) -> tuple[
     projects.get(cloud.db, key.project_id)
     users.get(cloud.db, key.user_id)
     _check_time(ec2_signatures.timestamp(words))
+    if key.trust_id is not None:
+        return _by_trust(cloud, key, key.trust_id)
     return login.issue(cloud, _proven(cloud, key), Attempt(identity={}))
 
 
@@ -58,14 +69,29 @@ def _proven(cloud: Cloud, key: AccessKey) -> Proven:
     The words in a key are its owner's own: nobody comes by them to what was lent to another user or in another project.
     """
     credential = _application_credential(cloud, key) if key.app_cred_id is not None else None
-    ends = credential.expires_at if credential is not None else None
+    access_token = _access_token(cloud, key) if credential is None and key.access_token_id is not None else None
+    lent = credential or access_token
+    ends = lent.expires_at if lent is not None else None
     return Proven(
         user=users.get(cloud.db, key.user_id),
         methods=(METHOD,),
         expires_at=int(ends.replace(tzinfo=UTC).timestamp()) if ends is not None else None,
         credential=credential,
+        access_token_id=access_token.id if access_token is not None else None,
         project_id=key.project_id,
     )
+
+
+def _by_trust(cloud: Cloud, key: AccessKey, trust_id: str) -> tuple[str, Bearer]:
+    """A token by a trust, which the trustee gets; a key made with impersonation names the trustor."""
+    trust = trust_chains.get(cloud.db, trust_id)
+    if key.user_id not in (trust.trustor_user_id, trust.trustee_user_id):
+        raise NotFound(f"Could not find trust: {trust_id}.", code="TrustNotFound")
+    if trust.project_id != key.project_id:
+        raise _refused("EC2 credential project does not match the trust project.")
+    user_id = trust.trustee_user_id if trust.impersonation else key.user_id
+    proven = Proven(user=users.get(cloud.db, user_id), methods=(METHOD,))
+    return login.issue(cloud, proven, Attempt(identity={}, scope={"OS-TRUST:trust": {"id": trust_id}}))
 
 
 def _application_credential(cloud: Cloud, key: AccessKey) -> ApplicationCredential:
@@ -74,8 +100,15 @@ def _application_credential(cloud: Cloud, key: AccessKey) -> ApplicationCredenti
         raise NotFound(f"Could not find Application Credential: {key.app_cred_id}.")
     if found.project_id != key.project_id:
         raise _refused("EC2 credential project does not match the application credential project.")
-    if found.expires_at is not None and found.expires_at <= clock.utcnow():
-        raise _refused("The application credential has expired.")
+    return found
+
+
+def _access_token(cloud: Cloud, key: AccessKey) -> AccessToken:
+    found = access_tokens.get(cloud.db, key.access_token_id or "")
+    if found.user_id != key.user_id:
+        raise NotFound("Access token not found", code="AccessTokenNotFound")
+    if found.project_id != key.project_id:
+        raise _refused("EC2 credential project does not match the OAuth1 access token project.")
     return found
 
 

@@ -29,6 +29,7 @@ _UNSET = Path()
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Limit = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
 
 
 class SettingsError(ValueError):
@@ -100,6 +101,11 @@ class Identity(Section, frozen=True, kw_only=True):
     and `scrypt_rounds` are logarithms); an older hash is replaced at its user's next log-in. `limit_model` says how
     limits of domains and projects bind each other. What a directory says of a user who uses the cloud is asked anew
     after `directory_cache_time`.
+
+    `trusted_dashboards` are the addresses that tokens of a browser's log-in may be sent to. A group that an identity
+    provider brought outlives its log-in by `authorization_ttl` minutes, unless the provider says its own.
+    `saml_entity_id` is this cloud's name among SAML parties (default: its address); the assertions that it makes for
+    other clouds last `saml_assertion_lifetime`.
     """
 
     token_lifetime: Count = 3600
@@ -123,6 +129,10 @@ class Identity(Section, frozen=True, kw_only=True):
     max_project_tree_depth: Count = 5
     limit_model: Literal["flat", "strict_two_level"] = "flat"
     directory_cache_time: Count = 600
+    trusted_dashboards: tuple[str, ...] = ()
+    authorization_ttl: Annotated[int, msgspec.Meta(ge=0)] = 0
+    saml_entity_id: str = ""
+    saml_assertion_lifetime: Count = 3600
 
 
 class SecurityCompliance(Section, frozen=True, kw_only=True):
@@ -192,6 +202,16 @@ class BlockStorage(Section, frozen=True, kw_only=True):
     driver: Literal["file", "fake"] = "file"
 
 
+class KeyManager(Section, frozen=True, kw_only=True):
+    """Secrets. How many of each thing a project may have that has no quota of its own; -1: as many as it likes."""
+
+    quota_secrets: Limit = -1
+    quota_orders: Limit = -1
+    quota_containers: Limit = -1
+    quota_consumers: Limit = -1
+    quota_cas: Limit = -1
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole tree.
 
@@ -226,6 +246,7 @@ class Settings(Section, frozen=True, kw_only=True):
     compute: Compute = Compute()
     network: Network = Network()
     block_storage: BlockStorage = BlockStorage()
+    key_manager: KeyManager = KeyManager()
 
     def __post_init__(self) -> None:
         fill = msgspec.structs.force_setattr

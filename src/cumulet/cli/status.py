@@ -107,7 +107,7 @@ def _show(settings: Settings, found: dict[str, Any]) -> None:
     ]
     print(table(("part", "state", "pid", "memory", "up for", "restarts", "health"), rows))
     if found["journal"]:
-        print("\nOn this host: " + ", ".join(f"{count} {kind}" for kind, count in found["journal"].items()))
+        print("\nKept on this host: " + ", ".join(f"{kind} {count}" for kind, count in found["journal"].items()))
     _show_hosts(found["hosts"])
     _show_link(found["link"])
     for each in found["parts"]:

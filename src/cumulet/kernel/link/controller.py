@@ -401,7 +401,8 @@ class Hosts:
             except Exception as error:
                 if not self._stopping.is_set() and str(error) != trouble:
                     trouble = str(error)
-                    LOG.exception("the hosts of other replicas cannot be seen")
+                    known = isinstance(error, errors.NotReady)
+                    LOG.warning("the hosts of other replicas cannot be seen: %s", error, exc_info=not known)
 
     def _look(self) -> None:
         view = self._registry.look()

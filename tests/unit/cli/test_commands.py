@@ -93,7 +93,7 @@ def test_status_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert cli.main(words) == 1
     out = capsys.readouterr().out
     assert "not ready" in out
-    assert "1 servers" in out
+    assert "servers 1" in out
 
 
 @pytest.mark.usefixtures("quiet")

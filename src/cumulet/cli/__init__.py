@@ -37,6 +37,7 @@ COMMANDS = {
     "data": "run the data process in the foreground",
     "agent": "run this host's agent in the foreground",
     "host": "let hosts join this cloud, list them, cut them off",
+    "identity": "give tokens new keys; forget trusts that have ended",
     "vault": "replace the master key of the cloud's secrets",
     "supervise": "run and restart all parts in the foreground (what `up` starts)",
     "dev": "tools for those who work on Cumulet itself",

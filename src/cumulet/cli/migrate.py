@@ -22,19 +22,19 @@ def run(call: Call) -> int:
     """Print what was done, or is left to do."""
     from cumulet.kernel.db import Database, migrate
 
-    folders = _folders()
+    places = folders()
     if not call.settings.database.url and not call.settings.state.is_dir():
         print(f"cumulet: there is nothing at {call.settings.state}", file=sys.stderr)
         return 1
     database = Database.open(call.settings)
     try:
         if call.arguments.check:
-            scripts = migrate.left(database, folders, contract=call.arguments.contract)
+            scripts = migrate.left(database, places, contract=call.arguments.contract)
             print("\n".join(map(str, scripts)) or "nothing is left to do")
             return 1 if scripts else 0
-        applied = migrate.migrate(database, folders, contract=call.arguments.contract)
+        applied = migrate.migrate(database, places, contract=call.arguments.contract)
         print("\n".join(applied) or "nothing was left to do")
-        waiting = migrate.left(database, folders, contract=True)
+        waiting = migrate.left(database, places, contract=True)
     except RuntimeError as error:
         print(f"cumulet: {error}", file=sys.stderr)
         return 1
@@ -46,7 +46,8 @@ def run(call: Call) -> int:
     return 0
 
 
-def _folders() -> dict[str, Path]:
+def folders() -> dict[str, Path]:
+    """The folder of each service's migrations."""
     from cumulet.app import SERVICES
     from cumulet.kernel.manifest import read_all
 

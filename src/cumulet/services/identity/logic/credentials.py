@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import orjson
+from cryptography.fernet import InvalidToken
 
 from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
@@ -117,5 +118,12 @@ def _seal(cloud: Cloud, blob: str) -> str:
 
 
 def _opened(cloud: Cloud, source: Source, sealed: Credential) -> Credential:
-    opened = keys.credentials(cloud).fernet(source).decrypt(sealed.blob.encode("ascii")).decode()
-    return msgspec.structs.replace(sealed, blob=opened)
+    ring, blob = keys.credentials(cloud), sealed.blob.encode("ascii")
+    try:
+        opened = ring.fernet(source).decrypt(blob)
+    except InvalidToken:
+        # Another process may have rotated the keys a moment ago.
+        if not ring.read_again(source):
+            raise
+        opened = ring.fernet(source).decrypt(blob)
+    return msgspec.structs.replace(sealed, blob=opened.decode())

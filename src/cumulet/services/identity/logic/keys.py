@@ -68,9 +68,9 @@ class KeyRing:
         """All public keys of a ring that signs, the primary one first."""
         return [pair.public_key() for pair in self._pairs()]
 
-    def read_again(self) -> bool:
+    def read_again(self, source: Source | None = None) -> bool:
         """Read the ring now, unless that was done within the last second; whether other keys were found."""
-        return self._read(READ_AGAIN, None)
+        return self._read(READ_AGAIN, source)
 
     def _pairs(self) -> list[EllipticCurvePrivateKey]:
         self._read(RELOAD, None)

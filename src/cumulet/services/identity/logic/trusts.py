@@ -11,7 +11,7 @@ import msgspec
 
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.db import Database, Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from cumulet.services.identity.logic import changes, effective, projects, role_names, trust_chains, trust_ends, users
 from cumulet.services.identity.logic.moments import expiration
@@ -96,10 +96,10 @@ def use(tx: Tx, trust_id: str) -> None:
         raise Forbidden(f"No remaining uses for trust: {trust_id}.")
 
 
-def flush(cloud: Cloud, ended_before: datetime | None, equal: Mapping[str, str]) -> int:
+def flush(db: Database, ended_before: datetime | None, equal: Mapping[str, str]) -> int:
     """Forget the trusts that were deleted or have ended, those whose columns are `equal`; how many they were."""
     before = ended_before or clock.utcnow()
-    return cloud.db.write(lambda tx: store.flush(tx, before, dict(equal)))
+    return db.write(lambda tx: store.flush(tx, before, dict(equal)))
 
 
 def _described(source: Source, words: Mapping[str, Any]) -> Trust:

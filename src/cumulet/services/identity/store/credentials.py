@@ -30,6 +30,12 @@ def change(tx: Tx, credential_id: str, changes: dict[str, Any]) -> None:
     sql.execute(tx, update(credential).where(credential.c.id == credential_id).values(changes))
 
 
+def seal_anew(tx: Tx, credential_id: str, before: str, after: str) -> bool:
+    """Replace a sealed blob, unless somebody else has changed it meanwhile; whether it was."""
+    same = (credential.c.id == credential_id, credential.c.blob == before)
+    return sql.execute(tx, update(credential).where(*same).values(blob=after)) == 1
+
+
 def remove(tx: Tx, credential_id: str) -> None:
     sql.execute(tx, delete(credential).where(credential.c.id == credential_id))
 

@@ -69,7 +69,7 @@ def authenticate(request: Request) -> None:
 
 def parse_body(request: Request) -> None:
     """Parse the JSON body of a route that takes one."""
-    if not request.raw or all(route.stream for route in request.candidates):
+    if not request.raw or all(route.stream or route.raw for route in request.candidates):
         return
     try:
         request.body = orjson.loads(request.raw)

@@ -29,7 +29,8 @@ class Route:
     `path` stands below the API's bases, variables in braces. `rule` is the policy rule that the caller must pass,
     PUBLIC or ANYONE; `target` loads what the rule is judged on (default: something of the caller's own). `action` is
     the single key of the body that selects this route among several of one path. `since` and `until` bound the
-    microversions, both included. A `stream` handler is a coroutine that reads the body's chunks itself. A `slow` one
+    microversions, both included. A `raw` one takes no JSON: it reads the body's bytes itself (forms, XML).
+    A `stream` handler is a coroutine that reads the body's chunks itself. A `slow` one
     may wait for what takes long (a password's hash, somebody else's directory): it has a pool of its own. A route that
     is `always_allowed` may be used by tokens that are limited to certain requests, whichever those are.
     """
@@ -46,6 +47,7 @@ class Route:
     target: Callable[[Request], Mapping[str, Any]] | None = None
     stream: bool = False
     slow: bool = False
+    raw: bool = False
     always_allowed: bool = False
 
     def serves(self, version: Version) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.periodic import Periodic
-from cumulet.services.identity.logic import revocations
+from cumulet.services.identity.logic import federated_users, revocations
 
 PRUNE = 600.0  # seconds between two clearings of revocations
+LAPSE = 60.0  # seconds that a membership may be remembered after its end
 
 
 def prune_revocations(cloud: Cloud) -> None:
@@ -16,4 +17,13 @@ def prune_revocations(cloud: Cloud) -> None:
     cloud.db.write(lambda tx: revocations.forget_old(tx, lifetime))
 
 
-LOOPS = (Periodic("identity.revocations", PRUNE, prune_revocations),)
+def end_memberships(cloud: Cloud) -> None:
+    """Take people out of the groups that an identity provider put them into for a while."""
+    if federated_users.lapsed(cloud.db):
+        cloud.db.write(federated_users.end_memberships)
+
+
+LOOPS = (
+    Periodic("identity.revocations", PRUNE, prune_revocations),
+    Periodic("identity.memberships", LAPSE, end_memberships),
+)

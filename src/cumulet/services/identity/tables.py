@@ -319,7 +319,8 @@ expiring_membership = Table(
     Column("user_id", String(64), ForeignKey("identity_user.id", ondelete="CASCADE"), primary_key=True),
     Column("group_id", String(64), ForeignKey("identity_group.id", ondelete="CASCADE"), primary_key=True),
     Column("idp_id", String(64), ForeignKey("identity_identity_provider.id", ondelete="CASCADE"), primary_key=True),
-    Column("last_verified", DateTime, nullable=False),
+    Column("expires_at", DateTime, nullable=False),
+    Index("identity_expiring_membership_group", "group_id"),
 )
 
 spent_assertion = Table(

@@ -447,7 +447,7 @@ class ExpiringMembership(msgspec.Struct, frozen=True):
     user_id: str
     group_id: str
     idp_id: str
-    last_verified: datetime
+    expires_at: datetime
 
 
 class SpentAssertion(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from cumulet.services.identity.api import (
     endpoint_groups,
     endpoint_policies,
     endpoints,
+    federated_auth,
     grants,
     groups,
     identity_providers,
@@ -32,6 +33,7 @@ from cumulet.services.identity.api import (
     revocations,
     role_assignments,
     roles,
+    saml_assertions,
     service_providers,
     services,
     tags,
@@ -39,6 +41,7 @@ from cumulet.services.identity.api import (
     trusts,
     users,
     versions,
+    websso,
 )
 from cumulet.services.identity.api.dialect import IdentityDialect
 from cumulet.services.identity.api.views import BASE
@@ -84,6 +87,9 @@ API = Api(
         *protocols.ROUTES,
         *mappings.ROUTES,
         *service_providers.ROUTES,
+        *federated_auth.ROUTES,
+        *websso.ROUTES,
+        *saml_assertions.ROUTES,
     ),
     unversioned=versions.UNVERSIONED,
     dialect=IdentityDialect(),

@@ -10,7 +10,7 @@ from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.identity.api import domains, projects
 from cumulet.services.identity.api.listing import collection
 from cumulet.services.identity.api.views import base_url
-from cumulet.services.identity.logic import catalog, effective
+from cumulet.services.identity.logic import catalog, effective, tokens
 from cumulet.services.identity.logic import domains as domain_logic
 from cumulet.services.identity.logic import projects as project_logic
 from cumulet.services.identity.store import groups
@@ -26,18 +26,25 @@ def catalog_of(request: Request) -> Reply:
 
 def projects_of(request: Request) -> Reply:
     source, user_id = request.cloud.db, request.ctx.user_id
-    found = project_logic.of_user(source, user_id, groups.ids_of_user(source, user_id))
+    found = project_logic.of_user(source, user_id, [*groups.ids_of_user(source, user_id), *_lent(request)])
     return collection(request, "projects", projects.views(request, found))
 
 
 def domains_of(request: Request) -> Reply:
-    found = domain_logic.of_user(request.cloud.db, request.ctx.user_id)
+    found = domain_logic.of_user(request.cloud.db, request.ctx.user_id, _lent(request))
     return collection(request, "domains", domains.views(request, found))
 
 
 def system_of(request: Request) -> Reply:
-    held: list[dict[str, Any]] = [{"all": True}] if effective.on_system(request.cloud.db, request.ctx.user_id) else []
+    given = effective.on_system(request.cloud.db, request.ctx.user_id, _lent(request))
+    held: list[dict[str, Any]] = [{"all": True}] if given else []
     return Reply(200, {"system": held, "links": {"self": f"{base_url(request)}/auth/system"}})
+
+
+def _lent(request: Request) -> tuple[str, ...]:
+    """The ids of the groups that the token itself puts its user into."""
+    federation = tokens.read(request.cloud, request.headers["x-auth-token"]).token.federation
+    return federation.group_ids if federation is not None else ()
 
 
 ROUTES = (

@@ -13,7 +13,7 @@ from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.services.identity.api import access_rules, targets
 from cumulet.services.identity.api.callers import carried
 from cumulet.services.identity.api.views import in_long_form, lacks_in_body, truth
-from cumulet.services.identity.logic import catalog, login, tokens
+from cumulet.services.identity.logic import catalog, login, service_providers, tokens
 from cumulet.services.identity.types import Bearer, Project
 
 SUBJECT = "x-subject-token"
@@ -118,6 +118,7 @@ def view(request: Request, bearer: Bearer) -> dict[str, Any]:
         "expires_at": _moment(token.expires_at),
         "issued_at": _moment(int(token.issued_at)),
     }
+    _tell_of_elsewhere(request, bearer, body)
     if bearer.system:
         body["system"] = {"all": True}
     elif bearer.domain is not None:
@@ -147,6 +148,20 @@ def view(request: Request, bearer: Bearer) -> dict[str, Any]:
         if bearer.access_rules is not None:
             body["application_credential"]["access_rules"] = [access_rules.view(rule) for rule in bearer.access_rules]
     return body
+
+
+def _tell_of_elsewhere(request: Request, bearer: Bearer, body: dict[str, Any]) -> None:
+    """Say who vouched for a user from elsewhere, and which other clouds let users of this one in."""
+    if (federation := bearer.token.federation) is not None:
+        body["user"]["OS-FEDERATION"] = {
+            "groups": [{"id": group_id} for group_id in federation.group_ids],
+            "identity_provider": {"id": federation.identity_provider_id},
+            "protocol": {"id": federation.protocol_id},
+        }
+        del body["user"]["password_expires_at"]
+    found = service_providers.enabled(request.cloud.db)
+    if found:
+        body["service_providers"] = [{"auth_url": one.auth_url, "id": one.id, "sp_url": one.sp_url} for one in found]
 
 
 def _check_named(auth: dict[str, Any]) -> None:

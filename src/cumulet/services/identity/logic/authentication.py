@@ -11,6 +11,7 @@ from cumulet.kernel.errors import Unauthorized
 from cumulet.services.identity.logic import (
     application_credential_login,
     external,
+    mapped_login,
     oauth1_login,
     password_login,
     token_login,
@@ -26,6 +27,7 @@ METHODS: dict[str, Method] = {
     "totp": totp.prove,
     "oauth1": oauth1_login.prove,
     external.METHOD: external.prove,
+    mapped_login.METHOD: mapped_login.prove,
 }
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cumulet.kernel import clock
 from cumulet.kernel.db import Source
 from cumulet.kernel.errors import Forbidden, NotFound, Unauthorized
-from cumulet.services.identity.logic import effective, trust_chains
+from cumulet.services.identity.logic import effective, federated_users, trust_chains
 from cumulet.services.identity.store import (
     access_rules,
     access_tokens,
@@ -38,6 +38,7 @@ def load(source: Source, token: Token) -> Bearer:
     trust = _trust(source, token)
     if trust is not None and trust.impersonation:
         user = _enabled_user(source, trust.trustor_user_id)
+    user = federated_users.shown(source, user, token.federation)
     project = domain = project_domain = None
     if token.target == Target.PROJECT:
         project = _enabled(source, token.target_id)
@@ -94,12 +95,13 @@ def _roles(
 ) -> list[Role]:
     if trust is not None:
         return trust_chains.roles(source, trust, project) if project is not None else []
+    more = token.federation.group_ids if token.federation is not None else ()
     if project is not None:
-        return effective.on_project(source, token.user_id, project)
+        return effective.on_project(source, token.user_id, project, more)
     if domain is not None:
-        return effective.on_domain(source, token.user_id, domain.id)
+        return effective.on_domain(source, token.user_id, domain.id, more)
     if token.target == Target.SYSTEM:
-        return effective.on_system(source, token.user_id)
+        return effective.on_system(source, token.user_id, more)
     return []
 
 

@@ -33,9 +33,9 @@ def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[Project]:
     return store.find_all(source, [Filter("is_domain", True), *filters])
 
 
-def of_user(source: Source, user_id: str) -> list[Project]:
-    """The enabled domains on which a user has a role."""
-    held = assignments.of_user(source, user_id, group_store.ids_of_user(source, user_id))
+def of_user(source: Source, user_id: str, more: Iterable[str] = ()) -> list[Project]:
+    """The enabled domains on which a user has a role; `more` groups are the user's too."""
+    held = assignments.of_user(source, user_id, [*group_store.ids_of_user(source, user_id), *more])
     found = {one.target_id for one in held if one.target == Target.DOMAIN and not one.inherited}
     return [domain for domain in store.find_these(source, found) if domain.enabled]
 

@@ -10,9 +10,9 @@ from cumulet.services.identity.store import assignments, groups, projects, roles
 from cumulet.services.identity.types import SYSTEM_ID, Assignment, Project, Role, Target
 
 
-def on_project(source: Source, user_id: str, project: Project) -> list[Role]:
-    """The user's roles on a project, or on a domain as the project that it is."""
-    return _roles(source, user_id, _counts_on(source, project))
+def on_project(source: Source, user_id: str, project: Project, more: Iterable[str] = ()) -> list[Role]:
+    """The user's roles on a project, or on a domain as the project that it is; `more` groups are the user's too."""
+    return _roles(source, user_id, _counts_on(source, project), more)
 
 
 def ids_on_project(source: Source, user_id: str, project: Project) -> set[str]:
@@ -20,16 +20,16 @@ def ids_on_project(source: Source, user_id: str, project: Project) -> set[str]:
     return set(_ids(source, user_id, _counts_on(source, project)))
 
 
-def on_domain(source: Source, user_id: str, domain_id: str) -> list[Role]:
+def on_domain(source: Source, user_id: str, domain_id: str, more: Iterable[str] = ()) -> list[Role]:
     """The user's roles on a domain."""
     place = (Target.DOMAIN, domain_id, False)
-    return _roles(source, user_id, lambda assignment: place == _place(assignment))
+    return _roles(source, user_id, lambda assignment: place == _place(assignment), more)
 
 
-def on_system(source: Source, user_id: str) -> list[Role]:
+def on_system(source: Source, user_id: str, more: Iterable[str] = ()) -> list[Role]:
     """The user's roles on the system."""
     place = (Target.SYSTEM, SYSTEM_ID, False)
-    return _roles(source, user_id, lambda assignment: place == _place(assignment))
+    return _roles(source, user_id, lambda assignment: place == _place(assignment), more)
 
 
 def ancestors(source: Source, project: Project) -> list[Project]:
@@ -74,14 +74,16 @@ def _counts_on(source: Source, project: Project) -> Callable[[Assignment], bool]
     return counts
 
 
-def _roles(source: Source, user_id: str, counts: Callable[[Assignment], bool]) -> list[Role]:
-    found = _ids(source, user_id, counts)
+def _roles(source: Source, user_id: str, counts: Callable[[Assignment], bool], more: Iterable[str] = ()) -> list[Role]:
+    found = _ids(source, user_id, counts, more)
     return [role for role in roles.find_these(source, found) if role.domain_id is None] if found else []
 
 
-def _ids(source: Source, user_id: str, counts: Callable[[Assignment], bool]) -> dict[str, str | None]:
+def _ids(
+    source: Source, user_id: str, counts: Callable[[Assignment], bool], more: Iterable[str] = ()
+) -> dict[str, str | None]:
     """The roles given to a user where `counts` says so, and those implied."""
-    held = assignments.of_user(source, user_id, groups.ids_of_user(source, user_id))
+    held = assignments.of_user(source, user_id, [*groups.ids_of_user(source, user_id), *more])
     given = [assignment.role_id for assignment in held if counts(assignment)]
     return implied(source, given) if given else {}
 

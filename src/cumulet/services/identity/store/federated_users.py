@@ -12,7 +12,6 @@ from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.identity.tables import (
     expiring_membership,
     federated_user,
-    identity_provider,
     password,
     spent_assertion,
 )
@@ -58,52 +57,30 @@ def forget_protocol(tx: Tx, idp_id: str, protocol_id: str) -> None:
     sql.execute(tx, delete(federated_user).where(here))
 
 
-def memberships(source: Source, user_id: str) -> list[tuple[ExpiringMembership, int | None]]:
-    """The groups that a user was put into by log-ins, with the minutes that the provider grants (None: the default)."""
-    query = (
-        select(expiring_membership, identity_provider.c.authorization_ttl)
-        .join(identity_provider, identity_provider.c.id == expiring_membership.c.idp_id)
-        .where(expiring_membership.c.user_id == user_id)
-        .order_by(expiring_membership.c.group_id)
-    )
-    return [(ExpiringMembership(*row[:-1]), row[-1]) for row in sql.tuples(source, query)]
+def memberships(source: Source, user_id: str) -> list[ExpiringMembership]:
+    """The groups that log-ins have put a user into."""
+    query = select(expiring_membership).where(expiring_membership.c.user_id == user_id)
+    return sql.rows(source, query.order_by(expiring_membership.c.group_id), ExpiringMembership)
 
 
-def members(source: Source, group_id: str) -> list[tuple[ExpiringMembership, int | None]]:
-    """The users whom log-ins put into a group, with the minutes that the provider grants."""
-    query = (
-        select(expiring_membership, identity_provider.c.authorization_ttl)
-        .join(identity_provider, identity_provider.c.id == expiring_membership.c.idp_id)
-        .where(expiring_membership.c.group_id == group_id)
-        .order_by(expiring_membership.c.user_id)
-    )
-    return [(ExpiringMembership(*row[:-1]), row[-1]) for row in sql.tuples(source, query)]
-
-
-def set_memberships(tx: Tx, user_id: str, idp_id: str, group_ids: Iterable[str], now: datetime) -> bool:
-    """Make these the groups that `idp_id` put a user into, verified now; whether they are others than before."""
+def set_memberships(tx: Tx, user_id: str, idp_id: str, group_ids: Iterable[str], ends: datetime) -> bool:
+    """Make these the groups that `idp_id` has put a user into until `ends`; whether they are others than before."""
     here = (expiring_membership.c.user_id == user_id) & (expiring_membership.c.idp_id == idp_id)
     before = set(sql.column(tx, select(expiring_membership.c.group_id).where(here)))
     wanted = set(group_ids)
     sql.execute(tx, delete(expiring_membership).where(here))
-    new = (ExpiringMembership(user_id, group_id, idp_id, now) for group_id in sorted(wanted))
-    sql.add(tx, expiring_membership, *new)
+    sql.add(tx, expiring_membership, *(ExpiringMembership(user_id, one, idp_id, ends) for one in sorted(wanted)))
     return before != wanted
 
 
-def verified_before(source: Source, moment: datetime) -> list[tuple[ExpiringMembership, int | None]]:
-    """The memberships that were last verified before `moment`, with the minutes that the provider grants."""
-    query = (
-        select(expiring_membership, identity_provider.c.authorization_ttl)
-        .join(identity_provider, identity_provider.c.id == expiring_membership.c.idp_id)
-        .where(expiring_membership.c.last_verified < moment)
-    )
-    return [(ExpiringMembership(*row[:-1]), row[-1]) for row in sql.tuples(source, query)]
+def lapsed(source: Source, now: datetime) -> bool:
+    """Whether some membership has ended."""
+    query = select(expiring_membership.c.user_id).where(expiring_membership.c.expires_at <= now).limit(1)
+    return sql.scalar(source, query) is not None
 
 
-def end_membership(tx: Tx, gone: ExpiringMembership) -> None:
-    where = [expiring_membership.c[name] == getattr(gone, name) for name in gone.__struct_fields__]
-    sql.execute(tx, delete(expiring_membership).where(*where))
+def end_memberships(tx: Tx, now: datetime) -> None:
+    sql.execute(tx, delete(expiring_membership).where(expiring_membership.c.expires_at <= now))
 
 
 def spend(tx: Tx, new: SpentAssertion, now: datetime) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
+from cumulet.kernel import clock
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.identity.store.filters import Filter, apply
-from cumulet.services.identity.tables import group, membership, user
+from cumulet.services.identity.tables import expiring_membership, group, membership, user
 from cumulet.services.identity.types import Group, Membership, User
 
 
@@ -43,8 +44,11 @@ def remove(tx: Tx, group_id: str) -> None:
 
 
 def ids_of_user(source: Source, user_id: str) -> list[str]:
-    """The ids of the groups that a user is in."""
-    return sql.column(source, select(membership.c.group_id).where(membership.c.user_id == user_id))
+    """The ids of the groups that a user is in, for good or for a while."""
+    lent = expiring_membership.c
+    alive = select(lent.group_id).where(lent.user_id == user_id, lent.expires_at > clock.utcnow())
+    both = select(membership.c.group_id).where(membership.c.user_id == user_id).union(alive).subquery()
+    return sql.column(source, select(both.c.group_id))
 
 
 def of_user(source: Source, user_id: str, filters: Iterable[Filter] = ()) -> list[Group]:

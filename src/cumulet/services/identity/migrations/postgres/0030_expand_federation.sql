@@ -35,12 +35,14 @@ CREATE TABLE identity_expiring_membership (
 	user_id VARCHAR(64) NOT NULL,
 	group_id VARCHAR(64) NOT NULL,
 	idp_id VARCHAR(64) NOT NULL,
-	last_verified TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+	expires_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
 	PRIMARY KEY (user_id, group_id, idp_id),
 	FOREIGN KEY(user_id) REFERENCES identity_user (id) ON DELETE CASCADE,
 	FOREIGN KEY(group_id) REFERENCES identity_group (id) ON DELETE CASCADE,
 	FOREIGN KEY(idp_id) REFERENCES identity_identity_provider (id) ON DELETE CASCADE
 );
+
+CREATE INDEX identity_expiring_membership_group ON identity_expiring_membership (group_id);
 
 CREATE TABLE identity_federated_user (
 	idp_id VARCHAR(64) NOT NULL,

@@ -134,6 +134,8 @@ def view(request: Request, bearer: Bearer) -> dict[str, Any]:
             "trustee_user": {"id": trust.trustee_user_id},
             "impersonation": trust.impersonation,
         }
+    if token.thumbprint is not None:
+        body["oauth2_credential"] = {"x5t#S256": token.thumbprint}
     if token.access_token_id is not None:
         body["OS-OAUTH1"] = {"access_token_id": token.access_token_id, "consumer_id": bearer.consumer_id}
     if token.target is not None:

@@ -54,7 +54,8 @@ def read(
     scheme, _, rest = headers.get("authorization", "").strip().partition(" ")
     found = [(unquote(name), unquote(value)) for name, value in _WORD.findall(rest)]
     names = [name for name, _ in found]
-    if scheme.lower() != "oauth" or not found or len(set(names)) < len(names):
+    is_odd = len(set(names)) < len(names) or any("\0" in text for pair in found for text in pair)
+    if scheme.lower() != "oauth" or not found or is_odd:
         raise Invalid("Cannot retrieve Authorization headers")
     pairs = [*query, *((name, value) for name, value in found if name not in ("realm", "oauth_signature"))]
     if headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM:

@@ -125,13 +125,21 @@ def credential(stage: Stage) -> Prop:
 
 
 def person(stage: Stage) -> Prop:
-    """The victim's owner, with an application credential."""
+    """The victim's owner, with an application credential, and an access rule that none needs."""
     owner = stage.cast.owner_id
+    narrow = {
+        "name": f"narrow-{stage.suffix}",
+        "access_rules": [{"service": "x", "path": f"/{stage.suffix}", "method": "GET"}],
+    }
+    passing = stage.make("identity", f"/users/{owner}/application_credentials", {"application_credential": narrow})
+    key = passing["application_credential"]["id"]
+    stage.make("identity", f"/users/{owner}/application_credentials/{key}", None, method="DELETE")
     words = {"application_credential": {"name": f"pass-{stage.suffix}"}}
     found = stage.make("identity", f"/users/{owner}/application_credentials", words)
     return {
         "user_id": owner,
         "credential_id": found["application_credential"]["id"],
+        "access_rule_id": passing["application_credential"]["access_rules"][0]["id"],
         "target": {"user": {"id": owner, "domain_id": stage.cast.domain_id}},
     }
 
@@ -193,6 +201,21 @@ def limit(stage: Stage) -> Prop:
 
 
 CONFIG = "/domains/{domain_id}/config"
+
+
+def trust(stage: Stage) -> Prop:
+    """What the victim's owner lends somebody."""
+    owner, trustee = stage.cast.owner_id, stage.casting.people.user(f"trustee-{stage.suffix}", stage.cast.domain_id)
+    sides = {"trustor_user_id": owner, "trustee_user_id": trustee}
+    words = {**sides, "project_id": stage.cast.project_id, "impersonation": True, "roles": [{"name": "reader"}]}
+    found = stage.make("identity", "/OS-TRUST/trusts", {"trust": words})
+    return {
+        "trust_id": found["trust"]["id"],
+        "role_id": stage.casting.people.role("reader"),
+        "target": {"trust": sides},
+    }
+
+
 MAKERS = {
     **{
         f"{verb} {CONFIG}{part}": domain_config
@@ -209,6 +232,8 @@ MAKERS = {
     "/users/{user_id}": person,
     "PATCH /users/{user_id}": loose_user,
     "DELETE /users/{user_id}": loose_user,
+    "DELETE /users/{user_id}/tokens": loose_user,
+    "/OS-TRUST/trusts/{trust_id}": trust,
     "POST /users/{user_id}/credentials/OS-EC2": access_key,
     "GET /users/{user_id}/credentials/OS-EC2/{access}": access_key,
     "DELETE /users/{user_id}/credentials/OS-EC2/{access}": access_key,

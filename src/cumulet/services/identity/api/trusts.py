@@ -13,26 +13,26 @@ from cumulet.services.identity.api import roles as role_views
 from cumulet.services.identity.api import targets
 from cumulet.services.identity.api.callers import caller
 from cumulet.services.identity.api.listing import collection
-from cumulet.services.identity.api.views import ID, NAME, base_url, body, self_link
+from cumulet.services.identity.api.views import ID, NAME, TEXT, base_url, body, self_link
 from cumulet.services.identity.logic import roles
 from cumulet.services.identity.logic import trusts as logic
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Trust
 
 _NUMBER = {"type": ["integer", "null"], "maximum": 0x7FFFFFFF}
-_USER = {"type": "string", "maxLength": 64}
+_USER = {"type": "string"}
 _CREATE = body(
     "trust",
     {
         "trustor_user_id": _USER,
         "trustee_user_id": _USER,
         "impersonation": {"type": "boolean"},
-        "project_id": {"type": ["string", "null"], "maxLength": 64},
+        "project_id": TEXT,
         "remaining_uses": {**_NUMBER, "minimum": 1},
-        "expires_at": {"type": ["null", "string"]},
+        "expires_at": TEXT,
         "allow_redelegation": {"type": ["boolean", "null"]},
         "redelegation_count": {**_NUMBER, "minimum": 0},
-        "redelegated_trust_id": {"type": ["string", "null"]},
+        "redelegated_trust_id": TEXT,
         "roles": {
             "type": "array",
             "items": {

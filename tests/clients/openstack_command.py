@@ -126,5 +126,5 @@ def is_gone(openstack: OpenStackCommand, line: str) -> bool:
     try:
         openstack(line)
     except CommandFailed as failure:
-        return "No " in str(failure) or "could not be found" in str(failure)
+        return any(words in str(failure) for words in ("No ", "could not be found", "Could not find", "not found"))
     return False

@@ -14,7 +14,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.errors import Unauthorized
 from cumulet.services.identity.facade import Identity, TokenAuthenticator
-from cumulet.services.identity.logic import bearers, grants, login, projects, tokens, users
+from cumulet.services.identity.logic import bearers, domains, grants, login, projects, tokens, users
 from cumulet.services.identity.store import revocations, roles
 from cumulet.services.identity.types import Actor, Assignment, Target
 
@@ -58,6 +58,8 @@ CHANGES = {
     "deleted user": lambda person, token: users.delete(person.cloud, person.user.id),
     "removed role": lambda person, token: grants.delete(person.cloud, person.grant),
     "disabled project": lambda person, token: projects.update(person.cloud, person.project.id, {"enabled": False}),
+    "disabled domain": lambda person, token: domains.update(person.cloud, "default", {"enabled": False}),
+    "all the user's tokens": lambda person, token: tokens.revoke_all(person.cloud, person.user.id),
     "deleted project": lambda person, token: projects.delete(person.cloud, person.project.id),
 }
 

@@ -42,7 +42,7 @@ def authenticate(cloud: Cloud, attempt: Attempt) -> Proven:
     named = list(dict.fromkeys(attempt.identity["methods"]))
     known = offered(cloud)
     for method in named:
-        if method not in attempt.identity:
+        if not isinstance(attempt.identity.get(method), dict):
             raise lacks(method, "identity")
         if method not in known:
             raise Unauthorized(

@@ -38,6 +38,18 @@ KEPT = frozenset(
     }
 )
 DEEPEST = 40
+BOOLEAN = "tag:yaml.org,2002:bool"
+
+
+class Loader(yaml.CSafeLoader):
+    """Reads YAML 1.2, in which `on`, `off`, `yes` and `no` are words and no booleans."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != BOOLEAN]
+    for first, known in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.add_implicit_resolver(BOOLEAN, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 class Description:
@@ -134,7 +146,7 @@ def main(words: list[str]) -> int:
     """Write `data/SERVICE.json` for each `SERVICE=FILE`, one operation a line."""
     for word in words:
         service, _, path = word.partition("=")
-        found = Description(yaml.load(Path(path).read_text(), Loader=yaml.CSafeLoader)).operations()
+        found = Description(yaml.load(Path(path).read_text(), Loader=Loader)).operations()
         lines = (f" {json.dumps(name)}: {json.dumps(fact, separators=(',', ':'))}" for name, fact in found.items())
         (DATA / f"{service}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
         sys.stdout.write(f"{service}: {len(found)} operations\n")

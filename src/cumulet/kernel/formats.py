@@ -170,6 +170,7 @@ FORMATS.update({
     "email": Format(lambda text: "@" in text),
     "mac-address": Format(lambda text: re.fullmatch(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", text) is not None),
     "name": Format(is_name, _name("printable characters. Can not start or end with whitespace.")),
+    "description": Format(lambda text: is_printable(_without_line_end(text))),
     "name_with_leading_trailing_spaces": Format(
         is_loose_name, _name("printable characters with at least one non space character")
     ),

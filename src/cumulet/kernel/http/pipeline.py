@@ -173,7 +173,7 @@ def finish(request: Request, reply: Reply) -> Reply:
 
 def _by_action(request: Request, routes: list[Route]) -> Route:
     body = request.body
-    if not isinstance(body, dict) or not body:
+    if not isinstance(body, dict) or len(body) != 1:
         raise Invalid("Malformed request body", code="MalformedRequestBody")
     for route in routes:
         if route.action in body:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cumulet.kernel.cloud import own
@@ -36,11 +36,19 @@ BOOLEAN = {
 UUID = {"type": "string", "format": "uuid"}
 UUID_OR_NULL = {"oneOf": [UUID, {"type": "null"}]}
 TEXT_OR_NULL = {"type": ["string", "null"], "minLength": 0, "maxLength": 255}
-METADATA = {
-    "type": "object",
-    "patternProperties": {"^[a-zA-Z0-9-_:. /]{1,255}$": {"type": "string", "maxLength": 255}},
-    "additionalProperties": False,
-}
+DESCRIPTION = {**TEXT_OR_NULL, "format": "description"}
+
+
+def mapping(keys: str) -> dict[str, Any]:
+    """Texts by keys of that pattern."""
+    return {
+        "type": "object",
+        "patternProperties": {keys: {"type": "string", "maxLength": 255}},
+        "additionalProperties": False,
+    }
+
+
+METADATA = mapping("^[a-zA-Z0-9-_:. /]{1,255}$")
 METADATA_OR_NULL = {**METADATA, "type": ["object", "null"]}
 SIZE = {"type": ["integer", "string"], "pattern": "^[0-9]+$", "minimum": 1, "maximum": INT_MAX}
 
@@ -54,6 +62,11 @@ def wrapped(name: str, inside: Mapping[str, Any], **others: Any) -> Schema:
     """A body of one outermost name."""
     properties = {name: inside, **others}
     return schema({"type": "object", "properties": properties, "required": [name], "additionalProperties": False})
+
+
+def open_wrapped(name: str, inside: Mapping[str, Any]) -> Schema:
+    """A body of one outermost name that must be there, and others that are passed over."""
+    return schema({"type": "object", "properties": {name: inside}, "required": [name], "additionalProperties": True})
 
 
 def anything(name: str) -> Schema:
@@ -136,7 +149,7 @@ def _sorting(request: Request, keys: frozenset[str]) -> tuple[tuple[str, bool], 
     return tuple(chosen)
 
 
-def check_status(what: str, status: str | None, valid: tuple[str, ...], here: Iterable[str]) -> None:
+def check_status(what: str, status: str | None, valid: Sequence[str], here: Iterable[str]) -> None:
     """Refuse a status that Cinder does not have (`valid`), and one that does not occur `here`; none is no matter."""
     if status and status not in valid:
         raise Invalid(f"{what} status: {status} is invalid, valid statuses are: {valid}.")

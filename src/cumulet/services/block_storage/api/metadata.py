@@ -13,6 +13,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, NotFound, Precondition
 from cumulet.kernel.http import Reply, Request, Route
+from cumulet.kernel.schema import Schema
 from cumulet.services.block_storage.api import common, snapshots, volumes
 from cumulet.services.block_storage.api.common import Target, route
 from cumulet.services.block_storage.logic import snapshots as snapshot_logic
@@ -20,8 +21,9 @@ from cumulet.services.block_storage.logic import volumes as volume_logic
 
 ETAGS = (3, 15)
 
-_ALL = common.wrapped("metadata", common.METADATA)
-_ONE = common.wrapped("meta", {**common.METADATA, "minProperties": 1})
+_SINGLE = {"minProperties": 1, "maxProperties": 1}
+# Of a snapshot's metadata Cinder takes no slash in a key, and any names beside the outermost one.
+_OF_SNAPSHOT = common.mapping("^[a-zA-Z0-9-_:. ]{1,255}$")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class _Owner:
     what: str
     target: Target
     rules: dict[str, str]
+    bodies: tuple[Schema, Schema]  # of all of it, of one key
     get: Callable[[Source, Context, str], Any]
     put: Callable[..., dict[str, str]]
     remove: Callable[[Tx, Context, str, str], None]
@@ -62,8 +65,6 @@ class _Owner:
         item = request.body["meta"]
         if request.params["meta_key"] not in item:
             raise Invalid("Request body and URI mismatch")
-        if len(item) > 1:
-            raise Invalid("Request body contains too many items")
         request.cloud.db.write(lambda tx: self.put(tx, request.ctx, request.params[self.key], item, replace=False))
         return Reply(200, {"meta": item})
 
@@ -76,12 +77,13 @@ class _Owner:
     def routes(self) -> tuple[Route, ...]:
         one = f"{self.path}/{{meta_key}}"
         get, put, remove = self.rules["get"], self.rules["update"], self.rules["delete"]
+        every, single = self.bodies
         return (
             route("GET", self.path, self.find_all, get, target=self.target),
-            route("POST", self.path, self.add, self.rules["create"], target=self.target, body=_ALL),
-            route("PUT", self.path, self.replace, put, target=self.target, body=_ALL),
+            route("POST", self.path, self.add, self.rules["create"], target=self.target, body=every),
+            route("PUT", self.path, self.replace, put, target=self.target, body=every),
             route("GET", one, self.get_one, get, target=self.target),
-            route("PUT", one, self.put_one, put, target=self.target, body=_ONE),
+            route("PUT", one, self.put_one, put, target=self.target, body=single),
             route("DELETE", one, self.delete, remove, target=self.target),
         )
 
@@ -117,10 +119,12 @@ def _rules(name: str, create: str) -> dict[str, str]:
 
 _VOLUMES = _Owner(
     "/volumes/{volume_id}/metadata", "volume_id", "Volume", volumes.target, _rules("volume", "create"),
+    (common.wrapped("metadata", common.METADATA), common.wrapped("meta", {**common.METADATA, **_SINGLE})),
     volume_logic.get, volume_logic.set_metadata, volume_logic.remove_metadata,
 )  # fmt: skip
 _SNAPSHOTS = _Owner(
     "/snapshots/{snapshot_id}/metadata", "snapshot_id", "Snapshot", snapshots.target, _rules("snapshot", "update"),
+    (common.open_wrapped("metadata", _OF_SNAPSHOT), common.open_wrapped("meta", {**_OF_SNAPSHOT, **_SINGLE})),
     snapshot_logic.get, snapshot_logic.set_metadata, snapshot_logic.remove_metadata,
 )  # fmt: skip
 

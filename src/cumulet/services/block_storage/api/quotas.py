@@ -31,9 +31,13 @@ _USED = {
     "totalBackupsUsed": "backups",
     "totalBackupGigabytesUsed": "backup_gigabytes",
 }
-_LIMITS = {
+_LIMITS = {"type": "object", "minProperties": 1}  # each value is judged by `_limits`
+_CLASS_LIMIT = {
+    "type": ["integer", "string"], "pattern": "^[0-9]*$", "minimum": -1, "minLength": 1, "maximum": common.INT_MAX,
+}  # fmt: skip
+_CLASS_LIMITS = {
     "type": "object",
-    "patternProperties": {"^[a-zA-Z0-9-_:. ]{1,300}$": {"type": ["integer", "string", "null"]}},
+    "patternProperties": {"^[a-zA-Z0-9-_:. ]{1,300}$": _CLASS_LIMIT},
     "additionalProperties": False,
 }
 
@@ -101,8 +105,8 @@ def _limits(said: Mapping[str, Any]) -> dict[str, int]:
         if name in _OVERLOOKED:
             continue
         try:
-            number = int(value)
-        except (TypeError, ValueError) as error:
+            number = int(str(value))
+        except ValueError as error:
             raise Invalid(f"{name} must be an integer.") from error
         if number < -1:
             raise Invalid(f"{name} must be >= -1")
@@ -123,7 +127,7 @@ ROUTES = (
     route("GET", _CLASS, get_class, "volume_extension:quota_classes:get"),
     route(
         "PUT", _CLASS, update_class, "volume_extension:quota_classes:update",
-        body=common.wrapped("quota_class_set", _LIMITS),
+        body=common.wrapped("quota_class_set", _CLASS_LIMITS),
     ),
     route("GET", "/limits", limits, ANYONE),
 )  # fmt: skip

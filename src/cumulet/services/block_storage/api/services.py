@@ -39,8 +39,8 @@ _STATES = common.schema(
 _HOST = common.schema(
     {
         "type": "object",
-        "properties": {"status": {"type": "string", "minLength": 1, "maxLength": 255}},
-        "additionalProperties": {"type": "string"},
+        "properties": {"status": {"type": "string", "enum": ["enable", "disable"]}},
+        "additionalProperties": True,
     }
 )
 
@@ -113,12 +113,16 @@ def get_host(request: Request) -> Reply:
 
 
 def change_host(request: Request) -> Reply:
-    found, status = _host(request), request.body.get("status", "").strip().lower()
-    if set(request.body) - {"status"}:
-        name = next(iter(set(request.body) - {"status"}))
-        raise Invalid(f"Invalid update setting: '{name}'")
-    if status not in ("enable", "disable"):
-        raise Invalid(f"Invalid status: '{status}'")
+    """The name and the value may be in any case, though the schema sees to the usual spelling alone."""
+    found, status = _host(request), ""
+    for name, value in request.body.items():
+        if name.lower().strip() != "status":
+            raise Invalid(f"Invalid update setting: '{name}'")
+        status = str(value).lower().strip()
+        if status not in ("enable", "disable"):
+            raise Invalid(f"Invalid status: '{value}'")
+    if not status:
+        return Reply(200, {})
     request.cloud.db.write(lambda tx: backends.enable(tx, found.host, enabled=status == "enable"))
     return Reply(200, {"host": full_name(found), "status": f"{status}d"})
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Invalid
+from cumulet.kernel.formats import FORMATS, Format
 from cumulet.kernel.http import Reply, Request
 from cumulet.services.block_storage.api import common, views
 from cumulet.services.block_storage.api.common import route
 from cumulet.services.block_storage.logic import snapshots as logic
+from cumulet.services.block_storage.logic.refusals import invalid_input
 from cumulet.services.block_storage.types import Snapshot, SnapshotStatus
 
 METADATA_FILTER = (3, 22)
@@ -21,7 +23,6 @@ SORT_KEYS = ("id", "name", "status", "volume_id", "size", "created_at", "updated
 _FILTERS = ("name", "status", "volume_id", "metadata", "availability_zone", "consumes_quota")
 _ADMIN_FILTERS = ("id", "project_id", "user_id", "host", "display_name")
 
-_TEXT = {"type": ["string", "null"], "minLength": 0, "maxLength": 255}
 _CREATE = common.wrapped(
     "snapshot",
     {
@@ -29,7 +30,7 @@ _CREATE = common.wrapped(
         "properties": {
             "name": common.TEXT_OR_NULL,
             "display_name": common.TEXT_OR_NULL,
-            "description": _TEXT,
+            "description": common.DESCRIPTION,
             "volume_id": common.UUID_OR_NULL,
             "force": common.BOOLEAN,
             "metadata": common.METADATA_OR_NULL,
@@ -42,12 +43,14 @@ _UPDATE = common.wrapped(
     "snapshot",
     {
         "type": "object",
-        "properties": dict.fromkeys(("name", "description", "display_name", "display_description"), _TEXT),
+        "properties": {
+            **dict.fromkeys(("name", "display_name"), common.TEXT_OR_NULL),
+            **dict.fromkeys(("description", "display_description"), common.DESCRIPTION),
+        },
         "additionalProperties": False,
         "minProperties": 1,
     },
 )
-_STATUS = {"type": "string", "enum": [status.value for status in SnapshotStatus]}
 _STATUSES = (
     "error", "available", "creating", "deleting", "deleted", "updating", "error_deleting", "unmanaging", "backing-up",
     "restoring",
@@ -61,11 +64,25 @@ _RESET = common.wrapped(
         "additionalProperties": False,
     },
 )
+_PROGRESS = "progress must be an integer percentage between 0 and 100"
+
+
+def _is_progress(text: str) -> bool:
+    try:
+        return not text or (text[-1] == "%" and 0 <= int(text[:-1]) <= 100)
+    except ValueError:
+        return False
+
+
+FORMATS["progress"] = Format(_is_progress, invalid_input(_PROGRESS).message)
 _REPORT = common.wrapped(
     "os-update_snapshot_status",
     {
         "type": "object",
-        "properties": {"status": _STATUS, "progress": {"type": ["string", "null"], "pattern": "^(100|[0-9]{1,2})%$"}},
+        "properties": {
+            "status": {"type": "string"},
+            "progress": {"format": "progress"},
+        },
         "required": ["status"],
         "additionalProperties": False,
     },
@@ -137,7 +154,9 @@ def force_delete(request: Request) -> Reply:
 
 
 def reset_status(request: Request) -> Reply:
-    status = request.body["os-reset_status"]["status"]
+    status = request.body["os-reset_status"]["status"].lower()
+    if not status:
+        raise Invalid(f"Snapshot status:  is invalid, valid statuses are: {_STATUSES}.")
     common.check_status("Snapshot", status, _STATUSES, frozenset(SnapshotStatus))
     request.cloud.db.write(lambda tx: logic.reset_status(tx, request.ctx, request.params["snapshot_id"], status))
     return Reply(202)
@@ -145,9 +164,12 @@ def reset_status(request: Request) -> Reply:
 
 def update_status(request: Request) -> Reply:
     said = request.body["os-update_snapshot_status"]
-    progress = int(said["progress"].rstrip("%")) if said.get("progress") else None
+    progress = said.get("progress") or None
+    if progress is not None and not isinstance(progress, str):
+        raise invalid_input(_PROGRESS)
+    percent = int(progress[:-1]) if progress is not None else None
     request.cloud.db.write(
-        lambda tx: logic.update_status(tx, request.ctx, request.params["snapshot_id"], said["status"], progress)
+        lambda tx: logic.update_status(tx, request.ctx, request.params["snapshot_id"], said["status"], percent)
     )
     return Reply(202)
 

@@ -12,9 +12,10 @@ from cumulet.services.block_storage.api import attachments, common, volumes
 from cumulet.services.block_storage.api.common import route
 from cumulet.services.block_storage.logic import claims
 from cumulet.services.block_storage.logic import volumes as logic
-from cumulet.services.block_storage.types import AttachStatus, Volume, VolumeStatus
+from cumulet.services.block_storage.types import Volume, VolumeStatus
 
 EXTEND_IN_USE = (3, 42)
+CLUSTERS = (3, 16)  # from this version on, a volume can migrate to a cluster
 REIMAGE = (3, 68)
 
 _ADMIN = "volume_extension:volume_admin_actions"
@@ -28,6 +29,10 @@ def _body(action: str, required: tuple[str, ...] = (), **properties: Any) -> Any
         document["required"] = list(required)
     document["additionalProperties"] = False
     return common.wrapped(action, document)
+
+
+def _lower(text: str | None) -> str | None:
+    return text.lower() if text is not None else None
 
 
 def _volume(request: Request, tx: Tx) -> Volume:
@@ -124,10 +129,12 @@ def update_read_only(request: Request) -> Reply:
 
 def reset_status(request: Request) -> Reply:
     said = request.body["os-reset_status"]
-    status, attach_status = said.get("status"), said.get("attach_status")
-    common.check_status("Volume", status, _STATUSES, frozenset(VolumeStatus))
-    if not status and not attach_status and not said.get("migration_status"):
+    status, attach_status, migration = (_lower(said.get(name)) for name in ("status", "attach_status", _MIGRATION))
+    if not status and not attach_status and not migration:
         raise Invalid("Must specify 'status', 'attach_status' or 'migration_status' for update.")
+    common.check_status("Volume", status, _STATUSES, frozenset(VolumeStatus))
+    common.check_status("Volume attach", attach_status, _ATTACH_STATUSES, _ATTACH_STATUSES)
+    common.check_status("Volume migration", migration, _MIGRATION_STATUSES, _MIGRATION_STATUSES)
     request.cloud.db.write(
         lambda tx: claims.reset_status(tx, request.ctx, request.params["volume_id"], status, attach_status)
     )
@@ -182,7 +189,9 @@ _STATUSES = (
     "detaching", "maintenance", "restoring-backup", "error_restoring", "reserved", "awaiting-transfer", "backing-up",
     "error_backing-up", "error_extending", "downloading", "uploading", "retyping", "extending",
 )  # fmt: skip
-_ATTACH_STATUS = {"type": ["string", "null"], "enum": [*(status.value for status in AttachStatus), None]}
+_ATTACH_STATUSES = ["attached", "detached"]
+_MIGRATION = "migration_status"
+_MIGRATION_STATUSES = ("migrating", "error", "success", "completing", "none", "starting")
 _ATTACH = common.wrapped(
     "os-attach",
     {
@@ -205,6 +214,30 @@ _DETACH = common.wrapped(
         "properties": {"attachment_id": common.UUID_OR_NULL},
         "additionalProperties": False,
     },
+)
+_ERROR = {"type": ["string", "null", "boolean"]}
+_MIGRATE = common.wrapped(
+    "os-migrate_volume",
+    {
+        "type": "object",
+        "properties": {
+            "host": {
+                "versions": [
+                    {"type": "string", "maxLength": 255, "until": (3, 15)},
+                    {"type": ["string", "null"], "maxLength": 255, "since": CLUSTERS},
+                ]
+            },
+            "force_host_copy": common.BOOLEAN,
+            "lock_volume": common.BOOLEAN,
+            "cluster": {**common.TEXT_OR_NULL, "since": CLUSTERS},
+        },
+        "required": [{"value": "host", "until": (3, 15)}],
+        "additionalProperties": False,
+    },
+)
+_REVERT = common.wrapped(
+    "revert",
+    {"type": "object", "properties": {"snapshot_id": {"type": ["string", "null"]}}, "additionalProperties": True},
 )
 _CONNECT = _body("os-initialize_connection", ("connector",), connector={"type": ["object", "string"]})
 
@@ -236,8 +269,7 @@ ROUTES = (
     _action(
         "os-reset_status", reset_status, f"{_ADMIN}:reset_status",
         _body(
-            "os-reset_status", status=_STATUS, attach_status=_ATTACH_STATUS,
-            migration_status={"type": ["string", "null"]},
+            "os-reset_status", status=_STATUS, attach_status=_STATUS, migration_status=_STATUS,
         ),
     ),
     _action("os-force_delete", force_delete, f"{_ADMIN}:force_delete"),
@@ -257,10 +289,19 @@ ROUTES = (
             migration_policy={"type": ["string", "null"], "enum": ["on-demand", "never"]},
         ),
     ),
-    _action("os-migrate_volume", unsupported, f"{_ADMIN}:migrate_volume"),
-    _action("os-migrate_volume_completion", unsupported, f"{_ADMIN}:migrate_volume_completion"),
-    _action("os-extend_volume_completion", unsupported, f"{_ADMIN}:extend_volume_completion"),
+    _action("os-migrate_volume", unsupported, f"{_ADMIN}:migrate_volume", _MIGRATE),
+    _action(
+        "os-migrate_volume_completion", unsupported, f"{_ADMIN}:migrate_volume_completion",
+        _body("os-migrate_volume_completion", ("new_volume",), new_volume=common.UUID, error=_ERROR),
+    ),
+    _action(
+        "os-extend_volume_completion", unsupported, f"{_ADMIN}:extend_volume_completion",
+        _body("os-extend_volume_completion", error=_ERROR),
+    ),
     _action("os-unmanage", unsupported, "volume_extension:volume_unmanage"),
-    _action("revert", unsupported, "volume:revert_to_snapshot", since=(3, 40)),
-    _action("os-reimage", unsupported, "volume:reimage", since=REIMAGE),
+    _action("revert", unsupported, "volume:revert_to_snapshot", _REVERT, since=(3, 40)),
+    _action(
+        "os-reimage", unsupported, "volume:reimage",
+        _body("os-reimage", ("image_id",), image_id=common.UUID, reimage_reserved=common.BOOLEAN), since=REIMAGE,
+    ),
 )  # fmt: skip

@@ -21,7 +21,6 @@ VISIBLE = frozenset({"RESKEY:availability_zones", "multiattach", "replication_en
 # Shown by all answers but an update's.
 _ACCESS = "os-volume-type-access:is_public"
 
-_TEXT = {"type": ["string", "null"], "minLength": 0, "maxLength": 255}
 _SPECS = {
     "type": "object",
     "patternProperties": {"^[a-zA-Z0-9-_:. /]{1,255}$": {"type": ["string", "null"], "maxLength": 255}},
@@ -32,13 +31,14 @@ _ITEM = {
     "patternProperties": {"^[a-zA-Z0-9-_:.]{1,255}$": {"type": ["string", "null"], "minLength": 0, "maxLength": 255}},
     "additionalProperties": False,
 }
+_ONE_ITEM = {**_ITEM, "minProperties": 1, "maxProperties": 1}
 _CREATE = common.wrapped(
     "volume_type",
     {
         "type": "object",
         "properties": {
             "name": {"type": "string", "minLength": 1, "maxLength": 255},
-            "description": _TEXT,
+            "description": common.DESCRIPTION,
             "extra_specs": _SPECS,
             _ACCESS: common.BOOLEAN,
         },
@@ -52,7 +52,7 @@ _UPDATE = common.wrapped(
         "type": "object",
         "properties": {
             "name": {"type": ["string", "null"], "minLength": 1, "maxLength": 255},
-            "description": _TEXT,
+            "description": common.DESCRIPTION,
             "is_public": common.BOOLEAN,
         },
         "additionalProperties": False,
@@ -162,8 +162,6 @@ def get_spec(request: Request) -> Reply:
 def put_spec(request: Request) -> Reply:
     if request.params["key"] not in request.body:
         raise Invalid("Request body and URI mismatch")
-    if len(request.body) > 1:
-        raise Invalid("Request body contains too many items")
     _put_specs(request, request.body)
     return Reply(200, request.body)
 
@@ -279,7 +277,7 @@ ROUTES = (
     route("GET", _SPEC, find_specs, f"{_RULE}:types_extra_specs:index"),
     route("POST", _SPEC, add_specs, f"{_RULE}:types_extra_specs:create", body=common.wrapped("extra_specs", _ITEM)),
     route("GET", f"{_SPEC}/{{key}}", get_spec, f"{_RULE}:types_extra_specs:show"),
-    route("PUT", f"{_SPEC}/{{key}}", put_spec, f"{_RULE}:types_extra_specs:update", body=common.schema(_ITEM)),
+    route("PUT", f"{_SPEC}/{{key}}", put_spec, f"{_RULE}:types_extra_specs:update", body=common.schema(_ONE_ITEM)),
     route("DELETE", f"{_SPEC}/{{key}}", delete_spec, f"{_RULE}:types_extra_specs:delete"),
     route("GET", f"{_ONE}/encryption", get_encryption, f"{_RULE}:volume_type_encryption:get"),
     route("POST", f"{_ONE}/encryption", create_encryption, f"{_RULE}:volume_type_encryption:create"),

@@ -26,7 +26,7 @@ _BODY = common.wrapped(
             "image_name": {"type": "string", "minLength": 1, "maxLength": 255},
             "force": common.BOOLEAN,
             "disk_format": {"type": "string", "enum": ["raw", "vmdk", "vdi", "qcow2", "vhd", "vhdx", "ploop"]},
-            "container_format": common.TEXT_OR_NULL,
+            "container_format": common.DESCRIPTION,
             "visibility": {
                 "type": "string",
                 "enum": ["community", "public", "private", "shared"],

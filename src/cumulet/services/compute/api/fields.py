@@ -11,7 +11,7 @@ Fields = dict[str, Any]
 
 NAME: Fields = {"type": "string", "format": "name", "minLength": 1, "maxLength": 255}
 UUID: Fields = {"type": "string", "format": "uuid"}
-DESCRIPTION: Fields = {"type": ["string", "null"], "maxLength": 255, "pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$"}
+DESCRIPTION: Fields = {"type": ["string", "null"], "format": "description", "minLength": 0, "maxLength": 255}
 BOOLEAN: Fields = {
     "type": ["boolean", "string"],
     "enum": [

@@ -20,6 +20,7 @@ _FLAVOR = "/flavors/{flavor_id}"
 _SHOW_SPECS = f"{_SPECS}:index"
 
 _PADDED_NAME = {"type": "string", "format": "name", "minLength": 1, "maxLength": 255}
+_DESCRIPTION = {**fields.DESCRIPTION, "maxLength": 65535}
 _CREATE = fields.body(
     "flavor",
     {
@@ -43,22 +44,18 @@ _CREATE = fields.body(
         "rxtx_factor": {
             "type": ["number", "string"],
             "pattern": r"^[0-9]+(\.[0-9]+)?$",
-            "minimum": 0,
+            "exclusiveMinimum": 0,
+            "maximum": 3.40282e38,
             "until": (2, 101),
         },
         "os-flavor-access:is_public": fields.BOOLEAN,
-        "description": {
-            "type": ["string", "null"],
-            "maxLength": 65535,
-            "pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$",
-            "since": (2, 55),
-        },
+        "description": {**_DESCRIPTION, "since": (2, 55)},
     },
     ["name", "ram", "vcpus", "disk"],
 )
 _UPDATE = fields.body(
     "flavor",
-    {"description": {"type": ["string", "null"], "maxLength": 65535, "pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$"}},
+    {"description": _DESCRIPTION},
     ["description"],
 )
 _SPEC_KEY = "^[a-zA-Z0-9-_:. ]{1,255}$"

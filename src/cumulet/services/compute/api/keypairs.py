@@ -27,7 +27,7 @@ _CREATE = fields.body(
         "name": _NAME,
         "public_key": {"type": "string"},
         "type": {"type": "string", "enum": ["ssh", "x509"], "since": (2, 2)},
-        "user_id": {**fields.PROJECT_ID, "since": (2, 10)},
+        "user_id": {"type": "string", "since": (2, 10)},
     },
     ["name", {"value": "public_key", "since": (2, 92)}],
 )

@@ -68,7 +68,7 @@ def reset_state(request: Request) -> Reply:
 def console_output(request: Request) -> Reply:
     """The end of the serial console's log, as text."""
     server = the_server(request)
-    length = (request.body["os-getConsoleOutput"] or {}).get("length")
+    length = request.body["os-getConsoleOutput"].get("length")
     lines = None if length is None or int(length) < 0 else min(int(length), MOST_CONSOLE)
     if not server.host or server.state is VmState.BUILDING:
         raise Conflict(f"Instance {server.id} is not ready", code="InstanceNotReady")
@@ -181,16 +181,12 @@ _LOCK = {
         },
     ]
 }
-_GROUP = _object({"name": fields.NAME}, ["name"])
+_GROUP = _object({"name": {"type": "string", "minLength": 1}}, ["name"])
 _NETWORK = _object({"networkId": {"type": ["string", "number"], "minLength": 1, "maxLength": 36}}, ["networkId"])
 _ADDRESS = _object({"address": fields.ADDRESS}, ["address"])
 _IMAGE = _object({"name": fields.NAME, "metadata": fields.METADATA}, ["name"])
 _REBOOT = _object({"type": {"type": "string", "enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}}, ["type"])
-_LENGTH = {
-    "type": ["object", "null"],
-    "properties": {"length": {"type": ["integer", "string", "null"], "pattern": "^-?[0-9]+$", "minimum": -1}},
-    "additionalProperties": False,
-}
+_LENGTH = _object({"length": {"type": ["integer", "string", "null"], "pattern": "^-?[0-9]+$", "minimum": -1}})
 _NOT_THERE = (
     ("resize", "servers:resize"),
     ("confirmResize", "servers:confirm_resize"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import Reply, Request, Route
+from cumulet.kernel.schema import Schema
 from cumulet.services.compute.api import fields
 from cumulet.services.compute.api.common import server_target, the_server
 from cumulet.services.compute.api.server_views import addresses
@@ -16,9 +17,9 @@ from cumulet.services.network.contract import PortInfo, PortRequest
 _PATH = "/servers/{server_id}/os-interface"
 _RULE = "os_compute_api:os-attach-interfaces"
 _IPS = "os_compute_api:ips"
-_CREATE = fields.body(
-    "interfaceAttachment",
-    {
+_ATTACHMENT = {
+    "type": "object",
+    "properties": {
         "net_id": fields.UUID,
         "port_id": fields.UUID,
         "fixed_ips": {
@@ -34,7 +35,10 @@ _CREATE = fields.body(
         },
         "tag": {**fields.TAG, "since": (2, 49)},
     },
-)
+    "additionalProperties": False,
+}
+# An empty body asks for a port on the project's only network.
+_CREATE = Schema({"type": "object", "properties": {"interfaceAttachment": _ATTACHMENT}, "additionalProperties": False})
 
 
 def find_all(request: Request) -> Reply:

@@ -15,7 +15,6 @@ from cumulet.services.compute.types import Device
 
 _PATH = "/servers/{server_id}/os-volume_attachments"
 _RULE = "os_compute_api:os-volumes-attachments"
-_DELETE_FLAG = {**fields.BOOLEAN, "since": (2, 79)}
 
 _CREATE = fields.body(
     "volumeAttachment",
@@ -23,7 +22,7 @@ _CREATE = fields.body(
         "volumeId": fields.UUID,
         "device": {"type": ["string", "null"], "pattern": "(^/dev/x{0,1}[a-z]{0,1}d{0,1})([a-z]+)[0-9]*$"},
         "tag": {**fields.TAG, "since": (2, 49)},
-        "delete_on_termination": _DELETE_FLAG,
+        "delete_on_termination": {**fields.BOOLEAN, "since": (2, 79)},
     },
     ["volumeId"],
 )
@@ -36,8 +35,8 @@ _UPDATE = fields.body(
             "pattern": "(^/dev/x{0,1}[a-z]{0,1}d{0,1})([a-z]+)[0-9]*$",
             "since": (2, 85),
         },
-        "tag": {**fields.TAG, "since": (2, 49)},
-        "delete_on_termination": _DELETE_FLAG,
+        "tag": {**fields.TAG, "since": (2, 85)},
+        "delete_on_termination": {**fields.BOOLEAN, "since": (2, 85)},
         "serverId": {**fields.UUID, "since": (2, 85)},
         "id": {**fields.UUID, "since": (2, 85)},
     },

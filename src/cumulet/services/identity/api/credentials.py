@@ -40,7 +40,7 @@ _CREATE = Schema(
         "required": ["credential"],
     }
 )
-_UPDATE = body("credential", {"blob": _BLOB}, required=("blob",), additionalProperties=False)
+_UPDATE = body("credential", {"blob": _BLOB}, required=("blob",), others=True, additionalProperties=False)
 
 
 def find_all(request: Request) -> Reply:

@@ -17,8 +17,8 @@ _PROPERTIES = {
     "name": {"type": "string", "minLength": 1, "maxLength": 255},
     "description": {"type": ["string", "null"]},
 }
-_CREATE = body("service", _PROPERTIES, required=("type",))
-_UPDATE = body("service", _PROPERTIES, least=1)
+_CREATE = body("service", _PROPERTIES, required=("type",), others=True)
+_UPDATE = body("service", _PROPERTIES, least=1, others=True)
 
 
 def find_all(request: Request) -> Reply:

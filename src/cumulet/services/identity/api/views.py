@@ -43,15 +43,24 @@ def in_long_form(document: Mapping[str, Any]) -> Schema:
 
 
 def body(
-    name: str, properties: Mapping[str, Any], *, required: tuple[str, ...] = (), least: int = 0, **more: Any
+    name: str,
+    properties: Mapping[str, Any],
+    *,
+    required: tuple[str, ...] = (),
+    least: int = 0,
+    others: bool = False,
+    **more: Any,
 ) -> Schema:
-    """The schema of `{name: {properties}}`; a change says with `least` how much it has to change."""
+    """The schema of `{name: {properties}}`; a change says with `least` how much it has to change.
+
+    With `others`, names beside the outermost one are passed over.
+    """
     inner: dict[str, Any] = {"type": "object", "properties": dict(properties), "additionalProperties": True, **more}
     if required:
         inner["required"] = list(required)
     if least:
         inner["minProperties"] = least
-    return Schema({"type": "object", "properties": {name: inner}, "required": [name], "additionalProperties": False})
+    return Schema({"type": "object", "properties": {name: inner}, "required": [name], "additionalProperties": others})
 
 
 def flags(words: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from kills.world import COMPUTE, World
+from kills.world import COMPUTE, KEYS, World
 
 Thing = Any
 
@@ -136,6 +136,18 @@ def _delete(path: str) -> Callable[[World, Thing], object]:
     return lambda world, thing: world.begin("DELETE", path.format(world.volumes_root, *_words(thing)))
 
 
+def _order(world: World, _thing: Thing) -> object:
+    words = {"algorithm": "rsa", "bit_length": 1024, "passphrase": "geheim"}
+    return world.begin("POST", f"{KEYS}/orders", {"type": "asymmetric", "meta": words})
+
+
+def _has_keys(world: World, _thing: Thing) -> bool:
+    """One order, one container, and what it holds: nothing was made twice."""
+    orders, held = (world.ask("GET", f"{KEYS}/{noun}")[noun] for noun in ("orders", "containers"))
+    secrets = world.ask("GET", f"{KEYS}/secrets")["secrets"]
+    return [one["status"] for one in orders] == ["ACTIVE"] and len(held) == 1 and len(secrets) == 3
+
+
 def _words(thing: Thing) -> list[str]:
     return [thing] if isinstance(thing, str) else list(thing)
 
@@ -174,6 +186,7 @@ SCENARIOS: dict[str, Scenario] = {
     "block_storage.delete_snapshot": Scenario(
         _snapshot, _delete("{0}/snapshots/{1}"), lambda world, t: not world.snapshot(t)
     ),
+    "key_manager.order": Scenario(lambda world: [], _order, _has_keys),
     "block_storage.upload": Scenario(
         _volume, _volume_action("os-volume_upload_image", {"image_name": "made", "disk_format": "raw"}), _has_image
     ),

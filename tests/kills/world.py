@@ -23,7 +23,7 @@ Body = dict[str, Any]
 PATIENCE = 240.0  # seconds that anything may take on a busy machine
 CALM = 30.0  # seconds within which every periodic repair has come by
 PAUSE = 0.05  # seconds between two attempts to reach a part that is away
-COMPUTE, NETWORK, IMAGE = "/compute/v2.1", "/network/v2.0", "/image/v2"
+COMPUTE, NETWORK, IMAGE, KEYS = "/compute/v2.1", "/network/v2.0", "/image/v2", "/key-manager/v1"
 
 
 class Refused(Exception):
@@ -261,7 +261,7 @@ class World:
         return [" ".join(map(str, row)) for row in sql.tuples(self.cloud.db, query)]
 
     def clear(self, seconds: float = PATIENCE) -> None:
-        """Delete every server, volume, snapshot, image and port that is there; wait for the end of all."""
+        """Delete every server, volume, snapshot, image, port and secret that is there; wait for the end of all."""
         for server in self.ask("GET", f"{COMPUTE}/servers")["servers"]:
             self._delete(f"{COMPUTE}/servers/{server['id']}")
         self.rest(seconds)
@@ -275,6 +275,9 @@ class World:
         for port in self.ask("GET", f"{NETWORK}/ports")["ports"]:
             if not port["device_owner"]:
                 self._delete(f"{NETWORK}/ports/{port['id']}")
+        for noun in ("order", "container", "secret"):
+            for each in self.ask("GET", f"{KEYS}/{noun}s")[f"{noun}s"]:
+                self._delete(KEYS + each[f"{noun}_ref"].partition(KEYS)[2])
         self.rest(seconds)
         left = [each["id"] for each in self.ask("GET", f"{COMPUTE}/servers")["servers"]]
         left += [each["id"] for each in self.ask("GET", f"{self.volumes_root}/volumes")["volumes"]]

@@ -14,7 +14,7 @@ from oslo_config import cfg
 from oslo_policy import policy
 
 RULES = Path(__file__).parent / "rules"
-SERVICES = ("identity", "image", "placement", "compute", "network", "block_storage")
+SERVICES = ("identity", "image", "placement", "compute", "network", "block_storage", "key_manager")
 
 
 @policy.register("field")

@@ -37,6 +37,10 @@ CALLERS = [Context(user_id="u1", roles=roles, **place) for roles, place in produ
 
 # What a target may hold under a name, by the name's end: the caller's own, another's, nobody's.
 VALUES: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    ("enforce_new_defaults", (True, False)),
+    ("read_project_access", (True, False)),
+    (".read", ("read", None)),
+    ("creator_id", ("u1", "u2")),
     ("role.name", ("reader", "manager", "admin", "x")),
     ("visibility", ("private", "public", "shared", "community")),
     ("device_owner", ("compute:nova", "network:dhcp", "baremetal:x", "")),

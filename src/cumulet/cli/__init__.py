@@ -38,6 +38,8 @@ COMMANDS = {
     "agent": "run this host's agent in the foreground",
     "host": "let hosts join this cloud, list them, cut them off",
     "identity": "give tokens new keys; forget trusts that have ended",
+    "key-manager": "seal all secrets under new keys",
+    "certificate": "issue, renew and revoke the TLS certificates of this cloud's services",
     "vault": "replace the master key of the cloud's secrets",
     "supervise": "run and restart all parts in the foreground (what `up` starts)",
     "dev": "tools for those who work on Cumulet itself",

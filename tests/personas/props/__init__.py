@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from personas.props import block_storage, compute, identity, image, network, placement
+from personas.props import block_storage, compute, identity, image, key_manager, network, placement
 from personas.stage import Maker
 
 MAKERS: Mapping[str, Mapping[str, Maker]] = {
@@ -13,6 +13,7 @@ MAKERS: Mapping[str, Mapping[str, Maker]] = {
     "compute": compute.MAKERS,
     "identity": identity.MAKERS,
     "image": image.MAKERS,
+    "key_manager": key_manager.MAKERS,
     "network": network.MAKERS,
     "placement": placement.MAKERS,
 }

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud's certificate authority: its key in the vault, certificates for hosts and replicas.
+"""A certificate authority: its key in the vault, certificates for hosts and replicas, or for services.
 
-Nothing else trusts it, and it is used for links only. Signatures are ECDSA with P-256 and SHA-256.
+That of the links is used for them only, and nothing else trusts it; services have another of the same make
+(`kernel.service_certificates`). Signatures are ECDSA with P-256 and SHA-256.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -22,16 +24,17 @@ from cumulet.kernel.link.names import CONTROL_NAME, is_host_name
 from cumulet.kernel.vault import Vault
 
 SECRET = "link.authority"  # noqa: S105 - a name in the vault
+NAME = "Cumulet link authority"
 LIFETIME = timedelta(days=3650)
 REPLICA_LIFETIME = 30 * 86_400.0  # seconds; made anew at each start of a replica and when half of it is over
 MOST = 16 * 1024  # characters of a request
 
 
 class Authority:
-    """The authority of the cloud whose secrets are in `vault`; made at the first use. Raises NoMasterKey."""
+    """The authority of the links, or that of another `secret` in `vault`; made at the first use. Raises NoMasterKey."""
 
-    def __init__(self, vault: Vault) -> None:
-        pem = vault.get_or_make(SECRET, _new_authority)
+    def __init__(self, vault: Vault, *, secret: str = SECRET, name: str = NAME) -> None:
+        pem = vault.get_or_make(secret, lambda: _new_authority(name))
         key = serialization.load_pem_private_key(pem, None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         self._key = key
@@ -58,34 +61,53 @@ class Authority:
         """
         if not is_host_name(name):
             raise Invalid(f"{name!r} cannot be the name of a host")
-        return self._sign(_public_key(request), "host", name, [x509.DNSName(name)], lifetime)
+        names = [x509.DNSName(name), x509.UniformResourceIdentifier(certificates.uri("host", name))]
+        return _pem(self._sign(_public_key(request), name, names, [ExtendedKeyUsageOID.CLIENT_AUTH], lifetime))
 
     def issue_replica(self, name: str, address: str) -> tuple[str, str]:
         """A certificate and its new private key, as PEM, of the replica `name`, reached at `address`."""
-        names: list[x509.GeneralName] = [x509.DNSName(CONTROL_NAME)]
-        try:
-            names.append(x509.IPAddress(ipaddress.ip_address(address)))
-        except ValueError:
-            names.append(x509.DNSName(address))
+        uri = x509.UniformResourceIdentifier(certificates.uri("replica", name))
+        names = [x509.DNSName(CONTROL_NAME), _general_name(address), uri]
+        uses = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         key = ec.generate_private_key(ec.SECP256R1())
-        signed = self._sign(key.public_key(), "replica", name, names, REPLICA_LIFETIME)
-        return signed, certificates.key_to_pem(key)
+        return _pem(self._sign(key.public_key(), name, names, uses, REPLICA_LIFETIME)), certificates.key_to_pem(key)
+
+    def issue_service(self, name: str, hosts: Sequence[str], lifetime: float) -> tuple[str, str, int, float]:
+        """A certificate and its new private key, as PEM, of a service at these names and addresses.
+
+        With its serial number and its end in seconds since the epoch. Raises Invalid.
+        """
+        try:
+            names = [_general_name(host) for host in hosts]
+        except ValueError:
+            raise Invalid(f"these cannot all be names or addresses: {', '.join(hosts)}") from None
+        key = ec.generate_private_key(ec.SECP256R1())
+        signed = self._sign(key.public_key(), name, names, [ExtendedKeyUsageOID.SERVER_AUTH], lifetime)
+        until = signed.not_valid_after_utc.timestamp()
+        return _pem(signed), certificates.key_to_pem(key), signed.serial_number, until
+
+    def revoked(self, serials: Mapping[int, float], lifetime: float) -> str:
+        """The list of revoked certificates, as PEM: serial numbers with the times (seconds since the epoch)."""
+        now = datetime.fromtimestamp(clock.now(), UTC)
+        made = x509.CertificateRevocationListBuilder().issuer_name(self._certificate.subject)
+        made = made.last_update(now).next_update(now + timedelta(seconds=lifetime))
+        for serial, moment in sorted(serials.items()):
+            one = x509.RevokedCertificateBuilder().serial_number(serial)
+            made = made.add_revoked_certificate(one.revocation_date(datetime.fromtimestamp(moment, UTC)).build())
+        signed = made.sign(self._key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM).decode("ascii")
 
     def _sign(
         self,
         key: ec.EllipticCurvePublicKey,
-        role: certificates.Role,
         name: str,
-        names: list[x509.GeneralName],
+        names: Sequence[x509.GeneralName],
+        uses: Sequence[x509.ObjectIdentifier],
         lifetime: float,
-    ) -> str:
+    ) -> x509.Certificate:
         now = datetime.fromtimestamp(clock.now(), UTC)
-        uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
-        if role == "replica":
-            uses.append(ExtendedKeyUsageOID.SERVER_AUTH)
-        names = [*names, x509.UniformResourceIdentifier(certificates.uri(role, name))]
         above = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        signed = (
+        return (
             _builder(name, self._certificate.subject, key, now, timedelta(seconds=lifetime))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs=False), critical=True)
@@ -94,12 +116,22 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        return signed.public_bytes(serialization.Encoding.PEM).decode("ascii")
 
 
-def _new_authority() -> bytes:
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    """An address or a name. Raises ValueError for text that no name can be."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _new_authority(name: str) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = "Cumulet link authority"
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signed = (
         _builder(name, issuer, key.public_key(), datetime.fromtimestamp(clock.now(), UTC), LIFETIME)

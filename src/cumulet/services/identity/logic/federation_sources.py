@@ -49,5 +49,16 @@ def remove(vault: Vault, idp_id: str, protocol_id: str) -> None:
     vault.remove(_name(idp_id, protocol_id))
 
 
+def describe(source: Source | None) -> list[str]:
+    """What was said of a way in, a line each, without secrets."""
+    if source is None:
+        return ["nothing is said of it"]
+    words = msgspec.to_builtins(source)
+    words.pop("client_secret", None)
+    if isinstance(source, Saml):
+        words["certificates"] = len(source.certificates)
+    return [f"{name}: {value}" for name, value in words.items()]
+
+
 def _name(idp_id: str, protocol_id: str) -> str:
     return f"{PREFIX}.{idp_id}/{protocol_id}"

@@ -77,7 +77,7 @@ class Description:
             fact["query"] = query
         content = self._resolved(operation.get("requestBody", {})).get("content", {})
         body = content.get("application/json", {}).get("schema")
-        forms = list(self._forms(body, {})) if body else []
+        forms = [form for form in self._forms(body, {}) if not _says_nothing(name, *form)] if body else []
         actions: dict[str, list[Any]] = {}
         for action, form in forms:
             actions.setdefault(action, []).append(form)
@@ -129,6 +129,11 @@ class Description:
                 target = target[step]
             part = target
         return part
+
+
+def _says_nothing(name: str, action: str, form: Mapping[str, Any]) -> bool:
+    """Whether a form stands for an operation that is not described: named after its method, and any object at all."""
+    return action == name.partition(" ")[0] and form["schema"] == {"type": "object"}
 
 
 def _versions(part: Mapping[str, Any]) -> dict[str, str]:

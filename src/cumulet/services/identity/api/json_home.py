@@ -82,6 +82,7 @@ _RELATIONS: dict[str, dict[str, str]] = {
         "user_change_password": "/users/{user_id}/password",
         "user_groups": "/users/{user_id}/groups",
         "user_projects": "/users/{user_id}/projects",
+        "user_tokens": "/users/{user_id}/tokens",
         "users": "/users",
     },
     "OS-EC2": {
@@ -162,7 +163,9 @@ _RELATIONS: dict[str, dict[str, str]] = {
         "user_access_tokens": "/users/{user_id}/OS-OAUTH1/access_tokens",
     },
     "OS-OAUTH2": {"token": "/OS-OAUTH2/token"},
+    "OS-PKI": {"revocations": "/auth/tokens/OS-PKI/revoked"},
     "OS-REVOKE": {"events": "/OS-REVOKE/events"},
+    "OS-SIMPLE-CERT": {"ca_certificate": "/OS-SIMPLE-CERT/ca", "certificates": "/OS-SIMPLE-CERT/certificates"},
     "OS-TRUST": {
         "trust": "/OS-TRUST/trusts/{trust_id}",
         "trust_role": "/OS-TRUST/trusts/{trust_id}/roles/{role_id}",

@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from cumulet.agent import Agent
-from support.caller import Caller, eventually
+from support.caller import Caller
 from support.cloud import RunningCloud
 from support.people import environment
+from support.waiting import until
 
 PATIENCE = 60.0  # seconds that anything may take on a busy machine
 
@@ -26,7 +27,7 @@ def another_host(cloud: RunningCloud, name: str) -> Iterator[Agent]:
     agent = Agent(msgspec.structs.replace(cloud.settings, host=name, state=state, run=cloud.settings.run))
     agent.start()
     try:
-        eventually(f"{name} to join", lambda: name in {host.name for host in cloud.control.hosts.connected()})
+        until(lambda: name in {host.name for host in cloud.control.hosts.connected()})
         yield agent
     finally:
         agent.stop()
@@ -62,7 +63,7 @@ class Tenant:
             rests = found["OS-EXT-STS:task_state"] is None and found["status"] != "BUILD"
             return found if rests else None
 
-        found: dict[str, Any] = eventually("the server's rest", look, PATIENCE)
+        found: dict[str, Any] = until(look, PATIENCE)
         assert found["status"] != "ERROR", found.get("fault")
         return found
 
@@ -78,13 +79,13 @@ class Tenant:
             assert not found["status"].startswith("error"), found
             return found if found["status"] == status else None
 
-        found: dict[str, Any] = eventually(f"the volume to be {status}", look, PATIENCE)
+        found: dict[str, Any] = until(look, PATIENCE)
         return found
 
     def gone(self, server_id: str) -> None:
         self.admin("DELETE", f"/compute/v2.1/servers/{server_id}")
         path = f"/compute/v2.1/servers/{server_id}"
-        eventually("the server's end", lambda: self.admin.ask("GET", path)[0] == 404, PATIENCE)
+        until(lambda: self.admin.ask("GET", path)[0] == 404, PATIENCE)
 
     def _image(self, data_port: int, token: str) -> str:
         words = {"name": "disk", "disk_format": "raw", "container_format": "bare", "visibility": "public"}

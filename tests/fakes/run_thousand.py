@@ -21,8 +21,8 @@ from typing import Any
 
 from cumulet.fake_hosts import name_of
 from fakes.hosts import Tenant
-from support.caller import eventually
 from support.cloud import FAKES, RunningCloud
+from support.waiting import until
 
 LONG = 600.0  # seconds that any part may take
 
@@ -68,7 +68,7 @@ def joined(cloud: RunningCloud, count: int) -> float:
     """Wait for all hosts; the seconds."""
     wanted = {name_of(number) for number in range(1, count + 1)}
     begin = time.monotonic()
-    eventually("the hosts", lambda: wanted <= {host.name for host in cloud.control.hosts.connected()}, LONG)
+    until(lambda: wanted <= {host.name for host in cloud.control.hosts.connected()}, LONG)
     return time.monotonic() - begin
 
 
@@ -87,7 +87,7 @@ def boot(cloud: RunningCloud, count: int) -> tuple[float, Counter[str]]:
         assert not [each for each in found if each["status"] == "ERROR"], "a server failed"
         return found if len(found) == count and all(each["status"] == "ACTIVE" for each in found) else None
 
-    found = eventually("the servers", running, LONG)
+    found = until(running, LONG)
     return time.monotonic() - begin, Counter(each["OS-EXT-SRV-ATTR:host"] for each in found)
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from cumulet.fake_hosts import FakeHosts, name_of
 from fakes.hosts import Tenant
-from support.caller import eventually
 from support.cloud import RunningCloud
+from support.waiting import until
 
 COUNT = 50
 MEMORY = 1.0  # MiB a host at most
@@ -41,7 +41,7 @@ class Place:
         self.hosts = FakeHosts(cloud.settings, COUNT)
         begin = time.monotonic()
         self.hosts.start()
-        eventually("all hosts to join", self.all_joined, JOIN_TIME)
+        until(self.all_joined, JOIN_TIME)
         self.join_time = time.monotonic() - begin
         self.memory = (resident() - memory) / COUNT
         self.threads = threading.active_count() - threads
@@ -74,11 +74,11 @@ def test_a_host_costs_little(place: Place) -> None:
 
 
 def test_every_host_is_a_hypervisor(place: Place) -> None:
-    eventually("all hypervisors", lambda: len(place.hypervisors()) > COUNT, JOIN_TIME)
+    until(lambda: len(place.hypervisors()) > COUNT, JOIN_TIME)
 
 
 def test_servers_spread_over_the_hosts(place: Place) -> None:
-    eventually("all hypervisors", lambda: len(place.hypervisors()) > COUNT, JOIN_TIME)
+    until(lambda: len(place.hypervisors()) > COUNT, JOIN_TIME)
     name = secrets.token_hex(4)
     body = {"name": name, "flavorRef": place.tenant.flavor, "imageRef": place.tenant.image, "networks": "none"}
     place.tenant.admin("POST", "/compute/v2.1/servers", {"server": {**body, "min_count": 10, "max_count": 10}})
@@ -87,7 +87,7 @@ def test_servers_spread_over_the_hosts(place: Place) -> None:
         found = place.tenant.admin("GET", f"/compute/v2.1/servers/detail?name={name}")["servers"]
         return found if all(each["status"] == "ACTIVE" for each in found) else None
 
-    servers = eventually("the servers", look, JOIN_TIME)
+    servers = until(look, JOIN_TIME)
     load = Counter(each["OS-EXT-SRV-ATTR:host"] for each in servers)
     assert len(load) >= 5, "those that are placed at the same time do not see each other"
     for each in servers:
@@ -104,7 +104,7 @@ def test_all_come_back_after_a_break(place: Place) -> None:
         now = {host.name: host.generation for host in place.cloud.control.hosts.connected()}
         return all(now.get(name_of(n), 0) > before[name_of(n)] for n in range(1, COUNT + 1))
 
-    eventually("all hosts to come back", back, JOIN_TIME)
+    until(back, JOIN_TIME)
     assert place.tenant.settled(server["id"])["status"] == "ACTIVE"
     place.tenant.gone(server["id"])
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cumulet.kernel.injection import FILE
-from support.caller import Caller, eventually
+from support.caller import Caller
 from support.cloud import RunningCloud
 from support.people import environment
+from support.waiting import until
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def fate(api: Caller, volume: str) -> str:
         status = api("GET", f"/block-storage/v3/volumes/{volume}")["volume"]["status"]
         return None if status == "creating" else status
 
-    return eventually("the volume's rest", look)
+    return until(look)
 
 
 @pytest.mark.parametrize("kind", ["fail", "lose_answer", "delay"])

@@ -12,8 +12,8 @@ import pytest
 from cumulet.kernel.link.host import Journal
 from cumulet.services.block_storage import loops
 from fakes.hosts import Tenant, another_host
-from support.caller import eventually
 from support.cloud import RunningCloud
+from support.waiting import until
 
 
 class Place:
@@ -94,14 +94,14 @@ def test_an_exported_volume_grows_and_has_snapshots(place: Place) -> None:
     place.attach(server["id"], volume)
     body = {"os-extend": {"new_size": 2}}
     place.tenant.admin("POST", f"/block-storage/v3/volumes/{volume}/action", body)
-    eventually("the larger volume", lambda: place.tenant.volume_in(volume, "in-use")["size"] == 2)
+    until(lambda: place.tenant.volume_in(volume, "in-use")["size"] == 2)
     noted = place.tenant.admin("GET", f"/compute/v2.1/servers/{server['id']}/os-instance-actions")["instanceActions"]
     assert "extend_volume" in [each["action"] for each in noted]
     made = place.tenant.admin(
         "POST", "/block-storage/v3/snapshots", {"snapshot": {"volume_id": volume, "force": True, "name": "s"}}
     )
     snapshot = f"/block-storage/v3/snapshots/{made['snapshot']['id']}"
-    eventually("the snapshot", lambda: place.tenant.admin("GET", snapshot)["snapshot"]["status"] == "available")
+    until(lambda: place.tenant.admin("GET", snapshot)["snapshot"]["status"] == "available")
     place.tenant.gone(server["id"])
     place.tenant.admin("DELETE", snapshot)
 

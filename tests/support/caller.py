@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 
@@ -33,12 +31,3 @@ class Caller:
         status, answer = self.ask(method, path, body)
         assert status < 300, (method, path, status, answer)
         return answer
-
-
-def eventually(what: str, ask: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Ask again until the answer is something true."""
-    deadline = time.monotonic() + seconds
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"{what} did not happen in {seconds:g} s"
-        time.sleep(0.05)
-    return answer

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +23,7 @@ from cumulet.services.compute import agent as compute
 from cumulet.services.compute.drivers.qemu import command_line
 from cumulet.services.image.contract import HostImages
 from support.certificates import Authority
+from support.waiting import until
 
 MIB = 1 << 20
 SECTOR, WRITES = 512, 1024
@@ -109,14 +109,6 @@ def machines(tmp_path: Path) -> Iterator[tuple[Machine, Machine]]:
     near.leave()
 
 
-def eventually(what: str, ask: Callable[[], Any], seconds: float = 90.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-    return answer
-
-
 @pytest.mark.timeout(300)
 def test_a_server_writes_on_through_kills_and_restarts(machines: tuple[Machine, Machine], tmp_path: Path) -> None:
     near, far = machines
@@ -131,19 +123,19 @@ def test_a_server_writes_on_through_kills_and_restarts(machines: tuple[Machine, 
         return output.decode(errors="replace")
 
     for dots in (3, 10):
-        eventually("progress", lambda dots=dots: told().count(".") >= dots)
+        until(lambda dots=dots: told().count(".") >= dots)
         near.kill_export(volume)
-    eventually("progress after kills", lambda: told().count(".") >= 14)
+    until(lambda: told().count(".") >= 14)
     near.leave()
     before = told().count(".")
-    eventually("progress without an agent", lambda: told().count(".") > before)
+    until(lambda: told().count(".") > before)
     near.begin()
     near.ask("volume.snapshot", id=snapshot, volume_id=volume, attached=True)
     near.ask("volume.extend", id=volume, size=8 * MIB, attached=True)
     assert far.ask("server.resize_disk", id=server, volume_id=volume, size=8 * MIB) == {"done": True}
     with pytest.raises(Conflict):
         near.ask("volume.export", id=volume, generation=0, client="host-c")
-    eventually("the end", lambda: "done" in told())
+    until(lambda: "done" in told())
     assert "!" not in told()
     content = near.content(volume, tmp_path)
     assert len(content) == 8 * MIB

@@ -24,6 +24,7 @@ from cumulet.services.block_storage.drivers.fake import FakeBackend, FakeExporte
 from cumulet.services.block_storage.drivers.file import FileBackend
 from cumulet.services.block_storage.drivers.nbd import PID_FILE, NbdExporter
 from support.certificates import Authority
+from support.waiting import until
 
 MIB = 1 << 20
 SIZE = 16 * MIB
@@ -108,14 +109,6 @@ def real(tmp_path: Path) -> Iterator[Lab]:
     made.close()
 
 
-def eventually(ask: Callable[[], Any], seconds: float = 60.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (answer := ask()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return answer
-
-
 def test_exporting_twice_is_once(lab: Lab) -> None:
     lab.backend.create_blank("v1", SIZE)
     lab.backend.create_blank("v2", SIZE)
@@ -142,7 +135,7 @@ def test_an_end_that_nobody_asked_for_is_told(lab: Lab) -> None:
     lab.backend.create_blank("v1", SIZE)
     port = lab.export("v1")
     lab.kill("v1")
-    eventually(lambda: lab.ended == ["v1"])
+    until(lambda: lab.ended == ["v1"])
     assert lab.export("v1", port=port) == port
     lab.exporter.stop("v1")
     assert lab.ended == ["v1"]

@@ -8,7 +8,6 @@ import fcntl
 import os
 import struct
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -118,11 +117,3 @@ def make_tap(name: str) -> int:
         tap, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x0002 | 0x1000 | 0x4000)
     )  # TAP, NO_PI, VNET_HDR
     return tap
-
-
-def eventually(condition: Callable[[], Any], timeout: float = 20.0) -> None:
-    """Wait until `condition` holds."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.02)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from compute_lab import LabSupplies, eventually, make_host
+from compute_lab import LabSupplies, make_host
 
 from cumulet.kernel.detached import Process
 from cumulet.kernel.errors import NotFound
@@ -13,6 +13,7 @@ from cumulet.kernel.ids import new_uuid
 from cumulet.services.compute import agent
 from cumulet.services.compute.contract import HostDisks
 from cumulet.services.compute.types import PowerState, ServerSpec
+from support.waiting import until
 
 RUNNING, SHUTDOWN = {"power": int(PowerState.RUNNING)}, {"power": int(PowerState.SHUTDOWN)}
 
@@ -79,7 +80,7 @@ def test_servers_outlive_the_agent(lab):
     assert lab.call("power", id=server_id) == RUNNING
     assert lab.service.report()["servers"] == {server_id: int(PowerState.RUNNING)}
     lab.kill(server_id)
-    eventually(lambda: lab.made.events)
+    until(lambda: lab.made.events)
     assert lab.made.events == [("server.stopped", {"id": server_id, "reason": "killed"})]
 
 
@@ -146,7 +147,7 @@ def test_attached_volumes_are_remembered(lab):
     assert not disks.resize(volume_id, 8 << 20)
     before = lab.call("console", id=server_id)["output"]
     lab.call("start", id=server_id)
-    eventually(lambda: len(lab.call("console", id=server_id)["output"]) > len(before))
+    until(lambda: len(lab.call("console", id=server_id)["output"]) > len(before))
     lab.call("detach_volume", id=server_id, volume_id=volume_id)
     assert not disks.is_open(volume_id)
 

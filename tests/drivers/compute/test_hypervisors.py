@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from compute_lab import DEAF_SECTOR, IMAGE_SIZE, eventually
+from compute_lab import DEAF_SECTOR, IMAGE_SIZE
 
 from cumulet.kernel import run
 from cumulet.kernel.errors import Conflict, NotFound
@@ -12,6 +12,7 @@ from cumulet.kernel.ids import new_uuid
 from cumulet.services.compute.drivers.fake import FakeHypervisor
 from cumulet.services.compute.drivers.qemu.overlay import virtual_size
 from cumulet.services.compute.types import LocalDisk, PortSpec, PowerState, ServerSpec, VolumeSpec
+from support.waiting import until
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def spec(supplies) -> ServerSpec:
 def running(hypervisor, spec) -> ServerSpec:
     hypervisor.build(spec)
     hypervisor.start(spec)
-    eventually(lambda: hypervisor.console(spec.id, None))
+    until(lambda: hypervisor.console(spec.id, None))
     return spec
 
 
@@ -84,7 +85,7 @@ def test_reboot(hypervisor, running, stopped, soft):
     before = hypervisor.console(running.id, None)
     hypervisor.reboot(running, soft=soft, timeout=10)
     assert hypervisor.power(running.id) == PowerState.RUNNING
-    eventually(lambda: len(hypervisor.console(running.id, None)) > len(before))
+    until(lambda: len(hypervisor.console(running.id, None)) > len(before))
     assert stopped == []
 
 
@@ -164,7 +165,7 @@ def test_an_end_that_nobody_asked_for_is_told(hypervisor, running, stopped):
 
         with Process.of(hypervisor._servers / running.id / "qemu.pid") as process:
             process.kill()
-    eventually(lambda: stopped)
+    until(lambda: stopped)
     assert stopped == [(running.id, "killed")]
     assert hypervisor.power(running.id) == PowerState.SHUTDOWN
     hypervisor.start(running)

@@ -18,8 +18,7 @@ from cumulet.kernel.db import Database, migrate, sql, tables
 from cumulet.kernel.db.dialects import postgres as dialect
 from cumulet.kernel.db.outbox import Outbox
 from cumulet.kernel.saga import DONE, Flow, Sagas, Step
-
-PATIENCE = 60.0
+from support.waiting import until
 
 # argv: database, folder for notes, owner, seconds of a lease
 CHILD = """
@@ -52,14 +51,6 @@ threading.Event().wait()
 """
 
 
-def until(what, ask):
-    end = time.monotonic() + PATIENCE
-    while not (answer := ask()):
-        assert time.monotonic() < end, f"{what} did not happen"
-        time.sleep(0.02)
-    return answer
-
-
 @pytest.fixture
 def db(server):
     database = Database.postgres(server.new())
@@ -89,7 +80,7 @@ class Fleet:
         (self._notes / f"go-{owner}").touch()
 
     def await_note(self, word: str, owner: str) -> None:
-        until(f"{word} of {owner}", lambda: self.noted(word, owner) or self._check())
+        until(lambda: self.noted(word, owner) or self._check())
 
     def noted(self, word: str, owner: str) -> bool:
         return (self._notes / f"{word}-{owner}").exists()
@@ -136,17 +127,17 @@ def test_a_frozen_replica_loses_its_saga_and_is_fenced_when_it_wakes(db, fleet):
     fleet.signal("a", signal.SIGSTOP)
     fleet.let_go("b")
     fleet.start("b")
-    until("the take-over", lambda: row(db, saga_id)[0] == DONE)
+    until(lambda: row(db, saga_id)[0] == DONE)
     assert fleet.noted("ended", "b")
     fleet.let_go("a")
     fleet.signal("a", signal.SIGCONT)
-    until("the fencing", lambda: "was taken over" in fleet.words("a"))
+    until(lambda: "was taken over" in fleet.words("a"))
     assert marks(db) == {"s by b"}
     assert not fleet.noted("ended", "a")
     # The one that was fenced is as good as new.
     fleet.signal("b", signal.SIGKILL)
     again = start_saga(db, "other")
-    until("work after the fencing", lambda: row(db, again)[0] == DONE)
+    until(lambda: row(db, again)[0] == DONE)
     assert marks(db) == {"s by b", "other by a"}
 
 
@@ -158,7 +149,7 @@ def test_a_killed_replica_s_saga_waits_for_the_lease_and_no_longer(db, fleet):
     fleet.let_go("b")
     fleet.signal("a", signal.SIGKILL)
     began = time.monotonic()
-    until("the take-over", lambda: row(db, saga_id)[0] == DONE)
+    until(lambda: row(db, saga_id)[0] == DONE)
     assert time.monotonic() - began > 0.5
     assert row(db, saga_id)[2] == 2
     assert marks(db) == {"s by b"}
@@ -171,7 +162,7 @@ def test_a_replica_that_is_back_under_its_name_goes_on_at_once(db, fleet):
     fleet.signal("a", signal.SIGKILL)
     fleet.let_go("a")
     fleet.start("a", lease=600.0)
-    until("the rest", lambda: row(db, saga_id)[0] == DONE)
+    until(lambda: row(db, saga_id)[0] == DONE)
 
 
 def test_a_restart_of_the_database_in_mid_step_costs_no_saga(server, db, fleet):
@@ -180,10 +171,10 @@ def test_a_restart_of_the_database_in_mid_step_costs_no_saga(server, db, fleet):
     fleet.await_note("entered", "a")
     server.stop()
     fleet.let_go("a")  # all five steps end while there is no database
-    until("a word of it", lambda: "has to wait" in fleet.words("a"))
+    until(lambda: "has to wait" in fleet.words("a"))
     server.start()
     for saga_id in ids:
-        until("the end", lambda key=saga_id: row(db, key)[0] == DONE)
+        until(lambda key=saga_id: row(db, key)[0] == DONE)
 
 
 def test_sagas_of_one_subject_keep_their_order_whoever_commits_first(db):
@@ -235,7 +226,7 @@ def test_two_replicas_share_sagas_and_run_each_once(db):
         bus, sagas = replicas[number % 2]
         databases[number % 2].write(lambda tx, n=number, s=sagas: s.start(tx, "t.f", str(n)))
     left = select(func.count()).select_from(tables.saga).where(tables.saga.c.finished_at.is_(None))
-    until("the last one", lambda: sql.scalar(db, left) == 0)
+    until(lambda: sql.scalar(db, left) == 0)
     for (bus, sagas), database in zip(replicas, databases, strict=True):
         sagas.stop()
         bus.stop()
@@ -256,14 +247,14 @@ def test_events_are_delivered_by_one_replica_and_by_the_next_when_it_leaves(db):
     for number in range(40):
         box, database = boxes[number % 2], databases[number % 2]
         database.write(lambda tx, b=box, n=number: b.publish(tx, "t.x", n))
-    until("all events", lambda: len(seen) >= 40)
+    until(lambda: len(seen) >= 40)
     assert sorted(number for _, number in seen) == list(range(40))
     assert len({owner for owner, _ in seen}) == 1
     deliverer = "ab".index(seen[0][0])
     boxes[deliverer].stop()
     other = 1 - deliverer
     databases[other].write(lambda tx: boxes[other].publish(tx, "t.x", 40))
-    until("the other's turn", lambda: len(seen) == 41)
+    until(lambda: len(seen) == 41)
     assert seen[-1] == ("ab"[other], 40)
     boxes[other].stop()
     for bus, database in zip(buses, databases, strict=True):

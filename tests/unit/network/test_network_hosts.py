@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from cumulet.services.network.contract import NetworkContract, PortInfo, PortReq
 from cumulet.services.network.types import HostState
 from support.cloud import RunningCloud
 from support.people import environment
+from support.waiting import until
 
 PATIENCE = 20.0
 ENDPOINTS = {"host-1": "198.18.7.1", "host-2": "198.18.7.2"}
@@ -50,13 +51,13 @@ class TwoFakeHosts:
     def begin_second(self) -> None:
         self.second = Agent(self._settings)
         self.second.start()
-        eventually(lambda: "host-2" in self._linked())
+        until(lambda: "host-2" in self._linked())
 
     def end_second(self) -> None:
         if self.second is not None:
             self.second.stop()
             self.second = None
-            eventually(lambda: "host-2" not in self._linked())
+            until(lambda: "host-2" not in self._linked())
 
     def _linked(self) -> set[str]:
         return {info.name for info in self.cloud.hosts.connected()}
@@ -110,13 +111,6 @@ def _fakes() -> dict[str, str]:
     return FAKES
 
 
-def eventually(check: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not check():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoFakeHosts]:
     with pytest.MonkeyPatch.context() as patch:
@@ -132,23 +126,23 @@ def test_hosts_hear_of_each_others_ports_on_networks_that_they_share(two: TwoFak
     assert two.remotes("host-1") == {}
     other = two.boot(network, "host-2")
     assert two.remotes("host-2") == {one.id: ENDPOINTS["host-1"]}
-    eventually(lambda: two.remotes("host-1") == {other.id: ENDPOINTS["host-2"]})
+    until(lambda: two.remotes("host-1") == {other.id: ENDPOINTS["host-2"]})
     far = two.state("host-1").remotes[0]
     assert (far.mac, far.addresses) == (other.mac, [other.addresses[0].address])
     shown = two.api("GET", f"networks/{network}", admin=True)["network"]
     assert two.state("host-2").networks[0].segment == shown["provider:segmentation_id"]
 
     two.api("PUT", f"ports/{one.id}", {"port": {"admin_state_up": False}})
-    eventually(lambda: two.remotes("host-2") == {})
+    until(lambda: two.remotes("host-2") == {})
     two.api("PUT", f"ports/{one.id}", {"port": {"admin_state_up": True}})
-    eventually(lambda: one.id in two.remotes("host-2"))
+    until(lambda: one.id in two.remotes("host-2"))
 
     two.bind(one.id, "host-2")
-    eventually(lambda: two.remotes("host-2") == {} and two.state("host-1").networks == [])
+    until(lambda: two.remotes("host-2") == {} and two.state("host-1").networks == [])
     assert {item.id for item in two.state("host-2").ports} == {one.id, other.id}
     for info in (one, other):
         two.api("DELETE", f"ports/{info.id}", admin=True)
-    eventually(lambda: two.state("host-2").ports == [] and two.state("host-2").networks == [])
+    until(lambda: two.state("host-2").ports == [] and two.state("host-2").networks == [])
 
 
 def test_hosts_that_a_change_does_not_concern_are_left_alone(two: TwoFakeHosts):
@@ -167,7 +161,7 @@ def test_hosts_that_a_change_does_not_concern_are_left_alone(two: TwoFakeHosts):
     assert two.state("host-2").generation == before
     rule = {"security_group_id": key, "direction": "ingress", "protocol": "icmp"}
     two.api("POST", "security-group-rules", {"security_group_rule": rule})
-    eventually(lambda: two.state("host-2").generation > before)
+    until(lambda: two.state("host-2").generation > before)
     for info in (first, second, third):
         two.api("DELETE", f"ports/{info.id}", admin=True)
 
@@ -181,22 +175,22 @@ def test_routers_spread_and_leave_dead_hosts(two: TwoFakeHosts):
     network2 = two.make_network(5)
     subnet2 = two.api("GET", f"networks/{network2}")["network"]["subnets"][0]
     other = two.api("PUT", f"routers/{routers[1]}/add_router_interface", {"subnet_id": subnet2})
-    eventually(lambda: len(two.state("host-1").routers) == 1 and len(two.state("host-2").routers) == 1)
+    until(lambda: len(two.state("host-1").routers) == 1 and len(two.state("host-2").routers) == 1)
     on_second = two.state("host-2").routers[0].id
     two.end_second()
     loops.rescue_routers(two.cloud)
     loops.rescue_routers(two.cloud)
-    eventually(lambda: {item.id for item in two.state("host-1").routers} == set(routers))
+    until(lambda: {item.id for item in two.state("host-1").routers} == set(routers))
     assert on_second in {item.id for item in two.state("host-2").routers}, "nobody could tell it yet"
     two.begin_second()
-    eventually(lambda: two.state("host-2").routers == [])
+    until(lambda: two.state("host-2").routers == [])
     assert two.hosts_of(one, other) == {"host-1"}
     agent = next(item for item in two.api("GET", "agents", admin=True)["agents"] if item["host"] == "host-1")
     two.api("PUT", f"agents/{agent['id']}", {"agent": {"admin_state_up": False}}, admin=True)
     loops.rescue_routers(two.cloud)
-    eventually(lambda: {item.id for item in two.state("host-2").routers} == set(routers))
+    until(lambda: {item.id for item in two.state("host-2").routers} == set(routers))
     assert two.hosts_of(one, other) == {"host-2"}
-    eventually(lambda: two.state("host-1").routers == [])
+    until(lambda: two.state("host-1").routers == [])
     two.api("PUT", f"agents/{agent['id']}", {"agent": {"admin_state_up": True}}, admin=True)
     for router, leg in ((routers[0], subnet), (routers[1], subnet2)):
         two.api("PUT", f"routers/{router}/remove_router_interface", {"subnet_id": leg})
@@ -210,10 +204,10 @@ def test_a_host_that_comes_back_drops_what_has_moved(two: TwoFakeHosts):
     assert [item.id for item in two.state("host-2").ports] == [moves.id]
     two.end_second()
     two.bind(moves.id, "host-1")
-    eventually(lambda: {item.id for item in two.state("host-1").ports} == {stays.id, moves.id})
+    until(lambda: {item.id for item in two.state("host-1").ports} == {stays.id, moves.id})
     assert two.remotes("host-1") == {}
     assert [item.id for item in two.state("host-2").ports] == [moves.id], "it goes on as it was told last"
     two.begin_second()
-    eventually(lambda: two.state("host-2").ports == [] and two.state("host-2").networks == [])
+    until(lambda: two.state("host-2").ports == [] and two.state("host-2").networks == [])
     for info in (stays, moves):
         two.api("DELETE", f"ports/{info.id}", admin=True)

@@ -11,7 +11,6 @@ from cumulet.services.identity.store import (
     access_rules,
     access_tokens,
     application_credentials,
-    passwords,
     projects,
     users,
 )
@@ -56,6 +55,7 @@ def load(source: Source, token: Token) -> Bearer:
     if token.target is not None and not roles:
         raise Unauthorized("The user has no role there.")
     _enabled(source, holder.domain_id)
+    password = users.password_of(source, user.id)
     return Bearer(
         token=token,
         user=user,
@@ -69,7 +69,7 @@ def load(source: Source, token: Token) -> Bearer:
         access_rules=_access_rules(source, credential),
         trust=trust,
         consumer_id=access_token.consumer_id if access_token is not None else None,
-        password_expires_at=passwords.expiries(source, [user.id]).get(user.id),
+        password_expires_at=password.expires_at if password is not None else None,
     )
 
 

@@ -216,6 +216,35 @@ def trust(stage: Stage) -> Prop:
     }
 
 
+def mapping(stage: Stage) -> Prop:
+    key = f"mapping-{stage.suffix}"
+    rules = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "name"}]}]
+    stage.make("identity", f"/OS-FEDERATION/mappings/{key}", {"mapping": {"rules": rules}}, "admin", "PUT")
+    return {"mapping_id": key}
+
+
+def identity_provider(stage: Stage) -> Prop:
+    """With a protocol."""
+    key, where = f"provider-{stage.suffix}", "/OS-FEDERATION/identity_providers"
+    words = {"domain_id": stage.cast.domain_id, "enabled": True}
+    stage.make("identity", f"{where}/{key}", {"identity_provider": words}, "admin", "PUT")
+    protocol = {"mapping_id": mapping(stage)["mapping_id"]}
+    stage.make("identity", f"{where}/{key}/protocols/mapped", {"protocol": protocol}, "admin", "PUT")
+    return {"idp_id": key, "protocol_id": "mapped"}
+
+
+def service_provider(stage: Stage) -> Prop:
+    key = f"elsewhere-{stage.suffix}"
+    words = {"auth_url": "http://localhost/v3", "sp_url": "http://localhost/sp"}
+    path = f"/OS-FEDERATION/service_providers/{key}"
+    stage.make("identity", path, {"service_provider": words}, "admin", "PUT")
+    return {"service_provider_id": key}
+
+
+def a_protocol(stage: Stage) -> Prop:
+    return {"protocol_id": "mapped"}
+
+
 MAKERS = {
     **{
         f"{verb} {CONFIG}{part}": domain_config
@@ -260,4 +289,9 @@ MAKERS = {
     "/credentials/{credential_id}": credential,
     "/registered_limits/{limit_id}": registered_limit,
     "/limits/{limit_id}": limit,
+    "/OS-FEDERATION/identity_providers/{idp_id}": identity_provider,
+    "/OS-FEDERATION/mappings/{mapping_id}": mapping,
+    "/OS-FEDERATION/service_providers/{service_provider_id}": service_provider,
+    "/auth/OS-FEDERATION/websso/{protocol_id}": a_protocol,
+    "/auth/OS-FEDERATION/identity_providers/{idp_id}": identity_provider,
 }

@@ -33,7 +33,7 @@ _CREATE = Schema(
         },
     }
 )
-_UPDATE = body("identity_provider", _PROPERTIES, least=1, additionalProperties=False)
+_UPDATE = body("identity_provider", _PROPERTIES, least=1, others=True, additionalProperties=False)
 
 
 def find_all(request: Request) -> Reply:

@@ -17,15 +17,18 @@ from cumulet.kernel.errors import CumuletError, Forbidden, Invalid, NotFound, Un
 from cumulet.services.identity import loops
 from cumulet.services.identity.facade import TokenAuthenticator
 from cumulet.services.identity.logic import (
+    access_rules,
     application_credentials,
     domains,
     keys,
     passwords,
     payloads,
+    projects,
     roles,
     tokens,
     users,
 )
+from cumulet.services.identity.store import revocations as revocation_store
 from cumulet.services.identity.types import ApplicationCredential, Bearer, User
 
 
@@ -258,3 +261,21 @@ def test_all_of_a_chain_goes_with_its_first_token(cloud: Cloud) -> None:
 def test_words_of_another_kind_are_the_callers_fault(cloud: Cloud, method: str, bad: object) -> None:
     with pytest.raises(Invalid):
         log_in(cloud, **{method: bad})
+
+
+def test_a_disabled_users_robots_do_not_come_back_with_the_user(cloud: Cloud) -> None:
+    robot = Robot(cloud, access_rules=[{"service": "compute", "method": "GET", "path": "/"}])
+    users.update(cloud, robot.eve.id, {"enabled": False})
+    users.update(cloud, robot.eve.id, {"enabled": True})
+    with pytest.raises(NotFound):
+        robot.log_in()
+    assert access_rules.of_user(cloud.db, robot.eve.id) == []
+
+
+def test_events_tell_of_what_is_gone(cloud: Cloud) -> None:
+    eve, lab = user(cloud, "eve"), project(cloud, "lab")
+    users.delete(cloud, eve.id)
+    projects.delete(cloud, lab.id)
+    told = [(one.user_id, one.project_id) for one in revocation_store.find_all(cloud.db)]
+    assert (eve.id, None) in told
+    assert (None, lab.id) in told

@@ -152,7 +152,7 @@ def remove(tx: Tx, project_id: str) -> None:
     limits.remove_of_project(tx, project_id)
     users.forget_default_project(tx, project_id)
     store.remove(tx, project_id)
-    revocations.changed(tx)
+    revocations.revoke(tx, project_id=project_id)
 
 
 def set_tags(cloud: Cloud, project_id: str, names: Iterable[str], verb: str = "update") -> list[str]:

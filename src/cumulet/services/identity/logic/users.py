@@ -14,7 +14,7 @@ from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.services.identity.logic import accounts, changes, password_rules, revocations, trust_ends
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import accounts as account_store
-from cumulet.services.identity.store import assignments, credentials, projects
+from cumulet.services.identity.store import application_credentials, assignments, credentials, projects
 from cumulet.services.identity.store import users as store
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Actor, User
@@ -63,7 +63,7 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> User:
 
 
 def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
-    """Change a user; a new password or disabling makes the user's tokens void."""
+    """Change a user; a new password makes the user's tokens void, disabling the application credentials too."""
     hashed = password_rules.hash_new(cloud, words["password"]) if "password" in words else None
     news = Teller(cloud)
 
@@ -86,7 +86,10 @@ def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
             password_rules.replace(tx, cloud, user_id, hashed, values["options"], self_service=False)
         if values.get("enabled"):
             accounts.reset(tx, user_id)
-        if hashed is not None or (old.enabled and values.get("enabled") is False):
+        disabled = old.enabled and values.get("enabled") is False
+        if disabled:
+            application_credentials.remove_of_user(tx, user_id)
+        if hashed is not None or disabled:
             revocations.revoke(tx, user_id=user_id)
         revocations.changed(tx)
         news.tell(tx, "user", "updated", user_id)
@@ -136,7 +139,7 @@ def remove(tx: Tx, user_id: str) -> None:
     trust_ends.bury_of_user(tx, user_id)
     account_store.remove(tx, user_id)
     store.remove(tx, user_id)
-    revocations.changed(tx)
+    revocations.revoke(tx, user_id=user_id)
 
 
 def _check_domain(tx: Tx, domain_id: str) -> None:

@@ -12,6 +12,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import CumuletError, NotFound, Unauthorized
 from cumulet.services.identity.logic import (
     access_tokens,
+    accounts,
     credentials,
     ec2_credentials,
     ec2_signatures,
@@ -45,7 +46,8 @@ def authenticate(cloud: Cloud, words: Mapping[str, Any], check: Check) -> tuple[
         raise _refused("Invalid EC2 signature.")
     check(key.secret, words)
     projects.get(cloud.db, key.project_id)
-    users.get(cloud.db, key.user_id)
+    if not accounts.is_enabled(cloud, users.get(cloud.db, key.user_id)):
+        raise _refused("The user of the access key is disabled.")
     _check_time(ec2_signatures.timestamp(words))
     if key.trust_id is not None:
         return _by_trust(cloud, key, key.trust_id)

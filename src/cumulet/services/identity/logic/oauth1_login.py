@@ -10,8 +10,8 @@ from typing import Any
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import CumuletError, Invalid, Unauthorized
-from cumulet.services.identity.logic import access_tokens, consumers, oauth1_secrets, oauth1_signatures, users
-from cumulet.services.identity.logic.proofs import Attempt, Proven
+from cumulet.services.identity.logic import access_tokens, accounts, consumers, oauth1_secrets, oauth1_signatures, users
+from cumulet.services.identity.logic.proofs import Attempt, Proven, refused
 
 
 def prove(cloud: Cloud, words: Mapping[str, Any], attempt: Attempt) -> Proven:
@@ -31,8 +31,11 @@ def prove(cloud: Cloud, words: Mapping[str, Any], attempt: Attempt) -> Proven:
     is_its = asked.words["consumer_key"] == consumer.id
     if not oauth1_signatures.is_signed(asked, own, of_token) or not is_its:
         raise _refused("Could not validate the access token")
+    user = users.get(cloud.db, token.user_id)
+    if not accounts.is_enabled(cloud, user):
+        raise refused()
     return Proven(
-        user=users.get(cloud.db, token.user_id),
+        user=user,
         methods=("oauth1",),
         expires_at=int(token.expires_at.replace(tzinfo=UTC).timestamp()) if token.expires_at else None,
         project_id=token.project_id,

@@ -13,8 +13,8 @@ from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.services.identity.logic import accounts, changes, password_rules, revocations, trust_ends
 from cumulet.services.identity.logic.news import Teller
+from cumulet.services.identity.store import access_tokens, application_credentials, assignments, credentials, projects
 from cumulet.services.identity.store import accounts as account_store
-from cumulet.services.identity.store import application_credentials, assignments, credentials, projects
 from cumulet.services.identity.store import users as store
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Actor, User
@@ -136,6 +136,7 @@ def remove(tx: Tx, user_id: str) -> None:
     """Remove a user's row and what hangs on it."""
     assignments.remove_all(tx, actor=Actor.USER, actor_id=user_id)
     credentials.remove_of_user(tx, user_id)
+    access_tokens.remove_of_user(tx, user_id)
     trust_ends.bury_of_user(tx, user_id)
     account_store.remove(tx, user_id)
     store.remove(tx, user_id)

@@ -20,7 +20,7 @@ def catalog_of(request: Request) -> Reply:
     ctx = request.ctx
     if ctx.project_id is None:
         raise Forbidden("You are not authorized to perform the requested action.")
-    shown = catalog.render(request.cloud.db, ctx.user_id, ctx.project_id)
+    shown = catalog.of(request.cloud, ctx.user_id, ctx.project_id)
     return Reply(200, {"catalog": shown, "links": {"self": f"{base_url(request)}/auth/catalog"}})
 
 

@@ -143,7 +143,7 @@ def view(request: Request, bearer: Bearer) -> dict[str, Any]:
         if "nocatalog" not in request.query:
             project_id = bearer.project.id if bearer.project is not None else None
             user_id = bearer.trust.trustor_user_id if bearer.trust is not None else bearer.user.id
-            body["catalog"] = catalog.render(request.cloud.db, user_id, project_id)
+            body["catalog"] = catalog.of(request.cloud, user_id, project_id)
     if (credential := bearer.application_credential) is not None:
         restricted = not credential.unrestricted
         body["application_credential"] = {"id": credential.id, "name": credential.name, "restricted": restricted}

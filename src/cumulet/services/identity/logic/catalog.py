@@ -4,19 +4,24 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from cumulet.kernel import ids
+from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.identity.logic import endpoint_groups
+from cumulet.services.identity.logic import endpoint_groups, revocations
 from cumulet.services.identity.store import endpoints, regions, services
+from cumulet.services.identity.store import revocations as epochs
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Endpoint, Region, Service
 
 INTERFACES = ("public", "internal", "admin")
+REMEMBERED = 128  # catalogues
 
 _VARIABLE = re.compile(r"[$%]\((\w+)\)s")
 
@@ -52,6 +57,41 @@ def render(source: Source, user_id: str, project_id: str | None) -> list[dict[st
     ]
 
 
+class Shown:
+    """Catalogues as they were rendered, all of one epoch; safe in any thread."""
+
+    def __init__(self) -> None:
+        self._epoch = -1
+        self._known: OrderedDict[tuple[str, str | None], list[dict[str, Any]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, epoch: int, whose: tuple[str, str | None]) -> list[dict[str, Any]] | None:
+        with self._lock:
+            if epoch != self._epoch:
+                self._known.clear()
+                self._epoch = epoch
+            return self._known.get(whose)
+
+    def put(self, epoch: int, whose: tuple[str, str | None], shown: list[dict[str, Any]]) -> None:
+        """Remember what was rendered from reads that began in `epoch`."""
+        with self._lock:
+            if epoch == self._epoch:
+                self._known[whose] = shown
+                if len(self._known) > REMEMBERED:
+                    self._known.popitem(last=False)
+
+
+def of(cloud: Cloud, user_id: str, project_id: str | None) -> list[dict[str, Any]]:
+    """As `render`, remembered until the epoch has grown; not to be changed by whoever gets it."""
+    remembered, whose = cloud.keep(Shown), (user_id, project_id)
+    epoch = epochs.epoch_now(cloud.db)
+    shown = remembered.find(epoch, whose)
+    if shown is None:
+        shown = render(cloud.db, user_id, project_id)
+        remembered.put(epoch, whose, shown)
+    return shown
+
+
 def fill(url: str, values: dict[str, str]) -> str | None:
     """`url` with its variables filled in; None where one of them has no value."""
     if any(name not in values for name in _VARIABLE.findall(url)):
@@ -78,6 +118,9 @@ def follow(tx: Tx, region_id: str, entries: Iterable[Entry]) -> None:
                 endpoints.add(tx, Endpoint(ids.new_hex(), interface, region_id, service.id, entry.url, True, {}))
             elif have[interface].url != entry.url:
                 endpoints.change(tx, have[interface].id, {"url": entry.url})
+            else:
+                continue
+            revocations.changed(tx)
 
 
 def _entry(endpoint: Endpoint, url: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, CumuletError, NotFound
-from cumulet.services.identity.logic import endpoint_groups, endpoints, projects
+from cumulet.services.identity.logic import endpoint_groups, endpoints, projects, revocations
 from cumulet.services.identity.store import endpoint_filters as store
 from cumulet.services.identity.store import endpoint_groups as group_store
 from cumulet.services.identity.store import endpoints as endpoint_store
@@ -49,6 +49,7 @@ def add_endpoint(cloud: Cloud, project_id: str, endpoint_id: str) -> None:
         if store.find_endpoint(tx, project_id, endpoint_id) is not None:
             raise _taken("project_endpoint")
         store.add_endpoint(tx, ProjectEndpoint(project_id, endpoint_id))
+        revocations.changed(tx)
 
     cloud.db.write(write)
 
@@ -58,6 +59,7 @@ def remove_endpoint(cloud: Cloud, project_id: str, endpoint_id: str) -> None:
         if store.find_endpoint(tx, project_id, endpoint_id) is None:
             raise _no_endpoint(project_id, endpoint_id)
         store.remove_endpoint(tx, project_id, endpoint_id)
+        revocations.changed(tx)
 
     cloud.db.write(write)
 
@@ -76,6 +78,7 @@ def add_group(cloud: Cloud, project_id: str, group_id: str) -> None:
         if store.find_group(tx, project_id, group_id) is not None:
             raise _taken("project_endpoint_group")
         store.add_group(tx, ProjectEndpointGroup(project_id, group_id))
+        revocations.changed(tx)
 
     cloud.db.write(write)
 
@@ -84,6 +87,7 @@ def remove_group(cloud: Cloud, project_id: str, group_id: str) -> None:
     def write(tx: Tx) -> None:
         get_group(tx, project_id, group_id)
         store.remove_group(tx, project_id, group_id)
+        revocations.changed(tx)
 
     cloud.db.write(write)
 

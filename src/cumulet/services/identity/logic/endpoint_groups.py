@@ -10,6 +10,7 @@ from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, NotFound
+from cumulet.services.identity.logic import revocations
 from cumulet.services.identity.logic.scopes import lacks
 from cumulet.services.identity.store import endpoint_filters, endpoints
 from cumulet.services.identity.store import endpoint_groups as store
@@ -46,6 +47,7 @@ def update(cloud: Cloud, group_id: str, words: Mapping[str, Any]) -> EndpointGro
     def write(tx: Tx) -> EndpointGroup:
         get(tx, group_id)
         store.change(tx, group_id, {name: words[name] for name in FIELDS if name in words})
+        revocations.changed(tx)
         return get(tx, group_id)
 
     return cloud.db.write(write)
@@ -57,6 +59,7 @@ def delete(cloud: Cloud, group_id: str) -> None:
     def write(tx: Tx) -> None:
         get(tx, group_id)
         store.remove(tx, group_id)
+        revocations.changed(tx)
 
     cloud.db.write(write)
 

@@ -10,7 +10,7 @@ from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import CumuletError, Invalid, NotFound
-from cumulet.services.identity.logic import catalog, changes
+from cumulet.services.identity.logic import catalog, changes, revocations
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.logic.scopes import lacks
 from cumulet.services.identity.store import endpoints as store
@@ -51,6 +51,7 @@ def create(cloud: Cloud, words: Mapping[str, Any]) -> Endpoint:
         _check(tx, {**words, "region_id": new.region_id})
         store.add(tx, new)
         news.tell(tx, "endpoint", "created", new.id)
+        revocations.changed(tx)
 
     cloud.db.write(write)
     return new
@@ -69,6 +70,7 @@ def update(cloud: Cloud, endpoint_id: str, words: Mapping[str, Any]) -> Endpoint
         values["extra"] = {**old.extra, **changes.extras(words, FIELDS)}
         store.change(tx, endpoint_id, values)
         news.tell(tx, "endpoint", "updated", endpoint_id)
+        revocations.changed(tx)
         return get(tx, endpoint_id)
 
     return cloud.db.write(write)
@@ -81,6 +83,7 @@ def delete(cloud: Cloud, endpoint_id: str) -> None:
         get(tx, endpoint_id)
         store.remove(tx, endpoint_id)
         news.tell(tx, "endpoint", "deleted", endpoint_id)
+        revocations.changed(tx)
 
     cloud.db.write(write)
 

@@ -10,7 +10,7 @@ from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import NotFound
-from cumulet.services.identity.logic import changes
+from cumulet.services.identity.logic import changes, revocations
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import services as store
 from cumulet.services.identity.store.filters import Filter
@@ -44,6 +44,7 @@ def create(cloud: Cloud, words: Mapping[str, Any]) -> Service:
     def write(tx: Tx) -> None:
         store.add(tx, new)
         news.tell(tx, "service", "created", new.id)
+        revocations.changed(tx)
 
     cloud.db.write(write)
     return new
@@ -59,6 +60,7 @@ def update(cloud: Cloud, service_id: str, words: Mapping[str, Any]) -> Service:
         values["extra"] = {**old.extra, **changes.extras(words, FIELDS)}
         store.change(tx, service_id, values)
         news.tell(tx, "service", "updated", service_id)
+        revocations.changed(tx)
         return get(tx, service_id)
 
     return cloud.db.write(write)
@@ -72,5 +74,6 @@ def delete(cloud: Cloud, service_id: str) -> None:
         get(tx, service_id)
         store.remove(tx, service_id)
         news.tell(tx, "service", "deleted", service_id)
+        revocations.changed(tx)
 
     cloud.db.write(write)

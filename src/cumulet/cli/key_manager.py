@@ -33,7 +33,7 @@ def run(call: Call) -> int:
             print("cumulet: the schema is not up to date; run `cumulet migrate`", file=sys.stderr)
             return 1
         try:
-            lines = cli.run(db, Vault(db, call.settings.master_key))
+            lines = cli.run(db, Vault(db, call.settings.master_key), call.arguments)
         except CumuletError as error:
             print(f"cumulet: {error.message}", file=sys.stderr)
             return 1

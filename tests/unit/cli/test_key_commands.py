@@ -66,6 +66,7 @@ def test_secrets_are_sealed_under_new_keys(state, cumulet):
     after = store.payload_of(db, payload.id)
     assert after.key_id != payload.key_id
     assert ring.open(after) == b"whisper"
+    assert cumulet("key-manager", "prune") == (0, "0 keys are forgotten\n")
     settings.master_key.unlink()
     assert cumulet("key-manager", "rotate")[0] == 1
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `cumulet key-manager` does: new keys for all secrets."""
+"""What `cumulet key-manager` does: new keys for all secrets, and the end of the old ones."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from cumulet.services.key_manager.logic.keys import Keyring
 def arguments(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The actions and their own arguments."""
     actions.add_parser("rotate", help="give every project a new key and seal all secrets under it; the cloud may run")
+    actions.add_parser("prune", help="forget the keys that nothing has needed for an hour")
 
 
-def run(db: Database, vault: Vault) -> list[str]:
-    """Rotate; what there is to say of it, in lines. A killed rotation is run again."""
-    return [f"{Keyring(db, vault).rotate()} secrets are sealed under new keys"]
+def run(db: Database, vault: Vault, words: argparse.Namespace) -> list[str]:
+    """Do one action; what there is to say of it, in lines. A killed one is run again."""
+    ring = Keyring(db, vault)
+    if words.action == "rotate":
+        return [f"{ring.rotate()} secrets are sealed under new keys"]
+    ring.reseal()
+    return [f"{ring.prune()} keys are forgotten"]

@@ -8,6 +8,7 @@ under it any more, and never before PATIENCE has passed, in which what was seale
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from datetime import timedelta
@@ -19,6 +20,8 @@ from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.vault import Vault
 from cumulet.services.key_manager.store import keys as store
 from cumulet.services.key_manager.types import Key, Payload
+
+LOG = logging.getLogger(__name__)
 
 SIZE = 32  # bytes
 NONCE = 12  # bytes
@@ -59,6 +62,7 @@ class Keyring:
         try:
             return key.decrypt(payload.sealed[:NONCE], payload.sealed[NONCE:], _bound(payload.key_id, payload.id))
         except (InvalidTag, ValueError):
+            LOG.error("the payload of %s does not open with the key %s", payload.id, payload.key_id)
             raise Unreadable(f"The payload of {payload.id} does not open.") from None
 
     def rotate(self) -> int:
@@ -66,18 +70,24 @@ class Keyring:
         for project_id in store.projects(self._db):
             active = store.active(self._db, project_id)
             self._new(project_id, instead_of=active.id if active is not None else None)
-        return self.tidy()
+        return self.reseal()
 
-    def tidy(self) -> int:
-        """Seal anew what is under retired keys, then forget those of them that have been idle for long; how many."""
+    def reseal(self) -> int:
+        """Seal anew what is under retired keys; how many payloads."""
         count = 0
         while batch := store.under_retired(self._db, BATCH):
             for payload, project_id in batch:
                 again = self.seal(project_id, payload.id, self.open(payload))
                 count += self._db.write(lambda tx, p=payload, a=again: store.replace_payload(tx, p, a))  # type: ignore[misc]
+        return count
+
+    def prune(self) -> int:
+        """Forget the retired keys that have been idle for long; how many."""
+        count = 0
         for key_id in store.idle(self._db, clock.utcnow() - PATIENCE):
             if self._db.write(lambda tx, k=key_id: store.remove(tx, k)):  # type: ignore[misc]
                 self._vault.remove(_name(key_id))
+                count += 1
         return count
 
     def check(self, key_id: str) -> None:

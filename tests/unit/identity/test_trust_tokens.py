@@ -122,9 +122,9 @@ def test_a_token_does_not_outlive_the_trust(cloud: Cloud, lending: Lending) -> N
 
 
 def test_only_the_trustee_logs_in(cloud: Cloud, lending: Lending) -> None:
-    with pytest.raises(Forbidden, match="not a trustee"):
+    with pytest.raises(Forbidden, match="not authorized"):
         lending.log_in(who=lending.alice)
-    with pytest.raises(Forbidden, match="not a trustee"):
+    with pytest.raises(Forbidden, match="not authorized"):
         lending.log_in(who=user(cloud, "carol"))
 
 

@@ -14,7 +14,7 @@ from cumulet.services.identity.api import access_rules, targets
 from cumulet.services.identity.api.callers import carried
 from cumulet.services.identity.api.views import in_long_form, lacks_in_body, truth
 from cumulet.services.identity.logic import catalog, login, service_providers, tokens
-from cumulet.services.identity.types import Bearer, Project
+from cumulet.services.identity.types import Bearer, Project, Role
 
 SUBJECT = "x-subject-token"
 # With it a service says from which version on it heeds access rules.
@@ -139,7 +139,7 @@ def view(request: Request, bearer: Bearer) -> dict[str, Any]:
     if token.access_token_id is not None:
         body["OS-OAUTH1"] = {"access_token_id": token.access_token_id, "consumer_id": bearer.consumer_id}
     if token.target is not None:
-        body["roles"] = [{"id": role.id, "name": role.name} for role in bearer.roles]
+        body["roles"] = [_role(role, whole=bearer.trust is not None) for role in bearer.roles]
         if "nocatalog" not in request.query:
             project_id = bearer.project.id if bearer.project is not None else None
             user_id = bearer.trust.trustor_user_id if bearer.trust is not None else bearer.user.id
@@ -150,6 +150,12 @@ def view(request: Request, bearer: Bearer) -> dict[str, Any]:
         if bearer.access_rules is not None:
             body["application_credential"]["access_rules"] = [access_rules.view(rule) for rule in bearer.access_rules]
     return body
+
+
+def _role(role: Role, *, whole: bool) -> dict[str, Any]:
+    """A role as tokens show it; those that a trust lends are shown with all that they are."""
+    more = {"domain_id": role.domain_id, "description": role.description, "options": role.options} if whole else {}
+    return {"id": role.id, "name": role.name, **more}
 
 
 def _tell_of_elsewhere(request: Request, bearer: Bearer, body: dict[str, Any]) -> None:

@@ -98,8 +98,8 @@ def role_of(request: Request) -> Reply:
 
 def view(request: Request, trust: Trust) -> dict[str, Any]:
     shown = [role_views.view(request, role) for role in logic.roles_of(request.cloud.db, trust)]
-    here = f"{base_url(request)}/OS-TRUST/trusts/{trust.id}"
-    links = {"self": f"{here}/roles", "next": None, "previous": None}
+    # Keystone's own words, which lead to nothing.
+    links = {"self": f"{base_url(request)}/{trust.id}/roles", "next": None, "previous": None}
     return {**_brief(request, trust), "roles": shown, "roles_links": links}
 
 

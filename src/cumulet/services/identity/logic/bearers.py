@@ -27,6 +27,8 @@ from cumulet.services.identity.types import (
     User,
 )
 
+REFUSED = "You are not authorized to perform the requested action."
+
 
 def load(source: Source, token: Token) -> Bearer:
     """All that a token stands for; Unauthorized where a part of it is gone or disabled, or no role is left.
@@ -82,7 +84,7 @@ def _trust(source: Source, token: Token) -> Trust | None:
     except NotFound:
         raise Unauthorized("The trust is gone.") from None
     if trust.trustee_user_id != token.user_id:
-        raise Forbidden("User is not a trustee.")
+        raise Forbidden(REFUSED)
     trustor = users.find(source, trust.trustor_user_id)
     if trustor is None or not trustor.enabled:
         raise Forbidden("Trustor is disabled.")

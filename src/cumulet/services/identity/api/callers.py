@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from cumulet.kernel.errors import Forbidden
 from cumulet.kernel.http import Request
 from cumulet.services.identity.logic import proofs, tokens
 from cumulet.services.identity.logic.proofs import Carried
+from cumulet.services.identity.logic.refusals import not_allowed
 from cumulet.services.identity.types import Bearer
 
 
@@ -34,4 +34,4 @@ def keep_lent_tokens_out(request: Request) -> None:
     """
     bearer = caller(request)
     if bearer.application_credential is None and proofs.is_delegated(bearer):
-        raise Forbidden("Cannot manage application credentials with a token issued via delegation.")
+        raise not_allowed("Cannot manage application credentials with a token issued via delegation.")

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 from cumulet.kernel import clock
 from cumulet.kernel.db import Source
-from cumulet.kernel.errors import Forbidden, NotFound
+from cumulet.kernel.errors import NotFound
 from cumulet.services.identity.logic import effective
+from cumulet.services.identity.logic.refusals import not_allowed
 from cumulet.services.identity.store import roles as role_store
 from cumulet.services.identity.store import trusts as store
 from cumulet.services.identity.store import users
@@ -23,7 +24,7 @@ def get(source: Source, trust_id: str) -> Trust:
         check_link(parent, child, _DEEPEST)
         agent = users.find(source, parent.trustee_user_id)
         if agent is None or not agent.enabled:
-            raise Forbidden("One of the trust agents is disabled or deleted")
+            raise not_allowed("One of the trust agents is disabled or deleted")
     return trust
 
 
@@ -38,20 +39,20 @@ def pedigree(source: Source, trust: Trust) -> list[Trust]:
 def check_link(parent: Trust, child: Trust, most: int) -> None:
     """Forbidden unless `parent` may be handed on as `child`; `most` is how often trusts may be handed on at all."""
     if not 0 < parent.redelegation_count <= most:
-        raise Forbidden(
+        raise not_allowed(
             f"Remaining redelegation depth of {parent.redelegation_count} out of allowed range of [0..{most}]"
         )
     if child.remaining_uses is not None:
-        raise Forbidden(
+        raise not_allowed(
             f'Field "remaining_uses" is set to {child.remaining_uses} while it must not be set in order to redelegate '
             "a trust"
         )
     if parent.expires_at is not None and (child.expires_at is None or parent.expires_at < child.expires_at):
-        raise Forbidden("Requested expiration time is more than redelegated trust can provide")
+        raise not_allowed("Requested expiration time is more than redelegated trust can provide")
     if not set(child.role_ids) <= set(parent.role_ids):
-        raise Forbidden("Some of requested roles are not in redelegated trust")
+        raise not_allowed("Some of requested roles are not in redelegated trust")
     if child.impersonation and not parent.impersonation:
-        raise Forbidden(
+        raise not_allowed(
             "Impersonation is not allowed because redelegated trust does not specify impersonation. Redelegated trust "
             f"id: {parent.id}"
         )
@@ -62,7 +63,7 @@ def roles(source: Source, trust: Trust, project: Project) -> list[Role]:
     lent = effective.implied(source, trust.role_ids)
     for giver in {trust.trustor_user_id, pedigree(source, trust)[-1].trustor_user_id}:
         if not set(lent) <= effective.ids_on_project(source, giver, project):
-            raise Forbidden("Trustee has no delegated roles.")
+            raise not_allowed("Trustee has no delegated roles.")
     return [role for role in role_store.find_these(source, lent) if role.domain_id is None]
 
 

@@ -17,6 +17,7 @@ from cumulet.services.identity.logic import changes, effective, projects, role_n
 from cumulet.services.identity.logic.moments import expiration
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.logic.proofs import forbidden, is_delegated
+from cumulet.services.identity.logic.refusals import not_allowed
 from cumulet.services.identity.store import roles as role_store
 from cumulet.services.identity.store import trusts as store
 from cumulet.services.identity.store.filters import Filter
@@ -136,12 +137,12 @@ def _counted(new: Trust, words: Mapping[str, Any], parent: Trust | None, most: i
     if not words.get("allow_redelegation") or asked == 0:
         return new
     if asked and asked > most:
-        raise Forbidden(f"Requested redelegation depth of {asked} is greater than allowed {most}")
+        raise not_allowed(f"Requested redelegation depth of {asked} is greater than allowed {most}")
     if new.remaining_uses is not None:
         raise Invalid("remaining_uses must not be set if redelegation is allowed")
     left = parent.redelegation_count - 1 if parent is not None else most
     if parent is not None and asked and asked != left:
-        raise Forbidden(
+        raise not_allowed(
             'Modifying "redelegation_count" upon redelegation is forbidden. Omitting this parameter is advised.'
         )
     return msgspec.structs.replace(new, redelegation_count=asked or left)
@@ -150,7 +151,7 @@ def _counted(new: Trust, words: Mapping[str, Any], parent: Trust | None, most: i
 def _handed_on(tx: Tx, new: Trust, parent: Trust, most: int) -> Trust:
     """The trust as one that was made by `parent`, all that stands above allowing it."""
     if parent.project_id != new.project_id:
-        raise Forbidden("Some of requested roles are not in redelegated trust")
+        raise not_allowed("Some of requested roles are not in redelegated trust")
     line = trust_chains.pedigree(tx, parent)
     ends = [one.expires_at for one in line if one.expires_at is not None]
     handed = msgspec.structs.replace(

@@ -11,6 +11,8 @@ from cumulet.services.block_storage.drivers.base import VolumeBackend
 from cumulet.services.block_storage.drivers.fake import FakeBackend
 from cumulet.services.compute.drivers.base import Hypervisor
 from cumulet.services.compute.drivers.fake import FakeHypervisor
+from cumulet.services.identity.drivers.directories.base import Directory
+from cumulet.services.identity.drivers.directories.fake import FakeDirectory
 from cumulet.services.image.drivers.base import ByteStore
 from cumulet.services.image.drivers.fake import FakeStore
 from cumulet.services.network.drivers.base import Fabric
@@ -22,6 +24,7 @@ SUITES = [
     (Fabric, FakeFabric, "network"),
     (VolumeBackend, FakeBackend, "block_storage"),
     (ByteStore, FakeStore, "image"),
+    (Directory, FakeDirectory, "identity"),
 ]
 
 

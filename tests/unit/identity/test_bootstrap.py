@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from identity_cloud import everything, make_cloud
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.secrets import Secrets
-from cumulet.services.identity import bootstrap
-from cumulet.services.identity.logic import login, passwords
-from cumulet.services.identity.store import endpoints, projects, roles, services, users
+from cumulet.services.identity import bootstrap, cli
+from cumulet.services.identity.logic import grants, login, passwords
+from cumulet.services.identity.logic import users as user_logic
+from cumulet.services.identity.store import assignments, endpoints, projects, roles, services, users
 
 ADMIN = {"name": "admin", "domain": {"id": "default"}}
 
@@ -85,3 +87,19 @@ def test_the_secret_is_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert secret is not None
     assert secret not in caplog.text
     assert not passwords.matches(secret, passwords.make_hash("admin", 4))
+
+
+def test_the_administrator_is_let_in_again(cloud: Cloud) -> None:
+    admin = users.find_by_name(cloud.db, "admin", "default")
+    assert admin is not None
+    user_logic.update(cloud, admin.id, {"password": "forgotten", "enabled": False})
+    for given in assignments.find_all(cloud.db, actor_id=admin.id):
+        grants.delete(cloud, given)
+    parser = argparse.ArgumentParser()
+    cli.arguments(parser.add_subparsers(dest="action", required=True))
+    (told,) = cli.run(cloud.settings, cloud.db, cloud.vault, parser.parse_args(["bootstrap"]))
+    secret = Secrets(cloud.settings.state).get("admin_password")
+    assert secret is not None
+    assert secret not in told
+    for scope in ({"project": ADMIN}, {"system": {"all": True}}):
+        assert "admin" in log_in(cloud, secret, scope)

@@ -12,8 +12,6 @@ from cumulet.kernel.manifest import Manifest
 from cumulet.kernel.secrets import Secrets
 from cumulet.services.identity.logic import catalog, first_rows, keys, passwords
 
-ADMIN_PASSWORD = "admin_password"  # noqa: S105  a key of secrets.toml
-
 
 def run(cloud: Cloud) -> None:
     """Make what is missing; the administrator's password is generated and told in `secrets.toml` alone."""
@@ -33,7 +31,7 @@ def run(cloud: Cloud) -> None:
 
 def _new_administrator(cloud: Cloud) -> str:
     """The hash of the administrator's password, which is generated unless the operator has put one into the file."""
-    secret = Secrets(cloud.settings.state).get_or_make(ADMIN_PASSWORD)
+    secret = Secrets(cloud.settings.state).get_or_make(first_rows.ADMIN_PASSWORD)
     return passwords.make_hash(secret, cloud.settings.identity)
 
 

@@ -10,9 +10,19 @@ from pathlib import Path
 
 from cumulet.kernel.db import Database
 from cumulet.kernel.errors import CumuletError, NotFound
+from cumulet.kernel.secrets import FILE_NAME, Secrets
 from cumulet.kernel.vault import Vault
 from cumulet.services.identity.drivers.openid_connect import OpenIdConnect
-from cumulet.services.identity.logic import federation_sources, keys, mapping_purge, rotation, saml_metadata, trusts
+from cumulet.services.identity.logic import (
+    federation_sources,
+    first_rows,
+    keys,
+    mapping_purge,
+    passwords,
+    rotation,
+    saml_metadata,
+    trusts,
+)
 from cumulet.settings import Settings
 
 _DATE = "%d-%m-%Y"
@@ -28,6 +38,9 @@ def arguments(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     flush.add_argument("--trustor-user-id", metavar="ID", help="given by this user only")
     flush.add_argument("--trustee-user-id", metavar="ID", help="given to this user only")
     flush.add_argument("--date", metavar="DAY", type=_day, help="those that ended before this day only (31-12-2026)")
+    actions.add_parser(
+        "bootstrap", help="let the user admin in again, with the password in secrets.toml and every right"
+    )
     purge = actions.add_parser("mapping-purge", help="forget users and groups of outside directories")
     purge.add_argument("--all", action="store_true", help="all of them")
     purge.add_argument("--domain-name", metavar="NAME", help="of this domain only")
@@ -60,6 +73,15 @@ def _federation_arguments(parser: argparse.ArgumentParser) -> None:
 def run(settings: Settings, db: Database, vault: Vault, words: argparse.Namespace) -> list[str]:
     """Do one action; what there is to say of it, in lines."""
     return _ACTIONS[words.action](settings, db, vault, words)
+
+
+def _bootstrap(settings: Settings, db: Database, vault: Vault, words: argparse.Namespace) -> list[str]:
+    if not first_rows.are_there(db):
+        return ["the first start of the cloud makes its administrator"]
+    secret = Secrets(settings.state).get_or_make(first_rows.ADMIN_PASSWORD)
+    hashed = passwords.make_hash(secret, settings.identity)
+    db.write(lambda tx: first_rows.restore_administrator(tx, hashed))
+    return [f"admin may log in with the {first_rows.ADMIN_PASSWORD} in {settings.state / FILE_NAME}"]
 
 
 def _rotate_keys(settings: Settings, db: Database, vault: Vault, words: argparse.Namespace) -> list[str]:
@@ -122,6 +144,7 @@ def _day(text: str) -> datetime:
 _ACTIONS: dict[str, Callable[[Settings, Database, Vault, argparse.Namespace], list[str]]] = {
     "federation": _federation,
     "mapping-purge": _mapping_purge,
+    "bootstrap": _bootstrap,
     "rotate-keys": _rotate_keys,
     "trust-flush": _trust_flush,
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import signal
@@ -15,6 +16,8 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+
+import cumulet
 
 TICKS = os.sysconf("SC_CLK_TCK")
 START_CPU = 2.0  # seconds of CPU from an empty directory to the first answer
@@ -44,6 +47,7 @@ def resident_mb(pid: int) -> float:
 def control_plane(tmp_path):
     """A control plane in a directory of its own, from before its first start."""
     port = free_port()
+    compileall.compile_dir(str(Path(cumulet.__file__).parent), quiet=2)  # as an installer does
     environment = {
         **os.environ,
         "CUMULET_STATE": str(tmp_path / "state"),

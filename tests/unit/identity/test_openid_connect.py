@@ -108,6 +108,9 @@ def test_somebody_stays_the_same_user(federated: Federated, issuer: str) -> None
     users = {enter(federated, access_token(issuer)).json()["token"]["user"]["id"] for _ in range(2)}
     assert len(users) == 1
     (user_id,) = users
+    user = federated.ask("GET", f"/identity/v3/users/{user_id}", federated.token).json()["user"]
+    assert user["federated"] == [{"idp_id": "company", "protocols": [{"protocol_id": "openid", "unique_id": "bob"}]}]
+    assert user["email"] == "bob@example.org"
     provider = federated.ask("GET", "/identity/v3/OS-FEDERATION/identity_providers/company", federated.token).json()
     assert user_id == federated_users.public_id(provider["identity_provider"]["domain_id"], "bob")
 
@@ -118,6 +121,8 @@ def test_a_group_outlives_the_log_in_for_a_while(federated: Federated, issuer: s
     user_id = enter(federated, access_token(issuer)).json()["token"]["user"]["id"]
     db = federated.cloud.db
     assert len(groups.ids_of_user(db, user_id)) == 1
+    shown = federated.ask("GET", f"/identity/v3/users/{user_id}/groups", federated.token).json()["groups"]
+    assert [(one["name"], one["membership_expires_at"] is None) for one in shown] == [("staff", False)]
     now = clock.now()
     clock.set_source(lambda: now + 301)
     try:

@@ -10,6 +10,7 @@ from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.identity.api import targets, users
 from cumulet.services.identity.api.listing import collection, filters
 from cumulet.services.identity.api.views import ID, NAME, TEXT, body, self_link
+from cumulet.services.identity.logic import federated_users
 from cumulet.services.identity.logic import groups as logic
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Group
@@ -32,7 +33,8 @@ def of_user(request: Request) -> Reply:
     if request.ctx.domain_id is not None:
         asked.append(Filter("domain_id", request.ctx.domain_id))
     found = logic.of_user(request.cloud.db, request.params["user_id"], asked)
-    shown = [{**view(request, group), "membership_expires_at": None} for group in found]
+    ends = federated_users.membership_ends(request.cloud.db, request.params["user_id"])
+    shown = [{**view(request, group), "membership_expires_at": ends.get(group.id)} for group in found]
     return collection(request, "groups", shown)
 
 

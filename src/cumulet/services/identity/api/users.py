@@ -12,7 +12,7 @@ from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.services.identity.api import targets
 from cumulet.services.identity.api.listing import collection, filters
 from cumulet.services.identity.api.views import FLAG, ID, NAME, TEXT, body, flags, in_long_form, self_link
-from cumulet.services.identity.logic import accounts
+from cumulet.services.identity.logic import accounts, federated_users
 from cumulet.services.identity.logic import users as logic
 from cumulet.services.identity.store import passwords
 from cumulet.services.identity.store import users as store
@@ -67,7 +67,9 @@ def find_all(request: Request) -> Reply:
 
 
 def get(request: Request) -> Reply:
-    return Reply(200, {"user": view(request, logic.get(request.cloud.db, request.params["user_id"]))})
+    user = logic.get(request.cloud.db, request.params["user_id"])
+    known = federated_users.described(request.cloud.db, user.id)
+    return Reply(200, {"user": {**view(request, user), **({"federated": known} if known else {})}})
 
 
 def create(request: Request) -> Reply:

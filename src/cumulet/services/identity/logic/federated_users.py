@@ -78,6 +78,20 @@ def shown(source: Source, user: User, federation: Federation | None) -> User:
     raise Unauthorized("The identity provider does not know the user any more.")
 
 
+def described(source: Source, user_id: str) -> list[dict[str, Any]]:
+    """Who a user is to identity providers, as Keystone tells it: their ids, each with protocols and the id there."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for known in store.of_user(source, user_id):
+        protocol = {"protocol_id": known.protocol_id, "unique_id": known.unique_id}
+        found.setdefault(known.idp_id, []).append(protocol)
+    return [{"idp_id": idp_id, "protocols": protocols} for idp_id, protocols in found.items()]
+
+
+def membership_ends(source: Source, user_id: str) -> dict[str, str]:
+    """The ids of the groups that a user is in for a while, with the moment until which."""
+    return {one.group_id: clock.iso_micro(one.expires_at) for one in store.memberships(source, user_id)}
+
+
 def lapsed(source: Source) -> bool:
     """Whether somebody's time in a group is over."""
     return store.lapsed(source, clock.utcnow())

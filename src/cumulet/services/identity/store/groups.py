@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 
 from cumulet.kernel import clock
 from cumulet.kernel.db import Source, Tx, sql
@@ -45,17 +45,20 @@ def remove(tx: Tx, group_id: str) -> None:
 
 def ids_of_user(source: Source, user_id: str) -> list[str]:
     """The ids of the groups that a user is in, for good or for a while."""
-    lent = expiring_membership.c
-    alive = select(lent.group_id).where(lent.user_id == user_id, lent.expires_at > clock.utcnow())
-    both = select(membership.c.group_id).where(membership.c.user_id == user_id).union(alive).subquery()
-    return sql.column(source, select(both.c.group_id))
+    return sql.column(source, _of_user(user_id))
 
 
 def of_user(source: Source, user_id: str, filters: Iterable[Filter] = ()) -> list[Group]:
-    """The groups that a user is in."""
-    query = select(group).join(membership, membership.c.group_id == group.c.id)
-    query = query.where(membership.c.user_id == user_id).order_by(group.c.id)
+    """The groups that a user is in, for good or for a while."""
+    query = select(group).where(group.c.id.in_(_of_user(user_id))).order_by(group.c.id)
     return sql.rows(source, apply(query, group, filters), Group)
+
+
+def _of_user(user_id: str) -> Select[Any]:
+    lent = expiring_membership.c
+    alive = select(lent.group_id).where(lent.user_id == user_id, lent.expires_at > clock.utcnow())
+    both = select(membership.c.group_id).where(membership.c.user_id == user_id).union(alive).subquery()
+    return select(both.c.group_id)
 
 
 def members(source: Source, group_id: str, filters: Iterable[Filter] = ()) -> list[User]:

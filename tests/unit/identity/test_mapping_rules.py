@@ -82,7 +82,7 @@ rules = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(rules, st.dictionaries(names, texts | st.just("x;y")), st.sampled_from(mapping_rules.VERSIONS))
 def test_whatever_the_rules_it_is_an_identity_or_no_match(
     rules: list[Any], assertion: dict[str, str], version: str

@@ -175,6 +175,7 @@ def test_a_token_ends_with_its_provider(federated: Federated, issuer: str) -> No
     federated.make(path, {"identity_provider": {"enabled": True}}, "PATCH")
     assert federated.ask("GET", "/identity/v3/auth/projects", token).status_code == 200
     assert federated.ask("DELETE", f"/identity/v3{path}", federated.token).status_code == 204
+    assert federation_sources.find(federated.cloud, "company", "openid") is None
     assert federated.ask("GET", "/identity/v3/auth/projects", token).status_code == 401
 
 

@@ -12,7 +12,7 @@ from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound
-from cumulet.services.identity.logic import domains, projects, revocations, users
+from cumulet.services.identity.logic import domains, federation_sources, projects, revocations, users
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import federated_users
 from cumulet.services.identity.store import identity_providers as store
@@ -97,17 +97,20 @@ def delete(cloud: Cloud, idp_id: str) -> None:
     """Remove a provider with its protocols, and the users who could log in by it alone."""
     news = Teller(cloud)
 
-    def write(tx: Tx) -> None:
+    def write(tx: Tx) -> list[str]:
         get(tx, idp_id)
         for user_id in federated_users.only_known_by(tx, idp_id):
             users.remove(tx, user_id)
             news.tell(tx, "user", "deleted", user_id)
-        for protocol in protocol_store.find_all(tx, idp_id):
-            protocol_store.remove(tx, idp_id, protocol.id)
+        protocol_ids = [protocol.id for protocol in protocol_store.find_all(tx, idp_id)]
+        for protocol_id in protocol_ids:
+            protocol_store.remove(tx, idp_id, protocol_id)
         store.remove(tx, idp_id)
         revocations.changed(tx)
+        return protocol_ids
 
-    cloud.db.write(write)
+    for protocol_id in cloud.db.write(write):
+        federation_sources.remove(cloud.vault, idp_id, protocol_id)
 
 
 def check_id(resource_id: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound
-from cumulet.services.identity.logic import identity_providers, revocations, users
+from cumulet.services.identity.logic import federation_sources, identity_providers, revocations, users
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import federated_users
 from cumulet.services.identity.store import mappings as mapping_store
@@ -63,7 +63,7 @@ def update(cloud: Cloud, idp_id: str, protocol_id: str, words: Mapping[str, Any]
 
 
 def delete(cloud: Cloud, idp_id: str, protocol_id: str) -> None:
-    """Remove a protocol, and the users who could log in by it alone."""
+    """Remove a protocol, how it is spoken, and the users who could log in by it alone."""
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
@@ -76,6 +76,7 @@ def delete(cloud: Cloud, idp_id: str, protocol_id: str) -> None:
         revocations.changed(tx)
 
     cloud.db.write(write)
+    federation_sources.remove(cloud.vault, idp_id, protocol_id)
 
 
 def _check_mapping(tx: Tx, mapping_id: str) -> None:

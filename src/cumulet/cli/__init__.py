@@ -37,7 +37,7 @@ COMMANDS = {
     "data": "run the data process in the foreground",
     "agent": "run this host's agent in the foreground",
     "host": "let hosts join this cloud, list them, cut them off",
-    "identity": "give tokens new keys; forget trusts that have ended",
+    "identity": "new keys for tokens, the way back in for admin, the removal of what has ended",
     "key-manager": "seal all secrets under new keys, forget the old ones",
     "certificate": "issue, renew and revoke the TLS certificates of this cloud's services",
     "vault": "replace the master key of the cloud's secrets",

@@ -110,9 +110,10 @@ class FakeLab:
 class FabricLab:
     """The kernel fabric, with a namespace that stands for the host and one for each guest."""
 
-    def __init__(self, endpoint: str = "", external_device: str = "") -> None:
+    def __init__(self, endpoint: str = "", external_device: str = "", *, egress: bool = False) -> None:
         self.endpoint = endpoint
         self.external_device = external_device
+        self.egress = egress
         self.mark = secrets.token_hex(3)
         self.host = Namespace(f"lab-{self.mark}-host")
         self.host.create()
@@ -124,7 +125,7 @@ class FabricLab:
         options = FabricOptions(
             mark=self.mark,
             host_address="" if self.external_device else HOST_ADDRESS,
-            egress=False,
+            egress=self.egress,
             endpoint=self.endpoint,
             external_device=self.external_device,
         )

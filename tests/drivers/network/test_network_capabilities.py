@@ -3,6 +3,13 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+from network_labs import FabricLab
+
+from cumulet.services.network.types import HostState, NetworkState
+
 
 def test_an_engine_says_what_it_can_do(lab):
     said = lab.fabric.capabilities
@@ -13,3 +20,17 @@ def test_an_engine_says_what_it_can_do(lab):
     assert said.tap
     assert said.vxlan
     assert said.missing.keys() <= {"egress"}
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces")
+def test_without_a_way_outside_all_else_is_there():
+    """The namespace that stands for the host has no way out that pasta could use."""
+    lab = FabricLab(egress=True)
+    try:
+        assert not lab.fabric.capabilities.egress
+        assert "pasta does not run here" in lab.fabric.capabilities.missing["egress"]
+        applied = lab.apply(HostState(generation=1, networks=[NetworkState(id="public", mtu=1500, physical="public")]))
+        assert applied.failed == {}
+    finally:
+        lab.close()

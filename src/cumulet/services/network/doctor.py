@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import shutil
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -121,4 +122,6 @@ def _last_state(settings: Settings) -> HostState:
 def _egress(found: Capabilities) -> Finding:
     if found.egress:
         return Finding("ok", "pasta carries guests' packets to the outside world")
-    return Finding("degraded", "guests reach this host and each other, not the outside world", "apt-get install passt")
+    why = found.missing["egress"]
+    remedy = "apt-get install passt" if shutil.which("pasta") is None else "run Cumulet where pasta may make a sandbox"
+    return Finding("degraded", f"guests reach this host and each other, not the outside world: {why}", remedy)

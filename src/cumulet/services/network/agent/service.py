@@ -161,7 +161,10 @@ def _engine(host: Host, metadata: Metadata, own: str) -> Fabric:
         endpoint=own,
         tunnel_port=chosen.tunnel_port,
     )
-    return KernelFabric(options, metadata)
+    fabric = KernelFabric(options, metadata)
+    if options.egress and not fabric.capabilities.egress:
+        LOG.warning("guests do not reach beyond this host: %s", fabric.capabilities.missing.get("egress"))
+    return fabric
 
 
 def _as_if_applied(state: HostState) -> Applied:

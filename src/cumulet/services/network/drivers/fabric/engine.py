@@ -53,10 +53,10 @@ class KernelFabric:
         self._metadata = MetadataServer(metadata)
         self._routers = routers.Routers(options.mark, self._metadata)
         self._services = Services(options.mark, self._dhcp, self._metadata, options.resolvers)
-        self._egress = Egress(options)
         self._tunnels = Tunnels(options.endpoint, options.tunnel_port)
         modules.ensure()
-        self.capabilities: Capabilities = probe()
+        self.capabilities: Capabilities = probe(egress=options.egress)
+        self._egress = Egress(options.mark, wanted=self.capabilities.egress)
 
     def apply(self, state: HostState) -> Applied:
         """See `Fabric.apply`."""

@@ -87,7 +87,7 @@ def _trust(source: Source, token: Token) -> Trust | None:
         raise Forbidden(REFUSED)
     trustor = users.find(source, trust.trustor_user_id)
     if trustor is None or not trustor.enabled:
-        raise Forbidden("Trustor is disabled.")
+        raise Forbidden(REFUSED)
     _enabled(source, trustor.domain_id)
     return trust
 

@@ -55,9 +55,10 @@ def ldif() -> str:
     )
     for local_id, (name, enabled) in PEOPLE.items():
         words += entry(
-            dn(local_id), "inetOrgPerson", cn=local_id, uid=local_id, sn=name, mail=f"{name[0]}@example.org", o="Example",
-            description=f"it is {name}", userPassword=f"password of {name}", employeeType=str(enabled).upper(),
-            employeeNumber=512 if enabled else 514, carLicense=str(not enabled).upper(),
+            dn(local_id), "inetOrgPerson", cn=local_id, uid=local_id, sn=name, mail=f"{name[0]}@example.org",
+            o="Example", description=f"it is {name}", userPassword=f"password of {name}",
+            employeeType=str(enabled).upper(), carLicense=str(not enabled).upper(),
+            employeeNumber=512 if enabled else 514,
         )  # fmt: skip
     for local_id, (name, members) in TEAMS.items():
         member = (*(dn(one) for one in members), dn("gone"))

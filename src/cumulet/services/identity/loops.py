@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.periodic import Periodic
-from cumulet.services.identity.logic import federated_users, revocations
+from cumulet.services.identity.logic import directory_mirror, federated_users, revocations
 
 PRUNE = 600.0  # seconds between two clearings of revocations
+LOOK = 30.0  # seconds between two looks at who is to be looked up in a directory again
 LAPSE = 60.0  # seconds that a membership may be remembered after its end
 
 
@@ -23,7 +24,13 @@ def end_memberships(cloud: Cloud) -> None:
         cloud.db.write(federated_users.end_memberships)
 
 
+def refresh_directories(cloud: Cloud) -> None:
+    """Look up in their directories who uses the cloud; nothing else of this kind waits for it."""
+    cloud.keep(directory_mirror.Refresher).start(cloud)
+
+
 LOOPS = (
     Periodic("identity.revocations", PRUNE, prune_revocations),
     Periodic("identity.memberships", LAPSE, end_memberships),
+    Periodic("identity.directories", LOOK, refresh_directories),
 )

@@ -12,7 +12,7 @@ from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.services.identity.api import targets
 from cumulet.services.identity.api.listing import collection, filters
 from cumulet.services.identity.api.views import FLAG, ID, NAME, TEXT, body, flags, in_long_form, self_link
-from cumulet.services.identity.logic import accounts, federated_users
+from cumulet.services.identity.logic import accounts, directory_mirror, federated_users
 from cumulet.services.identity.logic import users as logic
 from cumulet.services.identity.store import passwords
 from cumulet.services.identity.store import users as store
@@ -62,11 +62,15 @@ def find_all(request: Request) -> Reply:
     asked = filters(request, ("domain_id", "name"), ("enabled",))
     if request.ctx.domain_id is not None:
         asked.append(Filter("domain_id", request.ctx.domain_id))
+    domain_id = request.ctx.domain_id or request.query.get("domain_id")
+    if domain_id is not None:
+        directory_mirror.refresh_domain(request.cloud, domain_id, directory_mirror.USER)
     users = logic.find_all(request.cloud.db, asked)
     return collection(request, "users", views(request, with_password_ending(request, users)))
 
 
 def get(request: Request) -> Reply:
+    directory_mirror.refresh(request.cloud, request.params["user_id"])
     user = logic.get(request.cloud.db, request.params["user_id"])
     known = federated_users.described(request.cloud.db, user.id)
     return Reply(200, {"user": {**view(request, user), **({"federated": known} if known else {})}})
@@ -148,9 +152,9 @@ def views(request: Request, users: list[User]) -> list[dict[str, Any]]:
 
 
 ROUTES = (
-    Route("GET", "/users", find_all, "identity:list_users", target=targets.of_domain_token("domain_id")),
+    Route("GET", "/users", find_all, "identity:list_users", target=targets.of_domain_token("domain_id"), slow=True),
     Route("POST", "/users", create, "identity:create_user", body=_CREATE, target=targets.of_body("user"), slow=True),
-    Route("GET", "/users/{user_id}", get, "identity:get_user", target=targets.of_path),
+    Route("GET", "/users/{user_id}", get, "identity:get_user", target=targets.of_path, slow=True),
     Route("PATCH", "/users/{user_id}", update, "identity:update_user", body=_UPDATE, target=targets.of_path, slow=True),
     Route("DELETE", "/users/{user_id}", delete, "identity:delete_user", target=targets.of_path),
     Route("POST", "/users/{user_id}/password", change_password, PUBLIC, slow=True),

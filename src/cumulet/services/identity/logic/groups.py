@@ -11,7 +11,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import NotFound
-from cumulet.services.identity.logic import changes, revocations, users
+from cumulet.services.identity.logic import changes, directories, revocations, users
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import assignments, projects
 from cumulet.services.identity.store import groups as store
@@ -57,6 +57,7 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> Group:
         domain = projects.find(tx, new.domain_id)
         if domain is None or not domain.is_domain:
             raise NotFound(f"Could not find domain: {new.domain_id}.", code="DomainNotFound")
+        directories.check_writable(tx, new.domain_id)
         if store.find_by_name(tx, new.name, new.domain_id) is not None:
             raise changes.taken("group", new.name, new.domain_id)
         store.add(tx, new)
@@ -71,6 +72,7 @@ def update(cloud: Cloud, group_id: str, words: Mapping[str, Any]) -> Group:
 
     def write(tx: Tx) -> Group:
         old = get(tx, group_id)
+        directories.check_writable(tx, old.domain_id)
         changes.check_same(words, "domain_id", old.domain_id, "Cannot change Domain ID")
         changes.check_same(words, "id", old.id, "Cannot change ID")
         values: dict[str, Any] = {}
@@ -92,7 +94,7 @@ def delete(cloud: Cloud, group_id: str) -> None:
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
-        get(tx, group_id)
+        directories.check_writable(tx, get(tx, group_id).domain_id)
         remove(tx, group_id)
         news.tell(tx, "group", "deleted", group_id)
 
@@ -118,8 +120,9 @@ def join(cloud: Cloud, group_id: str, user_id: str) -> None:
     """Put a user into a group; one who is in it stays."""
 
     def write(tx: Tx) -> None:
-        users.get(tx, user_id)
-        get(tx, group_id)
+        user = users.get(tx, user_id)
+        for domain_id in {user.domain_id, get(tx, group_id).domain_id}:
+            directories.check_writable(tx, domain_id)
         if not store.has_member(tx, group_id, user_id):
             store.join(tx, group_id, user_id)
             revocations.changed(tx)
@@ -132,6 +135,7 @@ def leave(cloud: Cloud, group_id: str, user_id: str) -> None:
 
     def write(tx: Tx) -> None:
         check_member(tx, group_id, user_id)
+        directories.check_writable(tx, get(tx, group_id).domain_id)
         store.leave(tx, group_id, user_id)
         revocations.changed(tx)
 

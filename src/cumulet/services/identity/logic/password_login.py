@@ -8,7 +8,7 @@ from typing import Any
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import Unauthorized
-from cumulet.services.identity.logic import accounts
+from cumulet.services.identity.logic import accounts, directory_login
 from cumulet.services.identity.logic.proofs import Attempt, Proven, find_user
 from cumulet.services.identity.logic.scopes import enabled_domain, lacks
 
@@ -20,6 +20,10 @@ def prove(cloud: Cloud, words: Mapping[str, Any], attempt: Attempt) -> Proven:
         user = find_user(cloud.db, words["user"])
     except Unauthorized:
         user = None
-    user = accounts.prove(cloud, user, words["user"].get("password"))
+    outside = directory_login.domain_of(cloud, words["user"], user)
+    if outside is not None:
+        user = directory_login.prove(cloud, outside, words["user"], user)
+    else:
+        user = accounts.prove(cloud, user, words["user"].get("password"))
     enabled_domain(cloud.db, {"id": user.domain_id})
     return Proven(user=user, methods=("password",))

@@ -11,7 +11,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, NotFound
-from cumulet.services.identity.logic import accounts, changes, password_rules, revocations, trust_ends
+from cumulet.services.identity.logic import accounts, changes, directories, password_rules, revocations, trust_ends
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import access_tokens, application_credentials, assignments, credentials, projects
 from cumulet.services.identity.store import accounts as account_store
@@ -50,6 +50,7 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> User:
 
     def write(tx: Tx) -> None:
         _check_domain(tx, new.domain_id)
+        directories.check_writable(tx, new.domain_id)
         _check_default_project(tx, new.default_project_id)
         if store.find_by_name(tx, new.name, new.domain_id) is not None:
             raise changes.taken("user", new.name, new.domain_id)
@@ -69,6 +70,7 @@ def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
 
     def write(tx: Tx) -> User:
         old = get(tx, user_id)
+        directories.check_writable(tx, old.domain_id)
         changes.check_same(words, "domain_id", old.domain_id, "Cannot change Domain ID")
         changes.check_same(words, "id", old.id, "Cannot change ID")
         values = {name: words[name] for name in ("name", "enabled") if words.get(name) is not None}
@@ -100,7 +102,10 @@ def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
 
 def change_password(cloud: Cloud, user_id: str, original: str, new: str) -> None:
     """Replace one's own password; Unauthorized unless `original` is the one so far, which may have expired."""
-    user = accounts.prove(cloud, store.find(cloud.db, user_id), original, even_expired=True)
+    found = store.find(cloud.db, user_id)
+    if found is not None:
+        directories.check_writable(cloud.db, found.domain_id)
+    user = accounts.prove(cloud, found, original, even_expired=True)
     kept = store.password_of(cloud.db, user_id)
     if kept is None:
         raise accounts.refused()
@@ -125,7 +130,7 @@ def delete(cloud: Cloud, user_id: str) -> None:
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
-        get(tx, user_id)
+        directories.check_writable(tx, get(tx, user_id).domain_id)
         remove(tx, user_id)
         news.tell(tx, "user", "deleted", user_id)
 

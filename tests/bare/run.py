@@ -33,6 +33,7 @@ FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt",
 INIT = """
 set -e
 mount --make-rprivate /
+mount --bind "$0" "$0"  # as on any machine, the root is a mount
 mount --rbind /dev "$0/dev"; mount --rbind /sys "$0/sys"; mount -t proc proc "$0/proc"
 mount -t tmpfs tmpfs "$0/run"; mount -t tmpfs tmpfs "$0/tmp"
 echo ready

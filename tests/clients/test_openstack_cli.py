@@ -39,6 +39,22 @@ def test_project(openstack):
     assert is_gone(openstack, "project show cli-project")
 
 
+def test_user_options_and_limits(openstack):
+    user = openstack("user create --ignore-lockout-failure-attempts --password 'correct horse' cli-exempt")
+    assert user["options"] == {"ignore_lockout_failure_attempts": True}
+    openstack.text("user delete cli-exempt")
+    service = openstack("service create --name cli-limited cli-type")["id"]
+    words = f"--service {service} --default-limit 5 cli-things"
+    registered = openstack(f"registered limit create {words}")["id"]
+    openstack("project create cli-limited")
+    made = openstack(f"limit create --project cli-limited --service {service} --resource-limit 6 cli-things")
+    assert openstack(f"limit show {made['id']}")["resource_limit"] == 6
+    openstack.text(f"limit delete {made['id']}")
+    openstack.text(f"registered limit delete {registered}")
+    openstack.text("project delete cli-limited")
+    openstack.text(f"service delete {service}")
+
+
 def test_user_and_role(cloud, openstack):
     openstack("project create cli-team")
     user = openstack("user create --project cli-team --password 'correct horse' cli-user")

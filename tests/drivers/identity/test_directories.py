@@ -174,9 +174,9 @@ def test_a_filter_and_what_is_ignored(server: OpenLdap) -> None:
 
 
 def test_one_that_hangs_sends_callers_away(server: OpenLdap, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ldap_wire, "PATIENCE", 0.2)
     directory = configured(server)
     assert directory.user("u1") is not None
+    monkeypatch.setattr(ldap_wire, "PATIENCE", 0.2)
     server.hold()
     try:
         for _ in range(2 * ldap_wire.THREADS):

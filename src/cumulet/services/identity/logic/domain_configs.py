@@ -9,7 +9,7 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import CumuletError, NotFound
-from cumulet.services.identity.logic.domain_options import IDENTITY, LDAP, OPTIONS, check, check_known, read, refusal
+from cumulet.services.identity.logic.domain_options import OPTIONS, check, check_known, read, refusal
 from cumulet.services.identity.store import domain_options as store
 from cumulet.services.identity.store import projects
 from cumulet.services.identity.types import DEFAULT_DOMAIN, DomainOption
@@ -126,11 +126,6 @@ def whole(cloud: Cloud, domain_id: str) -> Mapping[str, Mapping[str, Any]]:
         value = secrets[one.name] if _is_sensitive(one) else _substitute(one.value, secrets)
         config[one.section][one.name] = read(one.section, one.name, value)
     return config
-
-
-def directories(source: Source) -> list[str]:
-    """The ids of the domains whose users are in a directory."""
-    return store.domains_with(source, IDENTITY, "driver", LDAP)
 
 
 def missing(domain_id: str, section: str | None, name: str | None) -> CumuletError:

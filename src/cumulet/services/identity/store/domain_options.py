@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import ColumnElement, delete, select
 
 from cumulet.kernel.db import Source, Tx, sql
@@ -15,14 +13,6 @@ from cumulet.services.identity.types import DomainOption
 def find_all(source: Source, domain_id: str, section: str | None = None, name: str | None = None) -> list[DomainOption]:
     query = select(domain_option).where(*_where(domain_id, section, name))
     return sql.rows(source, query.order_by(domain_option.c.section, domain_option.c.name), DomainOption)
-
-
-def domains_with(source: Source, section: str, name: str, value: Any) -> list[str]:
-    """The ids of the domains whose option has this value."""
-    query = select(domain_option.c.domain_id).where(
-        domain_option.c.section == section, domain_option.c.name == name, domain_option.c.value == value
-    )
-    return sql.column(source, query.order_by(domain_option.c.domain_id))
 
 
 def put(tx: Tx, option: DomainOption) -> None:

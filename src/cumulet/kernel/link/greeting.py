@@ -63,6 +63,12 @@ async def part(writer: asyncio.StreamWriter) -> None:
     except (OSError, TimeoutError):
         LOG.debug("a stream did not end in order")
     finally:
+        cut(writer)
+
+
+def cut(writer: asyncio.StreamWriter) -> None:
+    """End a stream at once, whatever waits to be written."""
+    with contextlib.suppress(AttributeError):  # Python 3.11.2 has nothing left of a TLS stream that has ended
         writer.transport.abort()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from cumulet.kernel import errors
-from cumulet.kernel.link import frames, outcome
+from cumulet.kernel.link import frames, greeting, outcome
 from cumulet.kernel.link.frames import Frame
 from cumulet.kernel.link.names import LINK_LOST
 
@@ -172,7 +172,7 @@ class Peer:
             return
         if self._writer.transport.get_write_buffer_size() > BACKLOG:
             LOG.warning("closing a link: %d MiB wait to be read there", BACKLOG // 1024**2)
-            self._writer.transport.abort()
+            greeting.cut(self._writer)
             self.close()
             return
         self._writer.write(packed)
@@ -185,7 +185,7 @@ class Peer:
             await asyncio.sleep(self._ping_period)
             if loop.time() - self._heard > self._silence:
                 LOG.warning("closing a link: nothing was heard for %.0f s", self._silence)
-                self._writer.transport.abort()
+                greeting.cut(self._writer)
                 self.close()
                 return
             self._push(packed)

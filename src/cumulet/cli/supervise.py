@@ -106,6 +106,8 @@ class Keeper:
         self._process, self.status.pid, self.status.last_exit = None, None, code
         lived = time.time() - self.status.since
         self._quick_deaths = self._quick_deaths + 1 if lived < QUICK else 1
+        if code == -signal.SIGKILL:  # somebody's deed, which says nothing of whether the part can start
+            self._quick_deaths = min(self._quick_deaths, PATIENCE - 1)
         if self._quick_deaths >= PATIENCE:
             self.status.state = "failed"
             self._say(f"{self.part.title} died {PATIENCE} times in a row and is given up; see {self.log}")

@@ -87,6 +87,14 @@ def test_what_is_killed_comes_back(settings: Settings, start: Start) -> None:
     assert part(settings, "two").pid == other
 
 
+def test_what_others_kill_is_never_given_up(settings: Settings, start: Start) -> None:
+    start(one=LIVES)
+    for restarts in range(7):
+        until(lambda n=restarts: part(settings, "one").restarts == n and part(settings, "one").pid)
+        os.kill(part(settings, "one").pid, signal.SIGKILL)
+    until(lambda: part(settings, "one").state == "running" and part(settings, "one").restarts == 7)
+
+
 def test_all_is_gone_after_sigterm(settings: Settings, start: Start) -> None:
     supervisor = start(one=LIVES, two=LIVES)
     pids = [part(settings, name).pid for name in ("one", "two")]

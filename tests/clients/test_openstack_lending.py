@@ -37,7 +37,7 @@ def test_application_credential_with_access_rules(openstack, cloud: RunningCloud
         **dict.fromkeys(("OS_USERNAME", "OS_PASSWORD", "OS_PROJECT_NAME"), ""),
         **dict.fromkeys(("OS_USER_DOMAIN_ID", "OS_PROJECT_DOMAIN_ID"), ""),
     )
-    assert names(robot("region list"), "Region") == ["RegionOne"]
+    assert "RegionOne" in names(robot("region list"), "Region")
     with pytest.raises(AssertionError, match="401"):
         robot.text("service list")
     openstack.text("application credential delete cli-narrow")

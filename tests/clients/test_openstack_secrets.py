@@ -30,11 +30,11 @@ def test_a_secret_in_two_steps(openstack, tmp_path):
     openstack.text(f"secret delete {ref}")
 
 
-def test_bytes(openstack, picture):
-    path = picture.with_name("key.bin")
+def test_bytes(openstack, tmp_path):
+    path = tmp_path / "key.bin"
     path.write_bytes(bytes(range(256)))
     ref = openstack(f"secret store --name cli-bytes --file {path}")["Secret href"]
-    back = picture.with_name("key.back")
+    back = tmp_path / "key.back"
     openstack.text(f"secret get {ref} --file {back} --payload_content_type application/octet-stream")
     assert back.read_bytes() == path.read_bytes()
     openstack.text(f"secret delete {ref}")

@@ -38,9 +38,10 @@ def data_process(cloud: RunningCloud, tmp_path: Path) -> Iterator[Callable[[str]
         faults = tmp_path / "faults"
         faults.write_text(place)
         port = free_port()
-        words = ["--set", f"state={cloud.settings.state}", "--set", f"data.port={port}", "data"]
+        own = {"state": cloud.settings.state, "data.port": port, "database.url": cloud.settings.database.url}
+        words = [word for name, value in own.items() for word in ("--set", f"{name}={value}")]
         child = subprocess.Popen(
-            [sys.executable, "-m", "cumulet.cli", *words],
+            [sys.executable, "-m", "cumulet.cli", *words, "data"],
             env={**os.environ, "CUMULET_FAULTS": str(faults)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

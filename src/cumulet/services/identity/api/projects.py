@@ -11,8 +11,8 @@ from cumulet.services.identity.api import targets
 from cumulet.services.identity.api.listing import collection, filters
 from cumulet.services.identity.api.tags import TAGS
 from cumulet.services.identity.api.views import FLAG, IMMUTABLE, SHORT_NAME, TEXT, body, flags, is_asked, self_link
+from cumulet.services.identity.logic import domains, users
 from cumulet.services.identity.logic import projects as logic
-from cumulet.services.identity.logic import users
 from cumulet.services.identity.store import groups
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Project
@@ -67,7 +67,11 @@ def update(request: Request) -> Reply:
 
 
 def delete(request: Request) -> Reply:
-    logic.delete(request.cloud, request.params["project_id"])
+    project = logic.get(request.cloud.db, request.params["project_id"])
+    if project.is_domain:
+        domains.delete(request.cloud, project.id, as_project=True)
+    else:
+        logic.delete(request.cloud, project.id)
     return Reply(204)
 
 

@@ -74,12 +74,14 @@ def update(cloud: Cloud, domain_id: str, words: Mapping[str, Any]) -> Project:
     return projects.update(cloud, domain_id, words)
 
 
-def delete(cloud: Cloud, domain_id: str) -> None:
-    """Remove a disabled domain with everything in it."""
+def delete(cloud: Cloud, domain_id: str, *, as_project: bool = False) -> None:
+    """Remove a disabled domain with everything in it; as a project it must not have others below it."""
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         domain = get(tx, domain_id)
+        if as_project:
+            projects.check_deletable(tx, domain)
         changes.check_deletable("domain", domain_id, domain.options)
         if domain.enabled:
             raise Forbidden("Cannot delete a domain that is enabled, please disable it first.")

@@ -124,23 +124,29 @@ def update(cloud: Cloud, project_id: str, words: Mapping[str, Any]) -> Project:
 
 
 def delete(cloud: Cloud, project_id: str) -> None:
-    """Remove a project that has none below it, with all that stands for it here."""
+    """Remove a project that has none below it, with all that stands for it here; a domain goes by `domains.delete`."""
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
-        old = get(tx, project_id)
-        changes.check_deletable("domain" if old.is_domain else "project", old.id, old.options)
-        if old.is_domain:
-            raise Forbidden("A project that acts as a domain is deleted as a domain.")
-        if store.children(tx, project_id):
-            raise Forbidden(
-                f"Cannot delete the project {project_id} since it is not a leaf in the hierarchy. "
-                "Use the cascade option if you want to delete a whole subtree."
-            )
+        check_deletable(tx, get(tx, project_id))
         remove(tx, project_id)
         news.tell(tx, "project", "deleted", project_id)
 
     cloud.db.write(write)
+
+
+def check_deletable(tx: Tx, project: Project) -> None:
+    """Forbidden for a project that is immutable or has others below it, Invalid for an enabled one that is a domain."""
+    changes.check_deletable("project", project.id, project.options)
+    if project.is_domain and project.enabled:
+        raise Invalid(
+            f"cannot delete an enabled project acting as a domain. Please disable the project {project.id} first."
+        )
+    if store.children(tx, project.id):
+        raise Forbidden(
+            f"Cannot delete the project {project.id} since it is not a leaf in the hierarchy. "
+            "Use the cascade option if you want to delete a whole subtree."
+        )
 
 
 def remove(tx: Tx, project_id: str) -> None:

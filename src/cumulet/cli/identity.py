@@ -4,39 +4,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from contextlib import closing
 
-from cumulet.cli import Call
+from cumulet.cli import Call, service_command
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
-    from cumulet.services.identity import cli
-
-    cli.arguments(parser.add_subparsers(dest="action", metavar="ACTION", required=True))
+    service_command.arguments("identity", parser)
 
 
 def run(call: Call) -> int:
     """Do the one action on the cloud's database, whether the cloud runs or not."""
-    from cumulet.cli.migrate import folders
-    from cumulet.kernel import lock
-    from cumulet.kernel.db import Database, migrate
-    from cumulet.kernel.master_key import NoMasterKey
-    from cumulet.kernel.vault import Vault
-    from cumulet.services.identity import cli
-
-    if not call.settings.database.url and not call.settings.state.is_dir():
-        print(f"cumulet: there is nothing at {call.settings.state}", file=sys.stderr)
-        return 1
-    with closing(Database.open(call.settings)) as db:
-        if migrate.pending(db, folders()):
-            print("cumulet: the schema is not up to date; run `cumulet migrate`", file=sys.stderr)
-            return 1
-        try:
-            lines = cli.run(call.settings, db, Vault(db, call.settings.master_key), call.arguments)
-        except (NoMasterKey, lock.Held) as error:
-            print(f"cumulet: {error}", file=sys.stderr)
-            return 1
-    print("\n".join(lines))
-    return 0
+    return service_command.run("identity", call)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -12,7 +11,6 @@ from cryptography.fernet import Fernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cumulet.kernel.db import Database, migrate
 from cumulet.kernel.vault import Vault
 from cumulet.services.identity.logic import keys, payloads
 from cumulet.services.identity.types import SYSTEM_ID, Federation, Target, Token
@@ -48,15 +46,6 @@ def tokens(draw: st.DrawFn) -> Token:
         application_credential_id=draw(st.none() | HEX),
         **draw(st.fixed_dictionaries({}, optional=LENT)),
     )
-
-
-@pytest.fixture(scope="module")
-def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
-    folder = tmp_path_factory.mktemp("keys")
-    db = Database.sqlite(folder / "cloud.db", durable=False)
-    migrate.migrate(db, {})
-    yield Vault(db, folder / "master.key")
-    db.close()
 
 
 @pytest.fixture(scope="module")

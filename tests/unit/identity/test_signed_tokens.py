@@ -7,7 +7,6 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,22 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_payloads import tokens
 
-from cumulet.kernel.db import Database, migrate
 from cumulet.kernel.vault import Vault
 from cumulet.services.identity.logic import jws, keys, payloads
 from cumulet.services.identity.logic.payloads import NotAToken
 from cumulet.services.identity.types import Target, Token
 
 TOKEN = Token("a" * 32, ("password",), Target.PROJECT, "b" * 32, ("A" * 22,), 1.8e9, 1_800_003_600)
-
-
-@pytest.fixture(scope="module")
-def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
-    folder = tmp_path_factory.mktemp("keys")
-    db = Database.sqlite(folder / "cloud.db", durable=False)
-    migrate.migrate(db, {})
-    yield Vault(db, folder / "master.key")
-    db.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import argparse
 from cumulet.kernel.db import Database
 from cumulet.kernel.vault import Vault
 from cumulet.services.key_manager.logic.keys import Keyring
+from cumulet.settings import Settings
 
 
 def arguments(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,7 +17,7 @@ def arguments(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     actions.add_parser("prune", help="forget the keys that nothing has needed for an hour")
 
 
-def run(db: Database, vault: Vault, words: argparse.Namespace) -> list[str]:
+def run(settings: Settings, db: Database, vault: Vault, words: argparse.Namespace) -> list[str]:
     """Do one action; what there is to say of it, in lines. A killed one is run again."""
     ring = Keyring(db, vault)
     if words.action == "rotate":

@@ -11,7 +11,7 @@ from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.identity.api import access_rules
 from cumulet.services.identity.api.callers import caller, keep_lent_tokens_out
 from cumulet.services.identity.api.listing import collection, filters
-from cumulet.services.identity.api.views import ID, NAME, TEXT, body, self_link
+from cumulet.services.identity.api.views import ID, NAME, ROLES, TEXT, body, self_link
 from cumulet.services.identity.logic import access_rules as access_rule_logic
 from cumulet.services.identity.logic import application_credentials as logic
 from cumulet.services.identity.logic.proofs import forbidden
@@ -38,16 +38,7 @@ _CREATE = body(
         "access_rules": {"type": "array", "items": {"type": "object", "properties": _RULE}},
         "unrestricted": {"type": ["boolean", "null"]},
         "system": TEXT,
-        "roles": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"id": ID, "name": NAME},
-                "minProperties": 1,
-                "maxProperties": 1,
-                "additionalProperties": False,
-            },
-        },
+        "roles": ROLES,
     },
     required=("name",),
     additionalProperties=False,

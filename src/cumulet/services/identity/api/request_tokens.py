@@ -9,7 +9,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.errors import Forbidden
 from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.kernel.schema import Schema
-from cumulet.services.identity.api.views import ID, NAME
+from cumulet.services.identity.api.views import ROLES
 from cumulet.services.identity.logic import access_tokens, oauth1_secrets, oauth1_signatures, tokens
 from cumulet.services.identity.logic import request_tokens as logic
 from cumulet.services.identity.logic.oauth1_signatures import SignedRequest
@@ -23,18 +23,7 @@ PROJECT = "requested-project-id"
 _AUTHORIZE = Schema(
     {
         "type": "object",
-        "properties": {
-            "roles": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {"id": ID, "name": NAME},
-                    "minProperties": 1,
-                    "maxProperties": 1,
-                    "additionalProperties": False,
-                },
-            }
-        },
+        "properties": {"roles": ROLES},
     }
 )
 

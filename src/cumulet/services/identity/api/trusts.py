@@ -13,7 +13,7 @@ from cumulet.services.identity.api import roles as role_views
 from cumulet.services.identity.api import targets
 from cumulet.services.identity.api.callers import caller
 from cumulet.services.identity.api.listing import collection
-from cumulet.services.identity.api.views import ID, NAME, TEXT, base_url, body, self_link
+from cumulet.services.identity.api.views import ROLES, TEXT, base_url, body, self_link
 from cumulet.services.identity.logic import roles
 from cumulet.services.identity.logic import trusts as logic
 from cumulet.services.identity.store.filters import Filter
@@ -33,16 +33,7 @@ _CREATE = body(
         "allow_redelegation": {"type": ["boolean", "null"]},
         "redelegation_count": {**_NUMBER, "minimum": 0},
         "redelegated_trust_id": TEXT,
-        "roles": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"id": ID, "name": NAME},
-                "minProperties": 1,
-                "maxProperties": 1,
-                "additionalProperties": False,
-            },
-        },
+        "roles": ROLES,
     },
     required=("trustor_user_id", "trustee_user_id", "impersonation"),
 )

@@ -17,6 +17,17 @@ NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"[\S]+"}
 SHORT_NAME = {**NAME, "maxLength": 64}
 TEXT = {"type": ["string", "null"]}
 ID = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-zA-Z0-9-]+$"}
+# Roles as requests name them: each by its id or by its name.
+ROLES = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"id": ID, "name": NAME},
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    },
+}
 SHORT_TEXT = {"type": ["string", "null"], "maxLength": 255}
 REGION_ID = {"type": ["string", "null"], "minLength": 1, "maxLength": 255}
 AMOUNT = {"type": "integer", "minimum": -1, "maximum": 0x7FFFFFFF}

@@ -106,12 +106,7 @@ def refresh_members(cloud: Cloud, group_id: str) -> None:
             return
         wanted = {one for one in (_take_over(tx, entry.domain_id, user) for user in found) if one is not None}
         have = {user.id for user in groups.members(tx, group_id)}
-        for user_id in sorted(wanted - have):
-            groups.join(tx, group_id, user_id)
-        for user_id in sorted(have - wanted):
-            groups.leave(tx, group_id, user_id)
-        if wanted != have:
-            revocations.changed(tx)
+        _join_and_leave(tx, {(group_id, user_id) for user_id in have}, {(group_id, user_id) for user_id in wanted})
 
     cloud.db.write(write)
 
@@ -220,10 +215,15 @@ def _free_name(tx: Tx, kind: str, domain_id: str, name: str, public: str) -> boo
 
 
 def _set_groups(tx: Tx, user_id: str, wanted: set[str]) -> None:
-    have = set(groups.ids_of_user(tx, user_id))
-    for group_id in sorted(wanted - have):
+    have = groups.ids_of_user(tx, user_id)
+    _join_and_leave(tx, {(group_id, user_id) for group_id in have}, {(group_id, user_id) for group_id in wanted})
+
+
+def _join_and_leave(tx: Tx, have: set[tuple[str, str]], wanted: set[tuple[str, str]]) -> None:
+    """Bring memberships, each a group's id and a user's, from what they are to what they are to be."""
+    for group_id, user_id in sorted(wanted - have):
         groups.join(tx, group_id, user_id)
-    for group_id in sorted(have - wanted):
+    for group_id, user_id in sorted(have - wanted):
         groups.leave(tx, group_id, user_id)
     if have != wanted:
         revocations.changed(tx)

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from support.waiting import until
+
 PROGRAMS = Path("/usr/sbin")
 PATIENCE = 30.0
 SUFFIX = "dc=example,dc=org"
@@ -58,8 +60,14 @@ class OpenLdap:
             time.sleep(0.02)
 
     def hold(self) -> None:
-        """Let it accept callers, and answer none."""
+        """Let it accept callers, and answer none, from when this returns."""
         self._process.send_signal(signal.SIGSTOP)
+        until(self._stands)
+
+    def _stands(self) -> bool:
+        """Whether the last of its threads has stopped."""
+        threads = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
+        return all(each.read_text().rpartition(") ")[2][0] == "T" for each in threads)
 
     def go_on(self) -> None:
         self._process.send_signal(signal.SIGCONT)

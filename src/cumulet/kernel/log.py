@@ -100,6 +100,12 @@ def setup(level: str = "info", stream: TextIO | None = None, fmt: Literal["json"
         root.removeHandler(old)
     root.addHandler(handler)
     logging.captureWarnings(True)
+    _spare()
+
+
+def _spare() -> None:
+    """Collect nothing for a record that no line shows (what Python's documentation calls "Optimization")."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def get(name: str) -> logging.Logger:

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
+from sqlalchemy.exc import DBAPIError
 
 from cumulet.kernel.bus.memory import Memory
 from cumulet.kernel.db import migrate, sql, tables
@@ -32,6 +33,20 @@ def names(source):
 def test_a_write_returns_its_result_and_is_seen_by_readers(db):
     assert db.write(lambda tx: put_lease(tx, "a") or "result") == "result"
     assert names(db) == {"a"}
+
+
+def test_a_quick_question_gets_what_the_usual_one_gets(db):
+    number = select(func.count()).select_from(tables.lease).where(tables.lease.c.name == "it's a")
+    assert sql.quick(db, number) == sql.scalar(db, number) == 0
+    assert db.write(lambda tx: put_lease(tx, "it's a") or sql.quick(tx, number)) == 1
+    assert sql.quick(db, number) == 1
+    assert sql.quick(db, select(tables.lease.c.until).where(tables.lease.c.name == "none")) is None
+
+
+def test_what_fails_quickly_fails_in_the_usual_words(empty):
+    with pytest.raises(DBAPIError, match="kernel_lease"):
+        sql.quick(empty, select(tables.lease.c.until))
+    assert sql.quick(empty, select(literal(7))) == 7
 
 
 def test_an_error_undoes_the_whole_function_and_reaches_the_caller(db):

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
+    Dialect,
     Executable,
     Select,
     Table,
@@ -71,6 +73,21 @@ def scalar(source: Source, query: Select[Any]) -> Any:
     return _ask(source, query, CursorResult.scalar)
 
 
+def quick(source: Source, query: Select[Any]) -> Any:
+    """As `scalar`, for a query without parameters that nearly every request asks; no column type is applied.
+
+    It is put to the driver itself, for of what so small a query costs nine tenths are SQLAlchemy's. Whatever fails is
+    asked once more the usual way, which words the failure; so is all inside a transaction, which a failure ends.
+    """
+    if not isinstance(source, Tx):
+        with source._use() as connection:
+            driver = connection.connection.driver_connection
+            with suppress(Exception):
+                found = cast(Any, driver).execute(_text(query, connection.dialect)).fetchone()
+                return None if found is None else found[0]
+    return scalar(source, query)
+
+
 def column(source: Source, query: Select[Any]) -> list[Any]:
     """The first column of all rows."""
     return [found[0] for found in _ask(source, query, CursorResult.all)]
@@ -118,6 +135,11 @@ def _ask(
 
 def _values(struct: Any) -> dict[str, Any]:
     return {name: getattr(struct, name) for name in struct.__struct_fields__}
+
+
+@cache
+def _text(query: Select[Any], dialect: Dialect) -> str:
+    return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 
 @cache

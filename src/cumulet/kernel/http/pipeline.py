@@ -20,7 +20,7 @@ from cumulet.kernel.auth import Authenticator
 from cumulet.kernel.errors import CumuletError, Invalid, NotAllowed, NotFound, Unauthorized
 from cumulet.kernel.http.errors import unauthenticated
 from cumulet.kernel.http.message import Reply, Request
-from cumulet.kernel.http.routes import ANYONE, PUBLIC, Handler, Route
+from cumulet.kernel.http.routes import ANYONE, PUBLIC, Handler, Node, Route
 from cumulet.kernel.schema import Schema
 
 LOG = logging.getLogger(__name__)
@@ -30,17 +30,22 @@ NUL = "\0"
 Step = Callable[[Request], Reply | None]
 
 
-def find_path(request: Request) -> None:
-    """Find the routes of this path and method; 404 without the first, 405 without the second."""
-    if NUL in request.path:
-        raise NotFound("The resource could not be found.", code="NoSuchPath")
-    allowed: set[str] = set()
+def look_up(request: Request) -> None:
+    """Note the routes of this path and method, where there are any."""
     for node, values in request.api.find(request.path):
-        candidates = node.routes.get(request.method) or (node.routes.get("GET") if request.method == "HEAD" else None)
+        candidates = _of(node, request.method)
         if candidates:
             request.candidates, request.params = candidates, values
             return
-        allowed |= node.routes.keys()
+
+
+def find_path(request: Request) -> None:
+    """Refuse what `look_up` found no route for: 404 for the path, 405 for the method."""
+    if NUL in request.path:
+        raise NotFound("The resource could not be found.", code="NoSuchPath")
+    if request.candidates:
+        return
+    allowed = {method for node, _ in request.api.find(request.path) for method in node.routes}
     if allowed:
         allow = ", ".join(sorted(allowed))
         raise NotAllowed("The method is not allowed for this resource.", headers={"Allow": allow})
@@ -169,6 +174,10 @@ def finish(request: Request, reply: Reply) -> Reply:
         for name, value in request.api.microversions.headers(request.version).items():
             reply.headers.setdefault(name, value)
     return reply
+
+
+def _of(node: Node, method: str) -> tuple[Route, ...] | None:
+    return node.routes.get(method) or (node.routes.get("GET") if method == "HEAD" else None)
 
 
 def _by_action(request: Request, routes: list[Route]) -> Route:

@@ -17,7 +17,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import TooLarge
 from cumulet.kernel.http import pipeline
 from cumulet.kernel.http.message import Reply, Request
-from cumulet.kernel.http.routes import Api, Route, StreamHandler
+from cumulet.kernel.http.routes import Api, StreamHandler
 from cumulet.kernel.metrics import Counter, Histogram
 
 SLOW_THREADS = 32  # requests that wait for a password's hash or a directory at once; all others are not touched by it
@@ -109,7 +109,8 @@ class Shell:
 
     async def _answer(self, request: Request, receive: Receive) -> Reply:
         try:
-            routes = _candidates(request)
+            pipeline.look_up(request)
+            routes = request.candidates
             if routes and all(route.stream for route in routes):
                 request.chunks = _chunks(receive)
             else:
@@ -127,15 +128,6 @@ class Shell:
 
     async def _in_pool(self, fn: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, fn, *args)
-
-
-def _candidates(request: Request) -> tuple[Route, ...]:
-    """The routes of the request's path and method."""
-    for node, _ in request.api.find(request.path):
-        routes = node.routes.get(request.method) or (node.routes.get("GET") if request.method == "HEAD" else None)
-        if routes:
-            return routes
-    return ()
 
 
 def _process(request: Request) -> Reply | None:

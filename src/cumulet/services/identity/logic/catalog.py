@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,13 +13,12 @@ from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.services.identity.logic import endpoint_groups, revocations
+from cumulet.services.identity.logic.memory import Memory
 from cumulet.services.identity.store import endpoints, regions, services
-from cumulet.services.identity.store import revocations as epochs
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Endpoint, Region, Service
 
 INTERFACES = ("public", "internal", "admin")
-REMEMBERED = 128  # catalogues
 
 _VARIABLE = re.compile(r"[$%]\((\w+)\)s")
 
@@ -57,34 +54,14 @@ def render(source: Source, user_id: str, project_id: str | None) -> list[dict[st
     ]
 
 
-class Shown:
-    """Catalogues as they were rendered, all of one epoch; safe in any thread."""
-
-    def __init__(self) -> None:
-        self._epoch = -1
-        self._known: OrderedDict[tuple[str, str | None], list[dict[str, Any]]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def find(self, epoch: int, whose: tuple[str, str | None]) -> list[dict[str, Any]] | None:
-        with self._lock:
-            if epoch != self._epoch:
-                self._known.clear()
-                self._epoch = epoch
-            return self._known.get(whose)
-
-    def put(self, epoch: int, whose: tuple[str, str | None], shown: list[dict[str, Any]]) -> None:
-        """Remember what was rendered from reads that began in `epoch`."""
-        with self._lock:
-            if epoch == self._epoch:
-                self._known[whose] = shown
-                if len(self._known) > REMEMBERED:
-                    self._known.popitem(last=False)
+class Catalogs(Memory[tuple[str, str | None], list[dict[str, Any]]]):
+    """Catalogues as they were rendered, by user and project."""
 
 
 def of(cloud: Cloud, user_id: str, project_id: str | None) -> list[dict[str, Any]]:
     """As `render`, remembered until the epoch has grown; not to be changed by whoever gets it."""
-    remembered, whose = cloud.keep(Shown), (user_id, project_id)
-    epoch = epochs.epoch_now(cloud.db)
+    remembered, whose = cloud.keep(Catalogs), (user_id, project_id)
+    epoch = revocations.epoch_now(cloud)
     shown = remembered.find(epoch, whose)
     if shown is None:
         shown = render(cloud.db, user_id, project_id)

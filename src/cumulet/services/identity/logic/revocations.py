@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from cumulet.kernel import clock, ids
+from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.services.identity.store import revocations as store
 from cumulet.services.identity.types import Bearer, Revocation
@@ -25,6 +26,11 @@ SLACK = timedelta(minutes=30)  # revocations outlive the tokens that they concer
 def changed(tx: Tx) -> None:
     """Something that tokens stand for has changed."""
     store.next_epoch(tx)
+
+
+def epoch_now(cloud: Cloud) -> int:
+    """How often that has happened: what was concluded in one epoch holds until the next."""
+    return store.epoch_now(cloud.db)
 
 
 def revoke(tx: Tx, **matching: str | None) -> None:

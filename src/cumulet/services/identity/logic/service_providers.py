@@ -9,7 +9,7 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, NotFound
-from cumulet.services.identity.logic import identity_providers
+from cumulet.services.identity.logic import identity_providers, revocations
 from cumulet.services.identity.store import service_providers as store
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import ServiceProvider
@@ -51,6 +51,7 @@ def create(cloud: Cloud, provider_id: str, words: Mapping[str, Any]) -> ServiceP
                 f"Conflict occurred attempting to store service_provider - Duplicate entry found with ID {provider_id}."
             )
         store.add(tx, new)
+        revocations.changed(tx)
 
     cloud.db.write(write)
     return new
@@ -64,6 +65,7 @@ def update(cloud: Cloud, provider_id: str, words: Mapping[str, Any]) -> ServiceP
     def write(tx: Tx) -> ServiceProvider:
         get(tx, provider_id)
         store.change(tx, provider_id, values)
+        revocations.changed(tx)
         return get(tx, provider_id)
 
     return cloud.db.write(write)
@@ -73,5 +75,6 @@ def delete(cloud: Cloud, provider_id: str) -> None:
     def write(tx: Tx) -> None:
         get(tx, provider_id)
         store.remove(tx, provider_id)
+        revocations.changed(tx)
 
     cloud.db.write(write)

@@ -12,10 +12,15 @@ from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Forbidden, NotFound, Unauthorized
 from cumulet.services.identity.logic import bearers, payloads, providers, revocations, users
 from cumulet.services.identity.logic.memory import Memory
-from cumulet.services.identity.store import revocations as epochs
 from cumulet.services.identity.types import Bearer, Token
 
 _UNREADABLE = "Could not recognize Fernet token"
+
+
+class Bearers(Memory[str, Bearer]):
+    """What tokens stand for, by their text."""
+
+    MOST = 4096
 
 
 def issue(cloud: Cloud, token: Token) -> tuple[str, Bearer]:
@@ -30,10 +35,10 @@ def read(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
     One that expired less than `expired_for` seconds ago is taken too. What a token stands for is remembered until the
     epoch has grown: one tiny read a call.
     """
-    remembered = cloud.keep(Memory)
-    epoch = epochs.epoch_now(cloud.db)
+    remembered = cloud.keep(Bearers)
+    epoch = revocations.epoch_now(cloud)
     bearer = remembered.find(epoch, text)
-    if bearer is None:
+    if bearer is None or bearer.token.expires_at <= clock.now():
         bearer = _open(cloud, text, expired_for)
         remembered.put(epoch, text, bearer)
     return bearer

@@ -40,7 +40,7 @@ def forget(tx: Tx, before: datetime) -> int:
 
 def epoch_now(source: Source) -> int:
     """The epoch; 0 before the first change."""
-    return int(sql.scalar(source, _EPOCH) or 0)
+    return int(sql.quick(source, _EPOCH) or 0)
 
 
 def next_epoch(tx: Tx) -> None:

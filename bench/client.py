@@ -61,7 +61,7 @@ class Client:
         """`timeout` is in seconds, for one request."""
         self.login = login
         self.token = ""
-        self.project_id = ""
+        self.user_id = self.project_id = ""
         self._timeout = timeout
         self._endpoints: dict[str, str] = {}
 
@@ -91,7 +91,7 @@ class Client:
                 raise Refused(answer.status, f"logging in: {answer.status} {body[:200]!r}")
             self.token = answer.headers["X-Subject-Token"]
         token = orjson.loads(body)["token"]
-        self.project_id = token["project"]["id"]
+        self.user_id, self.project_id = token["user"]["id"], token["project"]["id"]
         self._endpoints = dict(self._read_catalogue(token.get("catalog", [])))
 
     def endpoint(self, service: str) -> str:

@@ -14,6 +14,8 @@ from bench.scenarios.reads import (
     ServerList,
     ServerListBrief,
     ServerShow,
+    TokenByCredential,
+    TokenByToken,
     TokenIssue,
     TokenValidate,
 )
@@ -24,6 +26,8 @@ ALL: dict[str, type[Scenario]] = {
     scenario.name: scenario
     for scenario in (
         TokenIssue,
+        TokenByToken,
+        TokenByCredential,
         TokenValidate,
         ImageList,
         FlavorList,

@@ -9,7 +9,9 @@ import orjson
 
 from bench.client import Refused
 from bench.scenarios.base import Scenario, Watch
+from bench.stock import PREFIX
 
+CREDENTIAL = PREFIX + "credential"
 MANY = 100  # servers, and resource providers, in the lists of many
 
 
@@ -21,6 +23,43 @@ class TokenIssue(Scenario):
 
     async def operate(self, watch: Watch) -> None:
         await self.client.send("POST", "identity", "/auth/tokens", self.client.login.request)
+
+
+class TokenByToken(Scenario):
+    """Take a token for another one, scoped to a project."""
+
+    name = "token-by-token"
+    needs = ("identity",)
+
+    async def operate(self, watch: Watch) -> None:
+        identity = {"methods": ["token"], "token": {"id": self.client.token}}
+        words = {"auth": {"identity": identity, "scope": {"project": {"id": self.client.project_id}}}}
+        await self.client.send("POST", "identity", "/auth/tokens", words)
+
+
+class TokenByCredential(Scenario):
+    """Log in with an application credential."""
+
+    name = "token-by-credential"
+    needs = ("identity",)
+
+    async def prepare(self, count: int) -> None:
+        await self.tidy()
+        made = await self.client.ask("POST", "identity", self._path, {"application_credential": {"name": CREDENTIAL}})
+        self._credential = {name: made["application_credential"][name] for name in ("id", "secret")}
+
+    async def operate(self, watch: Watch) -> None:
+        identity = {"methods": ["application_credential"], "application_credential": self._credential}
+        await self.client.send("POST", "identity", "/auth/tokens", {"auth": {"identity": identity}})
+
+    async def tidy(self) -> None:
+        listed = await self.client.ask("GET", "identity", f"{self._path}?name={CREDENTIAL}")
+        for credential in listed["application_credentials"]:
+            await self.client.send("DELETE", "identity", f"{self._path}/{credential['id']}")
+
+    @property
+    def _path(self) -> str:
+        return f"/users/{self.client.user_id}/application_credentials"
 
 
 class TokenValidate(Scenario):

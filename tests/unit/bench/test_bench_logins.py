@@ -71,7 +71,7 @@ async def keystone(urls: dict[str, str]) -> AsyncIterator[logins.Login]:
     ]
 
     async def issue(_request: web.Request) -> web.Response:
-        token = {"project": {"id": "p1"}, "catalog": catalogue}
+        token = {"user": {"id": "u1"}, "project": {"id": "p1"}, "catalog": catalogue}
         return web.json_response({"token": token}, status=201, headers={"X-Subject-Token": "t"})
 
     async def away(_request: web.Request) -> web.Response:

@@ -110,4 +110,4 @@ def test_two_clouds_stand_side_by_side() -> None:
 
 def test_all_scenarios_say_what_they_do() -> None:
     assert all(kind.summary() for kind in ALL.values())
-    assert len(ALL) == 15
+    assert len(ALL) == 17

@@ -235,18 +235,20 @@ def kill_when(process: subprocess.Popen[bytes], there: Path, size: int) -> bool:
     """SIGKILL as soon as the file or folder `there` holds so many bytes; False where the process ended before."""
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
-        found = [there] if there.is_file() else [path for path in there.rglob("*") if path.is_file()]
-        total = 0
-        for path in found:
-            try:
-                total += path.stat().st_size
-            except FileNotFoundError:
-                continue
-        if total > size:
+        if bytes_in(there) > size:
             process.send_signal(signal.SIGKILL)
             process.wait(PATIENCE)
             return True
     return False
+
+
+def bytes_in(there: Path) -> int:
+    """How much the file or folder holds; 0 where it vanishes while it is looked at."""
+    try:
+        found = [there] if there.is_file() else there.rglob("*")
+        return sum(path.stat().st_size for path in found if path.is_file())
+    except FileNotFoundError:
+        return 0
 
 
 @pytest.mark.parametrize("size", [0, 1_000_000, 3_500_000])

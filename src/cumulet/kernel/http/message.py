@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, quote
 
 from cumulet.kernel.context import Context
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cumulet.kernel.http.routes import Api, Route
 
 Version = tuple[int, int]
+T = TypeVar("T")
 
 _IN_PATHS = "/:@!$&'()*+,;=~-._"  # what stands in a path as it is
 
@@ -48,6 +49,7 @@ class Request:
     # What the pipeline finds out on the way.
     candidates: tuple[Route, ...] = ()
     route: Route | None = None
+    _found: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def query_pairs(self) -> list[tuple[str, str]]:
@@ -73,6 +75,13 @@ class Request:
     def url(self) -> str:
         """The request's own URL without its query, percent-encoded."""
         return self.root_url + quote(self.path, safe=_IN_PATHS)
+
+    def once(self, find: Callable[[Request], T]) -> T:
+        """What `find` finds for this request, found at the first call: the rule's target and the handler share it."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        found: T = self._found[find]
+        return found
 
     def allows(self, rule: str, target: Mapping[str, Any] | None = None) -> bool:
         """Whether the caller passes `rule` of this service on `target` (default: something of its own)."""

@@ -88,8 +88,8 @@ class Answers(Memory[tuple[str, bool], bytes]):
 
 
 def validate(request: Request) -> Reply:
-    remembered, epoch = request.cloud.keep(Answers), revocations.epoch_now(request.cloud)
-    bearer, text = _subjects(request), _subject(request)
+    remembered, text = request.cloud.keep(Answers), _subject(request)
+    epoch, bearer = request.once(_find_subject)
     if bearer.access_rules is not None and not _understands_access_rules(request):
         raise NotFound("Failed to validate token", code="TokenNotFound")
     asked = (text, "nocatalog" in request.query)
@@ -114,7 +114,7 @@ def target(request: Request) -> Mapping[str, Any]:
     """What the rules of validating and revoking are judged on: whose token it is; nobody's where none is named."""
     if not _subject(request):
         return {"target": {"token": {"user_id": None, "user": {"id": None, "domain": {"id": None}}}}}
-    bearer = _subjects(request)
+    _, bearer = request.once(_find_subject)
     user = {"id": bearer.user.id, "domain": {"id": bearer.user_domain.id}}
     return {"target": {"token": {"user_id": bearer.user.id, "user": user}}}
 
@@ -197,11 +197,12 @@ def _check_named(auth: dict[str, Any]) -> None:
             raise Invalid(f"Invalid input for field {'/'.join(path)}: id or name must be present.")
 
 
-def _subjects(request: Request) -> Bearer:
-    """What the token that is asked about stands for."""
+def _find_subject(request: Request) -> tuple[int, Bearer]:
+    """What the token that is asked about stands for, and the epoch in which it does."""
     expired = truth(request.query.get("allow_expired"))
     window = request.cloud.settings.identity.allow_expired_window if expired else 0
-    return tokens.validate(request.cloud, _subject(request), expired_for=window)
+    epoch = revocations.epoch_now(request.cloud)
+    return epoch, tokens.validate(request.cloud, _subject(request), expired_for=window, epoch=epoch)
 
 
 def _understands_access_rules(request: Request) -> bool:

@@ -29,14 +29,15 @@ def issue(cloud: Cloud, token: Token) -> tuple[str, Bearer]:
     return providers.seal(cloud, token), bearer
 
 
-def read(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
+def read(cloud: Cloud, text: str, *, expired_for: int = 0, epoch: int | None = None) -> Bearer:
     """What the token `text` stands for now; Unauthorized for one that is not valid.
 
     One that expired less than `expired_for` seconds ago is taken too. What a token stands for is remembered until the
-    epoch has grown: one tiny read a call.
+    epoch has grown: one tiny read a call, or none where the caller has just read the `epoch`.
     """
     remembered = cloud.keep(Bearers)
-    epoch = revocations.epoch_now(cloud)
+    if epoch is None:
+        epoch = revocations.epoch_now(cloud)
     bearer = remembered.find(epoch, text)
     if bearer is None or bearer.token.expires_at <= clock.now():
         bearer = _open(cloud, text, expired_for)
@@ -60,12 +61,12 @@ def _open(cloud: Cloud, text: str, expired_for: int) -> Bearer:
     return bearer
 
 
-def validate(cloud: Cloud, text: str, *, expired_for: int = 0) -> Bearer:
+def validate(cloud: Cloud, text: str, *, expired_for: int = 0, epoch: int | None = None) -> Bearer:
     """As `read`, for a token that somebody asks about: NotFound for one that is not valid."""
     if not text:
         raise NotFound("No token in the request", code="TokenNotFound")
     try:
-        return read(cloud, text, expired_for=expired_for)
+        return read(cloud, text, expired_for=expired_for, epoch=epoch)
     except Unauthorized as error:
         message = _UNREADABLE if error.message == _UNREADABLE else "Failed to validate token"
         raise NotFound(message, code="TokenNotFound") from None

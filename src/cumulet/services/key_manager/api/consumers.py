@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.schema import Schema
 from cumulet.services.key_manager.api import containers as container_api
@@ -10,6 +13,8 @@ from cumulet.services.key_manager.api import targets, views
 from cumulet.services.key_manager.api.common import listing, page, ref, words
 from cumulet.services.key_manager.api.dialect import phrase
 from cumulet.services.key_manager.logic import consumers, secrets
+from cumulet.services.key_manager.logic.consumers import Kind
+from cumulet.services.key_manager.store.consumers import T
 
 _WORD = {"type": "string", "maxLength": 255, "minLength": 1}
 _OF_SECRET = Schema(
@@ -31,59 +36,77 @@ _OF_CONTAINER = Schema(
 
 
 def find_of_secret(request: Request) -> Reply:
-    wanted = page(request)
-    found, total = consumers.find_of_secret(request.cloud, request.params["secret_id"], wanted)
-    return Reply(200, listing(request, "consumers", [views.secret_consumer(one) for one in found], total, wanted))
+    return _page(request, consumers.OF_SECRET, request.params["secret_id"], views.secret_consumer)
 
 
 def get_of_secret(request: Request) -> Reply:
-    found = consumers.get_of_secret(request.cloud, request.params["secret_id"], request.params["consumer_id"])
+    params = request.params
+    found = consumers.get(request.cloud, consumers.OF_SECRET, params["secret_id"], params["consumer_id"])
     return Reply(200, views.secret_consumer(found))
 
 
 def add_to_secret(request: Request) -> Reply:
-    cloud, ctx, secret_id, said = request.cloud, request.ctx, request.params["secret_id"], words(request)
-    cloud.db.write(lambda tx: consumers.add_to_secret(cloud, tx, ctx, secret_id, said))
-    reply = _secret(request)
-    reply.headers["Location"] = f"{ref(request, 'consumers', secret_id)}/consumers"
-    return reply
+    secret_id = request.params["secret_id"]
+    _add(request, consumers.OF_SECRET, secret_id, words(request))
+    return Reply(200, _secret(request), _location(request, secret_id))
 
 
 def remove_from_secret(request: Request) -> Reply:
-    ctx, secret_id, said = request.ctx, request.params["secret_id"], words(request)
-    request.cloud.db.write(lambda tx: consumers.remove_from_secret(tx, ctx, secret_id, said))
-    return _secret(request)
+    _remove(request, consumers.OF_SECRET, request.params["secret_id"], words(request))
+    return Reply(200, _secret(request))
 
 
 def find_of_container(request: Request) -> Reply:
-    wanted = page(request)
-    found, total = consumers.find_of_container(request.cloud, request.params["container_id"], wanted)
-    return Reply(200, listing(request, "consumers", [views.container_consumer(one) for one in found], total, wanted))
+    return _page(request, consumers.OF_CONTAINER, request.params["container_id"], views.container_consumer)
 
 
 def get_of_container(request: Request) -> Reply:
-    found = consumers.get_of_container(request.cloud, request.params["container_id"], request.params["consumer_id"])
+    params = request.params
+    found = consumers.get(request.cloud, consumers.OF_CONTAINER, params["container_id"], params["consumer_id"])
     return Reply(200, views.container_consumer(found))
 
 
 def add_to_container(request: Request) -> Reply:
-    cloud, ctx, container_id, said = request.cloud, request.ctx, request.params["container_id"], words(request)
-    cloud.db.write(lambda tx: consumers.add_to_container(cloud, tx, ctx, container_id, said["name"], said["URL"]))
-    location = f"{ref(request, 'consumers', container_id)}/consumers"
-    return Reply(200, container_api.show_one(request), {"Location": location})
+    container_id = request.params["container_id"]
+    _add(request, consumers.OF_CONTAINER, container_id, _named(request))
+    return Reply(200, container_api.show_one(request), _location(request, container_id))
 
 
 def remove_from_container(request: Request) -> Reply:
-    ctx, container_id, said = request.ctx, request.params["container_id"], words(request)
-    request.cloud.db.write(lambda tx: consumers.remove_from_container(tx, ctx, container_id, said["name"], said["URL"]))
+    _remove(request, consumers.OF_CONTAINER, request.params["container_id"], _named(request))
     return Reply(200, container_api.show_one(request))
 
 
-def _secret(request: Request) -> Reply:
+def _page(request: Request, kind: Kind[T], owner_id: str, view: Callable[[T], dict[str, Any]]) -> Reply:
+    wanted = page(request)
+    found, total = consumers.find_all(request.cloud, kind, owner_id, wanted)
+    return Reply(200, listing(request, "consumers", [view(one) for one in found], total, wanted))
+
+
+def _add(request: Request, kind: Kind[T], owner_id: str, said: Mapping[str, Any]) -> None:
+    cloud, ctx = request.cloud, request.ctx
+    cloud.db.write(lambda tx: consumers.add(cloud, tx, ctx, kind, owner_id, said))
+
+
+def _remove(request: Request, kind: Kind[T], owner_id: str, said: Mapping[str, Any]) -> None:
+    ctx = request.ctx
+    request.cloud.db.write(lambda tx: consumers.remove(tx, ctx, kind, owner_id, said))
+
+
+def _location(request: Request, owner_id: str) -> dict[str, str]:
+    return {"Location": f"{ref(request, 'consumers', owner_id)}/consumers"}
+
+
+def _named(request: Request) -> dict[str, str]:
+    said = words(request)
+    return {"name": said["name"], "url": said["URL"]}
+
+
+def _secret(request: Request) -> dict[str, Any]:
     """The secret with its consumers, whatever the version."""
     found = secrets.get(request.cloud.db, request.params["secret_id"])
-    held = secrets.consumers_of(request.cloud.db, [found])
-    return Reply(200, views.secret(request, found, held.get(found.id, ())))
+    held = consumers.of(request.cloud.db, consumers.OF_SECRET, [found])
+    return views.secret(request, found, held.get(found.id, ()))
 
 
 _S = "/secrets/{secret_id}/consumers"

@@ -10,7 +10,7 @@ from cumulet.kernel.schema import Schema
 from cumulet.services.key_manager.api import targets, views
 from cumulet.services.key_manager.api.common import listing, page, ref, words
 from cumulet.services.key_manager.api.dialect import phrase
-from cumulet.services.key_manager.logic import containers
+from cumulet.services.key_manager.logic import consumers, containers
 from cumulet.services.key_manager.types import Container
 
 _REFERENCE = {
@@ -84,8 +84,9 @@ def show_one(request: Request) -> dict[str, Any]:
 
 
 def show(request: Request, found: list[Container]) -> list[dict[str, Any]]:
-    held, consumers = containers.details(request.cloud.db, found)
-    return [views.container(request, one, held.get(one.id, ()), consumers.get(one.id, ())) for one in found]
+    held = containers.references(request.cloud.db, found)
+    needed = consumers.of(request.cloud.db, consumers.OF_CONTAINER, found)
+    return [views.container(request, one, held.get(one.id, ()), needed.get(one.id, ())) for one in found]
 
 
 def _told(request: Request, container_id: str, status: int) -> Reply:

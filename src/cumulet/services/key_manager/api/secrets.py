@@ -13,7 +13,7 @@ from cumulet.kernel.schema import Schema
 from cumulet.services.key_manager.api import targets, views
 from cumulet.services.key_manager.api.common import listing, page, ref, words
 from cumulet.services.key_manager.api.dialect import phrase
-from cumulet.services.key_manager.logic import moments, secrets
+from cumulet.services.key_manager.logic import consumers, moments, secrets
 from cumulet.services.key_manager.logic import words as meanings
 from cumulet.services.key_manager.logic.refusals import issue
 from cumulet.services.key_manager.store.secrets import Filters
@@ -80,8 +80,8 @@ def show(request: Request, found: list[Secret]) -> list[dict[str, Any]]:
     """Secrets as this version of the API shows them."""
     if request.version < views.CONSUMERS:
         return [views.secret(request, one, None) for one in found]
-    consumers = secrets.consumers_of(request.cloud.db, found)
-    return [views.secret(request, one, consumers.get(one.id, ())) for one in found]
+    held = consumers.of(request.cloud.db, consumers.OF_SECRET, found)
+    return [views.secret(request, one, held.get(one.id, ())) for one in found]
 
 
 def filters(query: Mapping[str, str]) -> Filters:

@@ -3,106 +3,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Generic
+
+import msgspec
 
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
-from cumulet.kernel.db import Tx
+from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Forbidden
 from cumulet.services.key_manager.logic import containers, quotas, secrets
 from cumulet.services.key_manager.logic.refusals import bad_id, no_consumer
+from cumulet.services.key_manager.store import consumers as store
 from cumulet.services.key_manager.store import containers as container_store
 from cumulet.services.key_manager.store import secrets as secret_store
-from cumulet.services.key_manager.types import ContainerConsumer, Page, SecretConsumer
+from cumulet.services.key_manager.store.consumers import T
+from cumulet.services.key_manager.types import Container, ContainerConsumer, Page, Secret, SecretConsumer
 
 QUOTA = "consumers"
 
 
-def find_of_secret(cloud: Cloud, secret_id: str, wanted: Page) -> tuple[list[SecretConsumer], int]:
-    return secret_store.consumers(cloud.db, secret_id, wanted)
+class Kind(msgspec.Struct, Generic[T], frozen=True):
+    """Consumers of secrets, or of containers.
+
+    `words` are the fields that tell one from another, `owner` finds what they need, `touch` notes when that changed.
+    """
+
+    row: type[T]
+    words: tuple[str, ...]
+    owner: Callable[[Source, str], Secret | Container]
+    touch: Callable[[Tx, str, datetime], None]
 
 
-def find_of_container(cloud: Cloud, container_id: str, wanted: Page) -> tuple[list[ContainerConsumer], int]:
-    return container_store.consumers(cloud.db, container_id, wanted)
+OF_SECRET = Kind(
+    SecretConsumer,
+    ("service", "resource_type", "resource_id"),
+    secrets.get,
+    lambda tx, secret_id, now: secret_store.change(tx, secret_id, {"updated_at": now}),
+)
+OF_CONTAINER = Kind(ContainerConsumer, ("name", "url"), containers.get, container_store.touch)
 
 
-def get_of_secret(cloud: Cloud, secret_id: str, consumer_id: str) -> SecretConsumer:
+def find_all(cloud: Cloud, kind: Kind[T], owner_id: str, wanted: Page) -> tuple[list[T], int]:
+    return store.page(cloud.db, kind.row, owner_id, wanted)
+
+
+def of(source: Source, kind: Kind[T], owners: Iterable[Secret | Container]) -> Mapping[str, list[T]]:
+    """The consumers of several secrets or containers, by the owner's id."""
+    return store.find_all(source, kind.row, [owner.id for owner in owners])
+
+
+def get(cloud: Cloud, kind: Kind[T], owner_id: str, consumer_id: str) -> T:
     if not secrets.is_id(consumer_id):
         raise bad_id("consumer")
-    found = secret_store.consumer(cloud.db, secret_id, id=consumer_id)
+    found = store.find(cloud.db, kind.row, owner_id, id=consumer_id)
     if found is None:
         raise no_consumer()
     return found
 
 
-def get_of_container(cloud: Cloud, container_id: str, consumer_id: str) -> ContainerConsumer:
-    if not secrets.is_id(consumer_id):
-        raise bad_id("consumer")
-    found = container_store.consumer(cloud.db, container_id, id=consumer_id)
-    if found is None:
-        raise no_consumer()
-    return found
-
-
-def add_to_secret(cloud: Cloud, tx: Tx, ctx: Context, secret_id: str, words: Mapping[str, str]) -> None:
-    """Register `service`, `resource_type` and `resource_id` with a secret. Raises OverQuota."""
+def add(cloud: Cloud, tx: Tx, ctx: Context, kind: Kind[T], owner_id: str, words: Mapping[str, Any]) -> None:
+    """Register who `words` describe. Raises OverQuota."""
     project_id = ctx.project_id or ""
-    secrets.get(tx, secret_id)
-    quotas.enforce(cloud, tx, project_id, QUOTA, secret_store.count_consumers)
-    if secret_store.consumer(tx, secret_id, **_of_secret(words)) is not None:
+    kind.owner(tx, owner_id)
+    quotas.enforce(cloud, tx, project_id, QUOTA, lambda source, project: store.count(source, kind.row, project))
+    if _find(tx, kind, owner_id, words) is not None:
         return
     now = clock.utcnow()
-    row = SecretConsumer(
-        ids.new_uuid(), secret_id, project_id, words["service"], words["resource_type"], words["resource_id"], now, now
-    )
-    secret_store.add_consumer(tx, row)
-    secret_store.change(tx, secret_id, {"updated_at": now})
+    row: Callable[..., T] = kind.row
+    store.add(tx, row(ids.new_uuid(), owner_id, project_id, *(words[name] for name in kind.words), now, now))
+    kind.touch(tx, owner_id, now)
 
 
-def remove_from_secret(tx: Tx, ctx: Context, secret_id: str, words: Mapping[str, str]) -> None:
-    """Forget a consumer; the project that registered it may, and the secret's."""
-    found = secret_store.consumer(tx, secret_id, **_of_secret(words))
+def remove(tx: Tx, ctx: Context, kind: Kind[T], owner_id: str, words: Mapping[str, Any]) -> None:
+    """Forget a consumer; the project that registered it may, and the owner's."""
+    found = _find(tx, kind, owner_id, words)
     if found is None:
         raise no_consumer()
-    _check_owner(ctx, found.project_id, secrets.get(tx, secret_id).project_id)
-    secret_store.remove_consumer(tx, found.id)
-
-
-def forget(tx: Tx, secret_id: str, words: Mapping[str, str]) -> None:
-    """Forget a consumer of a secret on the word of the service that had registered it."""
-    found = secret_store.consumer(tx, secret_id, **_of_secret(words))
-    if found is not None:
-        secret_store.remove_consumer(tx, found.id)
-
-
-def add_to_container(cloud: Cloud, tx: Tx, ctx: Context, container_id: str, name: str, url: str) -> None:
-    """Register somebody with a container. Raises OverQuota."""
-    project_id = ctx.project_id or ""
-    containers.get(tx, container_id)
-    quotas.enforce(cloud, tx, project_id, QUOTA, container_store.count_consumers)
-    if container_store.consumer(tx, container_id, name=name, url=url) is not None:
-        return
-    now = clock.utcnow()
-    row = ContainerConsumer(ids.new_uuid(), container_id, project_id, name, url, now, now)
-    container_store.add_consumer(tx, row)
-    container_store.touch(tx, container_id, now)
-
-
-def remove_from_container(tx: Tx, ctx: Context, container_id: str, name: str, url: str) -> None:
-    """Forget a consumer; the project that registered it may, and the container's."""
-    found = container_store.consumer(tx, container_id, name=name, url=url)
-    if found is None:
-        raise no_consumer()
-    _check_owner(ctx, found.project_id, containers.get(tx, container_id).project_id)
-    container_store.remove_consumer(tx, found.id)
-
-
-def _of_secret(words: Mapping[str, str]) -> dict[str, Any]:
-    return {name: words[name] for name in ("service", "resource_type", "resource_id")}
-
-
-def _check_owner(ctx: Context, *owners: str) -> None:
-    if ctx.project_id not in owners:
+    if ctx.project_id not in (found.project_id, kind.owner(tx, owner_id).project_id):
         raise Forbidden("Not Allowed. Sorry, only the creator of a consumer can delete it.")
+    store.remove(tx, found)
+
+
+def forget(tx: Tx, kind: Kind[T], owner_id: str, words: Mapping[str, Any]) -> None:
+    """Forget a consumer on the word of the service that had registered it; one that is not there is no matter."""
+    found = _find(tx, kind, owner_id, words)
+    if found is not None:
+        store.remove(tx, found)
+
+
+def _find(source: Source, kind: Kind[T], owner_id: str, words: Mapping[str, Any]) -> T | None:
+    return store.find(source, kind.row, owner_id, **{name: words[name] for name in kind.words})

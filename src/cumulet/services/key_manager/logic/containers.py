@@ -16,7 +16,7 @@ from cumulet.services.key_manager.logic.refusals import bad_id, mismatch, no_con
 from cumulet.services.key_manager.store import acls
 from cumulet.services.key_manager.store import containers as store
 from cumulet.services.key_manager.store import secrets as secret_store
-from cumulet.services.key_manager.types import Container, ContainerConsumer, ContainerSecret, ContainerType, Page
+from cumulet.services.key_manager.types import Container, ContainerSecret, ContainerType, Page
 
 QUOTA = "containers"
 SCHEMA = "Container"
@@ -58,35 +58,32 @@ def find_all(
     return store.find_all(cloud.db, ctx, name, kind, wanted)
 
 
-def details(
-    source: Source, found: Sequence[Container]
-) -> tuple[Mapping[str, list[ContainerSecret]], Mapping[str, list[ContainerConsumer]]]:
-    """The references and the consumers of several containers, by the container's id."""
-    container_ids = [one.id for one in found]
-    return store.references_of(source, container_ids), store.consumers_of(source, container_ids)
+def references(source: Source, found: Sequence[Container]) -> Mapping[str, list[ContainerSecret]]:
+    """What several containers refer to, by the container's id."""
+    return store.references_of(source, [one.id for one in found])
 
 
 def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any], base: str) -> Container:
     """Make a container; references must begin with `base`, this service's own address."""
-    references = _references(words.get("secret_refs") or (), words["type"], base)
+    held = _references(words.get("secret_refs") or (), words["type"], base)
     now = clock.utcnow()
     new = Container(ids.new_uuid(), ctx.project_id or "", ctx.user_id, words.get("name"), words["type"], now, now)
 
     def write(tx: Tx) -> None:
         quotas.enforce(cloud, tx, new.project_id, QUOTA, store.count)
-        known = secret_store.known(tx, [secret_id for _, secret_id in references], new.project_id, now)
-        for name, secret_id in references:
+        known = secret_store.known(tx, [secret_id for _, secret_id in held], new.project_id, now)
+        for name, secret_id in held:
             if secret_id not in known:
                 raise NotFound(f"Secret provided for '{name}' doesn't exist.")
-        add(tx, new, references)
+        add(tx, new, held)
 
     cloud.db.write(write)
     return new
 
 
-def add(tx: Tx, new: Container, references: Sequence[Reference]) -> None:
+def add(tx: Tx, new: Container, held: Sequence[Reference]) -> None:
     """Put a container into the database, past any quota."""
-    rows = [ContainerSecret(new.id, at, secret_id, name) for at, (name, secret_id) in enumerate(references)]
+    rows = [ContainerSecret(new.id, at, secret_id, name) for at, (name, secret_id) in enumerate(held)]
     store.add(tx, new, rows)
 
 

@@ -50,7 +50,7 @@ class KeyManager:
         db = self._cloud.db
         container = containers.get(db, containers.id_of(ref))
         self._require(db, ctx, "container:get", container)
-        held = containers.details(db, [container])[0].get(container.id, [])
+        held = containers.references(db, [container]).get(container.id, [])
         return {one.name or one.secret_id: self.fetch(ctx, one.secret_id) for one in held}
 
     def seal(self, ctx: Context, new: NewSecret) -> SealedSecret:
@@ -70,10 +70,10 @@ class KeyManager:
     def add_consumer(self, tx: Tx, ctx: Context, ref: str, consumer: Consumer) -> None:
         secret = secrets.get(tx, containers.id_of(ref))
         self._require(tx, ctx, "secret_consumers:post", secret)
-        consumers.add_to_secret(self._cloud, tx, ctx, secret.id, msgspec.structs.asdict(consumer))
+        consumers.add(self._cloud, tx, ctx, consumers.OF_SECRET, secret.id, msgspec.structs.asdict(consumer))
 
     def remove_consumer(self, tx: Tx, ref: str, consumer: Consumer) -> None:
-        consumers.forget(tx, containers.id_of(ref), msgspec.structs.asdict(consumer))
+        consumers.forget(tx, consumers.OF_SECRET, containers.id_of(ref), msgspec.structs.asdict(consumer))
 
     def delete(self, tx: Tx, ref: str) -> None:
         try:

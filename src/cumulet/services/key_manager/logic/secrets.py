@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 
 import msgspec
 
@@ -16,7 +15,7 @@ from cumulet.kernel.errors import Conflict
 from cumulet.services.key_manager.logic import keys, payloads, quotas
 from cumulet.services.key_manager.logic.refusals import bad_id, issue, no_payload, no_secret
 from cumulet.services.key_manager.logic.words import NewSecret
-from cumulet.services.key_manager.store import acls
+from cumulet.services.key_manager.store import acls, consumers
 from cumulet.services.key_manager.store import keys as sealed
 from cumulet.services.key_manager.store import secrets as store
 from cumulet.services.key_manager.store.secrets import Filters
@@ -53,11 +52,6 @@ def get(source: Source, secret_id: str) -> Secret:
 def find_all(cloud: Cloud, ctx: Context, filters: Filters, wanted: Page) -> tuple[list[Secret], int]:
     """What the caller may list, and how many there are altogether."""
     return store.find_all(cloud.db, ctx, filters, wanted, clock.utcnow())
-
-
-def consumers_of(source: Source, secrets: list[Secret]) -> Mapping[str, list[SecretConsumer]]:
-    """The consumers of several secrets, by the secret's id."""
-    return store.consumers_of(source, [secret.id for secret in secrets])
 
 
 def prepare(cloud: Cloud, ctx: Context, new: NewSecret) -> Prepared:
@@ -131,7 +125,7 @@ def delete(cloud: Cloud, secret_id: str, *, even_if_needed: bool) -> None:
 def remove(tx: Tx, secret_id: str, *, even_if_needed: bool) -> None:
     """Delete a secret within the caller's transaction."""
     get(tx, secret_id)
-    if not even_if_needed and store.consumers_of(tx, [secret_id]):
+    if not even_if_needed and consumers.find_all(tx, SecretConsumer, [secret_id]):
         raise issue("Secret cannot be deleted as it has consumers.")
     acls.remove(tx, secret_id)
     sealed.remove_payload(tx, secret_id)

@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers, their references and their consumers in the database."""
+"""Containers and their references in the database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import delete, func, select, update
 
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.key_manager.store import pages
-from cumulet.services.key_manager.tables import container, container_consumer, container_secret
-from cumulet.services.key_manager.types import Container, ContainerConsumer, ContainerSecret, Page
+from cumulet.services.key_manager.tables import container, container_secret
+from cumulet.services.key_manager.types import Container, ContainerSecret, Page
 
 
 def find(source: Source, container_id: str) -> Container | None:
@@ -75,36 +74,3 @@ def add_reference(tx: Tx, new: ContainerSecret) -> None:
 def remove_reference(tx: Tx, container_id: str, position: int) -> None:
     same = (container_secret.c.container_id == container_id, container_secret.c.position == position)
     sql.execute(tx, delete(container_secret).where(*same))
-
-
-def consumers_of(source: Source, container_ids: Iterable[str]) -> Mapping[str, list[ContainerConsumer]]:
-    """The consumers of several containers, by the container's id."""
-    query = select(container_consumer).where(sql.any_of(container_consumer.c.container_id, container_ids))
-    query = query.order_by(container_consumer.c.created_at, container_consumer.c.id)
-    found: dict[str, list[ContainerConsumer]] = {}
-    for row in sql.rows(source, query, ContainerConsumer):
-        found.setdefault(row.container_id, []).append(row)
-    return found
-
-
-def consumers(source: Source, container_id: str, wanted: Page) -> tuple[list[ContainerConsumer], int]:
-    query = select(container_consumer).where(container_consumer.c.container_id == container_id)
-    query = query.order_by(container_consumer.c.name, container_consumer.c.id)
-    return pages.page(source, query, wanted, ContainerConsumer)
-
-
-def consumer(source: Source, container_id: str, **equal: Any) -> ContainerConsumer | None:
-    """A consumer of the container whose columns hold these values."""
-    return sql.find(source, container_consumer, ContainerConsumer, container_id=container_id, **equal)
-
-
-def count_consumers(source: Source, project_id: str) -> int:
-    return pages.count(source, select(container_consumer.c.id).where(container_consumer.c.project_id == project_id))
-
-
-def add_consumer(tx: Tx, new: ContainerConsumer) -> None:
-    sql.add(tx, container_consumer, new)
-
-
-def remove_consumer(tx: Tx, consumer_id: str) -> None:
-    sql.execute(tx, delete(container_consumer).where(container_consumer.c.id == consumer_id))

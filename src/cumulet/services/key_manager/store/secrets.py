@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets, their metadata and their consumers in the database."""
+"""Secrets and their metadata in the database."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Select, delete, or_, select, update
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.key_manager.store import pages
-from cumulet.services.key_manager.tables import acl_user, secret, secret_consumer, secret_metadatum
-from cumulet.services.key_manager.types import Page, Secret, SecretConsumer, SecretMetadatum
+from cumulet.services.key_manager.tables import acl_user, secret, secret_metadatum
+from cumulet.services.key_manager.types import Page, Secret, SecretMetadatum
 
 COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "eq": operator.eq, "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
@@ -106,38 +106,6 @@ def remove_metadatum(tx: Tx, secret_id: str, key: str) -> None:
 
 def remove_metadata(tx: Tx, secret_id: str) -> None:
     sql.execute(tx, delete(secret_metadatum).where(secret_metadatum.c.secret_id == secret_id))
-
-
-def consumers_of(source: Source, secret_ids: Iterable[str]) -> dict[str, list[SecretConsumer]]:
-    """The consumers of several secrets, by the secret's id."""
-    query = select(secret_consumer).where(sql.any_of(secret_consumer.c.secret_id, secret_ids))
-    found: dict[str, list[SecretConsumer]] = {}
-    for row in sql.rows(source, query.order_by(secret_consumer.c.created_at, secret_consumer.c.id), SecretConsumer):
-        found.setdefault(row.secret_id, []).append(row)
-    return found
-
-
-def consumers(source: Source, secret_id: str, wanted: Page) -> tuple[list[SecretConsumer], int]:
-    query = select(secret_consumer).where(secret_consumer.c.secret_id == secret_id)
-    query = query.order_by(secret_consumer.c.created_at, secret_consumer.c.id)
-    return pages.page(source, query, wanted, SecretConsumer)
-
-
-def consumer(source: Source, secret_id: str, **equal: Any) -> SecretConsumer | None:
-    """A consumer of the secret whose columns hold these values."""
-    return sql.find(source, secret_consumer, SecretConsumer, secret_id=secret_id, **equal)
-
-
-def count_consumers(source: Source, project_id: str) -> int:
-    return pages.count(source, select(secret_consumer.c.id).where(secret_consumer.c.project_id == project_id))
-
-
-def add_consumer(tx: Tx, new: SecretConsumer) -> None:
-    sql.add(tx, secret_consumer, new)
-
-
-def remove_consumer(tx: Tx, consumer_id: str) -> None:
-    sql.execute(tx, delete(secret_consumer).where(secret_consumer.c.id == consumer_id))
 
 
 def _good(now: datetime) -> ColumnElement[bool]:

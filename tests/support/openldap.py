@@ -13,6 +13,7 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -27,6 +28,14 @@ PATIENCE = 30.0
 SUFFIX = "dc=example,dc=org"
 READER, PASSWORD = f"cn=reader,{SUFFIX}", "the reader's password"
 _SCHEMA = "\n".join(f"include /etc/ldap/schema/{name}.schema" for name in ("core", "cosine", "inetorgperson"))
+
+
+def entry(name: str, classes: str, **values: Any) -> str:
+    """One entry of an LDIF; `values` are attributes, each of one value or of several."""
+    lines = [f"dn: {name}", *(f"objectClass: {one}" for one in classes.split())]
+    for attribute, said in values.items():
+        lines += [f"{attribute}: {value}" for value in (said if isinstance(said, tuple | list) else (said,))]
+    return "\n".join(lines) + "\n\n"
 
 
 class OpenLdap:

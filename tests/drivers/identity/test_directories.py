@@ -13,7 +13,7 @@ from cumulet.services.identity.drivers.directories.base import Directory, Direct
 from cumulet.services.identity.drivers.directories.fake import FakeDirectory
 from cumulet.services.identity.drivers.directories.ldap import LdapDirectory
 from cumulet.services.identity.logic.domain_options import OPTIONS
-from support.openldap import PASSWORD, READER, SUFFIX, OpenLdap
+from support.openldap import PASSWORD, READER, SUFFIX, OpenLdap, entry
 
 # The library asks Python itself to compare the host's name, which Python 3.12 has no more; then it has its own.
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.match_hostname")
@@ -39,13 +39,6 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def dn(local_id: str) -> str:
     return f"cn={local_id.replace(',', chr(92) + ',')},ou=Users,{SUFFIX}"
-
-
-def entry(name: str, classes: str, **values: Any) -> str:
-    lines = [f"dn: {name}", *(f"objectClass: {one}" for one in classes.split())]
-    for attribute, said in values.items():
-        lines += [f"{attribute}: {value}" for value in (said if isinstance(said, tuple | list) else (said,))]
-    return "\n".join(lines) + "\n\n"
 
 
 def ldif() -> str:

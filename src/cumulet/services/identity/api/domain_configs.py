@@ -7,6 +7,7 @@ from typing import Any
 
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.schema import Schema
+from cumulet.services.identity.logic import directory_mirror
 from cumulet.services.identity.logic import domain_configs as logic
 
 _CONFIG = Schema({"type": "object", "properties": {"config": {"type": "object"}}})
@@ -26,17 +27,22 @@ def defaults(request: Request) -> Reply:
 
 
 def create(request: Request) -> Reply:
-    config, new = logic.create(request.cloud, request.params["domain_id"], request.body.get("config"))
+    domain_id = request.params["domain_id"]
+    config, new = logic.create(request.cloud, domain_id, request.body.get("config"))
+    directory_mirror.settle(request.cloud, domain_id)
     return _shown(config, 201 if new else 200)
 
 
 def update(request: Request) -> Reply:
     domain_id, section, name = _place(request)
-    return _shown(logic.update(request.cloud, domain_id, request.body.get("config"), section, name))
+    config = logic.update(request.cloud, domain_id, request.body.get("config"), section, name)
+    directory_mirror.settle(request.cloud, domain_id)
+    return _shown(config)
 
 
 def delete(request: Request) -> Reply:
     logic.delete(request.cloud, *_place(request))
+    directory_mirror.settle(request.cloud, request.params["domain_id"])
     return Reply(204)
 
 

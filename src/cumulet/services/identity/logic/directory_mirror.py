@@ -111,6 +111,18 @@ def refresh_members(cloud: Cloud, group_id: str) -> None:
     cloud.db.write(write)
 
 
+def settle(cloud: Cloud, domain_id: str) -> None:
+    """Forget everybody of a directory that the domain has no more."""
+    if directories.is_outside(cloud.db, domain_id):
+        return
+
+    def write(tx: Tx) -> None:
+        for kind in (USER, GROUP):
+            _forget(tx, kind, entries.of_domain(tx, domain_id, kind))
+
+    cloud.db.write(write)
+
+
 def refresh_used(cloud: Cloud) -> None:
     """Look up those who logged in lately enough to have tokens, where the last look is old."""
     now = clock.utcnow()

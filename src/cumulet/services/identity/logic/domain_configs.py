@@ -75,7 +75,7 @@ def create(cloud: Cloud, domain_id: str, config: Any) -> tuple[Config, bool]:
 
     cloud.db.write(write)
     said = {(option.section, option.name) for option in options}
-    _forget_secrets(cloud, (one for one in before if (one.section, one.name) not in said))
+    forget_secrets(cloud, (one for one in before if (one.section, one.name) not in said))
     return _by_section(one for one in options if not _is_sensitive(one)), not before
 
 
@@ -109,7 +109,7 @@ def delete(cloud: Cloud, domain_id: str, section: str | None = None, name: str |
         there = store.find_all(cloud.db, domain_id, section)
         raise missing(domain_id, section, name if there else None)
     cloud.db.write(lambda tx: store.remove(tx, domain_id, section, name))
-    _forget_secrets(cloud, old)
+    forget_secrets(cloud, old)
 
 
 def whole(cloud: Cloud, domain_id: str) -> Mapping[str, Mapping[str, Any]]:
@@ -180,7 +180,7 @@ def _options(cloud: Cloud, domain_id: str, config: Mapping[str, Mapping[str, Any
     return rows
 
 
-def _forget_secrets(cloud: Cloud, gone: Iterable[DomainOption]) -> None:
+def forget_secrets(cloud: Cloud, gone: Iterable[DomainOption]) -> None:
     for option in gone:
         if _is_sensitive(option):
             cloud.vault.remove(_secret_name(option))

@@ -10,9 +10,9 @@ from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Forbidden, Invalid, NotFound
-from cumulet.services.identity.logic import changes, groups, projects, users
+from cumulet.services.identity.logic import changes, domain_configs, groups, projects, users
 from cumulet.services.identity.logic.news import Teller
-from cumulet.services.identity.store import assignments, limits, roles
+from cumulet.services.identity.store import assignments, domain_options, limits, roles
 from cumulet.services.identity.store import groups as group_store
 from cumulet.services.identity.store import projects as store
 from cumulet.services.identity.store import users as user_store
@@ -77,6 +77,7 @@ def update(cloud: Cloud, domain_id: str, words: Mapping[str, Any]) -> Project:
 def delete(cloud: Cloud, domain_id: str, *, as_project: bool = False) -> None:
     """Remove a disabled domain with everything in it; as a project it must not have others below it."""
     news = Teller(cloud)
+    options = domain_options.find_all(cloud.db, domain_id)
 
     def write(tx: Tx) -> None:
         domain = get(tx, domain_id)
@@ -103,3 +104,4 @@ def delete(cloud: Cloud, domain_id: str, *, as_project: bool = False) -> None:
         news.tell(tx, "domain", "deleted", domain_id)
 
     cloud.db.write(write)
+    domain_configs.forget_secrets(cloud, options)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real OpenID Connect provider, of authlib, on loopback: a program that prints its port and serves until it is ended.
 
-The code flow asks for PKCE and a nonce and logs in `bob` at once; the password grant gives signed access tokens
-(RFC 9068); tokens can be asked about (RFC 7662). A client's secret is `secret`.
+The code flow asks for a nonce and logs in `bob` at once; so does whoever opens the page of a device (RFC 8628). The
+password grant, and a client for itself, get signed access tokens (RFC 9068); tokens can be asked about (RFC 7662). A
+client's secret is `secret`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,12 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2 import rfc6749
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
+from authlib.oauth2.rfc8628 import (
+    DEVICE_CODE_GRANT_TYPE,
+    DeviceAuthorizationEndpoint,
+    DeviceCodeGrant,
+    DeviceCredentialDict,
+)
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from authlib.oidc.core import OpenIDCode, UserInfo
 from flask import Flask, jsonify, request
@@ -25,7 +32,10 @@ PEOPLE = {
     "eve": {"email": "eve@example.org", "groups": ["guests"], "name": "Eve"},
 }
 KEY = RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"}, private=True)
+GRANTS = ("authorization_code", "password", "client_credentials", DEVICE_CODE_GRANT_TYPE)
 CODES: dict[str, Code] = {}
+DEVICES: dict[str, DeviceCredentialDict] = {}
+ALLOWED: dict[str, Person] = {}  # by the code that a device has shown
 TOKENS: dict[str, Given] = {}
 
 
@@ -76,7 +86,7 @@ class Client(rfc6749.ClientMixin):
         return response_type == "code"
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type in ("authorization_code", "password")
+        return grant_type in GRANTS
 
 
 class Code(rfc6749.AuthorizationCodeMixin):
@@ -127,6 +137,33 @@ class ByPassword(rfc6749.ResourceOwnerPasswordCredentialsGrant):
         return Person(username) if username in PEOPLE and password == "password" else None
 
 
+class ForItself(rfc6749.ClientCredentialsGrant):
+    TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic",)
+
+
+class ByDevice(DeviceCodeGrant):
+    def query_device_credential(self, device_code: str) -> DeviceCredentialDict | None:
+        return DEVICES.get(device_code)
+
+    def query_user_grant(self, user_code: str) -> tuple[Person, bool] | None:
+        person = ALLOWED.get(user_code)
+        return (person, True) if person is not None else None
+
+    def should_slow_down(self, credential: DeviceCredentialDict) -> bool:
+        return False
+
+
+class Devices(DeviceAuthorizationEndpoint):
+    INTERVAL = 0
+
+    def get_verification_uri(self) -> str:
+        return f"{issuer()}/device"
+
+    def save_device_credential(self, client_id: str, scope: str, data: dict) -> None:
+        known = {"client_id": client_id, "scope": scope, "expires_at": int(time.time()) + data["expires_in"]}
+        DEVICES[data["device_code"]] = DeviceCredentialDict({**data, **known})
+
+
 class IdTokens(OpenIDCode):
     def exists_nonce(self, nonce: str, request: rfc6749.OAuth2Request) -> bool:
         return False
@@ -148,11 +185,11 @@ class AccessTokens(JWTBearerTokenGenerator):
     def get_jwks(self) -> KeySet:
         return KeySet([KEY])
 
-    def get_audiences(self, client: Client, user: Person, scope: str) -> str:
+    def get_audiences(self, client: Client, user: Person | None, scope: str) -> str:
         return client.client_id
 
-    def get_extra_claims(self, client: Client, grant_type: str, user: Person, scope: str) -> dict:
-        return {**PEOPLE[user.name], "iss": issuer()}
+    def get_extra_claims(self, client: Client, grant_type: str, user: Person | None, scope: str) -> dict:
+        return {**(PEOPLE[user.name] if user else {}), "iss": issuer()}
 
 
 class Introspection(IntrospectionEndpoint):
@@ -164,11 +201,12 @@ class Introspection(IntrospectionEndpoint):
 
     def introspect_token(self, token: Given) -> dict:
         known = {"active": True, "client_id": token.client, "sub": token.person, "exp": int(time.time()) + 60}
-        return {**known, **PEOPLE[token.person]}
+        return {**known, **PEOPLE.get(token.person, {})}
 
 
 def keep(token: dict, asked: rfc6749.OAuth2Request) -> None:
-    TOKENS[token["access_token"]] = Given(asked.user.name, asked.client.client_id)
+    client = asked.client.client_id
+    TOKENS[token["access_token"]] = Given(asked.user.name if asked.user else client, client)
 
 
 def issuer() -> str:
@@ -180,7 +218,9 @@ def make() -> Flask:
     app.config["OAUTH2_ERROR_URIS"] = ()
     server = AuthorizationServer(app, query_client=Client, save_token=keep)
     server.register_grant(ByCode, [CodeChallenge(required=True), IdTokens(require_nonce=True)])
-    server.register_grant(ByPassword)
+    for grant in (ByPassword, ForItself, ByDevice):
+        server.register_grant(grant)
+    server.register_endpoint(Devices)
     server.register_token_generator("default", AccessTokens(issuer="-"))
     server.register_endpoint(Introspection)
 
@@ -189,12 +229,22 @@ def make() -> Flask:
         base = issuer()
         places = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
         places |= {"introspection_endpoint": "introspect", "userinfo_endpoint": "userinfo"}
+        places |= {"device_authorization_endpoint": "device_authorization"}
         return jsonify({"issuer": base, **{name: f"{base}/{path}" for name, path in places.items()}})
 
     @app.get("/authorize")
     def authorize():
         grant = server.get_consent_grant(end_user=Person("bob"))
         return server.create_authorization_response(grant_user=Person("bob"), grant=grant)
+
+    @app.post("/device_authorization")
+    def device_authorization():
+        return server.create_endpoint_response("device_authorization")
+
+    @app.get("/device")
+    def device():
+        ALLOWED[request.args["user_code"]] = Person("bob")
+        return "Thank you."
 
     @app.post("/token")
     def token():

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real SAML 2.0 identity provider, of pysaml2, on loopback: a program that prints its port and serves until it ends.
 
-It reads the metadata of the service provider from its argument and logs in `bob` at once: at `/sso` for browsers, at
-`/ecp` for clients that carry envelopes. `/metadata` is its own.
+It reads the metadata of the service provider from its argument. At `/sso` it logs in `bob` at once, for browsers;
+clients that carry envelopes (ECP) show his password at `/ecp`. `/metadata` is its own.
 """
 
 from __future__ import annotations
 
+import base64
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from saml2.server import Server
 from saml2.xmldsig import DIGEST_SHA256, SIG_RSA_SHA256
 
 PERSON = {"uid": ["bob"], "mail": ["bob@example.org"], "memberOf": ["staff", "wheel"]}
+BASIC = f"Basic {base64.b64encode(b'bob:password').decode()}"
 
 
 def key_pair(folder: Path) -> tuple[str, str]:
@@ -89,6 +91,9 @@ class Door(BaseHTTPRequestHandler):
         self.answer(form["data"], "text/html")
 
     def do_POST(self) -> None:
+        if self.headers["Authorization"] != BASIC:
+            self.answer("Unauthorized", "text/plain", 401)
+            return
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         asked = self.provider.parse_authn_request(body, BINDING_SOAP)
         where, response = self.respond(asked.message)
@@ -112,8 +117,8 @@ class Door(BaseHTTPRequestHandler):
         )
         return where, made
 
-    def answer(self, text: str, media_type: str) -> None:
-        self.send_response(200)
+    def answer(self, text: str, media_type: str, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", media_type)
         self.end_headers()
         self.wfile.write(text.encode())

@@ -4,11 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +21,6 @@ from cumulet.services.identity.logic import federation_sources, login
 from cumulet.services.identity.logic.federation_sources import Source
 from cumulet.settings import load
 
-SUPPORT = Path(__file__).parents[2] / "support"
 DASHBOARD = "http://dashboard.example.org/auth/websso/"
 
 
@@ -87,19 +81,3 @@ class Federated:
         identity = {"methods": ["token"], "token": {"id": token}}
         scope = {"project": {"name": project, "domain": {"id": domain_id}}}
         return self.ask("POST", "/identity/v3/auth/tokens", json={"auth": {"identity": identity, "scope": scope}})
-
-
-@contextmanager
-def program(name: str, *words: str) -> Iterator[str]:
-    """A provider of `tests/support` while it serves: its address."""
-    environ = {**os.environ, "AUTHLIB_INSECURE_TRANSPORT": "1"}
-    command = [sys.executable, "-W", "ignore", str(SUPPORT / f"{name}.py"), *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environ) as child:
-        assert child.stdout is not None
-        try:
-            port = child.stdout.readline().strip()
-            assert port, f"{name} has not begun to serve"
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            child.terminate()
-            child.wait(30)

@@ -11,12 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from federated_cloud import DASHBOARD, Federated, program
+from federated_cloud import DASHBOARD, Federated
 
 from cumulet.kernel import clock
 from cumulet.services.identity.drivers.openid_connect import OpenIdConnect
 from cumulet.services.identity.logic import federated_users, federation_sources
 from cumulet.services.identity.store import groups
+from support.providers import program
 
 RULES = [
     {

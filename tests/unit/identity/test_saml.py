@@ -12,12 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
-from federated_cloud import DASHBOARD, Federated, program
+from federated_cloud import DASHBOARD, Federated
 from lxml import etree
 
 from cumulet.kernel import clock
 from cumulet.services.identity.logic import federation_sources, saml_login, saml_metadata, saml_xml
 from cumulet.services.identity.logic.federation_sources import Saml
+from support.providers import program
 
 WEBSSO = "/identity/v3/auth/OS-FEDERATION/identity_providers/company/protocols/saml2/websso"
 AUTH = "/identity/v3/OS-FEDERATION/identity_providers/company/protocols/saml2/auth"
@@ -190,7 +191,12 @@ def test_a_command_line_logs_in(federated: Federated, provider: str) -> None:
     back = header.find("paos:Request", saml_xml.SPACES).get("responseConsumerURL")
     assert back == f"{federated.base}{AUTH}"
     envelope.remove(header)
-    said = httpx.post(f"{provider}/ecp", content=etree.tostring(envelope), headers={"content-type": "text/xml"})
+    said = httpx.post(
+        f"{provider}/ecp",
+        content=etree.tostring(envelope),
+        headers={"content-type": "text/xml"},
+        auth=("bob", "password"),
+    )
     answer = etree.fromstring(said.content)
     answer.find("S:Header", saml_xml.SPACES).insert(0, state)
     token = federated.ask("POST", AUTH, content=etree.tostring(answer), headers={"content-type": PAOS})

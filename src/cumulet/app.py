@@ -132,7 +132,8 @@ class App:
             for applied in migrate.migrate(self.db, self._migrations()):
                 LOG.info("migrated %s", applied)
             self._each_room("bootstrap", lambda room: room.run(self.cloud))
-        self._each_room("hosts", lambda room: room.listen(self.cloud))
+        for room_name in ("hosts", "listeners"):
+            self._each_room(room_name, lambda room: room.listen(self.cloud))
         self.bus.start()
         self.cloud.outbox.start()
         self.cloud.sagas.run(self.cloud)

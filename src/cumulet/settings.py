@@ -206,13 +206,17 @@ class BlockStorage(Section, frozen=True, kw_only=True):
 
 
 class KeyManager(Section, frozen=True, kw_only=True):
-    """Secrets. How many of each thing a project may have that has no quota of its own; -1: as many as it likes."""
+    """Secrets. A project that has no quota of its own may have so many of each thing; -1: as many as it likes.
+
+    Secrets that expired `purge_expired_after` seconds ago are removed; nobody could reach them since they expired.
+    """
 
     quota_secrets: Limit = -1
     quota_orders: Limit = -1
     quota_containers: Limit = -1
     quota_consumers: Limit = -1
     quota_cas: Limit = -1
+    purge_expired_after: Annotated[int, msgspec.Meta(ge=0, le=3_153_600_000)] = 7_776_000
 
 
 class Settings(Section, frozen=True, kw_only=True):

@@ -24,14 +24,15 @@ SERVICES = ROOT / "src" / "cumulet" / "services"
 MANIFESTS = read_all(SERVICES)
 
 MODULES = {
-    "contract", "facade", "api", "policy", "types", "tables", "store", "logic", "flows", "hosts", "loops", "bootstrap",
-    "audit", "backup", "cli", "doctor", "drivers", "agent", "events", "stack",
+    "contract", "facade", "api", "policy", "types", "tables", "store", "logic", "flows", "hosts", "listeners", "loops",
+    "bootstrap", "audit", "backup", "cli", "doctor", "drivers", "agent", "events", "stack",
 }  # fmt: skip
 FILES = {"__init__.py", "manifest.toml", "quality.yaml", "README.md"}
 FOLDERS = {"migrations"}
 EXPORTS = {
-    "api": "API", "facade": "offers", "flows": "FLOWS", "hosts": "listen", "loops": "LOOPS", "bootstrap": "run",
-    "policy": "RULES", "tables": "metadata", "agent": "create", "doctor": "probes", "audit": "audit",
+    "api": "API", "facade": "offers", "flows": "FLOWS", "hosts": "listen", "listeners": "listen", "loops": "LOOPS",
+    "bootstrap": "run", "policy": "RULES", "tables": "metadata", "agent": "create", "doctor": "probes",
+    "audit": "audit",
 }  # fmt: skip
 STATES = {"done", "todo", "exempt"}
 

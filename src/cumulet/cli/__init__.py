@@ -38,7 +38,7 @@ COMMANDS = {
     "agent": "run this host's agent in the foreground",
     "host": "let hosts join this cloud, list them, cut them off",
     "identity": "new keys for tokens, the way back in for admin, the removal of what has ended",
-    "key-manager": "seal all secrets under new keys, forget the old ones",
+    "key-manager": "seal all secrets under new keys, forget old keys and secrets",
     "certificate": "issue, renew and revoke the TLS certificates of this cloud's services",
     "vault": "replace the master key of the cloud's secrets",
     "supervise": "run and restart all parts in the foreground (what `up` starts)",

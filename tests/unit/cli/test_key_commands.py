@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import json
 import stat
+from datetime import timedelta
 
 import pytest
 
 from cumulet.cli import main
 from cumulet.cli.migrate import folders
-from cumulet.kernel import ids
+from cumulet.kernel import clock, ids
 from cumulet.kernel.db import Database, migrate
 from cumulet.kernel.vault import Vault
 from cumulet.services.key_manager.logic.keys import Keyring
 from cumulet.services.key_manager.store import keys as store
+from cumulet.services.key_manager.store import secrets
+from cumulet.services.key_manager.types import Secret
 from cumulet.settings import load
 
 
@@ -69,6 +72,20 @@ def test_secrets_are_sealed_under_new_keys(state, cumulet):
     assert cumulet("key-manager", "prune") == (0, "0 keys are forgotten\n")
     settings.master_key.unlink()
     assert cumulet("key-manager", "rotate")[0] == 1
+
+
+def test_expired_secrets_are_removed(state, cumulet):
+    _, db = state
+    now = clock.utcnow()
+    for days in (100, 10):
+        gone = now - timedelta(days=days)
+        old = Secret(ids.new_uuid(), "p", "u", None, "opaque", gone, None, None, None, None, gone, gone)
+        db.write(lambda tx, old=old: secrets.add(tx, old))
+    assert cumulet("key-manager", "purge") == (0, "1 secrets are removed\n")
+    assert cumulet("key-manager", "purge", "--days", "11") == (0, "0 secrets are removed\n")
+    assert cumulet("key-manager", "purge", "--days", "0") == (0, "1 secrets are removed\n")
+    with pytest.raises(SystemExit):
+        cumulet("key-manager", "purge", "--days", "-1")
 
 
 def test_nothing_is_sealed_where_there_is_nothing(tmp_path, capsys):

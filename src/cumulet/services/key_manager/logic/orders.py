@@ -88,7 +88,7 @@ def delete(cloud: Cloud, ctx: Context, order_id: str) -> None:
 
     def write(tx: Tx) -> None:
         get(tx, ctx, order_id)
-        sealed.remove_payload(tx, order_id)
+        sealed.remove_payloads(tx, order_id)
         store.remove(tx, order_id)
 
     cloud.db.write(write)
@@ -123,13 +123,13 @@ def done(tx: Tx, order_id: str, outcome: Outcome) -> None:
         made["container_id"] = outcome.container.id
     else:
         made["secret_id"] = outcome.secrets[0][1].secret.id
-    sealed.remove_payload(tx, order_id)
+    sealed.remove_payloads(tx, order_id)
     store.change(tx, order_id, {**made, "status": OrderStatus.ACTIVE, "updated_at": clock.utcnow()})
 
 
 def failed(tx: Tx, order_id: str, status: str, reason: str) -> None:
     """Note why an order was not carried out."""
-    sealed.remove_payload(tx, order_id)
+    sealed.remove_payloads(tx, order_id)
     values = {
         "status": OrderStatus.ERROR,
         "error_status_code": status,

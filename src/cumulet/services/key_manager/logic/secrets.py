@@ -127,9 +127,14 @@ def remove(tx: Tx, secret_id: str, *, even_if_needed: bool) -> None:
     get(tx, secret_id)
     if not even_if_needed and consumers.find_all(tx, SecretConsumer, [secret_id]):
         raise issue("Secret cannot be deleted as it has consumers.")
-    acls.remove(tx, secret_id)
-    sealed.remove_payload(tx, secret_id)
-    store.remove(tx, secret_id)
+    forget(tx, secret_id)
+
+
+def forget(tx: Tx, *secret_ids: str) -> None:
+    """Remove secrets with all that belongs to them."""
+    acls.remove(tx, *secret_ids)
+    sealed.remove_payloads(tx, *secret_ids)
+    store.remove(tx, *secret_ids)
 
 
 def _count(source: Source, project_id: str) -> int:

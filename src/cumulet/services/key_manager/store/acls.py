@@ -39,5 +39,5 @@ def set_users(tx: Tx, owner_id: str, user_ids: Iterable[str]) -> None:
     sql.add(tx, acl_user, *(AclUser(owner_id, user_id) for user_id in sorted(set(user_ids))))
 
 
-def remove(tx: Tx, owner_id: str) -> None:
-    sql.execute(tx, delete(acl).where(acl.c.owner_id == owner_id))
+def remove(tx: Tx, *owner_ids: str) -> None:
+    sql.execute(tx, delete(acl).where(sql.any_of(acl.c.owner_id, owner_ids)))

@@ -73,5 +73,5 @@ def replace_payload(tx: Tx, old: Payload, new: Payload) -> bool:
     return sql.execute(tx, update(payload).where(*same).values(key_id=new.key_id, sealed=new.sealed)) == 1
 
 
-def remove_payload(tx: Tx, owner_id: str) -> None:
-    sql.execute(tx, delete(payload).where(payload.c.id == owner_id))
+def remove_payloads(tx: Tx, *owner_ids: str) -> None:
+    sql.execute(tx, delete(payload).where(sql.any_of(payload.c.id, owner_ids)))

@@ -84,8 +84,13 @@ def change(tx: Tx, secret_id: str, changes: Mapping[str, Any]) -> None:
     sql.execute(tx, update(secret).where(secret.c.id == secret_id).values(changes))
 
 
-def remove(tx: Tx, secret_id: str) -> bool:
-    return sql.execute(tx, delete(secret).where(secret.c.id == secret_id)) == 1
+def remove(tx: Tx, *secret_ids: str) -> None:
+    sql.execute(tx, delete(secret).where(sql.any_of(secret.c.id, secret_ids)))
+
+
+def expired(source: Source, before: datetime, limit: int) -> list[str]:
+    """The ids of some of the secrets that expired before then."""
+    return sql.column(source, select(secret.c.id).where(secret.c.expiration < before).limit(limit))
 
 
 def metadata_of(source: Source, secret_id: str) -> dict[str, str]:

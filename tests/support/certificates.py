@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates of hosts as the link's authority makes them, from one of the test's own, where a host keeps them."""
+"""Certificates: of hosts, as the link's authority makes them, where a host keeps them; and such as sign themselves."""
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,25 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=1)
+
+
+def self_signed(name: x509.Name, *addresses: str) -> tuple[bytes, bytes]:
+    """A new key and a certificate that has signed itself, as PEM; for a server at these IP addresses."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    # Some clients look for an address among the names.
+    names = [x509.IPAddress(ipaddress.ip_address(one)) for one in addresses] + [x509.DNSName(one) for one in addresses]
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    made = (
+        builder.not_valid_before(now - LIFETIME)
+        .not_valid_after(now + LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return secret, made.public_bytes(Encoding.PEM)
 
 
 class Authority:

@@ -4,23 +4,19 @@
 from __future__ import annotations
 
 import ctypes
-import ipaddress
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from support.certificates import self_signed
 from support.waiting import until
 
 PROGRAMS = Path("/usr/sbin")
@@ -44,7 +40,10 @@ class OpenLdap:
     def __init__(self, ldif: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="cumulet-ldap-"))
         self.authority = self._folder / "certificate.pem"
-        self._make_certificate()
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+        key, certificate = self_signed(name, "127.0.0.1")
+        (self._folder / "key.pem").write_bytes(key)
+        self.authority.write_bytes(certificate)
         (self._folder / "data").mkdir()
         self._configuration = self._folder / "slapd.conf"
         self._configuration.write_text(
@@ -89,23 +88,6 @@ class OpenLdap:
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run([PROGRAMS / program, *words], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-
-    def _make_certificate(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-        now = datetime.now(UTC)
-        names = [x509.DNSName("127.0.0.1"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        certificate = (
-            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        self.authority.write_bytes(certificate.public_bytes(Encoding.PEM))
-        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (self._folder / "key.pem").write_bytes(secret)
 
 
 def _free_port() -> int:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -14,12 +13,10 @@ import httpx
 import msgspec
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cumulet.kernel import clock
 from cumulet.services.identity.store import users
+from support.certificates import self_signed
 from support.cloud import RunningCloud
 from support.people import environment
 
@@ -29,7 +26,6 @@ GRANT = {"grant_type": "client_credentials"}
 
 def certificate(common_name: str, organization: str = "Cumulet, Inc.") -> str:
     """A certificate that has signed itself, as text."""
-    key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
@@ -37,11 +33,7 @@ def certificate(common_name: str, organization: str = "Cumulet, Inc.") -> str:
             x509.NameAttribute(NameOID.EMAIL_ADDRESS, "a=b@cloud.test"),
         ]
     )
-    now = clock.utcnow()
-    made = x509.CertificateBuilder(name, name, key.public_key(), 7, now, now + timedelta(days=1)).sign(
-        key, hashes.SHA256()
-    )
-    return made.public_bytes(serialization.Encoding.PEM).decode()
+    return self_signed(name)[1].decode()
 
 
 class Place:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -29,9 +30,18 @@ FAKES = {"compute.driver": "fake", "network.driver": "fake", "block_storage.driv
 
 
 class RunningCloud:
-    """A cloud in the folder `state`, with all services or only those in `packages`; its database may be elsewhere."""
+    """A cloud in the folder `state`, with all services or only those in `packages`; its database may be elsewhere.
 
-    def __init__(self, state: Path, packages: Collection[str] = (), database_url: str = "") -> None:
+    `settings` are more of its settings, by dotted names.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        packages: Collection[str] = (),
+        database_url: str = "",
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._closing = ExitStack()
         self._packages = set(packages)
         control, data = self._listen(), self._listen()
@@ -46,6 +56,7 @@ class RunningCloud:
                 "identity.bcrypt_rounds": "4",
                 "database.url": database_url,
                 **FAKES,
+                **settings,
             },
         )
         with self._closing:

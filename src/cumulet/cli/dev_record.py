@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--into", type=Path, metavar="FOLDER", help="write recordings there (default: data/ in the folder)"
     )
+    parser.add_argument("--kind", default="", help="what kind of cloud it is: only scenarios of that kind")
     parser.add_argument("--missing", action="store_true", help="only what has no recording yet")
 
 
@@ -48,9 +49,11 @@ def run(words: argparse.Namespace) -> int:
         print(f"cumulet: {error}", file=sys.stderr)
         return 1
     for name in wanted:
-        print(name, flush=True)
         try:
             scenario = read(scenarios, name)
+            if scenario.kind != words.kind:
+                continue
+            print(name, flush=True)
             write(data / f"{name}.json", facts(play(cloud, scenario, read_given(scenarios, scenario), print)))
         except (NotThere, BadScenario) as error:
             print(f"cumulet: {name}: {error}", file=sys.stderr)

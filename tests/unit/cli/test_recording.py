@@ -6,11 +6,14 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from keystoneclient.contrib.ec2.utils import Ec2Signer
+from oauthlib.oauth1 import Client
 
 from cumulet.cli import dev_record
+from cumulet.cli.recording import signing
 from cumulet.cli.recording.client import Answer
 from cumulet.cli.recording.compare import differences, is_of
-from cumulet.cli.recording.play import Exchange, Played
+from cumulet.cli.recording.play import Exchange, Played, kept
 from cumulet.cli.recording.scenario import BadScenario, Step, dig, fill, read, read_given
 from cumulet.cli.recording.stable import facts
 
@@ -97,3 +100,49 @@ def test_a_scenario_multiplies_its_steps_by_versions_and_refuses_nonsense(tmp_pa
     path.write_text("about: x\nservice: compute\nsteps:\n- ask: FETCH /a\n")
     with pytest.raises(BadScenario):
         read(tmp_path, "compute/one")
+
+
+def test_all_steps_are_played_for_each_set_of_words(tmp_path):
+    (tmp_path / "identity").mkdir()
+    (tmp_path / "identity" / "one.yaml").write_text(
+        'about: x\nservice: identity\nas: "{who}"\n'
+        'each: [{who: member, place: "/a/{project}"}, {who: admin, place: /b}]\n'
+        "steps:\n- ask: GET {place}/{id}\n- ask: GET /c\n  as: reader\n"
+    )
+    steps = read(tmp_path, "identity/one").steps
+    assert [(step.actor, step.ask) for step in steps] == [
+        ("member", "GET /a/{project}/{id}"),
+        ("reader", "GET /c"),
+        ("admin", "GET /b/{id}"),
+        ("reader", "GET /c"),
+    ]
+
+
+def test_a_step_keeps_of_bodies_headers_and_forms():
+    answer = Answer(200, {"location": "there"}, "oauth_token=a%2Fb&oauth_token_secret=c")
+    assert kept(answer, ":location") == "there"
+    assert kept(answer, "&oauth_token") == "a/b"
+    with pytest.raises(KeyError):
+        kept(answer, "&nothing")
+
+
+@pytest.mark.parametrize("version", ["0", "1", "2", "4"])
+def test_requests_are_signed_as_clients_of_ec2_sign(version):
+    words = signing.ec2({"access": "key", "secret": "a secret", "version": version}, "", "")
+    signed = {"headers": {}, "body_hash": "", **words, "params": dict(words["params"])}
+    assert Ec2Signer("a secret").generate(signed) == words["signature"]
+
+
+def test_requests_are_signed_as_clients_of_oauth_sign():
+    words = {"consumer": "c", "consumer_secret": "s&s", "token": "t", "token_secret": "x", "verifier": "a b"}
+    header = signing.oauth1(words, "POST", "http://127.0.0.1:5000/v3/OS-OAUTH1/access_token")
+    said = dict(pair.split("=", 1) for pair in header.removeprefix("OAuth ").replace('"', "").split(", "))
+    client = Client("c", "s&s", "t", "x", verifier="a b")
+    client.nonce, client.timestamp = said["oauth_nonce"], said["oauth_timestamp"]
+    _, theirs, _ = client.sign("http://127.0.0.1:5000/v3/OS-OAUTH1/access_token", "POST")
+    assert f'oauth_signature="{said["oauth_signature"]}"' in theirs["Authorization"]
+
+
+def test_a_passcode_is_that_of_the_specification(monkeypatch):
+    monkeypatch.setattr(signing.time, "time", lambda: 1111111109.0)  # RFC 6238, appendix B
+    assert signing.totp({"secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}, "", "") == "081804"

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 
 from cumulet.cli.recording.client import HEADERS, Answer, Cloud, NotThere
 from cumulet.cli.recording.people import People
 from cumulet.cli.recording.scenario import BadScenario, Scenario, Step, dig, fill
+from cumulet.cli.recording.signing import MAKERS
 
 PATIENCE = 90.0  # seconds that a step with `until` is repeated at the most
 PAUSE = 0.2
@@ -66,12 +68,14 @@ class _Player:
     kept: dict[str, Any]
 
     def do(self, step: Step) -> Exchange:
+        url = self.cloud.url(step.service, fill(step.path, self._value), self.people.project_of(step.actor))
+        for name, words in step.make.items():
+            self.kept[name] = self._made(fill(words, self._value), step.method, url)
         sent = fill(step.body, self._value)
         data = orjson.dumps(sent) if sent is not None else None
         if step.data is not None:
             data = str(fill(step.data, self._value)).encode()
         headers = {**self._headers(step), **fill(step.headers, self._value)}
-        url = self.cloud.url(step.service, fill(step.path, self._value), self.people.project_of(step.actor))
         deadline = time.monotonic() + PATIENCE
         while True:
             answer = self.cloud.send(step.method, url, headers, data)
@@ -80,10 +84,19 @@ class _Player:
             time.sleep(PAUSE)
         for name, path in step.keep.items():
             try:
-                self.kept[name] = answer.headers[path[1:]] if path.startswith(":") else dig(answer.body, path)
+                self.kept[name] = kept(answer, path)
             except KeyError:
                 self.kept[name] = f"no-{name}"  # the comparison tells what is missing; later steps go on
         return Exchange(step, sent, answer)
+
+    def _made(self, words: dict[str, Any], method: str, url: str) -> Any:
+        maker = MAKERS.get(words.pop("by", ""))
+        if maker is None:
+            raise BadScenario(f"make: nothing makes {words}")
+        try:
+            return maker(words, method, url)
+        except KeyError as error:
+            raise BadScenario(f"make: {error} is not said") from error
 
     def _headers(self, step: Step) -> dict[str, str]:
         headers = {}
@@ -111,3 +124,12 @@ class _Player:
             return self.people.value(name)
         except KeyError as error:
             raise BadScenario(f"nothing is known as {{{name}}}") from error
+
+
+def kept(answer: Answer, path: str) -> Any:
+    """What a step keeps of an answer: `:NAME` a header, `&NAME` a field of a form, else a path. Raises KeyError."""
+    if path.startswith(":"):
+        return answer.headers[path[1:]]
+    if path.startswith("&"):
+        return dict(parse_qsl(str(answer.body)))[path[1:]]
+    return dig(answer.body, path)

@@ -30,7 +30,8 @@ class Step(Struct, forbid_unknown_fields=True, rename={"actor": "as"}, omit_defa
     """One request, and what is done with its answer.
 
     `ask` is `METHOD /path` below the service's version, `METHOD //path` below its root. `until` names paths of the
-    answer (or `status`) and the values that end its repetition. `apart` names paths that differ by nature, each with
+    answer (or `status`) and the values that end its repetition. `make` names values that are computed first, each by
+    one of `signing.MAKERS` (`by`) and its words. `apart` names paths that differ by nature, each with
     its reason; `sort` the lists without an order, by the field that orders them; `only` the lists of which the
     entries that fit a pattern matter.
     """
@@ -43,6 +44,7 @@ class Step(Struct, forbid_unknown_fields=True, rename={"actor": "as"}, omit_defa
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = None
     data: str | None = None
+    make: dict[str, dict[str, Any]] = field(default_factory=dict)
     keep: dict[str, str] = field(default_factory=dict)
     until: dict[str, list[Any]] = field(default_factory=dict)
     apart: dict[str, str] = field(default_factory=dict)
@@ -59,7 +61,11 @@ class Step(Struct, forbid_unknown_fields=True, rename={"actor": "as"}, omit_defa
 
 
 class Scenario(Struct, forbid_unknown_fields=True, rename={"actor": "as"}):
-    """A file of steps. `given` names groups of steps that are played first; `apart` and `sort` count for every step."""
+    """A file of steps. `given` names groups of steps that are played first; `apart` and `sort` count for every step.
+
+    `kind` is the kind of cloud that the scenario needs, where an ordinary one will not do. All steps are played once
+    for each set of words in `each`, with these in their placeholders' places.
+    """
 
     about: str
     service: str
@@ -67,7 +73,9 @@ class Scenario(Struct, forbid_unknown_fields=True, rename={"actor": "as"}):
     name: str = ""
     actor: str = "member"
     version: str = ""
+    kind: str = ""
     given: list[str] = field(default_factory=list)
+    each: list[dict[str, str]] = field(default_factory=list)
     apart: dict[str, str] = field(default_factory=dict)
     sort: dict[str, str] = field(default_factory=dict)
 
@@ -85,6 +93,9 @@ def read(folder: Path, name: str) -> Scenario:
     except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
         raise BadScenario(f"{path}: {error}") from error
     found.name = name
+    if found.each:
+        steps = [msgspec.structs.replace(step, actor=step.actor or found.actor) for step in found.steps]
+        found.steps = [_told(step, words) for words in found.each for step in steps]
     found.steps = _whole(found.steps, found, str(path))
     return found
 
@@ -102,6 +113,15 @@ def read_given(folder: Path, scenario: Scenario) -> list[Step]:
     except KeyError as error:
         raise BadScenario(f"{scenario.name}: nothing is given as {error}") from error
     return _whole(found, scenario, str(path))
+
+
+def _told(step: Step, words: dict[str, str]) -> Step:
+    """The step with `words` in their placeholders' places; the other placeholders stay."""
+
+    def value(name: str) -> str:
+        return words.get(name, "{" + name + "}")
+
+    return msgspec.convert(fill(msgspec.to_builtins(step), value), Step)
 
 
 def fill(words: Any, value: Callable[[str], Any]) -> Any:

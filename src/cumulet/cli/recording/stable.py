@@ -8,6 +8,7 @@ keeps its format (`<time 0000-00-00T00:00:00Z>`); a link keeps all but the place
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
 import re
 from typing import Any
@@ -26,6 +27,7 @@ EXACT = (
 THERE = "<there>"
 PRESENT = (
     "x-subject-token",
+    "openstack-auth-receipt",
     "x-openstack-request-id",
     "x-compute-request-id",
     "etag",
@@ -53,6 +55,7 @@ _FIELDS = {
     "private_key": "<private key>",
     "adminPass": "<password>",
     "auth_key": "<key>",
+    "oauth_verifier": "<verifier>",
     "hostId": "<hash of the host>",
     "host_id": "<hash of the host>",
 }
@@ -94,6 +97,7 @@ class _Names:
         for name, value in played.values.items():
             if isinstance(value, str) and _ID.fullmatch(value):
                 self._ids.setdefault(value, f"<{name}>")
+                self._words.append((hashlib.sha256(value.encode()).hexdigest(), f"<hash of {name}>"))
             elif name in ("suffix", "upper", "password", *_NAMES):
                 self._words.append((value, f"<{name}>"))
         self._words.sort(key=lambda pair: (-len(pair[0]), pair[1]))

@@ -15,7 +15,7 @@ import orjson
 
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.errors import Forbidden
+from cumulet.kernel.errors import Forbidden, NotFound
 from cumulet.services.identity.logic import saml_login, saml_xml, service_providers, tokens
 from cumulet.services.identity.logic.bearers import REFUSED
 from cumulet.services.identity.logic.saml_keys import key_pair
@@ -68,6 +68,9 @@ def _respond(cloud: Cloud, provider_id: str, token: str) -> tuple[Element, Servi
     if not provider.enabled:
         raise Forbidden(REFUSED)
     bearer = tokens.validate(cloud, token)
+    if bearer.access_rules is not None:
+        # Where the assertion is shown nobody would look at the rules.
+        raise NotFound("Failed to validate token", code="TokenNotFound")
     if bearer.project is None or bearer.project_domain is None:
         raise Forbidden(
             "You are not authorized to perform the requested action: "

@@ -116,7 +116,8 @@ def signed_assertion(root: Element, certificates: Iterable[str], *, sha1: bool) 
 
 def _verified(root: Element, path: str, certificates: Iterable[str], sha1: bool) -> Element:
     """What the signature below `path` covers, as it was signed."""
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from lxml.etree import LxmlError
     from signxml.algorithms import DigestAlgorithm, SignatureMethod
     from signxml.exceptions import SignXMLException
     from signxml.verifier import SignatureConfiguration, XMLVerifier
@@ -127,12 +128,13 @@ def _verified(root: Element, path: str, certificates: Iterable[str], sha1: bool)
         signature_methods=frozenset(one for one in SignatureMethod if _taken(one.name, sha1=sha1)),
         digest_algorithms=frozenset(one for one in DigestAlgorithm if _taken(one.name, sha1=sha1)),
     )
+    wrong = (SignXMLException, InvalidSignature, UnsupportedAlgorithm, LxmlError)
     for certificate in certificates:
         try:
             found = XMLVerifier().verify(
                 root, x509_cert=certificate, id_attribute="ID", expect_config=config, validate_schema=True
             )
-        except (SignXMLException, InvalidSignature, ValueError, TypeError, KeyError, AssertionError):
+        except (*wrong, ValueError, TypeError, KeyError, AssertionError):
             continue
         covered = found[0].signed_xml if isinstance(found, list) else found.signed_xml
         if covered is not None:

@@ -21,7 +21,7 @@ import msgspec
 import uvicorn
 from sqlalchemy import literal, select
 
-from cumulet.kernel import audit, door, explain, lock, log, metrics
+from cumulet.kernel import audit, door, explain, lock, log, metrics, notifications
 from cumulet.kernel.bell import Bell
 from cumulet.kernel.cloud import Cloud, Hosts
 from cumulet.kernel.contracts import Contracts
@@ -134,6 +134,7 @@ class App:
             self._each_room("bootstrap", lambda room: room.run(self.cloud))
         for room_name in ("hosts", "listeners"):
             self._each_room(room_name, lambda room: room.listen(self.cloud))
+        notifications.log_those(self.cloud.outbox, self.settings.log.notifications, self.settings.host)
         self.bus.start()
         self.cloud.outbox.start()
         self.cloud.sagas.run(self.cloud)

@@ -66,9 +66,13 @@ class Database(Section, frozen=True, kw_only=True):
 
 
 class Log(Section, frozen=True, kw_only=True):
-    """What the log files hold and how much is kept: `keep` files of `size` bytes beside the one being written."""
+    """What the log files hold and how much is kept: `keep` files of `size` bytes beside the one being written.
+
+    Notifications whose event type is one of `notifications`, or stands below it, are logged too: `["identity"]`.
+    """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    notifications: tuple[str, ...] = ()
     size: Count = 16 * 1024 * 1024
     keep: Count = 3
 
@@ -107,6 +111,8 @@ class Identity(Section, frozen=True, kw_only=True):
     provider brought outlives its log-in by `authorization_ttl` minutes, unless the provider says its own.
     `saml_entity_id` is this cloud's name among SAML parties (default: its address); the assertions that it makes for
     other clouds last `saml_assertion_lifetime`.
+
+    Notifications have `notification_format`; those whose event type is in `notification_opt_out` are not written.
     """
 
     token_lifetime: Count = 3600
@@ -136,6 +142,8 @@ class Identity(Section, frozen=True, kw_only=True):
     authorization_ttl: Annotated[int, msgspec.Meta(ge=0)] = 0
     saml_entity_id: str = ""
     saml_assertion_lifetime: Count = 3600
+    notification_format: Literal["cadf", "basic"] = "cadf"
+    notification_opt_out: tuple[str, ...] = ("identity.authenticate.success", "identity.authenticate.pending")
 
 
 class SecurityCompliance(Section, frozen=True, kw_only=True):

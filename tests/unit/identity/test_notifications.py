@@ -110,13 +110,14 @@ def test_a_life_is_told(cloud: Cloud, heard: Callable[[], list[tuple[str, str]]]
 def test_a_domain_goes_with_all_that_is_in_it(cloud: Cloud, heard: Callable[[], list[tuple[str, str]]]) -> None:
     domain = domains.create(cloud, {"name": "d"})
     inside = {"name": "x", "domain_id": domain.id}
-    made = [projects.create(cloud, CTX, inside), users.create(cloud, CTX, inside), groups.create(cloud, CTX, inside)]
+    made = [projects.create(cloud, CTX, inside), groups.create(cloud, CTX, inside), users.create(cloud, CTX, inside)]
     domains.update(cloud, domain.id, {"enabled": False})
-    assert heard()[-2:] == [("identity.domain.updated", domain.id), ("identity.domain.disabled", domain.id)]
+    assert heard()[-2:] == [("identity.project.updated", domain.id), ("identity.domain.updated", domain.id)]
     domains.delete(cloud, domain.id)
-    kinds = ("project", "user", "group")
+    kinds = ("project", "group", "user")
     told = [(f"identity.{kind}.deleted", one.id) for kind, one in zip(kinds, made, strict=True)]
-    assert heard() == [*told, ("identity.domain.deleted", domain.id)]
+    domain_told = [("identity.project.deleted", domain.id), ("identity.domain.deleted", domain.id)]
+    assert heard() == [*told, *domain_told]
 
 
 def test_what_did_not_happen_is_not_told(cloud: Cloud, heard: Callable[[], list[tuple[str, str]]]) -> None:

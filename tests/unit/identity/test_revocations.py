@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
-from cumulet.services.identity.logic import revocations
+from cumulet.services.identity.logic import grants, groups, revocations, roles, users
 from cumulet.services.identity.store import revocations as store
-from cumulet.services.identity.types import Bearer, Project, Token, User
+from cumulet.services.identity.types import SYSTEM_ID, Actor, Assignment, Bearer, Project, Target, Token, User
+
+CTX = Context(system_scope="all")
 
 NAMES = ("a", "b")
 SAID = {
@@ -53,3 +57,29 @@ def test_a_revocation_voids_what_matches(cloud: Cloud, said: dict[str, str | Non
     }
     expected = all(value is None or value in has[name] for name, value in said.items())
     assert revocations.is_revoked(cloud.db, bearer) == expected
+
+
+def revoked(cloud: Cloud) -> set[str | None]:
+    """Of whom all tokens are void."""
+    return {one.user_id for one in store.find_all(cloud.db)}
+
+
+def test_members_who_leave_a_group(cloud: Cloud) -> None:
+    user = users.create(cloud, CTX, {"name": "u"})
+    group = groups.create(cloud, CTX, {"name": "g"})
+    groups.join(cloud, group.id, user.id)
+    assert user.id not in revoked(cloud)
+    groups.leave(cloud, group.id, user.id)
+    assert user.id in revoked(cloud)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_members_of_a_group_that_goes(cloud: Cloud, given: bool) -> None:
+    user = users.create(cloud, CTX, {"name": "u"})
+    group = groups.create(cloud, CTX, {"name": "g"})
+    groups.join(cloud, group.id, user.id)
+    if given:
+        role = roles.create(cloud, {"name": "r"})
+        grants.create(cloud, Assignment(Actor.GROUP, group.id, Target.SYSTEM, SYSTEM_ID, role.id, False))
+    groups.delete(cloud, group.id)
+    assert (user.id in revoked(cloud)) is given

@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 import orjson
 
-from cumulet.kernel import log
+from cumulet.kernel import log, origin
 from cumulet.kernel.allowance import Allowance, allows
 from cumulet.kernel.auth import Authenticator
 from cumulet.kernel.errors import CumuletError, Invalid, NotAllowed, NotFound, Unauthorized
@@ -141,6 +141,7 @@ REQUEST: tuple[Step, ...] = (
 def process(request: Request) -> Reply | None:
     """Pass `request` through the list; None where a stream handler has to finish it."""
     log.request_id.set(request.request_id)
+    origin.current.set(request)
     try:
         for step in REQUEST:
             reply = step(request)

@@ -42,7 +42,7 @@ def add(request: Request) -> Reply:
     _ONE.check(request.params["tag"])
     wanted = [*_tags(request), request.params["tag"]]
     _SEVERAL.check(list(dict.fromkeys(wanted)))
-    logic.set_tags(request.cloud, request.params["project_id"], wanted, "create")
+    logic.set_tags(request.cloud, request.params["project_id"], wanted, "create", request.params["tag"])
     return Reply(201, headers={"Location": request.url})
 
 
@@ -50,7 +50,7 @@ def delete(request: Request) -> Reply:
     have = _tags(request)
     _require(request, have)
     have.remove(request.params["tag"])
-    logic.set_tags(request.cloud, request.params["project_id"], have, "delete")
+    logic.set_tags(request.cloud, request.params["project_id"], have, "delete", request.params["tag"])
     return Reply(204)
 
 

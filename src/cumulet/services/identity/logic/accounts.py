@@ -23,29 +23,39 @@ from cumulet.services.identity.store import passwords as password_store
 from cumulet.services.identity.store import users
 from cumulet.services.identity.types import Account, Password, User
 
+REFUSED = "The request you have made requires authentication."
 NOBODY = ""  # the account on which failures of unknown users are counted
 
 
-def prove(cloud: Cloud, user: User | None, secret: Any, *, even_expired: bool = False) -> User:
-    """The user, whose password `secret` is and who may log in; Unauthorized for all else.
+class Locked(Unauthorized):
+    """The account is locked: known to the audit alone, the caller is told what everybody is told."""
 
-    `even_expired` takes a password that has ended, for the one thing that it is still good for: being changed.
-    """
+
+class Expired(Unauthorized):
+    """The password was right and has ended; `user` may change it, and do nothing else with it."""
+
+    def __init__(self, user: User) -> None:
+        words = f"The password is expired and needs to be changed for user: {user.id}."
+        super().__init__(words, code="PasswordExpired")
+        self.user = user
+
+
+def prove(cloud: Cloud, user: User | None, secret: Any) -> User:
+    """The user, whose password `secret` is and who may log in; Unauthorized for all else."""
     kept = users.password_of(cloud.db, user.id) if user is not None else None
     acceptable = isinstance(secret, str) and len(secret) <= passwords.LONGEST
-    if user is None or kept is None or not acceptable or _is_locked(cloud, user):
+    locked = user is not None and _is_locked(cloud, user)
+    if user is None or kept is None or not acceptable or locked:
         passwords.waste("", cloud.settings.identity)
         note_failure(cloud, None)
-        raise refused()
+        raise Locked(REFUSED) if locked else refused()
     if not passwords.matches(secret, kept.hash):
         note_failure(cloud, user)
         raise refused()
     if not is_enabled(cloud, user):
         raise refused()
-    if not even_expired and _has_expired(kept, user):
-        raise Unauthorized(
-            f"The password is expired and needs to be changed for user: {user.id}.", code="PasswordExpired"
-        )
+    if _has_expired(kept, user):
+        raise Expired(user)
     note_success(cloud, user)
     _make_hash_current(cloud, kept, secret)
     return user
@@ -72,7 +82,7 @@ def reset(tx: Tx, user_id: str) -> None:
 
 
 def refused() -> CumuletError:
-    return Unauthorized("The request you have made requires authentication.")
+    return Unauthorized(REFUSED)
 
 
 def note_failure(cloud: Cloud, user: User | None) -> None:

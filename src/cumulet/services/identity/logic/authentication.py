@@ -11,6 +11,7 @@ from cumulet.kernel.errors import Unauthorized
 from cumulet.services.identity.logic import (
     application_credential_login,
     external,
+    login_news,
     mapped_login,
     oauth1_login,
     password_login,
@@ -50,12 +51,20 @@ def authenticate(cloud: Cloud, attempt: Attempt) -> Proven:
                 code="AuthMethodNotSupported",
                 identity={"methods": known},
             )
-    proofs = [METHODS[method](cloud, attempt.identity[method], attempt) for method in named]
+    proofs = [_prove(cloud, attempt, method) for method in named]
     if external.METHOD not in named:
         proofs.extend(_by_the_way(cloud, attempt))
     if not proofs or len({proof.user.id for proof in proofs}) > 1:
         raise refused()
     return _together(proofs)
+
+
+def _prove(cloud: Cloud, attempt: Attempt, method: str) -> Proven:
+    words = attempt.identity[method]
+    if method not in login_news.METHODS:
+        return METHODS[method](cloud, words, attempt)
+    with login_news.told(cloud, method, words):
+        return METHODS[method](cloud, words, attempt)
 
 
 def _by_the_way(cloud: Cloud, attempt: Attempt) -> list[Proven]:

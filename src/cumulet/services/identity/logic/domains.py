@@ -90,17 +90,17 @@ def delete(cloud: Cloud, domain_id: str, *, as_project: bool = False) -> None:
             projects.remove(tx, project.id)
             news.tell(tx, "project", "deleted", project.id)
         inside = [Filter("domain_id", domain_id)]
-        for user in user_store.find_all(tx, inside):
-            users.remove(tx, user.id)
-            news.tell(tx, "user", "deleted", user.id)
         for group in group_store.find_all(tx, inside):
             groups.remove(tx, group.id)
             news.tell(tx, "group", "deleted", group.id)
+        for user in user_store.find_all(tx, inside):
+            users.end(tx, user.id, news)
         for role in roles.find_all(tx, inside):
             roles.remove(tx, role.id)
             news.tell(tx, "role", "deleted", role.id)
         limits.remove_of_domain(tx, domain_id)
         projects.remove(tx, domain_id)
+        news.tell(tx, "project", "deleted", domain_id)
         news.tell(tx, "domain", "deleted", domain_id)
 
     cloud.db.write(write)

@@ -48,7 +48,7 @@ def create(cloud: Cloud, words: Mapping[str, Any]) -> Endpoint:
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
-        _check(tx, {**words, "region_id": new.region_id})
+        _check(tx, {**words, "region_id": new.region_id}, news)
         store.add(tx, new)
         news.tell(tx, "endpoint", "created", new.id)
         revocations.changed(tx)
@@ -66,7 +66,7 @@ def update(cloud: Cloud, endpoint_id: str, words: Mapping[str, Any]) -> Endpoint
         values = {name: words[name] for name in FIELDS if name in words and name != "region"}
         if "region" in words and "region_id" not in words:
             values["region_id"] = words["region"]
-        _check(tx, {**words, **values})
+        _check(tx, {**words, **values}, news)
         values["extra"] = {**old.extra, **changes.extras(words, FIELDS)}
         store.change(tx, endpoint_id, values)
         news.tell(tx, "endpoint", "updated", endpoint_id)
@@ -88,7 +88,8 @@ def delete(cloud: Cloud, endpoint_id: str) -> None:
     cloud.db.write(write)
 
 
-def _check(tx: Tx, words: Mapping[str, Any]) -> None:
+def _check(tx: Tx, words: Mapping[str, Any], news: Teller) -> None:
+    """Hold an endpoint to an URL that can be filled in, a service that is there, and a region that is or is made."""
     if "url" in words and catalog.fill(words["url"], VARIABLES) is None:
         raise Invalid(f"Cannot create an endpoint with an invalid URL: {words['url']}.")
     if "service_id" in words and services.find(tx, words["service_id"]) is None:
@@ -98,6 +99,7 @@ def _check(tx: Tx, words: Mapping[str, Any]) -> None:
         if "region" not in words:
             raise _unknown("region")
         regions.add(tx, Region(region_id, "", None))
+        news.tell(tx, "region", "created", region_id)
 
 
 def _unknown(kind: str) -> CumuletError:

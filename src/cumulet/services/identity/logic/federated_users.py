@@ -126,6 +126,7 @@ def _user(tx: Tx, wanted: FederatedUser, domain_id: str, mapped: Mapped, news: T
             store.rename(tx, known, wanted.display_name)
         if email and user.extra.get("email") != email["email"]:
             users.change(tx, user.id, {"extra": {**user.extra, **email}})
+            news.tell(tx, "user", "updated", user.id)
         return user, False
     user_id = public_id(domain_id, wanted.unique_id)
     if users.find(tx, user_id) is not None:
@@ -189,10 +190,14 @@ def _assign(
     held = assignments.find_all(tx, actor=Actor.USER, actor_id=user.id, target=Target.PROJECT)
     have = {(one.target_id, one.role_id) for one in held if not one.inherited}
     for project_id, role_id in sorted(granted - have):
-        assignments.add(tx, Assignment(Actor.USER, user.id, Target.PROJECT, project_id, role_id, False))
+        given = Assignment(Actor.USER, user.id, Target.PROJECT, project_id, role_id, False)
+        assignments.add(tx, given)
+        news.tell_grant(tx, "created", given)
     if float(version) >= float(SYNCHRONISED):
         for project_id, role_id in sorted(have - granted):
-            assignments.remove(tx, Assignment(Actor.USER, user.id, Target.PROJECT, project_id, role_id, False))
+            taken = Assignment(Actor.USER, user.id, Target.PROJECT, project_id, role_id, False)
+            assignments.remove(tx, taken)
+            news.tell_grant(tx, "deleted", taken)
 
 
 def _project(tx: Tx, words: Mapping[str, Any], provider: IdentityProvider, news: Teller) -> Project:

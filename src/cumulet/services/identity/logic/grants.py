@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Forbidden, Invalid, NotFound
 from cumulet.services.identity.logic import domains, groups, projects, revocations, roles, users
+from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import application_credentials, assignments
 from cumulet.services.identity.store import groups as group_store
 from cumulet.services.identity.types import Actor, Assignment, Role, Target
+
+_MISSING = "RoleAssignmentNotFound"
 
 
 def find_all(source: Source, given: Assignment) -> list[Role]:
@@ -36,6 +41,7 @@ def check(source: Source, given: Assignment) -> None:
 
 def create(cloud: Cloud, given: Assignment) -> None:
     """Give a role; one that was given already stays."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         check_parties(tx, given)
@@ -44,12 +50,14 @@ def create(cloud: Cloud, given: Assignment) -> None:
             _check_domain_role(tx, role, given)
         assignments.add(tx, given)
         revocations.changed(tx)
+        news.tell_grant(tx, "created", given)
 
-    cloud.db.write(write)
+    _write(cloud, write, lambda tx: news.tell_grant(tx, "created", given, "failure"))
 
 
 def delete(cloud: Cloud, given: Assignment) -> None:
     """Take a role back, and with it the application credentials that stood on it."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         roles.get(tx, given.role_id)
@@ -59,8 +67,9 @@ def delete(cloud: Cloud, given: Assignment) -> None:
             for user_id in _users(tx, given):
                 application_credentials.remove_of(tx, user_id, given.target_id)
         revocations.changed(tx)
+        news.tell_grant(tx, "deleted", given)
 
-    cloud.db.write(write)
+    _write(cloud, write, lambda tx: news.tell_grant(tx, "deleted", given, "failure"))
 
 
 def check_parties(source: Source, given: Assignment) -> None:
@@ -73,6 +82,16 @@ def check_parties(source: Source, given: Assignment) -> None:
         projects.get(source, given.target_id)
     elif given.target == Target.DOMAIN:
         domains.get(source, given.target_id)
+
+
+def _write(cloud: Cloud, write: Callable[[Tx], None], refused: Callable[[Tx], None]) -> None:
+    """Do `write`; what it refuses though all that it names is there is told of, by `refused`, as Keystone does."""
+    try:
+        cloud.db.write(write)
+    except (Forbidden, Invalid, NotFound) as error:
+        if not isinstance(error, NotFound) or error.code == _MISSING:
+            cloud.db.write(refused)
+        raise
 
 
 def _check_domain_role(tx: Tx, role: Role, given: Assignment) -> None:
@@ -95,5 +114,5 @@ def _missing(given: Assignment) -> NotFound:
     return NotFound(
         f"Could not find role assignment with role: {given.role_id}, user or group: {given.actor_id}, "
         f"project, domain, or system: {given.target_id}.",
-        code="RoleAssignmentNotFound",
+        code=_MISSING,
     )

@@ -91,10 +91,14 @@ def update(cloud: Cloud, group_id: str, words: Mapping[str, Any]) -> Group:
 
 
 def delete(cloud: Cloud, group_id: str) -> None:
+    """Remove a group; where it was given roles, its members' tokens are void, as in Keystone."""
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         directories.check_writable(tx, get(tx, group_id).domain_id)
+        if assignments.find_all(tx, actor=Actor.GROUP, actor_id=group_id):
+            for user in store.members(tx, group_id):
+                revocations.revoke(tx, user_id=user.id)
         remove(tx, group_id)
         news.tell(tx, "group", "deleted", group_id)
 
@@ -118,6 +122,7 @@ def check_member(source: Source, group_id: str, user_id: str) -> None:
 
 def join(cloud: Cloud, group_id: str, user_id: str) -> None:
     """Put a user into a group; one who is in it stays."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         user = users.get(tx, user_id)
@@ -126,17 +131,20 @@ def join(cloud: Cloud, group_id: str, user_id: str) -> None:
         if not store.has_member(tx, group_id, user_id):
             store.join(tx, group_id, user_id)
             revocations.changed(tx)
+        news.tell_member(tx, group_id, user_id, "added")
 
     cloud.db.write(write)
 
 
 def leave(cloud: Cloud, group_id: str, user_id: str) -> None:
-    """Take a user out of a group."""
+    """Take a user out of a group; the user's tokens are void, as in Keystone, whatever they were made for."""
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         check_member(tx, group_id, user_id)
         directories.check_writable(tx, get(tx, group_id).domain_id)
         store.leave(tx, group_id, user_id)
-        revocations.changed(tx)
+        revocations.revoke(tx, user_id=user_id)
+        news.tell_member(tx, group_id, user_id, "removed")
 
     cloud.db.write(write)

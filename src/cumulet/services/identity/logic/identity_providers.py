@@ -100,8 +100,7 @@ def delete(cloud: Cloud, idp_id: str) -> None:
     def write(tx: Tx) -> list[str]:
         get(tx, idp_id)
         for user_id in federated_users.only_known_by(tx, idp_id):
-            users.remove(tx, user_id)
-            news.tell(tx, "user", "deleted", user_id)
+            users.end(tx, user_id, news)
         protocol_ids = [protocol.id for protocol in protocol_store.find_all(tx, idp_id)]
         for protocol_id in protocol_ids:
             protocol_store.remove(tx, idp_id, protocol_id)

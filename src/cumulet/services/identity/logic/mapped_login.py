@@ -15,6 +15,7 @@ from cumulet.services.identity.logic import (
     federated_users,
     federation_sources,
     identity_providers,
+    login_news,
     mapping_rules,
     mappings,
     protocols,
@@ -74,6 +75,12 @@ def by_bearer(cloud: Cloud, provider: IdentityProvider, protocol: Protocol, head
 
 def enter(cloud: Cloud, provider: IdentityProvider, protocol: Protocol, assertion: Assertion) -> Proven:
     """Let somebody in as whom the mapping says; Unauthorized for whom it does not let in."""
+    with login_news.told_from_elsewhere(cloud, provider.id) as proofs:
+        proofs.append(_mapped(cloud, provider, protocol, assertion))
+    return proofs[0]
+
+
+def _mapped(cloud: Cloud, provider: IdentityProvider, protocol: Protocol, assertion: Assertion) -> Proven:
     _check_issuer(cloud, provider, protocol, assertion)
     mapping = mappings.get(cloud.db, protocol.mapping_id)
     try:

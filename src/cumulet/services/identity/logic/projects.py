@@ -112,11 +112,9 @@ def update(cloud: Cloud, project_id: str, words: Mapping[str, Any]) -> Project:
         store.change(tx, project_id, values)
         if "tags" in words:
             store.set_tags(tx, project_id, (name.strip() for name in words["tags"]))
-        kind = "domain" if old.is_domain else "project"
-        news.tell(tx, kind, "updated", project_id)
+        _tell_updated(tx, news, old)
         if old.enabled and values.get("enabled") is False:
             _void(tx, old)
-            news.tell(tx, kind, "disabled", project_id)
         revocations.changed(tx)
         return get(tx, project_id)
 
@@ -161,9 +159,12 @@ def remove(tx: Tx, project_id: str) -> None:
     revocations.revoke(tx, project_id=project_id)
 
 
-def set_tags(cloud: Cloud, project_id: str, names: Iterable[str], verb: str = "update") -> list[str]:
-    """Make these the project's tags."""
+def set_tags(
+    cloud: Cloud, project_id: str, names: Iterable[str], verb: str = "update", one: str | None = None
+) -> list[str]:
+    """Make these the project's tags; `one` is the tag that is put to them or taken away, where it is one alone."""
     wanted = [name.strip() for name in names]
+    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         old = get(tx, project_id)
@@ -173,6 +174,9 @@ def set_tags(cloud: Cloud, project_id: str, names: Iterable[str], verb: str = "u
                 'Set "immutable" option to false before creating project tags.'
             )
         store.set_tags(tx, project_id, wanted)
+        _tell_updated(tx, news, old)
+        if one is not None:
+            news.tell(tx, "project tag", "created" if verb == "create" else "deleted", one.strip())
 
     cloud.db.write(write)
     return wanted
@@ -192,6 +196,13 @@ def subtree(source: Source, project_id: str) -> list[Project]:
         found.extend(children)
         waiting.extend(child.id for child in children)
     return found
+
+
+def _tell_updated(tx: Tx, news: Teller, project: Project) -> None:
+    """Tell of a changed project, and of the domain that it is."""
+    news.tell(tx, "project", "updated", project.id)
+    if project.is_domain:
+        news.tell(tx, "domain", "updated", project.id)
 
 
 def _check_place(tx: Tx, new: Project, depth: int) -> None:

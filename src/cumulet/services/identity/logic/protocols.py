@@ -69,8 +69,7 @@ def delete(cloud: Cloud, idp_id: str, protocol_id: str) -> None:
     def write(tx: Tx) -> None:
         get(tx, idp_id, protocol_id)
         for user_id in federated_users.only_known_by(tx, idp_id, protocol_id):
-            users.remove(tx, user_id)
-            news.tell(tx, "user", "deleted", user_id)
+            users.end(tx, user_id, news)
         federated_users.forget_protocol(tx, idp_id, protocol_id)
         store.remove(tx, idp_id, protocol_id)
         revocations.changed(tx)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cumulet.kernel.cloud import Cloud
-from cumulet.services.identity.logic import tokens
+from cumulet.services.identity.logic import login_news, tokens
 from cumulet.services.identity.logic.proofs import Attempt, Proven, forbidden, is_delegated
 from cumulet.services.identity.types import Bearer
 
@@ -18,13 +18,16 @@ def prove(cloud: Cloud, words: Mapping[str, Any], attempt: Attempt) -> Proven:
     token = bearer.token
     if token.target is not None and not cloud.settings.identity.rescope:
         raise forbidden("rescope a scoped token")
-    return Proven(
+    proven = Proven(
         user=bearer.user,
         methods=("token", *token.methods),
         expires_at=token.expires_at,
         audit_chain_id=token.audit_chain_id,
         federation=token.federation,
     )
+    if token.federation is not None:
+        login_news.tell_exchanged(cloud, proven, token.audit_id)
+    return proven
 
 
 def _may_exchange(bearer: Bearer, scope: Any) -> None:

@@ -85,7 +85,7 @@ def delete(cloud: Cloud, trust_id: str) -> None:
     def write(tx: Tx) -> None:
         if store.find(tx, trust_id) is None:
             raise NotFound(f"Could not find trust: {trust_id}.", code="TrustNotFound")
-        for one in trust_ends.bury(tx, [trust_id]):
+        for one in reversed(trust_ends.bury(tx, [trust_id])):
             news.tell(tx, KIND, "deleted", one)
 
     cloud.db.write(write)

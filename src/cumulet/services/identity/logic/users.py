@@ -11,9 +11,25 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, NotFound
-from cumulet.services.identity.logic import accounts, changes, directories, password_rules, revocations, trust_ends
+from cumulet.services.identity import events
+from cumulet.services.identity.logic import (
+    accounts,
+    changes,
+    directories,
+    login_news,
+    password_rules,
+    revocations,
+    trust_ends,
+)
 from cumulet.services.identity.logic.news import Teller
-from cumulet.services.identity.store import access_tokens, application_credentials, assignments, credentials, projects
+from cumulet.services.identity.store import (
+    access_rules,
+    access_tokens,
+    application_credentials,
+    assignments,
+    credentials,
+    projects,
+)
 from cumulet.services.identity.store import accounts as account_store
 from cumulet.services.identity.store import users as store
 from cumulet.services.identity.store.filters import Filter
@@ -105,14 +121,19 @@ def change_password(cloud: Cloud, user_id: str, original: str, new: str) -> None
     found = store.find(cloud.db, user_id)
     if found is not None:
         directories.check_writable(cloud.db, found.domain_id)
-    user = accounts.prove(cloud, found, original, even_expired=True)
+    user = _prove(cloud, user_id, found, original)
     kept = store.password_of(cloud.db, user_id)
     if kept is None:
         raise accounts.refused()
-    password_rules.check_change(cloud, user, kept, new)
+    news = Teller(cloud)
+    try:
+        password_rules.check_change(cloud, user, kept, new)
+    except Invalid as error:
+        refusal = events.reason(error.message, error.status)
+        cloud.db.write(lambda tx: news.tell(tx, "user", "updated", user_id, reason=refusal))
+        raise
     hashed = password_rules.hash_new(cloud, new)
     assert hashed is not None
-    news = Teller(cloud)
 
     def write(tx: Tx) -> None:
         now = store.password_of(tx, user_id)
@@ -131,10 +152,19 @@ def delete(cloud: Cloud, user_id: str) -> None:
 
     def write(tx: Tx) -> None:
         directories.check_writable(tx, get(tx, user_id).domain_id)
-        remove(tx, user_id)
-        news.tell(tx, "user", "deleted", user_id)
+        end(tx, user_id, news)
 
     cloud.db.write(write)
+
+
+def end(tx: Tx, user_id: str, news: Teller) -> None:
+    """Remove a user, and tell of it and of what goes with the user."""
+    for credential in application_credentials.of_user(tx, user_id):
+        news.tell(tx, "application_credential", "deleted", credential.id)
+    for rule in access_rules.of_user(tx, user_id):
+        news.tell(tx, "access_rule", "deleted", rule.id)
+    remove(tx, user_id)
+    news.tell(tx, "user", "deleted", user_id)
 
 
 def remove(tx: Tx, user_id: str) -> None:
@@ -146,6 +176,16 @@ def remove(tx: Tx, user_id: str) -> None:
     account_store.remove(tx, user_id)
     store.remove(tx, user_id)
     revocations.revoke(tx, user_id=user_id)
+
+
+def _prove(cloud: Cloud, user_id: str, user: User | None, secret: str) -> User:
+    """The user, whose password may have ended: it is good for being changed yet."""
+    try:
+        with login_news.told(cloud, "password", {"user": {"id": user_id}}):
+            return accounts.prove(cloud, user, secret)
+    except accounts.Expired as error:
+        accounts.note_success(cloud, error.user)
+        return error.user
 
 
 def _check_domain(tx: Tx, domain_id: str) -> None:

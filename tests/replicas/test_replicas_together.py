@@ -13,13 +13,12 @@ import httpx
 import pytest
 
 from support import postgres
+from support.guest import CHANGES, Guest
 from support.killable import KillableCloud
 from support.waiting import until
 
 SERVERS = "/compute/v2.1/servers"
 NETWORKS = "/network/v2.0/networks"
-ROLES = "/identity/v3/roles"
-PROVIDER = {"enabled": True, "auth_url": "http://there/auth", "sp_url": "http://there/{word}"}
 
 
 class User:
@@ -150,73 +149,16 @@ def test_a_role_that_is_taken_away_by_one_is_gone_from_the_other_s_tokens(cloud,
     assert guest.status(SERVERS) == 401
 
 
-@pytest.fixture
-def guest(users):
-    """A user of a domain of its own with a role in a project, a service in the catalogue, and the user's token."""
-    one, word = users[0], uuid.uuid4().hex
-
-    def make(noun, **words):
-        return one.make(f"/identity/v3/{noun}s", {noun: {"name": f"{noun}-{word}", **words}})["id"]
-
-    domain, role, implied = make("domain"), make("role"), one.make(ROLES, {"role": {"name": f"implied-{word}"}})["id"]
-    project, user = make("project", domain_id=domain), make("user", domain_id=domain, password=word)
-    service = make("service", type=f"type-{word}")
-    endpoint = {"service_id": service, "interface": "public", "url": "http://old"}
-    made = {"endpoint": one.make("/identity/v3/endpoints", {"endpoint": endpoint})["id"]}
-    assert one.ask("PUT", f"/identity/v3/projects/{project}/users/{user}/roles/{role}").status_code == 204
-    identity = {"methods": ["password"], "password": {"user": {"id": user, "password": word}}}
-    asked = {"auth": {"identity": identity, "scope": {"project": {"id": project}}}}
-    token = one.ask("POST", "/identity/v3/auth/tokens", asked).headers["x-subject-token"]
-    made |= {"domain": domain, "role": role, "implied": implied, "project": project, "user": user, "service": service}
-    return made | {"word": word, "token": token}
-
-
-def told(user, token):
-    """What the user's replica tells of the token."""
-    answer = user.ask("GET", "/identity/v3/auth/tokens", **{"X-Subject-Token": token})
-    return answer.status_code, answer.json().get("token")
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("PATCH", "users/{user}", {"user": {"name": "renamed"}}),
-        ("PATCH", "users/{user}", {"user": {"enabled": False}}),
-        ("POST", "users/{user}/password", {"user": {"original_password": "{word}", "password": "another"}}),
-        ("DELETE", "users/{user}", None),
-        ("PATCH", "projects/{project}", {"project": {"name": "renamed"}}),
-        ("PATCH", "projects/{project}", {"project": {"enabled": False}}),
-        ("DELETE", "projects/{project}", None),
-        ("PATCH", "domains/{domain}", {"domain": {"name": "renamed-{domain}"}}),
-        ("PATCH", "domains/{domain}", {"domain": {"enabled": False}}),
-        ("PATCH", "roles/{role}", {"role": {"name": "renamed-{role}"}}),
-        ("DELETE", "roles/{role}", None),
-        ("PUT", "roles/{role}/implies/{implied}", None),
-        ("DELETE", "projects/{project}/users/{user}/roles/{role}", None),
-        ("PATCH", "services/{service}", {"service": {"name": "renamed"}}),
-        ("DELETE", "services/{service}", None),
-        ("PATCH", "endpoints/{endpoint}", {"endpoint": {"url": "http://new"}}),
-        ("DELETE", "endpoints/{endpoint}", None),
-        ("PUT", "OS-EP-FILTER/projects/{project}/endpoints/{endpoint}", None),
-        ("PUT", "OS-FEDERATION/service_providers/{user}", {"service_provider": PROVIDER}),
-    ],
-)
-def test_what_one_remembers_of_a_token_ends_when_another_changes_it(users, guest, method, path, body):
-    one, two = users
-    before = [told(user, guest["token"]) for user in (one, two, two)]
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_what_one_remembers_of_a_token_ends_when_another_changes_it(users, change):
+    one, two = (user.ask for user in users)
+    guest = Guest(one)
+    before = [guest.told(ask) for ask in (one, two, two)]
     assert before[0][0] == 200
     assert before == [before[0]] * 3
-    answer = one.ask(method, f"/identity/v3/{filled(path, guest)}", filled(body, guest))
-    assert answer.status_code < 300, answer.text
-    after = [told(user, guest["token"]) for user in (two, one)]
+    guest.suffer(change)
+    after = [guest.told(ask) for ask in (two, one)]
     assert after[0] == after[1] != before[0]
-
-
-def filled(template, values):
-    """The template, or the plain data of templates, with the values in place of their names."""
-    if isinstance(template, dict):
-        return {name: filled(part, values) for name, part in template.items()}
-    return template.format_map(values) if isinstance(template, str) else template
 
 
 def test_a_quota_holds_for_all_replicas_together(users):

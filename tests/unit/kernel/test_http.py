@@ -131,6 +131,13 @@ def test_an_unknown_path_is_404_with_and_without_a_token(call, path):
     assert call("GET", path, token=None).status_code == 404
 
 
+def shell_of(*routes: Route) -> Shell:
+    """A service of these routes alone, with one thread."""
+    api = Api(service="toy", root="/toy", bases=("/v2",), routes=routes, dialect=FaultDialect())
+    cloud = Cloud(settings.load(environ={}), None, Contracts(), None, None, None, (), None, None)
+    return Shell(cloud, {"toy": api}.get, {}, threads=1)
+
+
 def test_a_slow_route_holds_up_no_other():
     waiting = threading.Event()
 
@@ -138,9 +145,7 @@ def test_a_slow_route_holds_up_no_other():
         return Reply(200 if waiting.wait(30) else 504)
 
     routes = (Route("GET", "/slow", wait, PUBLIC, slow=True), Route("GET", "/quick", say("quick"), PUBLIC))
-    api = Api(service="toy", root="/toy", bases=("/v2",), routes=routes, dialect=FaultDialect())
-    cloud = Cloud(settings.load(environ={}), None, Contracts(), None, None, None, (), None, None)
-    shell = Shell(cloud, {"toy": api}.get, {}, threads=1)
+    shell = shell_of(*routes)
 
     async def both() -> list[int]:
         transport = httpx.ASGITransport(shell)
@@ -151,6 +156,25 @@ def test_a_slow_route_holds_up_no_other():
             return [quick.status_code, *(answer.status_code for answer in await asyncio.gather(*slow))]
 
     assert asyncio.run(both()) == [200] * 4
+    shell.close()
+
+
+def test_what_is_at_hand_is_answered_on_the_loop():
+    loop = threading.get_ident()
+
+    def where(request: Request) -> Reply:
+        return Reply(200, {"on the loop": threading.get_ident() == loop})
+
+    def at_hand(request: Request) -> bool:
+        return "known" in request.query
+
+    shell = shell_of(Route("GET", "/where", where, PUBLIC, at_hand=at_hand))
+
+    async def talk():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(shell), base_url="http://toy") as client:
+            return [(await client.get(f"/toy/v2/where?{query}")).json() for query in ("known", "new")]
+
+    assert asyncio.run(talk()) == [{"on the loop": True}, {"on the loop": False}]
     shell.close()
 
 

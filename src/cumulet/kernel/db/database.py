@@ -26,6 +26,7 @@ class Dialect(Protocol):
     """What differs between database engines; one class each in `dialects/`."""
 
     name: str
+    at_hand: bool  # whether a small read is a matter of microseconds: there is no server between
 
     def use(self) -> AbstractContextManager[Connection]:
         """A connection for reading, each statement a snapshot of its own."""
@@ -76,6 +77,11 @@ class Database:
         if settings.database.url:
             return cls.postgres(settings.database.url, connections=settings.database.connections)
         return cls.sqlite(settings.state / FILE_NAME)
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether a small read is a matter of microseconds."""
+        return self.dialect.at_hand
 
     def alone(self, name: str) -> AbstractContextManager[None]:
         """Hold `name` for the length of the block, which may hold many transactions: no other replica does."""

@@ -31,8 +31,10 @@ class Route:
     the single key of the body that selects this route among several of one path. `since` and `until` bound the
     microversions, both included. A `raw` one takes no JSON: it reads the body's bytes itself (forms, XML).
     A `stream` handler is a coroutine that reads the body's chunks itself. A `slow` one
-    may wait for what takes long (a password's hash, somebody else's directory): it has a pool of its own. A route that
-    is `always_allowed` may be used by tokens that are limited to certain requests, whichever those are.
+    may wait for what takes long (a password's hash, somebody else's directory): it has a pool of its own. `at_hand`
+    says of a request that all which answers it is in memory: it is then answered on the event loop itself, for the way
+    to a thread and back would cost more (ADR 25). A route that is `always_allowed` may be used by tokens that are
+    limited to certain requests, whichever those are.
     """
 
     method: str
@@ -47,6 +49,7 @@ class Route:
     target: Callable[[Request], Mapping[str, Any]] | None = None
     stream: bool = False
     slow: bool = False
+    at_hand: Callable[[Request], bool] | None = None
     raw: bool = False
     always_allowed: bool = False
 

@@ -115,6 +115,8 @@ class Shell:
                 request.chunks = _chunks(receive)
             else:
                 request.raw = await _read(request, receive)
+            if len(routes) == 1 and (at_hand := routes[0].at_hand) is not None and at_hand(request):
+                return cast(Reply, _process(request))
             pool = self._slow_pool if any(route.slow for route in routes) else self._pool
             reply = await asyncio.get_running_loop().run_in_executor(pool, _process, request)
             if reply is None:

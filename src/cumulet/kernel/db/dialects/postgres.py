@@ -101,6 +101,7 @@ class Postgres:
     """One database on a server; `url` as libpq knows it (`postgresql://user@host/name`)."""
 
     name = "postgres"
+    at_hand = False
 
     def __init__(self, url: str, *, connections: int, durable: bool) -> None:
         self.url = url

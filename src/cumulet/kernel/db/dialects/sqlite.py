@@ -34,6 +34,7 @@ class Sqlite:
     """One database file."""
 
     name = "sqlite"
+    at_hand = True
 
     def __init__(self, path: Path, *, durable: bool) -> None:
         self._engine = _engine(path, "FULL" if durable else "OFF")

@@ -20,6 +20,7 @@ from cumulet.services.identity.logic.memory import Memory
 from cumulet.services.identity.types import Bearer, Project, Role
 
 SUBJECT = "x-subject-token"
+CARRIER = "x-service-token"
 # With it a service says from which version on it heeds access rules.
 ACCESS_RULES = "openstack-identity-access-rules"
 ACCESS_RULES_VERSION = 1.0
@@ -98,6 +99,17 @@ def validate(request: Request) -> Reply:
         answer = orjson.dumps({"token": view(request, bearer)})
         remembered.put(epoch, asked, answer)
     return Reply(200, answer, {"X-Subject-Token": text})
+
+
+def is_remembered(request: Request) -> bool:
+    """Whether the last answer still holds, and the caller is known: then nothing has to be found out."""
+    cloud = request.cloud
+    if not cloud.db.is_at_hand or CARRIER in request.headers:
+        return False
+    epoch = request.once(_epoch)
+    known, caller = cloud.keep(tokens.Bearers), request.headers.get("x-auth-token", "")
+    answer = cloud.keep(Answers).find(epoch, (_subject(request), "nocatalog" in request.query))
+    return answer is not None and known.find(epoch, caller) is not None
 
 
 def revoke(request: Request) -> Reply:
@@ -201,8 +213,12 @@ def _find_subject(request: Request) -> tuple[int, Bearer]:
     """What the token that is asked about stands for, and the epoch in which it does."""
     expired = truth(request.query.get("allow_expired"))
     window = request.cloud.settings.identity.allow_expired_window if expired else 0
-    epoch = revocations.epoch_now(request.cloud)
+    epoch = request.once(_epoch)
     return epoch, tokens.validate(request.cloud, _subject(request), expired_for=window, epoch=epoch)
+
+
+def _epoch(request: Request) -> int:
+    return revocations.epoch_now(request.cloud)
 
 
 def _understands_access_rules(request: Request) -> bool:
@@ -226,7 +242,12 @@ def _name(project: Project) -> dict[str, str]:
 
 ROUTES = (
     Route("POST", "/auth/tokens", issue, PUBLIC, slow=True),
-    Route("GET", "/auth/tokens", validate, "identity:validate_token", target=target, always_allowed=True),
+    Route(
+        *("GET", "/auth/tokens", validate, "identity:validate_token"),
+        target=target,
+        always_allowed=True,
+        at_hand=is_remembered,
+    ),
     Route("HEAD", "/auth/tokens", validate, "identity:check_token", target=target),
     Route("DELETE", "/auth/tokens", revoke, "identity:revoke_token", target=target),
     Route("DELETE", "/users/{user_id}/tokens", revoke_all, "identity:revoke_tokens_for_user", target=targets.of_path),

@@ -271,7 +271,7 @@ def signed_by(assertion: Element, pair: KeyPair, **words: Any) -> Element:
 
     assertion.find("saml:Issuer", SPACES).addnext(element("ds:Signature", Id="placeholder"))
     exclusive = CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0
-    key = words.pop("key", pair.key)
+    key = words.pop("key", pair.private)
     cert = words.pop("cert", pair.certificate)
     return Anything(c14n_algorithm=exclusive, **words).sign(
         assertion, key=key, cert=cert, reference_uri=assertion.get("ID")

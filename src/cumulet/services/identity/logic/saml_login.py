@@ -13,8 +13,8 @@ import zlib
 from urllib.parse import quote, urlencode
 
 import msgspec
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
@@ -73,9 +73,7 @@ def redirection(cloud: Cloud, source: Saml, back: str, request_id: str, relay_st
             "SigAlg": _RSA_SHA256,
         }
     )
-    key = serialization.load_pem_private_key(key_pair(cloud).key.encode("ascii"), None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    signature = key.sign(words.encode("ascii"), padding.PKCS1v15(), hashes.SHA256())
+    signature = key_pair(cloud).private.sign(words.encode("ascii"), padding.PKCS1v15(), hashes.SHA256())
     signed = urlencode({"Signature": base64.b64encode(signature).decode("ascii")})
     return f"{source.sso_url}{'&' if '?' in source.sso_url else '?'}{words}&{signed}"
 

@@ -92,7 +92,7 @@ def sign(root: Element, pair: KeyPair) -> Element:
     assert issuer is not None
     issuer.addnext(place)
     signer = XMLSigner(c14n_algorithm=CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0)
-    return signer.sign(root, key=pair.key, cert=pair.certificate, reference_uri=root.get("ID"))
+    return signer.sign(root, key=pair.private, cert=pair.certificate, reference_uri=root.get("ID"))
 
 
 def signed_assertion(root: Element, certificates: Iterable[str], *, sha1: bool) -> Element:

@@ -104,13 +104,15 @@ class _Environment:
 
 
 class _LoggingKept:
-    """The command arranges logging to its own taste; afterwards it is as before."""
+    """The command arranges logging to its own taste; afterwards it is as before. What it traces costs too much."""
 
     def __enter__(self) -> None:
         root = logging.getLogger()
         self._handlers, self._level = list(root.handlers), root.level
+        logging.disable(logging.DEBUG)
 
     def __exit__(self, *_: object) -> None:
+        logging.disable(logging.NOTSET)
         root = logging.getLogger()
         root.handlers[:] = self._handlers
         root.setLevel(self._level)

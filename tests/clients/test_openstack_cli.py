@@ -10,69 +10,17 @@ from support.waiting import until
 
 pytestmark = pytest.mark.clients
 
-# Identity
+# Identity (and every command of it: `test_openstack_commands.py`)
 
 
 def test_a_process_of_its_own(openstack):
     assert "identity" in openstack.process("catalog list -f value -c Type").split()
 
 
-def test_token_issue(openstack):
-    token = openstack("token issue")
-    assert token["id"]
-    assert token["project_id"]
-
-
 def test_catalog_list(cloud, openstack):
     catalog = {row["Type"]: row for row in openstack("catalog list")}
     assert {service.type for service in cloud.control.services} <= catalog.keys()
     assert {endpoint["interface"] for endpoint in catalog["network"]["Endpoints"]} >= {"public"}
-
-
-def test_project(openstack):
-    made = openstack("project create --description 'a project' --tag cli cli-project")
-    assert made["description"] == "a project"
-    assert "cli-project" in names(openstack("project list"))
-    openstack.text("project set --disable cli-project")
-    assert openstack("project show cli-project")["enabled"] is False
-    openstack.text("project delete cli-project")
-    assert is_gone(openstack, "project show cli-project")
-
-
-def test_user_options_and_limits(openstack):
-    user = openstack("user create --ignore-lockout-failure-attempts --password 'correct horse' cli-exempt")
-    assert user["options"] == {"ignore_lockout_failure_attempts": True}
-    openstack.text("user delete cli-exempt")
-    service = openstack("service create --name cli-limited cli-type")["id"]
-    words = f"--service {service} --default-limit 5 cli-things"
-    registered = openstack(f"registered limit create {words}")["id"]
-    openstack("project create cli-limited")
-    made = openstack(f"limit create --project cli-limited --service {service} --resource-limit 6 cli-things")
-    assert openstack(f"limit show {made['id']}")["resource_limit"] == 6
-    openstack.text(f"limit delete {made['id']}")
-    openstack.text(f"registered limit delete {registered}")
-    openstack.text("project delete cli-limited")
-    openstack.text(f"service delete {service}")
-
-
-def test_user_and_role(cloud, openstack):
-    openstack("project create cli-team")
-    user = openstack("user create --project cli-team --password 'correct horse' cli-user")
-    assert user["name"] == "cli-user"
-    assert "cli-user" in names(openstack("user list"))
-    assert openstack("role create cli-role")["name"] == "cli-role"
-    assert {"admin", "member", "reader", "cli-role"} <= set(names(openstack("role list")))
-    assert openstack("role show cli-role")["name"] == "cli-role"
-    openstack.text("role add --user cli-user --project cli-team member")
-    rows = openstack("role assignment list --user cli-user --names")
-    assert [row["Role"] for row in rows] == ["member"]
-    as_user = OpenStackCommand(cloud, OS_USERNAME="cli-user", OS_PASSWORD="correct horse", OS_PROJECT_NAME="cli-team")
-    assert as_user("token issue")["user_id"] == user["id"]
-    openstack.text("role remove --user cli-user --project cli-team member")
-    openstack.text("role delete cli-role")
-    openstack.text("user delete cli-user")
-    assert is_gone(openstack, "user show cli-user")
-    openstack.text("project delete cli-team")
 
 
 # Image

@@ -11,17 +11,6 @@ from support.cloud import RunningCloud
 pytestmark = pytest.mark.clients
 
 
-def test_trust(openstack):
-    openstack("user create --password trustee-word cli-trustee")
-    made = openstack("trust create --project admin --role reader --impersonate admin cli-trustee")
-    assert made["is_impersonation"] is True
-    assert made["id"] in names(openstack("trust list"), "ID")
-    assert openstack(f"trust show {made['id']}")["trustor_user_id"] == made["trustor_user_id"]
-    openstack.text(f"trust delete {made['id']}")
-    assert is_gone(openstack, f"trust show {made['id']}")
-    openstack.text("user delete cli-trustee")
-
-
 def test_application_credential_with_access_rules(openstack, cloud: RunningCloud):
     rules = '[{"path": "/v3/auth/tokens", "method": "POST", "service": "identity"}, \
 {"path": "/v3/regions", "method": "GET", "service": "identity"}]'

@@ -19,11 +19,13 @@ from signxml.signer import XMLSigner
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import Invalid, Unauthorized
-from cumulet.services.identity.logic import saml_keys, saml_login, saml_metadata, saml_xml
+from cumulet.services.identity.logic import saml_keys, saml_login, saml_metadata, saml_xml, sealed_states
 from cumulet.services.identity.logic.assertions import Assertion
 from cumulet.services.identity.logic.federation_sources import Saml
 from cumulet.services.identity.logic.saml_keys import KeyPair
 from cumulet.services.identity.logic.saml_xml import SPACES, Element, element, qualified
+from cumulet.services.identity.logic.websso import LogIn
+from cumulet.services.identity.types import IdentityProvider, Protocol
 
 BACK = "http://127.0.0.1:8700/identity/v3/back"
 ISSUER, REQUEST = "https://idp.example.org", "_a-request"
@@ -157,6 +159,42 @@ def test_an_answer_that_nobody_asked_for(provider: Provider) -> None:
     with pytest.raises(Unauthorized):
         provider.judged(provider.good(), unasked, "")
     assert provider.judged(provider.good(request=None, audience=None), unasked, "")["REMOTE_USER"] == "bob"
+
+
+def test_an_envelope_belongs_to_the_way_in_that_asked_for_it(provider: Provider) -> None:
+    """A relay state of another way in, of another time, of another kind or of nobody is none."""
+    cloud = provider.cloud
+    company = IdentityProvider("company", "default", True, "", None)
+    protocol = Protocol("saml2", "company", "company", None)
+    back = saml_login.consumer(cloud, "company", "saml2")
+
+    def outcome(state: str | None) -> str:
+        envelope = element("S:Envelope")
+        header, body = element("S:Header", parent=envelope), element("S:Body", parent=envelope)
+        if state is not None:
+            element("ecp:RelayState", state, header)
+        assertion = saml_xml.sign(provider.assertion(recipient=back), provider.pair)
+        body.append(provider.response(assertion, Destination=back))
+        try:
+            saml_login.of_envelope(cloud, provider.source, company, protocol, etree.tostring(envelope))
+        except Unauthorized:
+            return "refused"
+        return "taken"
+
+    def asked(*words: str) -> str:
+        return sealed_states.seal(cloud, saml_login.Asked(*words))
+
+    good = asked("company", "saml2", REQUEST)
+    clock.set_source(lambda: NOW - sealed_states.LIFE - 1)
+    late = asked("company", "saml2", REQUEST)
+    clock.set_source(lambda: NOW)
+    other_kind = sealed_states.seal(cloud, LogIn("company", "saml2", "o", "s", "n", REQUEST))
+    wrong = [
+        None, "", "x", "ä", late, other_kind, good[:-4], asked("other", "saml2", REQUEST),
+        asked("company", "other", REQUEST), asked("company", "saml2", "_another"),
+    ]  # fmt: skip
+    assert [outcome(state) for state in wrong] == ["refused"] * len(wrong)
+    assert outcome(good) == "taken"
 
 
 def forged(signed: Element) -> Element:

@@ -56,6 +56,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             "domain_id": self.domain_id,
             "system_scope": self.system_scope,
             "system": self.system_scope,
+            "trust_id": self.trust_id,
             "roles": self.roles,
             "is_admin": self.is_admin,
             "is_admin_project": True,

@@ -17,6 +17,8 @@ _NAME = re.compile(
     r"passw(or)?d|pswd|passphrase|adminpass|newpass|secret|privatekey|apikey|accesskey|masterkey|fernetkey|hostkey"
     r"|encryptionkey|authorization|cookie|(token|tokens|tokenid)$"
 )
+# The ends of names that speak of secrets and hold none: how long they last, when they have to be changed.
+_PLAIN = re.compile(r"(ttl|expiry|expiresat|uponfirstuse)$")
 
 # What is secret wherever it stands. Quantifiers do not backtrack, so that no text, however long, takes long.
 _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -48,7 +50,8 @@ _HINT = re.compile(
 @lru_cache(4096)
 def is_secret_name(name: str) -> bool:
     """Whether a field, header or option of this name holds a secret: `adminPass`, `X-Auth-Token`, `private_key`."""
-    return _NAME.search(name.lower().replace("-", "").replace("_", "")) is not None
+    plain = name.lower().replace("-", "").replace("_", "")
+    return _NAME.search(plain) is not None and _PLAIN.search(plain) is None
 
 
 def redact_text(text: str) -> str:

@@ -214,6 +214,23 @@ def test_fields_lose_their_secrets_by_name(lines):
     assert "hunter2" not in json.dumps(lines())
 
 
+def test_what_is_said_of_secrets_is_none():
+    said = {
+        "authorization_ttl": 5,
+        "token_ttl": 5,
+        "password_expires_at": "2026",
+        "ignore_password_expiry": True,
+        "ignore_change_password_upon_first_use": "x",
+    }
+    assert redact(said) == said
+    assert (
+        redact_text("the field authorization_ttl: five is no number")
+        == "the field authorization_ttl: five is no number"
+    )
+    for name in ("authorization", "x-authorization-token", "ttl_token", "password_expiry_secret_x"):
+        assert redact({name: "hunter2"}) == {name: "***"}
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -255,6 +255,7 @@ def test_a_contexts_credentials_are_understood():
         "system": "system_scope:all",
         "owner": "user_id:%(user_id)s and project_id:%(project_id)s",
         "admin": "is_admin:True",
+        "lent": "trust_id:%(trust_id)s",
     })  # fmt: skip
     credentials = ctx.credentials()
     assert all(
@@ -262,6 +263,8 @@ def test_a_contexts_credentials_are_understood():
         for name in ("role", "list", "system", "owner")
     )
     assert not policy.allows("admin", {}, credentials)
+    assert policy.allows("lent", {"trust_id": "t"}, Context(trust_id="t").credentials())
+    assert not policy.allows("lent", {"trust_id": "t"}, credentials)
 
 
 def write(path: Path, content: str, age: int) -> Path:

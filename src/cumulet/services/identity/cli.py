@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cumulet.kernel.db import Database
-from cumulet.kernel.errors import CumuletError, NotFound
+from cumulet.kernel.errors import CumuletError, Invalid
 from cumulet.kernel.secrets import FILE_NAME, Secrets
 from cumulet.kernel.vault import Vault
 from cumulet.services.identity.drivers.openid_connect import OpenIdConnect
@@ -71,7 +71,7 @@ def _federation_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(settings: Settings, db: Database, vault: Vault, words: argparse.Namespace) -> list[str]:
-    """Do one action; what there is to say of it, in lines."""
+    """Do one action; what there is to say of it, in lines. A CumuletError where it is refused."""
     return _ACTIONS[words.action](settings, db, vault, words)
 
 
@@ -100,11 +100,8 @@ def _trust_flush(settings: Settings, db: Database, vault: Vault, words: argparse
 def _mapping_purge(settings: Settings, db: Database, vault: Vault, words: argparse.Namespace) -> list[str]:
     said = {"domain_name": words.domain_name, "public_id": words.public_id, "local_id": words.local_id}
     if words.all == bool(words.type or any(said.values())):
-        return ["say --all, or which ones: --domain-name, --public-id, --local-id, --type"]
-    try:
-        return [f"{mapping_purge.purge(db, **said, kind=words.type)} entries are forgotten"]
-    except NotFound as error:
-        return [error.message]
+        raise Invalid("say --all, or which ones: --domain-name, --public-id, --local-id, --type")
+    return [f"{mapping_purge.purge(db, **said, kind=words.type)} entries are forgotten"]
 
 
 def _federation(settings: Settings, db: Database, vault: Vault, words: argparse.Namespace) -> list[str]:
@@ -116,8 +113,8 @@ def _federation(settings: Settings, db: Database, vault: Vault, words: argparse.
         return federation_sources.describe(federation_sources.read(vault, *door))
     try:
         federation_sources.put(vault, *door, _source(words))
-    except (OSError, CumuletError) as error:
-        return [f"nothing is changed: {error}"]
+    except (OSError, UnicodeDecodeError, CumuletError) as error:
+        raise Invalid(f"nothing is changed: {error}") from None
     return federation_sources.describe(federation_sources.read(vault, *door))
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cumulet.kernel.db import Database, Tx
 from cumulet.kernel.errors import NotFound
 from cumulet.services.identity.logic import groups, revocations, users
-from cumulet.services.identity.store import directory_ids, projects
+from cumulet.services.identity.store import directory_entries, projects
 
 
 def purge(
@@ -22,10 +22,10 @@ def purge(
             if domain is None:
                 raise NotFound(f"Could not find domain: {domain_name}.")
             wanted["domain_id"] = domain.id
-        found = directory_ids.find_all(tx, **{name: value for name, value in wanted.items() if value is not None})
+        found = directory_entries.find_all(tx, **{name: value for name, value in wanted.items() if value is not None})
         for entry in found:
             (users.remove if entry.kind == "user" else groups.remove)(tx, entry.id)
-            directory_ids.remove(tx, entry.id)
+            directory_entries.remove(tx, entry.id)
         revocations.changed(tx)
         return len(found)
 

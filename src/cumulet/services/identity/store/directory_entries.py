@@ -16,10 +16,16 @@ def find(source: Source, public_id: str) -> DirectoryEntry | None:
     return sql.find(source, directory_entry, DirectoryEntry, id=public_id)
 
 
+def find_all(source: Source, **equal: str) -> list[DirectoryEntry]:
+    """The entries whose columns hold these values."""
+    query = select(directory_entry).order_by(directory_entry.c.id)
+    conditions = [directory_entry.c[name] == value for name, value in equal.items()]
+    return sql.rows(source, query.where(*conditions), DirectoryEntry)
+
+
 def of_domain(source: Source, domain_id: str, kind: str) -> dict[str, DirectoryEntry]:
     """The entries of one kind of a domain, by their public ids."""
-    query = select(directory_entry).where(directory_entry.c.domain_id == domain_id, directory_entry.c.kind == kind)
-    return {entry.id: entry for entry in sql.rows(source, query, DirectoryEntry)}
+    return {entry.id: entry for entry in find_all(source, domain_id=domain_id, kind=kind)}
 
 
 def in_use(source: Source, kind: str, used_after: datetime, refreshed_before: datetime) -> list[DirectoryEntry]:

@@ -188,3 +188,14 @@ def test_by_oauth2_with_a_certificate(stage: Stage, tls: Front, holder: tuple[Pa
         data={"grant_type": "client_credentials", "client_id": stage.user},
     )  # fmt: skip
     assert shown.status_code == 401
+
+
+def test_without_a_token(stage: Stage, tls: Front, holder: tuple[Path, Path]) -> None:
+    """Whoever only shows a certificate is refused, as by a Keystone that trusts no issuer, which is its default."""
+    base = f"{tls.url}/identity/v3"
+    plugin = stage.plugin("v3tokenlessauth", **{"auth_url": base, **stage.scope})
+    made = session.Session(auth=plugin, verify=str(tls.authority), cert=tuple(map(str, holder)))
+    subject = {"X-Subject-Token": stage.words["MEMBER_TOKEN"]}
+    for path in ("auth/tokens", "auth/projects", "users"):
+        with pytest.raises(exceptions.Unauthorized):
+            made.get(f"{base}/{path}", headers=subject)

@@ -19,7 +19,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import CumuletError, NotFound, Unauthorized
 from cumulet.services.identity import events
 from cumulet.services.identity.logic import accounts, directories
-from cumulet.services.identity.logic.news import Teller, by_somebody
+from cumulet.services.identity.logic.news import Teller, by_somebody, tells_log_ins
 from cumulet.services.identity.logic.proofs import Proven, find_user
 from cumulet.services.identity.store import application_credentials, projects
 from cumulet.services.identity.types import Project, User
@@ -63,7 +63,7 @@ def told(cloud: Cloud, method: str, words: Mapping[str, Any]) -> Iterator[None]:
             user, domain = _named(cloud, method, words)
             _tell(cloud, "failure", _who(words, user, domain), _reason(cloud, words, user, domain, error))
         raise
-    if method == SUCCEEDING and Teller(cloud).tells_log_ins("success"):
+    if method == SUCCEEDING and tells_log_ins(cloud, "success"):
         user, domain = _named(cloud, method, words)
         _tell(cloud, "success", _who(words, user, domain))
 
@@ -78,7 +78,7 @@ def told_from_elsewhere(cloud: Cloud, idp_id: str) -> Iterator[list[Proven]]:
         if _may_tell(cloud):
             _tell(cloud, "failure", {**by_somebody(), "credential": events.federated("", (), idp_id)})
         raise
-    if Teller(cloud).tells_log_ins("success"):
+    if tells_log_ins(cloud, "success"):
         federation = proofs[0].federation
         user_id, group_ids = (proofs[0].user.id, federation.group_ids) if federation is not None else ("", ())
         _tell(cloud, "success", {**by_somebody(), "credential": events.federated(user_id, group_ids, idp_id)})
@@ -86,14 +86,14 @@ def told_from_elsewhere(cloud: Cloud, idp_id: str) -> Iterator[list[Proven]]:
 
 def tell_exchanged(cloud: Cloud, proven: Proven, audit_id: str) -> None:
     """Tell that somebody from elsewhere has exchanged a token, which `audit_id` names."""
-    if proven.federation is not None and Teller(cloud).tells_log_ins("success"):
+    if proven.federation is not None and tells_log_ins(cloud, "success"):
         idp_id, group_ids = proven.federation.identity_provider_id, proven.federation.group_ids
         credential = events.federated(proven.user.id, group_ids, idp_id, audit_id)
         _tell(cloud, "success", {**by_somebody(), "credential": credential})
 
 
 def _may_tell(cloud: Cloud) -> bool:
-    return Teller(cloud).tells_log_ins("failure") and cloud.keep(Budget).take()
+    return tells_log_ins(cloud, "failure") and cloud.keep(Budget).take()
 
 
 def _tell(cloud: Cloud, outcome: events.Outcome, who: events.Payload, reason: events.Payload | None = None) -> None:

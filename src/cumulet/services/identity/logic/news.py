@@ -67,16 +67,16 @@ class Teller:
     def tell_log_in(
         self, tx: Tx, outcome: events.Outcome, who: events.Payload, reason: events.Payload | None = None
     ) -> None:
-        """Somebody has logged in, or has tried to; `who` is what is known of them."""
-        if self.tells_log_ins(outcome):
-            self._publish(tx, events.LOG_IN, events.log_in(outcome, who, _observer_id(tx), reason))
-
-    def tells_log_ins(self, outcome: events.Outcome) -> bool:
-        """Whether anybody wants to know of log-ins with this outcome."""
-        return f"{events.LOG_IN}.{outcome}" not in self._silent
+        """Somebody has logged in, or has tried to; `who` is what is known of them. For what `tells_log_ins` allows."""
+        self._publish(tx, events.LOG_IN, events.log_in(outcome, who, _observer_id(tx), reason))
 
     def _publish(self, tx: Tx, topic: str, payload: events.Payload) -> None:
         self._outbox.publish(tx, topic, payload, self._request_id)
+
+
+def tells_log_ins(cloud: Cloud, outcome: events.Outcome) -> bool:
+    """Whether anybody wants to know of log-ins with this outcome."""
+    return f"{events.LOG_IN}.{outcome}" not in cloud.settings.identity.notification_opt_out
 
 
 def by_caller() -> events.Payload | None:

@@ -98,12 +98,12 @@ def phrase(schema: str, *, required_is_named: bool = False) -> Phrase:
 
 
 def is_json(request: Request) -> bool:
-    return media_type(request) == JSON
+    return media_type(request.headers.get("content-type", "")) == JSON
 
 
-def media_type(request: Request) -> str:
-    """The type of the body without its parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def media_type(said: str) -> str:
+    """A media type without its parameters."""
+    return said.partition(";")[0].strip().lower()
 
 
 def _is_of_another_type(error: CumuletError, request: Request) -> bool:
@@ -118,7 +118,11 @@ def _description(error: CumuletError, request: Request) -> str:
             f"{_operation(str(error.fields['rule']))} attempt not allowed - please review your user/project privileges"
         ),
         "MalformedRequestBody": lambda: "Malformed JSON",
-        "MissingBody": lambda: "Malformed JSON",
+        "MissingBody": lambda: (
+            f"{_operation(_rule(request))} issue seen - No data supplied to process.."
+            if _rule(request) == "project_quotas:put"
+            else "Malformed JSON"
+        ),
         ISSUE: lambda: f"{_operation(_rule(request))} issue seen - {error.message}.",
     }
     if (error.status == 405 and not error.code) or error.code in _SILENT:

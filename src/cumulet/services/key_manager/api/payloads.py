@@ -39,7 +39,7 @@ def get_payload(request: Request) -> Reply:
 
 
 async def put(request: Request) -> Reply:
-    if media_type(request) not in _TAKEN:
+    if media_type(request.headers.get("content-type", "")) not in _TAKEN:
         said = f"Unexpected content type. Expected content types are: {_TAKEN}"
         raise Invalid(said, code=UNSUPPORTED_MEDIA)
     sent = await _body(request)

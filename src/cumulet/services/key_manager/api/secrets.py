@@ -41,6 +41,9 @@ _CREATE = Schema({"type": "object", "properties": PROPERTIES}, phrase=phrase(mea
 _MOMENTS = {"created": "created_at", "updated": "updated_at", "expiration": "expiration"}
 _SORTS = {name: name for name in ("algorithm", "bit_length", "expiration", "mode", "name", "secret_type")}
 _SORTS |= {"created": "created_at", "updated": "updated_at"}
+EXACT = "eq"
+_CLASHES = {"gt": {"gt", "gte"}, "gte": {"gt", "gte", EXACT}, "lt": {"lt", "lte"}, "lte": {"lt", "lte", EXACT}}
+_WITH_EXACT = {EXACT, "gte", "lte"}
 _NO_SORT = "status"  # upstream takes it; it is the same for all
 
 
@@ -108,21 +111,18 @@ def filters(query: Mapping[str, str]) -> Filters:
 
 
 def _moments(text: str) -> list[tuple[str, datetime]]:
-    """`gt:TIME,lte:TIME` or `TIME`: each bound at most once, and none beside an exact time."""
+    """`gt:TIME,lte:TIME` or `TIME`: each bound at most once, and no bound beside an exact time that includes it."""
     found: dict[str, datetime] = {}
     for part in text.split(","):
-        comparison, colon, rest = part.partition(":")
-        if not colon or comparison not in ("gt", "gte", "lt", "lte"):
-            comparison, rest = "eq", part
+        comparison, _, rest = part.partition(":")
+        if comparison not in _CLASHES:
+            comparison, rest = EXACT, part
+        if found.keys() & _CLASHES.get(comparison, _WITH_EXACT):
+            raise _bad_query()
         try:
-            moment = moments.parse(rest)
+            found[comparison] = moments.parse(rest)
         except ValueError:
             raise _bad_query() from None
-        bounds = {comparison[0] if comparison != "eq" else "eq"}
-        taken = {name[0] if name != "eq" else "eq" for name in found}
-        if bounds & taken or (found and "eq" in {*bounds, *taken}):
-            raise _bad_query()
-        found[comparison] = moment
     return list(found.items())
 
 

@@ -8,13 +8,19 @@ from typing import Any
 from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.kernel.http.microversions import text
 from cumulet.services.key_manager.api.common import BASE
-from cumulet.services.key_manager.api.dialect import MICROVERSIONS
+from cumulet.services.key_manager.api.dialect import MICROVERSIONS, media_type
 
 DOCUMENTATION = "https://docs.openstack.org/"
+JSON_HOME = "application/json-home"
+BUILD = "23.0.0"  # the version of Barbican in OpenStack 2026.2
 MEDIA_TYPE = "application/vnd.openstack.key-manager-v1+json"
 
 
 def find_all(request: Request) -> Reply:
+    if media_type(request.headers.get("accept", "")) == JSON_HOME:
+        return Reply(302, None, {"Location": f"{request.root_url}{BASE}/"})
+    if "build" in request.query:
+        return Reply(200, {"build": BUILD})
     one = _view(request)
     return Reply(300, {"versions": {"values": [one]} if request.version == MICROVERSIONS.least else [one]})
 

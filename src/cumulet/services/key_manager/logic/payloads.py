@@ -50,7 +50,6 @@ def from_json(payload: str, kind: str) -> bytes:
 
 def from_body(sent: bytes, kind: str | None, said: str, encoding: str | None) -> bytes:
     """The bytes of a payload that came alone; Invalid for a type or an encoding that is not supported."""
-    check_size(sent)
     if kind is None:
         raise issue(f"content-type of '{said}' not supported")
     if kind == TEXT:

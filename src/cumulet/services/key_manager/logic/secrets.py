@@ -94,15 +94,16 @@ def set_payload(cloud: Cloud, secret_id: str, sent: bytes, said: str, encoding: 
     """Give a secret the payload that it lacks; `said` is its media type as the caller wrote it."""
     if not sent:
         raise issue("No data supplied to process.")
+    payloads.check_size(sent)
+    owner = _without_payload(cloud.db, secret_id)
     kind = payloads.media_type(said)
     plain = payloads.from_body(sent, kind, said, encoding)
     if not plain:
         raise issue("No data supplied to process.")
-    payload = keys.ring(cloud).seal(get(cloud.db, secret_id).project_id, secret_id, plain)
+    payload = keys.ring(cloud).seal(owner.project_id, secret_id, plain)
 
     def write(tx: Tx) -> None:
-        if get(tx, secret_id).content_type is not None:
-            raise Conflict("Secret already has data, cannot modify it.")
+        _without_payload(tx, secret_id)
         store.change(tx, secret_id, {"content_type": kind, "updated_at": clock.utcnow()})
         sealed.add_payloads(tx, [payload])
 
@@ -135,6 +136,13 @@ def forget(tx: Tx, *secret_ids: str) -> None:
     acls.remove(tx, *secret_ids)
     sealed.remove_payloads(tx, *secret_ids)
     store.remove(tx, *secret_ids)
+
+
+def _without_payload(source: Source, secret_id: str) -> Secret:
+    found = get(source, secret_id)
+    if found.content_type is not None:
+        raise Conflict("Secret already has data, cannot modify it.")
+    return found
 
 
 def _count(source: Source, project_id: str) -> int:

@@ -55,11 +55,13 @@ def row(source: Source, query: Select[Any], struct: type[T]) -> T | None:
 
 
 def find(source: Source, table: Table, struct: type[T], **equal: Any) -> T | None:
-    """The row of `table` whose columns hold these values (none of them None), as `struct`; for queries asked often.
+    """The row of `table` whose columns hold these values (None: nothing), as `struct`; for queries asked often.
 
     The statement is made once: to build and to recognise one costs SQLAlchemy four times as much as to run it.
     """
-    found = _ask(source, _of(table, tuple(equal)), CursorResult.first, equal)
+    values = {name: value for name, value in equal.items() if value is not None}
+    empty = tuple(name for name, value in equal.items() if value is None)
+    found = _ask(source, _of(table, tuple(values), empty), CursorResult.first, values)
     return None if found is None else struct(*found)
 
 
@@ -143,5 +145,6 @@ def _text(query: Select[Any], dialect: Dialect) -> str:
 
 
 @cache
-def _of(table: Table, names: tuple[str, ...]) -> Select[Any]:
-    return select(table).where(*(table.c[name] == bindparam(name) for name in names))
+def _of(table: Table, names: tuple[str, ...], empty: tuple[str, ...]) -> Select[Any]:
+    wanted = [table.c[name] == bindparam(name) for name in names]
+    return select(table).where(*wanted, *(table.c[name].is_(None) for name in empty))

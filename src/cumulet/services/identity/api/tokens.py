@@ -194,7 +194,7 @@ def _tell_of_elsewhere(request: Request, bearer: Bearer, body: dict[str, Any]) -
             "protocol": {"id": federation.protocol_id},
         }
         del body["user"]["password_expires_at"]
-    found = service_providers.enabled(request.cloud.db)
+    found = service_providers.enabled(request.cloud)
     if found:
         body["service_providers"] = [{"auth_url": one.auth_url, "id": one.id, "sp_url": one.sp_url} for one in found]
 

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from cumulet.kernel import clock
+from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source
 from cumulet.kernel.errors import Forbidden, NotFound, Unauthorized
 from cumulet.services.identity.logic import effective, federated_users, trust_chains
+from cumulet.services.identity.logic.memory import Memory
 from cumulet.services.identity.store import (
     access_rules,
     access_tokens,
@@ -28,6 +32,23 @@ from cumulet.services.identity.types import (
 )
 
 REFUSED = "You are not authorized to perform the requested action."
+
+
+class Standings(Memory[Token, Bearer]):
+    """What tokens stand for, by what is in them but for their own times and names: many of one user are one here."""
+
+    MOST = 2048
+
+
+def of(cloud: Cloud, token: Token, epoch: int) -> Bearer:
+    """As `load`, remembered until the `epoch` has grown."""
+    remembered = cloud.keep(Standings)
+    kind = msgspec.structs.replace(token, methods=(), audit_ids=(), issued_at=0.0, expires_at=0, thumbprint=None)
+    standing = remembered.find(epoch, kind)
+    if standing is None:
+        standing = load(cloud.db, token)
+        remembered.put(epoch, kind, standing)
+    return msgspec.structs.replace(standing, token=token)
 
 
 def load(source: Source, token: Token) -> Bearer:

@@ -10,6 +10,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, NotFound
 from cumulet.services.identity.logic import identity_providers, revocations
+from cumulet.services.identity.logic.memory import Memory
 from cumulet.services.identity.store import service_providers as store
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import ServiceProvider
@@ -28,9 +29,18 @@ def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[ServiceProv
     return store.find_all(source, filters)
 
 
-def enabled(source: Source) -> list[ServiceProvider]:
-    """Those that every token names."""
-    return store.find_all(source, [Filter("enabled", True)])
+class Enabled(Memory[None, list[ServiceProvider]]):
+    """The providers that every token names."""
+
+
+def enabled(cloud: Cloud) -> list[ServiceProvider]:
+    """Those that every token names, remembered until the epoch has grown."""
+    remembered, epoch = cloud.keep(Enabled), revocations.epoch_now(cloud)
+    found = remembered.find(epoch, None)
+    if found is None:
+        found = store.find_all(cloud.db, [Filter("enabled", True)])
+        remembered.put(epoch, None, found)
+    return found
 
 
 def create(cloud: Cloud, provider_id: str, words: Mapping[str, Any]) -> ServiceProvider:

@@ -25,7 +25,7 @@ class Bearers(Memory[str, Bearer]):
 
 def issue(cloud: Cloud, token: Token) -> tuple[str, Bearer]:
     """The text of a new token and what it stands for; Unauthorized where its scope gives the user no role."""
-    bearer = bearers.load(cloud.db, token)
+    bearer = bearers.of(cloud, token, revocations.epoch_now(cloud))
     return providers.seal(cloud, token), bearer
 
 
@@ -40,12 +40,12 @@ def read(cloud: Cloud, text: str, *, expired_for: int = 0, epoch: int | None = N
         epoch = revocations.epoch_now(cloud)
     bearer = remembered.find(epoch, text)
     if bearer is None or bearer.token.expires_at <= clock.now():
-        bearer = _open(cloud, text, expired_for)
+        bearer = _open(cloud, text, expired_for, epoch)
         remembered.put(epoch, text, bearer)
     return bearer
 
 
-def _open(cloud: Cloud, text: str, expired_for: int) -> Bearer:
+def _open(cloud: Cloud, text: str, expired_for: int, epoch: int) -> Bearer:
     try:
         token = providers.unseal(cloud, text)
     except payloads.NotAToken:
@@ -53,7 +53,7 @@ def _open(cloud: Cloud, text: str, expired_for: int) -> Bearer:
     if token.expires_at + expired_for <= clock.now():
         raise Unauthorized("The token has expired.")
     try:
-        bearer = bearers.load(cloud.db, token)
+        bearer = bearers.of(cloud, token, epoch)
     except Forbidden as error:
         raise Unauthorized(error.message) from None
     if revocations.is_revoked(cloud.db, bearer):

@@ -20,8 +20,7 @@ def find(source: Source, project_id: str) -> Project | None:
 
 def find_by_name(source: Source, name: str, domain_id: str | None) -> Project | None:
     """The project of that name in a domain; the domain of that name where `domain_id` is None."""
-    query = select(project).where(project.c.name == name, project.c.domain_id == domain_id)
-    return sql.row(source, query, Project)
+    return sql.find(source, project, Project, name=name, domain_id=domain_id)
 
 
 def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[Project]:

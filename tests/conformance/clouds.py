@@ -18,14 +18,26 @@ from support.real_cloud import RealCloud, until
 from support.two_hosts import SECOND, TwoHosts
 
 FAKES = {"compute.driver": "fake", "network.driver": "fake", "block_storage.driver": "fake"}
+# The rules of accounts, which Tempest is told (`tempest.py`): its users' passwords keep to the expression.
+RULES = {
+    "security_compliance.lockout_failure_attempts": "2",
+    "security_compliance.lockout_duration": "5",
+    "security_compliance.unique_last_password_count": "2",
+    "security_compliance.password_regex": r"^(?=.*\d)(?=.*[a-zA-Z]).{7,}$",
+    "security_compliance.password_regex_description": "a letter, a digit, and seven characters at least",
+}
 STOP = 30.0  # seconds that an agent is given to leave
 
 
 def make(folder: Path, wanted: List) -> FakeCloud | OneHost | TwoRealHosts:
     """The cloud that `wanted` asks for, in `folder/state`; `open` starts it, `close` takes it away."""
+    made: FakeCloud | OneHost | TwoRealHosts
     if wanted.score == "api":
-        return FakeCloud(folder, wanted.hosts)
-    return OneHost(folder / "state") if wanted.hosts == 1 else TwoRealHosts(folder / "state")
+        made = FakeCloud(folder, wanted.hosts)
+    else:
+        made = OneHost(folder / "state") if wanted.hosts == 1 else TwoRealHosts(folder / "state")
+    made.use(RULES)
+    return made
 
 
 class OneHost(RealCloud):

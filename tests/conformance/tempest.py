@@ -23,6 +23,14 @@ VENV = ROOT / ".make" / "tempest"
 TEMPEST = "tempest==47.0.0"
 FLAVOR, FLAVOR_ALT = "m1.micro", "m1.tiny"
 
+# What Tempest is told of the rules of accounts, and what they are called in the settings.
+RULES = {
+    "user_lockout_failure_attempts": "lockout_failure_attempts",
+    "user_lockout_duration": "lockout_duration",
+    "user_unique_last_password_count": "unique_last_password_count",
+    "user_minimum_password_age": "minimum_password_age",
+}
+
 Options = dict[str, dict[str, Any]]
 
 
@@ -120,6 +128,7 @@ def _find(cloud: RealCloud, folder: Path) -> _Found:
 def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path) -> Options:
     found = _find(cloud, folder)
     any_version = {"max_microversion": "latest"}
+    rules = cloud.settings.security_compliance
     return {
         "DEFAULT": {"log_file": "tempest.log"},
         "oslo_concurrency": {"lock_path": folder / "locks"},
@@ -136,6 +145,7 @@ def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path) -> Options:
             "uri_v3": f"{cloud.settings.control_url}/identity/v3",
             "auth_version": "v3",
             "region": "RegionOne",
+            **{name: getattr(rules, ours) for name, ours in RULES.items()},
         },
         "compute": {
             "image_ref": found.images[0],

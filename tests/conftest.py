@@ -35,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[LAZILY] = Lazily(config, config.stash[ENGINES])
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "loadfile"  # the requests of one scenario belong to one process
+        # Else files of few tests come last, which are the long ones: a process would wait for the other's.
+        config.option.loadscopereorder = False
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -100,6 +100,14 @@ def test_an_old_signature(place: Place, version: str) -> None:
     assert place.ask("GET", "/auth/tokens", who="ADMIN", **{"X-Subject-Token": text}).json()["token"] == token
 
 
+def test_what_a_signature_gave_is_for_other_services(place: Place) -> None:
+    text = place.token_for(signed(place.key, "2")).headers["X-Subject-Token"]
+    for path in ("/auth/projects", "/auth/tokens", f"/users/{place.words['USER_ID']}"):
+        answer = place.ask("GET", path, who=text, **{"X-Subject-Token": text})
+        assert answer.status_code == 403
+        assert answer.json()["error"]["message"] == "EC2 credential tokens cannot be used for authorization."
+
+
 def test_the_port_of_the_host_may_be_left_out(place: Place) -> None:
     words = signed(place.key, "2", host="ec2.test")
     assert place.token_for({**words, "host": "ec2.test:8773"}).status_code == 200

@@ -17,7 +17,7 @@ import orjson
 from cumulet.kernel import log, origin
 from cumulet.kernel.allowance import Allowance, allows
 from cumulet.kernel.auth import Authenticator
-from cumulet.kernel.errors import CumuletError, Invalid, NotAllowed, NotFound, Unauthorized
+from cumulet.kernel.errors import CumuletError, Forbidden, Invalid, NotAllowed, NotFound, Unauthorized
 from cumulet.kernel.http.errors import unauthenticated
 from cumulet.kernel.http.message import Reply, Request
 from cumulet.kernel.http.routes import ANYONE, PUBLIC, Handler, Node, Route
@@ -68,6 +68,9 @@ def authenticate(request: Request) -> None:
     authenticator = request.cloud.contracts.use(Authenticator)
     ctx = authenticator.context(token, request.headers.get("x-service-token"))
     request.ctx = msgspec.structs.replace(ctx, request_id=request.request_id)
+    for method in ctx.methods:
+        if method in request.api.closed_to:
+            raise Forbidden(request.api.closed_to[method])
     if ctx.allowances is not None:
         _check_allowed(request, ctx.allowances)
 

@@ -71,7 +71,8 @@ class Api:
     `root` is the service's place on the shared port (`/compute`); each route stands below each of `bases` (`/v2.1` and
     `/v2.1/{project_id}`). `unversioned` routes stand below the root itself. `body_limit` is in bytes. `headers` stand
     in every answer, and the request's id in each of `request_id_headers`. With `final_slash` a path may end in a slash,
-    as it may everywhere at the doors: the unversioned paths and the bases.
+    as it may everywhere at the doors: the unversioned paths and the bases. `closed_to` says of which methods of logging
+    in the service takes no tokens, and in which words it refuses them.
     """
 
     service: str
@@ -85,6 +86,7 @@ class Api:
     headers: Mapping[str, str] = field(default_factory=dict)
     request_id_headers: tuple[str, ...] = ("x-openstack-request-id",)
     final_slash: bool = False
+    closed_to: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, path: str) -> Iterator[tuple[Node, dict[str, str]]]:
         """The nodes that `path` can mean, the most literal first, with the variables' values."""

@@ -47,6 +47,7 @@ from cumulet.services.identity.api import (
 )
 from cumulet.services.identity.api.dialect import IdentityDialect
 from cumulet.services.identity.api.views import BASE
+from cumulet.services.identity.logic import ec2_login
 
 API = Api(
     service="identity",
@@ -99,4 +100,5 @@ API = Api(
     dialect=IdentityDialect(),
     headers={"Vary": "X-Auth-Token"},
     final_slash=True,
+    closed_to={ec2_login.METHOD: "EC2 credential tokens cannot be used for authorization."},
 )

@@ -8,7 +8,8 @@ from cumulet.services.identity.api import auth
 from cumulet.services.identity.api.tokens import view
 from cumulet.services.identity.logic import federation_sources, login, mapped_login, saml_login
 from cumulet.services.identity.logic.federation_sources import Saml
-from cumulet.services.identity.logic.proofs import Attempt, Proven, refused
+from cumulet.services.identity.logic.proofs import Attempt, Proven
+from cumulet.services.identity.logic.refusals import refused
 
 PAOS = "application/vnd.paos+xml"
 _AUTH = "/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth"

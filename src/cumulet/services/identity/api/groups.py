@@ -102,14 +102,7 @@ _OF_USER = "/users/{user_id}/groups"
 _LISTED = targets.of_domain_token("group", "domain_id")
 
 ROUTES = (
-    Route(
-        "GET",
-        "/groups",
-        find_all,
-        "identity:list_groups",
-        target=targets.of_domain_token("group", "domain_id"),
-        slow=True,
-    ),
+    Route("GET", "/groups", find_all, "identity:list_groups", target=_LISTED, slow=True),
     Route("POST", "/groups", create, "identity:create_group", body=_CREATE, target=targets.of_body("group")),
     Route("GET", _ONE, get, "identity:get_group", target=targets.of_path, slow=True),
     Route("PATCH", _ONE, update, "identity:update_group", body=_UPDATE, target=targets.of_path),
@@ -117,8 +110,6 @@ ROUTES = (
     Route("GET", _ONE + "/users", members, "identity:list_users_in_group", target=targets.of_path, slow=True),
     Route("GET", _MEMBER, check_member, "identity:check_user_in_group", target=targets.of_path, slow=True),
     Route("PUT", _MEMBER, join, "identity:add_user_to_group", target=targets.of_path),
-    Route(
-        "GET", "/users/{user_id}/groups", of_user, "identity:list_groups_for_user", target=targets.of_path, slow=True
-    ),
+    Route("GET", _OF_USER, of_user, "identity:list_groups_for_user", target=targets.of_path, slow=True),
     Route("DELETE", _MEMBER, leave, "identity:remove_user_from_group", target=targets.of_path),
 )

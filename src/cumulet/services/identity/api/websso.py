@@ -14,7 +14,8 @@ from cumulet.kernel.errors import Invalid, Unauthorized
 from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.services.identity.api.views import BASE
 from cumulet.services.identity.logic import login, mapped_login, websso
-from cumulet.services.identity.logic.proofs import Attempt, Proven, refused
+from cumulet.services.identity.logic.proofs import Attempt, Proven
+from cumulet.services.identity.logic.refusals import refused
 
 COOKIE = "cumulet_websso"
 _BY_PROTOCOL = "/auth/OS-FEDERATION/websso/{protocol_id}"
@@ -93,7 +94,7 @@ def _origin(request: Request) -> str:
     origin = unquote_plus(said)
     trusted = {_folded(one) for one in request.cloud.settings.identity.trusted_dashboards}
     if origin not in trusted:
-        raise Unauthorized("The request you have made requires authentication.")
+        raise refused()
     return origin
 
 

@@ -16,14 +16,14 @@ import msgspec
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
-from cumulet.kernel.errors import CumuletError, Unauthorized
+from cumulet.kernel.errors import Unauthorized
 from cumulet.services.identity.logic import passwords
+from cumulet.services.identity.logic.refusals import UNPROVEN, refused
 from cumulet.services.identity.store import accounts as store
 from cumulet.services.identity.store import passwords as password_store
 from cumulet.services.identity.store import users
 from cumulet.services.identity.types import Account, Password, User
 
-REFUSED = "The request you have made requires authentication."
 NOBODY = ""  # the account on which failures of unknown users are counted
 
 
@@ -48,7 +48,7 @@ def prove(cloud: Cloud, user: User | None, secret: Any) -> User:
     if user is None or kept is None or not acceptable or locked:
         passwords.waste("", cloud.settings.identity)
         note_failure(cloud, None)
-        raise Locked(REFUSED) if locked else refused()
+        raise Locked(UNPROVEN) if locked else refused()
     if not passwords.matches(secret, kept.hash):
         note_failure(cloud, user)
         raise refused()
@@ -79,10 +79,6 @@ def enabled(cloud: Cloud, several: Iterable[User]) -> Mapping[str, bool]:
 def reset(tx: Tx, user_id: str) -> None:
     """Forget failures and begin the time of idleness anew: an administrator has enabled the account."""
     store.save(tx, Account(user_id, 0, None, clock.utcnow()))
-
-
-def refused() -> CumuletError:
-    return Unauthorized(REFUSED)
 
 
 def note_failure(cloud: Cloud, user: User | None) -> None:

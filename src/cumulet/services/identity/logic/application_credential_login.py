@@ -22,7 +22,8 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source
 from cumulet.kernel.errors import NotFound, Unauthorized
 from cumulet.services.identity.logic import accounts, passwords
-from cumulet.services.identity.logic.proofs import Attempt, Proven, find_user, refused
+from cumulet.services.identity.logic.proofs import Attempt, Proven, find_user
+from cumulet.services.identity.logic.refusals import refused
 from cumulet.services.identity.logic.scopes import enabled_domain, lacks
 from cumulet.services.identity.store import application_credentials, users
 from cumulet.services.identity.types import ApplicationCredential

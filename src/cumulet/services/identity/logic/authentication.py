@@ -18,7 +18,8 @@ from cumulet.services.identity.logic import (
     token_login,
     totp,
 )
-from cumulet.services.identity.logic.proofs import Attempt, Method, Proven, refused
+from cumulet.services.identity.logic.proofs import Attempt, Method, Proven
+from cumulet.services.identity.logic.refusals import refused
 from cumulet.services.identity.logic.scopes import lacks
 
 METHODS: dict[str, Method] = {

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cumulet.kernel.cloud import Cloud
-from cumulet.services.identity.logic import accounts, directories, directory_mirror, passwords
+from cumulet.services.identity.logic import directories, directory_mirror, passwords
+from cumulet.services.identity.logic.refusals import refused
 from cumulet.services.identity.store import directory_entries, projects
 from cumulet.services.identity.types import User
 
@@ -30,7 +31,7 @@ def prove(cloud: Cloud, domain_id: str, words: Mapping[str, Any], user: User | N
     directory = directories.of(cloud, domain_id)
     secret = words.get("password")
     if directory is None or not isinstance(secret, str) or len(secret) > passwords.LONGEST:
-        raise accounts.refused()
+        raise refused()
     if words.get("name"):
         found = directory.user_named(str(words["name"]))
         local_id = found.local_id if found is not None else ""
@@ -38,8 +39,8 @@ def prove(cloud: Cloud, domain_id: str, words: Mapping[str, Any], user: User | N
         entry = directory_entries.find(cloud.db, user.id) if user is not None else None
         local_id = entry.local_id if entry is not None else ""
     if not directory.authenticate(local_id, secret):
-        raise accounts.refused()
+        raise refused()
     now = directory_mirror.take_over_user(cloud, domain_id, directory, local_id, used=True)
     if now is None or not now.enabled:
-        raise accounts.refused()
+        raise refused()
     return now

@@ -12,7 +12,8 @@ from typing import Any
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.services.identity.logic import accounts
-from cumulet.services.identity.logic.proofs import Attempt, Carried, Proven, refused
+from cumulet.services.identity.logic.proofs import Attempt, Carried, Proven
+from cumulet.services.identity.logic.refusals import refused
 from cumulet.services.identity.logic.scopes import enabled_domain
 from cumulet.services.identity.store import users
 from cumulet.services.identity.types import DEFAULT_DOMAIN

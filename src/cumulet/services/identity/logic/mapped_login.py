@@ -25,7 +25,8 @@ from cumulet.services.identity.logic.assertions import Assertion
 from cumulet.services.identity.logic.bearers import REFUSED
 from cumulet.services.identity.logic.mapping_rules import Mapped, NoMatch
 from cumulet.services.identity.logic.payloads import METHODS
-from cumulet.services.identity.logic.proofs import Attempt, Proven, find_user, refused
+from cumulet.services.identity.logic.proofs import Attempt, Proven, find_user
+from cumulet.services.identity.logic.refusals import refused
 from cumulet.services.identity.logic.scopes import enabled_domain, lacks
 from cumulet.services.identity.store import identity_providers as provider_store
 from cumulet.services.identity.types import Federation, IdentityProvider, Protocol, User

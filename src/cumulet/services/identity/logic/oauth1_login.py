@@ -11,7 +11,8 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import CumuletError, Invalid, Unauthorized
 from cumulet.services.identity.logic import access_tokens, accounts, consumers, oauth1_secrets, oauth1_signatures, users
-from cumulet.services.identity.logic.proofs import Attempt, Proven, refused
+from cumulet.services.identity.logic.proofs import Attempt, Proven
+from cumulet.services.identity.logic.refusals import refused
 
 
 def prove(cloud: Cloud, words: Mapping[str, Any], attempt: Attempt) -> Proven:

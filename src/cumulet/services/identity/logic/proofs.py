@@ -10,7 +10,7 @@ import msgspec
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source
-from cumulet.kernel.errors import CumuletError, Forbidden, Unauthorized
+from cumulet.kernel.errors import CumuletError, Forbidden
 from cumulet.services.identity.logic.scopes import enabled_domain, lacks
 from cumulet.services.identity.store import users
 from cumulet.services.identity.types import ApplicationCredential, Bearer, Federation, User
@@ -77,11 +77,6 @@ def is_delegated(bearer: Bearer) -> bool:
     """Whether the token was lent: by a trust, an application credential, an access token or an EC2 signature."""
     token = bearer.token
     return token.trust_id is not None or not token.methods or not PRIMARY.issuperset(token.methods)
-
-
-def refused() -> CumuletError:
-    """The one answer to every wrong proof, so that nobody learns which part of it was wrong."""
-    return Unauthorized("The request you have made requires authentication.")
 
 
 def forbidden(reason: str) -> CumuletError:

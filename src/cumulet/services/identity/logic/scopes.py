@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from cumulet.kernel.db import Source
-from cumulet.kernel.errors import CumuletError, Invalid, NotFound, Unauthorized
+from cumulet.kernel.errors import CumuletError, Invalid, NotFound
 from cumulet.services.identity.logic import effective, trust_chains
+from cumulet.services.identity.logic.refusals import refused
 from cumulet.services.identity.store import projects
 from cumulet.services.identity.types import SYSTEM_ID, Project, Target, Trust, User
 
@@ -44,7 +45,7 @@ def find(source: Source, scope: Any, user: User) -> Scope:
         return _of_trust(source, scope["OS-TRUST:trust"])
     if wanted == ["system"] and scope["system"].get("all"):
         return Scope(Target.SYSTEM, SYSTEM_ID)
-    raise Unauthorized("The request you have made requires authentication.")
+    raise refused()
 
 
 def of_default_project(source: Source, user: User) -> Scope:
@@ -64,7 +65,7 @@ def _of_trust(source: Source, words: dict[str, Any]) -> Scope:
     try:
         trust = trust_chains.get(source, words["id"])
     except NotFound:
-        raise Unauthorized("The request you have made requires authentication.") from None
+        raise refused() from None
     if trust.project_id is None:
         return Scope(trust=trust)
     return Scope(Target.PROJECT, _project(source, {"id": trust.project_id}).id, trust)
@@ -79,7 +80,7 @@ def enabled_domain(source: Source, words: dict[str, Any]) -> Project:
     else:
         raise lacks("id or name", "domain")
     if domain is None or not domain.is_domain or not domain.enabled:
-        raise Unauthorized("The request you have made requires authentication.")
+        raise refused()
     return domain
 
 
@@ -99,7 +100,7 @@ def _project(source: Source, words: dict[str, Any]) -> Project:
     else:
         project = projects.find(source, words["id"])
     if project is None or not project.enabled:
-        raise Unauthorized("The request you have made requires authentication.")
+        raise refused()
     if project.domain_id is not None:
         enabled_domain(source, {"id": project.domain_id})
     return project

@@ -18,7 +18,8 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import Unauthorized
 from cumulet.services.identity.logic import accounts, credentials
-from cumulet.services.identity.logic.proofs import Attempt, Proven, find_user, refused
+from cumulet.services.identity.logic.proofs import Attempt, Proven, find_user
+from cumulet.services.identity.logic.refusals import refused
 from cumulet.services.identity.logic.scopes import enabled_domain, lacks
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import User

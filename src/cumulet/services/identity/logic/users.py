@@ -22,6 +22,7 @@ from cumulet.services.identity.logic import (
     trust_ends,
 )
 from cumulet.services.identity.logic.news import Teller
+from cumulet.services.identity.logic.refusals import refused
 from cumulet.services.identity.store import (
     access_rules,
     access_tokens,
@@ -124,7 +125,7 @@ def change_password(cloud: Cloud, user_id: str, original: str, new: str) -> None
     user = _prove(cloud, user_id, found, original)
     kept = store.password_of(cloud.db, user_id)
     if kept is None:
-        raise accounts.refused()
+        raise refused()
     news = Teller(cloud)
     try:
         password_rules.check_change(cloud, user, kept, new)
@@ -138,7 +139,7 @@ def change_password(cloud: Cloud, user_id: str, original: str, new: str) -> None
     def write(tx: Tx) -> None:
         now = store.password_of(tx, user_id)
         if now is None or now.hash != kept.hash:
-            raise accounts.refused()
+            raise refused()
         password_rules.replace(tx, cloud, user_id, hashed, user.options, self_service=True)
         revocations.revoke(tx, user_id=user_id)
         news.tell(tx, "user", "updated", user_id)

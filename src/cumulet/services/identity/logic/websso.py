@@ -15,7 +15,8 @@ from cumulet.services.identity.drivers import openid_connect
 from cumulet.services.identity.drivers.openid_connect import OpenIdConnect, Providers
 from cumulet.services.identity.logic import assertions, federation_sources, mapped_login, saml_login, sealed_states
 from cumulet.services.identity.logic.federation_sources import Saml
-from cumulet.services.identity.logic.proofs import Proven, refused
+from cumulet.services.identity.logic.proofs import Proven
+from cumulet.services.identity.logic.refusals import refused
 from cumulet.services.identity.store import identity_providers, protocols
 
 

@@ -23,10 +23,6 @@ def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[Group]:
     return sql.rows(source, apply(select(group).order_by(group.c.id), group, filters), Group)
 
 
-def find_these(source: Source, ids: Iterable[str]) -> list[Group]:
-    return sql.rows(source, select(group).where(sql.any_of(group.c.id, ids)).order_by(group.c.id), Group)
-
-
 def find_by_name(source: Source, name: str, domain_id: str) -> Group | None:
     return sql.row(source, select(group).where(group.c.name == name, group.c.domain_id == domain_id), Group)
 

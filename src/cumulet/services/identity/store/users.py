@@ -34,10 +34,6 @@ def with_password_ending(source: Source, comparison: str, moment: datetime) -> s
     return set(sql.column(source, select(password.c.user_id).where(compare(password.c.expires_at, moment))))
 
 
-def find_these(source: Source, ids: Iterable[str]) -> list[User]:
-    return sql.rows(source, select(user).where(sql.any_of(user.c.id, ids)).order_by(user.c.id), User)
-
-
 def add(tx: Tx, new: User) -> None:
     sql.add(tx, user, new)
 

@@ -22,6 +22,7 @@ import cumulet
 TICKS = os.sysconf("SC_CLK_TCK")
 START_CPU = 2.0  # seconds of CPU from an empty directory to the first answer
 IDLE_MEMORY = 120  # MB of the control plane, idle
+IDENTITY_MEMORY = 22.9  # MB of identity in use: a tenth of what Keystone's three processes take
 IMPORT_CPU = 1.5  # seconds; 0.35 on a quiet, quick machine
 
 
@@ -83,6 +84,17 @@ def test_the_control_plane_starts_from_nothing_and_idles_within_its_budget(contr
     time.sleep(5)
     assert resident_mb(pid) < IDLE_MEMORY
     assert (cpu_seconds(pid) - before) / 5 < 0.1
+
+
+def resident_with(*packages: str) -> float:
+    """MB of a control plane of these services alone, after some use."""
+    script = Path(__file__).with_name("identity_memory.py")
+    done = subprocess.run([sys.executable, script, *packages], capture_output=True, check=True, timeout=120)
+    return float(done.stdout.split()[-1])
+
+
+def test_identity_keeps_a_tenth_of_what_keystone_does_in_memory():
+    assert resident_with("identity") - resident_with() < IDENTITY_MEMORY
 
 
 def test_importing_the_application_is_quick_and_loads_nothing_that_can_wait():

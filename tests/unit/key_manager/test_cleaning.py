@@ -137,6 +137,16 @@ def test_what_expired_long_ago_is_removed(alone, monkeypatch):
     assert cleaning.purge(db, clock.utcnow() - 4 * DAY) == 0
 
 
+def test_a_project_that_is_gone_gets_no_new_key(alone, ring):
+    db, keep = alone
+    secret_id = keep(None)
+    db.write(lambda tx: projects.remove(tx, "p", clock.utcnow()))
+    assert keys.payload_of(db, secret_id) is None
+    assert ring.rotate() == 0
+    assert keys.active(db, "p") is None
+    assert projects.holding(db) == []
+
+
 def test_a_purge_that_was_killed_is_run_again(alone, monkeypatch):
     monkeypatch.setattr(cleaning, "BATCH", 1)
     db, keep = alone

@@ -23,8 +23,8 @@ def find_all(source: Source) -> list[Key]:
 
 
 def projects(source: Source) -> list[str]:
-    """The projects that have a key."""
-    return sql.column(source, select(key.c.project_id).distinct().order_by(key.c.project_id))
+    """The projects that have a key which seals."""
+    return sql.column(source, select(key.c.project_id).where(key.c.retired_at.is_(None)).order_by(key.c.project_id))
 
 
 def add(tx: Tx, new: Key) -> None:

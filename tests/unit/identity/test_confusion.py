@@ -263,13 +263,14 @@ def test_words_of_another_kind_are_the_callers_fault(cloud: Cloud, method: str, 
         log_in(cloud, **{method: bad})
 
 
-def test_a_disabled_users_robots_do_not_come_back_with_the_user(cloud: Cloud) -> None:
+def test_a_disabled_users_robots_rest_and_come_back_with_the_user(cloud: Cloud) -> None:
     robot = Robot(cloud, access_rules=[{"service": "compute", "method": "GET", "path": "/"}])
     users.update(cloud, robot.eve.id, {"enabled": False})
-    users.update(cloud, robot.eve.id, {"enabled": True})
-    with pytest.raises(NotFound):
+    with pytest.raises(Unauthorized):
         robot.log_in()
-    assert access_rules.of_user(cloud.db, robot.eve.id) == []
+    users.update(cloud, robot.eve.id, {"enabled": True})
+    robot.log_in()
+    assert len(access_rules.of_user(cloud.db, robot.eve.id)) == 1
 
 
 def test_events_tell_of_what_is_gone(cloud: Cloud) -> None:

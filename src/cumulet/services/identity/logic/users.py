@@ -81,7 +81,10 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> User:
 
 
 def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
-    """Change a user; a new password makes the user's tokens void, disabling the application credentials too."""
+    """Change a user; a new password, and disabling, make the user's tokens void.
+
+    Application credentials rest while their user is disabled, and are good again afterwards, as in Keystone.
+    """
     hashed = password_rules.hash_new(cloud, words["password"]) if "password" in words else None
     news = Teller(cloud)
 
@@ -106,8 +109,6 @@ def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
         if values.get("enabled"):
             accounts.reset(tx, user_id)
         disabled = old.enabled and values.get("enabled") is False
-        if disabled:
-            application_credentials.remove_of_user(tx, user_id)
         if hashed is not None or disabled:
             revocations.revoke(tx, user_id=user_id)
         revocations.changed(tx)

@@ -9,7 +9,6 @@ from sqlalchemy import delete, select
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.identity.store.filters import Filter, apply
-from cumulet.services.identity.tables import access_rule
 from cumulet.services.identity.tables import application_credential as table
 from cumulet.services.identity.types import ApplicationCredential
 
@@ -34,12 +33,6 @@ def add(tx: Tx, new: ApplicationCredential) -> None:
 
 def remove(tx: Tx, credential_id: str) -> None:
     sql.execute(tx, delete(table).where(table.c.id == credential_id))
-
-
-def remove_of_user(tx: Tx, user_id: str) -> None:
-    """Remove all of a user's credentials, and the access rules kept for them."""
-    sql.execute(tx, delete(table).where(table.c.user_id == user_id))
-    sql.execute(tx, delete(access_rule).where(access_rule.c.user_id == user_id))
 
 
 def remove_of(tx: Tx, user_id: str, project_id: str) -> None:

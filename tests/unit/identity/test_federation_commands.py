@@ -13,9 +13,9 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
 from cumulet.services.identity.drivers.openid_connect import OpenIdConnect
 from cumulet.services.identity.logic import federation_sources, saml_assertions
-from cumulet.services.identity.store import directory_entries, groups, projects, revocations, users
+from cumulet.services.identity.store import assignments, directory_entries, groups, projects, revocations, roles, users
 from cumulet.services.identity.store.filters import Filter
-from cumulet.services.identity.types import DirectoryEntry, Group, Project, User
+from cumulet.services.identity.types import SYSTEM_ID, Actor, Assignment, DirectoryEntry, Group, Project, Target, User
 
 
 @pytest.fixture
@@ -85,6 +85,7 @@ def test_what_cannot_be_read_changes_nothing(cloud: Cloud, refused, said, tmp_pa
 def directories(cloud: Cloud) -> dict[str, str]:
     """Two domains with one user and one group each that directories told of; the public ids by `<kind> <domain>`."""
     made: dict[str, str] = {}
+    role = roles.find_all(cloud.db)[0]
 
     def write(tx: Tx) -> None:
         for place in ("here", "there"):
@@ -98,6 +99,8 @@ def directories(cloud: Cloud) -> dict[str, str]:
             for kind, public_id in (("user", user.id), ("group", group.id)):
                 entry = DirectoryEntry(public_id, domain.id, kind, f"local {kind}", clock.utcnow())
                 directory_entries.put(tx, entry)
+                given = Assignment(Actor(kind), public_id, Target.SYSTEM, SYSTEM_ID, role.id, False)
+                assignments.add(tx, given)
                 made[f"{kind} {place}"] = public_id
 
     cloud.db.write(write)
@@ -121,6 +124,7 @@ def directories(cloud: Cloud) -> dict[str, str]:
 def test_directories_are_forgotten(cloud: Cloud, said, directories: dict[str, str], words: list[str], gone) -> None:
     native = users.find_all(cloud.db, [Filter("name", "admin")])
     epoch = revocations.epoch_now(cloud.db)
+    grants = assignments.find_all(cloud.db)
     spoken = [word.format_map(directories) for word in words]
     assert said("mapping-purge", *spoken) == (0, f"{len(gone)} entries are forgotten\n")
     left = {entry.id for entry in directory_entries.find_all(cloud.db)}
@@ -129,7 +133,8 @@ def test_directories_are_forgotten(cloud: Cloud, said, directories: dict[str, st
         find = users.find if name.startswith("user") else groups.find
         assert (find(cloud.db, public_id) is None) is (name in gone)
     assert users.find_all(cloud.db, [Filter("name", "admin")]) == native
-    assert revocations.epoch_now(cloud.db) > epoch
+    assert assignments.find_all(cloud.db) == grants, "who comes back has the same roles"
+    assert (revocations.epoch_now(cloud.db) > epoch) is bool(gone)
     void = {one.user_id for one in revocations.find_all(cloud.db)}
     assert void == {directories[name] for name in gone if name.startswith("user")}
 

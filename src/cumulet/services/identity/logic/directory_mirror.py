@@ -42,7 +42,7 @@ def refresh_domain(cloud: Cloud, domain_id: str, kind: str) -> None:
 
     def write(tx: Tx) -> None:
         known = entries.of_domain(tx, domain_id, kind)
-        _forget(tx, kind, known.keys() - {public_id(domain_id, kind, one.local_id) for one in found})
+        forget(tx, kind, known.keys() - {public_id(domain_id, kind, one.local_id) for one in found})
         for one in found:
             _take_over(tx, domain_id, one)
 
@@ -56,7 +56,7 @@ def refresh(cloud: Cloud, public: str) -> None:
         return
     directory = directories.of(cloud, entry.domain_id)
     if directory is None:
-        cloud.db.write(lambda tx: _forget(tx, entry.kind, [entry.id]))
+        cloud.db.write(lambda tx: forget(tx, entry.kind, [entry.id]))
     elif entry.kind == USER:
         take_over_user(cloud, entry.domain_id, directory, entry.local_id)
     else:
@@ -74,7 +74,7 @@ def take_over_user(
 
     def write(tx: Tx) -> None:
         if found is None:
-            _forget(tx, USER, [public])
+            forget(tx, USER, [public])
             return
         if _take_over(tx, domain_id, found, used=used) is None:
             return
@@ -118,7 +118,7 @@ def settle(cloud: Cloud, domain_id: str) -> None:
 
     def write(tx: Tx) -> None:
         for kind in (USER, GROUP):
-            _forget(tx, kind, entries.of_domain(tx, domain_id, kind))
+            forget(tx, kind, entries.of_domain(tx, domain_id, kind))
 
     cloud.db.write(write)
 
@@ -161,7 +161,7 @@ def _age(cloud: Cloud) -> timedelta:
 
 def _replace_group(tx: Tx, entry: DirectoryEntry, found: DirectoryGroup | None) -> None:
     if found is None:
-        _forget(tx, GROUP, [entry.id])
+        forget(tx, GROUP, [entry.id])
     else:
         _take_over(tx, entry.domain_id, found)
 
@@ -222,7 +222,7 @@ def _free_name(tx: Tx, kind: str, domain_id: str, name: str, public: str) -> boo
         return True
     if entries.find(tx, other.id) is None:
         return False
-    _forget(tx, kind, [other.id])
+    forget(tx, kind, [other.id])
     return True
 
 
@@ -241,7 +241,8 @@ def _join_and_leave(tx: Tx, have: set[tuple[str, str]], wanted: set[tuple[str, s
         revocations.changed(tx)
 
 
-def _forget(tx: Tx, kind: str, public_ids: Iterable[str]) -> None:
+def forget(tx: Tx, kind: str, public_ids: Iterable[str]) -> None:
+    """Remove the rows of users or groups of directories; their grants wait for the same ids to come back."""
     for public in sorted(public_ids):
         if kind == USER:
             revocations.revoke(tx, user_id=public)

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forgetting users and groups of outside directories, which are known anew when they are next seen there."""
+"""Forgetting users and groups of outside directories, who are known anew when they are next seen there.
+
+They have the same ids again then, and with them the roles that they were given.
+"""
 
 from __future__ import annotations
 
 from cumulet.kernel.db import Database, Tx
 from cumulet.kernel.errors import NotFound
-from cumulet.services.identity.logic import groups, revocations, users
+from cumulet.services.identity.logic import directory_mirror
 from cumulet.services.identity.store import directory_entries, projects
 
 
@@ -24,9 +27,7 @@ def purge(
             wanted["domain_id"] = domain.id
         found = directory_entries.find_all(tx, **{name: value for name, value in wanted.items() if value is not None})
         for entry in found:
-            (users.remove if entry.kind == "user" else groups.remove)(tx, entry.id)
-            directory_entries.remove(tx, entry.id)
-        revocations.changed(tx)
+            directory_mirror.forget(tx, entry.kind, [entry.id])
         return len(found)
 
     return db.write(write)

@@ -100,7 +100,8 @@ class Identity(Section, frozen=True, kw_only=True):
     `external` trusts the header `external_header`, from the addresses `external_from` alone; it is off while empty.
     What users lend to consumers by OAuth 1 ends after `oauth1_access_lifetime` (0: never), what is only asked for after
     `oauth1_request_lifetime`. Clients with a certificate get tokens by OAuth 2.0 once `oauth2_certificate_header` is
-    set, which counts from the addresses `external_from` alone; `oauth2_mapping` says who they are.
+    set, which counts from the addresses `external_from` alone; `oauth2_mapping` says who they are. A certificate by
+    one of `tokenless_issuers` (names by RFC 4514) stands for a token; who it is for, `tokenless_protocol` says.
 
     New passwords are hashed by `password_hash_algorithm`, with the parameters that begin with its name (`bcrypt_rounds`
     and `scrypt_rounds` are logarithms); an older hash is replaced at its user's next log-in. `limit_model` says how
@@ -127,6 +128,8 @@ class Identity(Section, frozen=True, kw_only=True):
     oauth1_access_lifetime: Annotated[int, msgspec.Meta(ge=0)] = 86_400
     oauth2_certificate_header: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9-]+)?$")] = ""
     oauth2_mapping: str = "oauth2_mapping"
+    tokenless_issuers: tuple[str, ...] = ()
+    tokenless_protocol: str = "x509"
     external_header: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9-]+)?$")] = ""
     external_from: tuple[str, ...] = ("127.0.0.1", "::1")
     password_hash_algorithm: Literal["bcrypt", "scrypt", "pbkdf2_sha512"] = "bcrypt"  # noqa: S105  no secret

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -190,12 +191,83 @@ def test_by_oauth2_with_a_certificate(stage: Stage, tls: Front, holder: tuple[Pa
     assert shown.status_code == 401
 
 
+def asks_without_a_token(tls: Front, stage: Stage, holder: tuple[Path, Path], **scope: str) -> tuple[Any, str]:
+    """A session that shows the holder's certificate and no token, and the address that it asks at."""
+    base = f"{tls.url}/identity/v3"
+    plugin = stage.plugin("v3tokenlessauth", auth_url=base, **scope)
+    return session.Session(auth=plugin, verify=str(tls.authority), cert=tuple(map(str, holder))), base
+
+
 def test_without_a_token(stage: Stage, tls: Front, holder: tuple[Path, Path]) -> None:
     """Whoever only shows a certificate is refused, as by a Keystone that trusts no issuer, which is its default."""
-    base = f"{tls.url}/identity/v3"
-    plugin = stage.plugin("v3tokenlessauth", **{"auth_url": base, **stage.scope})
-    made = session.Session(auth=plugin, verify=str(tls.authority), cert=tuple(map(str, holder)))
+    made, base = asks_without_a_token(tls, stage, holder, **stage.scope)
     subject = {"X-Subject-Token": stage.words["MEMBER_TOKEN"]}
     for path in ("auth/tokens", "auth/projects", "users"):
         with pytest.raises(exceptions.Unauthorized):
             made.get(f"{base}/{path}", headers=subject)
+
+
+@pytest.fixture
+def trusting(stage: Stage, tls: Front, holder: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A cloud that trusts the issuer of the certificate: the issuer's mapping."""
+    issuer = x509.load_pem_x509_certificate(holder[0].read_bytes()).issuer.rfc4514_string()
+    idp_id = hashlib.sha256(issuer.encode()).hexdigest()
+    before = stage.cloud.control.cloud.settings
+    own = msgspec.structs.replace(before.identity, tokenless_issuers=(issuer,))
+    monkeypatch.setattr(stage.cloud.control.cloud, "settings", msgspec.structs.replace(before, identity=own))
+    federation = stage.admin.federation
+    local = {"user": {"name": "{0}", "domain": {"id": "default"}, "type": "local"}}
+    rules = [{"local": [local], "remote": [{"type": "SSL_CLIENT_S_DN_CN"}]}]
+    federation.mappings.create(mapping_id=idp_id, rules=rules)
+    federation.identity_providers.create(idp_id, domain_id="default", enabled=True)
+    federation.protocols.create("x509", idp_id, idp_id)
+    yield idp_id
+    federation.identity_providers.delete(idp_id)
+    federation.mappings.delete(idp_id)
+
+
+def test_a_certificate_in_place_of_a_token(stage: Stage, tls: Front, holder: tuple[Path, Path], trusting: str) -> None:
+    made, base = asks_without_a_token(tls, stage, holder, **stage.scope)
+    subject = {"X-Subject-Token": stage.words["MEMBER_TOKEN"]}
+    assert made.get(f"{base}/auth/tokens", headers=subject).json()["token"]["user"]["id"] == stage.user
+    assert made.get(f"{base}/users/{stage.user}").json()["user"]["name"] == stage.name
+    assert [one["id"] for one in made.get(f"{base}/auth/projects").json()["projects"]] == [stage.project]
+    assert made.get(f"{base}/users/{stage.user}/application_credentials").status_code == 200
+    with pytest.raises(exceptions.Forbidden):
+        made.get(f"{base}/users")
+    project = stage.admin.projects.get(stage.project).name
+    for scope in ({"project_name": project, "project_domain_id": "default"},
+                  {"project_name": project, "project_domain_name": "Default"}):  # fmt: skip
+        made, base = asks_without_a_token(tls, stage, holder, **scope)
+        assert made.get(f"{base}/auth/catalog").status_code == 200
+
+
+def test_a_certificate_that_is_not_enough(stage: Stage, tls: Front, holder: tuple[Path, Path], trusting: str) -> None:
+    where = f"{tls.url}/identity/v3/auth/projects"
+
+    def status(scope: dict[str, str], shown: tuple[Path, Path] | None = holder, **headers: str) -> int:
+        made = session.Session(verify=str(tls.authority), cert=tuple(map(str, shown)) if shown else None)
+        answer = made.get(where, headers={**scope, **headers}, authenticated=False, raise_exc=False)
+        return int(answer.status_code)
+
+    mine = {"X-Project-Id": stage.project}
+    assert status(mine) == 200
+    assert status({}) == 400
+    assert status({"X-Project-Name": "x"}) == 400
+    assert status({"X-Project-Id": stage.words["OTHER_PROJECT_ID"]}) == 401
+    assert status({"X-Project-Id": "nowhere"}) == 401
+    assert status({"X-Domain-Id": "default"}) == 401
+    assert status(mine, None) == 401
+    # Whoever says in the header that they have a certificate has none.
+    assert status(mine, None, **{HEADER: quote(holder[0].read_text())}) == 401
+    stage.admin.users.update(stage.user, enabled=False)
+    try:
+        assert status(mine) == 401
+    finally:
+        stage.admin.users.update(stage.user, enabled=True)
+    federation = stage.admin.federation
+    rules = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "SSL_CLIENT_S_DN_CN"}]}]
+    federation.mappings.update(trusting, rules=rules)  # somebody who is no user here
+    assert status(mine) == 401
+    federation.identity_providers.update(trusting, enabled=False)
+    assert status(mine) == 401

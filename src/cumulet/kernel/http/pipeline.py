@@ -63,6 +63,9 @@ def authenticate(request: Request) -> None:
     if all(route.rule == PUBLIC for route in request.candidates):
         return
     token = request.headers.get("x-auth-token")
+    if not token and request.api.token_of is not None:
+        token = request.api.token_of(request) or ""
+        request.headers = {**request.headers, "x-auth-token": token}
     if not token:
         raise Unauthorized("The request you have made requires authentication.")
     authenticator = request.cloud.contracts.use(Authenticator)

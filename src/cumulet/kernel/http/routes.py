@@ -72,7 +72,8 @@ class Api:
     `/v2.1/{project_id}`). `unversioned` routes stand below the root itself. `body_limit` is in bytes. `headers` stand
     in every answer, and the request's id in each of `request_id_headers`. With `final_slash` a path may end in a slash,
     as it may everywhere at the doors: the unversioned paths and the bases. `closed_to` says of which methods of logging
-    in the service takes no tokens, and in which words it refuses them.
+    in the service takes no tokens, and in which words it refuses them. `token_of` finds a token for a request that
+    brought none but proves its caller otherwise.
     """
 
     service: str
@@ -87,6 +88,7 @@ class Api:
     request_id_headers: tuple[str, ...] = ("x-openstack-request-id",)
     final_slash: bool = False
     closed_to: Mapping[str, str] = field(default_factory=dict)
+    token_of: Callable[[Request], str | None] | None = None
 
     def find(self, path: str) -> Iterator[tuple[Node, dict[str, str]]]:
         """The nodes that `path` can mean, the most literal first, with the variables' values."""

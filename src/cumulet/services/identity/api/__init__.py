@@ -7,6 +7,7 @@ from cumulet.services.identity.api import (
     access_tokens,
     application_credentials,
     auth,
+    callers,
     consumers,
     credentials,
     domain_configs,
@@ -101,4 +102,5 @@ API = Api(
     headers={"Vary": "X-Auth-Token"},
     final_slash=True,
     closed_to={ec2_login.METHOD: "EC2 credential tokens cannot be used for authorization."},
+    token_of=callers.without_token,
 )

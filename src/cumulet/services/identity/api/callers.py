@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from cumulet.kernel.http import Request
-from cumulet.services.identity.logic import proofs, tokens
+from cumulet.services.identity.logic import proofs, tokenless, tokens
 from cumulet.services.identity.logic.proofs import Carried
 from cumulet.services.identity.logic.refusals import not_allowed
 from cumulet.services.identity.types import Bearer
@@ -25,6 +25,11 @@ def carried(request: Request) -> Carried:
         headers=request.headers,
         client=request.client,
     )
+
+
+def without_token(request: Request) -> str | None:
+    """A token for a client that shows a certificate in place of one."""
+    return tokenless.token(request.cloud, carried(request))
 
 
 def keep_lent_tokens_out(request: Request) -> None:

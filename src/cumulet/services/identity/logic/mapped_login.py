@@ -90,7 +90,7 @@ def _mapped(cloud: Cloud, provider: IdentityProvider, protocol: Protocol, assert
         raise Unauthorized(str(error)) from None
     method = protocol.id if protocol.id in METHODS else METHOD
     if mapped.kind == mapping_rules.LOCAL:
-        return Proven(user=_local(cloud, mapped), methods=(method,))
+        return Proven(user=local(cloud, mapped), methods=(method,))
     user, group_ids = federated_users.shadow(cloud, provider, protocol, mapped, mapping.schema_version)
     return Proven(user=user, methods=(method,), federation=Federation(provider.id, protocol.id, tuple(group_ids)))
 
@@ -107,7 +107,7 @@ def _check_issuer(cloud: Cloud, provider: IdentityProvider, protocol: Protocol, 
         raise Forbidden(REFUSED)
 
 
-def _local(cloud: Cloud, mapped: Mapped) -> User:
+def local(cloud: Cloud, mapped: Mapped) -> User:
     """The user of this cloud whom the mapping names."""
     words = {name: mapped.user[name] for name in ("id", "name", "domain") if mapped.user.get(name)}
     user = find_user(cloud.db, words)

@@ -86,12 +86,13 @@ def _names(certificate: str) -> dict[str, str]:
     """The attributes of the certificate's subject and issuer, as mappings know them: `SSL_CLIENT_SUBJECT_DN_CN`."""
     try:
         read = x509.load_pem_x509_certificate(certificate.encode())
-        return {**dict(_attributes("SUBJECT", read.subject)), **dict(_attributes("ISSUER", read.issuer))}
+        return {**dict(attributes("SUBJECT", read.subject)), **dict(attributes("ISSUER", read.issuer))}
     except ValueError:
         raise _refused("the client's certificate cannot be read") from None
 
 
-def _attributes(whose: str, name: x509.Name) -> Iterator[tuple[str, str]]:
+def attributes(whose: str, name: x509.Name) -> Iterator[tuple[str, str]]:
+    """The parts of a name in a certificate as mappings know them."""
     for attribute in name:
         kind = "emailAddress" if attribute.oid == NameOID.EMAIL_ADDRESS else attribute.rfc4514_attribute_name
         yield f"SSL_CLIENT_{whose}_DN_{kind.upper()}", str(attribute.value)

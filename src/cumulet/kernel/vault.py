@@ -69,8 +69,13 @@ class Vault:
         """The secret; what `make` returns where there is none."""
         return self.change(name, lambda old: make() if old is None else old)
 
-    def remove(self, name: str) -> None:
-        self._db.write(lambda tx: sql.execute(tx, delete(secret).where(secret.c.name == name)))
+    def remove(self, name: str, tx: Tx | None = None) -> None:
+        """Forget the secret, if there is one; within the caller's `tx`, or durable at once."""
+        gone = delete(secret).where(secret.c.name == name)
+        if tx is None:
+            self._db.write(lambda own: sql.execute(own, gone))
+        else:
+            sql.execute(tx, gone)
 
     def reseal(self) -> int:
         """Seal everything under the master key that seals now; the number of secrets that were under another."""

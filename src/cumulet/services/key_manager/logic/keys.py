@@ -83,16 +83,19 @@ class Keyring:
 
     def prune(self) -> int:
         """Forget the retired keys that have been idle for long; how many."""
-        count = 0
-        for key_id in store.idle(self._db, clock.utcnow() - PATIENCE):
-            if self._db.write(lambda tx, k=key_id: store.remove(tx, k)):  # type: ignore[misc]
-                self._vault.remove(_name(key_id))
-                count += 1
-        return count
+        idle = store.idle(self._db, clock.utcnow() - PATIENCE)
+        return sum(self._db.write(lambda tx, k=key_id: self._forget(tx, k)) for key_id in idle)  # type: ignore[misc]
 
     def check(self, key_id: str) -> None:
         """Raise Unreadable or NoMasterKey where a key's bytes are not to be had."""
         self._key(key_id)
+
+    def _forget(self, tx: Tx, key_id: str) -> bool:
+        """Forget a key unless something needs it after all."""
+        removed = store.remove(tx, key_id)
+        if removed:
+            self._vault.remove(_name(key_id), tx)
+        return removed
 
     def _new(self, project_id: str, instead_of: str | None = None) -> str:
         """Make a key that seals for the project; its id, or that of one which somebody else was quicker to make."""

@@ -13,7 +13,7 @@ import pytest
 
 from clients.openstack_command import CommandFailed, OpenStackCommand, names
 from cumulet.services.identity.drivers.directories import ldap_wire
-from cumulet.services.identity.logic import directory_mirror
+from cumulet.services.identity.logic import directory_mirror, public_ids
 from cumulet.services.identity.store import directory_entries
 from support.cloud import RunningCloud
 from support.openldap import PASSWORD, READER, SUFFIX, OpenLdap, entry
@@ -158,7 +158,7 @@ def test_who_is_in_the_directory_logs_in(corp: Corp) -> None:
     user = answer.json()["token"]["user"]
     assert (user["name"], user["domain"]) == ("alice", {"id": corp.domain, "name": corp.name})
     assert user["password_expires_at"] is None
-    assert user["id"] == directory_mirror.public_id(corp.domain, "user", "alice")
+    assert user["id"] == public_ids.of(corp.domain, "user", "alice")
     assert corp.log_in("alice", id=user["id"]).status_code == 201
     wrong = {
         corp.log_in("alice", secret="wrong").text,

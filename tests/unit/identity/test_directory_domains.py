@@ -27,6 +27,7 @@ from cumulet.services.identity.logic import (
     groups,
     login,
     projects,
+    public_ids,
     users,
 )
 from cumulet.services.identity.store import groups as group_store
@@ -50,8 +51,8 @@ class Stage:
         cloud.keep(directories.Directories).make = self._make
         self.made: list[Any] = []
         domain_configs.create(cloud, self.domain, {"identity": {"driver": "ldap"}, "ldap": {"password": "sealed one"}})
-        self.alice = directory_mirror.public_id(self.domain, "user", "u1")
-        self.staff = directory_mirror.public_id(self.domain, "group", "g1")
+        self.alice = public_ids.of(self.domain, "user", "u1")
+        self.staff = public_ids.of(self.domain, "group", "g1")
 
     def _make(self, options: Any) -> FakeDirectory:
         self.made.append(options)
@@ -146,7 +147,7 @@ def test_a_listing_follows_the_directory(stage: Stage) -> None:
     directory_mirror.refresh_domain(stage.cloud, stage.domain, "user")
     directory_mirror.refresh_domain(stage.cloud, stage.domain, "group")
     directory_mirror.refresh_members(stage.cloud, stage.staff)
-    third = directory_mirror.public_id(stage.domain, "user", "u3")
+    third = public_ids.of(stage.domain, "user", "u3")
     assert {user.id for user in groups.members(stage.cloud.db, stage.staff)} == {stage.alice, third}
     assert users.get(stage.cloud.db, stage.local.id).name == "local"
 

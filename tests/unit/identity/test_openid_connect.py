@@ -15,7 +15,7 @@ from federated_cloud import DASHBOARD, Federated
 
 from cumulet.kernel import clock
 from cumulet.services.identity.drivers.openid_connect import OpenIdConnect
-from cumulet.services.identity.logic import federated_users, federation_sources
+from cumulet.services.identity.logic import federated_users, federation_sources, public_ids
 from cumulet.services.identity.store import groups
 from support.providers import program
 
@@ -113,7 +113,7 @@ def test_somebody_stays_the_same_user(federated: Federated, issuer: str) -> None
     assert user["federated"] == [{"idp_id": "company", "protocols": [{"protocol_id": "openid", "unique_id": "bob"}]}]
     assert user["email"] == "bob@example.org"
     provider = federated.ask("GET", "/identity/v3/OS-FEDERATION/identity_providers/company", federated.token).json()
-    assert user_id == federated_users.public_id(provider["identity_provider"]["domain_id"], "bob")
+    assert user_id == public_ids.of(provider["identity_provider"]["domain_id"], "user", "bob")
 
 
 def test_a_group_outlives_the_log_in_for_a_while(federated: Federated, issuer: str) -> None:

@@ -7,7 +7,6 @@ come back; nobody can use them before.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +17,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.services.identity.drivers.directories.base import Directory, DirectoryAway, DirectoryGroup, DirectoryUser
-from cumulet.services.identity.logic import directories, revocations
+from cumulet.services.identity.logic import directories, public_ids, revocations
 from cumulet.services.identity.store import directory_entries as entries
 from cumulet.services.identity.store import groups, users
 from cumulet.services.identity.types import Actor, DirectoryEntry, Group, User
@@ -26,11 +25,6 @@ from cumulet.services.identity.types import Actor, DirectoryEntry, Group, User
 LOG = logging.getLogger(__name__)
 
 USER, GROUP = str(Actor.USER), str(Actor.GROUP)
-
-
-def public_id(domain_id: str, kind: str, local_id: str) -> str:
-    """The id under which everybody knows an entry: Keystone's, of 64 hexadecimal digits."""
-    return hashlib.sha256(f"{domain_id}{kind}{local_id}".encode()).hexdigest()
 
 
 def refresh_domain(cloud: Cloud, domain_id: str, kind: str) -> None:
@@ -42,7 +36,7 @@ def refresh_domain(cloud: Cloud, domain_id: str, kind: str) -> None:
 
     def write(tx: Tx) -> None:
         known = entries.of_domain(tx, domain_id, kind)
-        forget(tx, kind, known.keys() - {public_id(domain_id, kind, one.local_id) for one in found})
+        forget(tx, kind, known.keys() - {public_ids.of(domain_id, kind, one.local_id) for one in found})
         for one in found:
             _take_over(tx, domain_id, one)
 
@@ -70,7 +64,7 @@ def take_over_user(
     """The user as the directory tells of them now, with the groups that they are in; None for one who is gone."""
     found = directory.user(local_id)
     their_groups = directory.groups_of(local_id) if found is not None else []
-    public = public_id(domain_id, USER, local_id)
+    public = public_ids.of(domain_id, USER, local_id)
 
     def write(tx: Tx) -> None:
         if found is None:
@@ -169,7 +163,7 @@ def _replace_group(tx: Tx, entry: DirectoryEntry, found: DirectoryGroup | None) 
 def _take_over(tx: Tx, domain_id: str, found: DirectoryUser | DirectoryGroup, *, used: bool = False) -> str | None:
     """Store what the directory says of one user or group; the public id, None where the name is a local one's."""
     kind = USER if isinstance(found, DirectoryUser) else GROUP
-    public, now = public_id(domain_id, kind, found.local_id), clock.utcnow()
+    public, now = public_ids.of(domain_id, kind, found.local_id), clock.utcnow()
     if not _free_name(tx, kind, domain_id, found.name, public):
         LOG.warning("the name %r in domain %s is a local %s's, not the directory's", found.name, domain_id, kind)
         return None

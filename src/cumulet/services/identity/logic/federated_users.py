@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -15,7 +14,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import CumuletError, Unauthorized
-from cumulet.services.identity.logic import projects, revocations
+from cumulet.services.identity.logic import projects, public_ids, revocations
 from cumulet.services.identity.logic.mapping_rules import Mapped
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import assignments, groups, identity_providers, roles, users
@@ -128,7 +127,7 @@ def _user(tx: Tx, wanted: FederatedUser, domain_id: str, mapped: Mapped, news: T
             users.change(tx, user.id, {"extra": {**user.extra, **email}})
             news.tell(tx, "user", "updated", user.id)
         return user, False
-    user_id = public_id(domain_id, wanted.unique_id)
+    user_id = public_ids.of(domain_id, Actor.USER, wanted.unique_id)
     if users.find(tx, user_id) is not None:
         user_id = ids.new_hex()
     name = next(
@@ -141,11 +140,6 @@ def _user(tx: Tx, wanted: FederatedUser, domain_id: str, mapped: Mapped, news: T
     store.add(tx, msgspec.structs.replace(wanted, user_id=user_id))
     news.tell(tx, "user", "created", user_id)
     return user, True
-
-
-def public_id(domain_id: str, unique_id: str) -> str:
-    """The id that Keystone gives to the shadow of a user: SHA-256 of its domain, its kind and its id there."""
-    return hashlib.sha256(f"{domain_id}user{unique_id}".encode()).hexdigest()
 
 
 def _groups(tx: Tx, mapped: Mapped) -> list[str]:

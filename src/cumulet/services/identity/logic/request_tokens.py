@@ -13,11 +13,17 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, NotFound, Unauthorized
-from cumulet.services.identity.logic import consumers, effective, oauth1_secrets, oauth1_signatures, projects
+from cumulet.services.identity.logic import (
+    consumers,
+    effective,
+    oauth1_secrets,
+    oauth1_signatures,
+    projects,
+    role_names,
+)
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.logic.oauth1_signatures import SignedRequest
 from cumulet.services.identity.store import request_tokens as store
-from cumulet.services.identity.store import roles
 from cumulet.services.identity.types import RequestToken
 
 KIND = "OS-OAUTH1:request_token"
@@ -65,7 +71,7 @@ def create(cloud: Cloud, asked: SignedRequest, project_id: str) -> RequestToken:
 def authorize(cloud: Cloud, ctx: Context, token_id: str, wanted: Iterable[Mapping[str, str]]) -> str:
     """The caller lends these of its own roles (`{"id": ...}` or `{"name": ...}`); the verifier to tell the consumer."""
     get(cloud.db, token_id)
-    role_ids = sorted({_role_id(cloud.db, one) for one in wanted})
+    role_ids = sorted(role_names.to_ids(cloud.db, wanted))
     verifier = "".join(secrets.choice(CHARACTERS) for _ in range(LENGTH))
 
     def write(tx: Tx) -> None:
@@ -77,12 +83,3 @@ def authorize(cloud: Cloud, ctx: Context, token_id: str, wanted: Iterable[Mappin
 
     cloud.db.write(write)
     return verifier
-
-
-def _role_id(source: Source, named: Mapping[str, str]) -> str:
-    if "id" in named:
-        return named["id"]
-    found = roles.find_by_name(source, named["name"])
-    if found is None:
-        raise NotFound(f"Role {named['name']} is not defined", code="RoleNotFound")
-    return found.id

@@ -9,9 +9,9 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import CumuletError, NotFound
+from cumulet.services.identity.logic import projects
 from cumulet.services.identity.logic.domain_options import OPTIONS, check, check_known, read, refusal
 from cumulet.services.identity.store import domain_options as store
-from cumulet.services.identity.store import projects
 from cumulet.services.identity.types import DEFAULT_DOMAIN, DomainOption
 
 Config = dict[str, Any]
@@ -25,7 +25,7 @@ def get(source: Source, domain_id: str, section: str | None = None, name: str | 
     found = [one for one in store.find_all(source, domain_id, section, name) if not _is_sensitive(one)]
     if not found:
         raise missing(domain_id, section, name)
-    _check_domain(source, domain_id)
+    projects.get_domain(source, domain_id)
     return {found[0].name: found[0].value} if name is not None else _by_section(found)
 
 
@@ -62,13 +62,13 @@ def compliance(cloud: Cloud, domain_id: str, name: str | None = None) -> Config:
 
 def create(cloud: Cloud, domain_id: str, config: Any) -> tuple[Config, bool]:
     """Make this the domain's whole configuration; what may be shown of it, and whether there was none before."""
-    _check_domain(cloud.db, domain_id)
+    projects.get_domain(cloud.db, domain_id)
     check(config)
     before = store.find_all(cloud.db, domain_id)
     options = _options(cloud, domain_id, config)
 
     def write(tx: Tx) -> None:
-        _check_domain(tx, domain_id)
+        projects.get_domain(tx, domain_id)
         store.remove(tx, domain_id)
         for option in options:
             store.put(tx, option)
@@ -81,7 +81,7 @@ def create(cloud: Cloud, domain_id: str, config: Any) -> tuple[Config, bool]:
 
 def update(cloud: Cloud, domain_id: str, said: Any, section: str | None = None, name: str | None = None) -> Config:
     """Change the options that are said: within a section, or one alone, where these are there already."""
-    _check_domain(cloud.db, domain_id)
+    projects.get_domain(cloud.db, domain_id)
     config = {section: said} if section is not None and name is not None else said
     check(config)
     check_known(section, name)
@@ -92,7 +92,7 @@ def update(cloud: Cloud, domain_id: str, said: Any, section: str | None = None, 
     options = _options(cloud, domain_id, config)
 
     def write(tx: Tx) -> None:
-        _check_domain(tx, domain_id)
+        projects.get_domain(tx, domain_id)
         for option in options:
             store.put(tx, option)
 
@@ -102,7 +102,7 @@ def update(cloud: Cloud, domain_id: str, said: Any, section: str | None = None, 
 
 def delete(cloud: Cloud, domain_id: str, section: str | None = None, name: str | None = None) -> None:
     """Remove a configuration, or the part that is named, which must be there."""
-    _check_domain(cloud.db, domain_id)
+    projects.get_domain(cloud.db, domain_id)
     check_known(section, name)
     old = store.find_all(cloud.db, domain_id, section, name)
     if section is not None and not old:
@@ -136,12 +136,6 @@ def missing(domain_id: str, section: str | None, name: str | None) -> CumuletErr
     return NotFound(
         f"Could not find {what} in domain configuration for domain {domain_id}.", code="DomainConfigNotFound"
     )
-
-
-def _check_domain(source: Source, domain_id: str) -> None:
-    domain = projects.find(source, domain_id)
-    if domain is None or not domain.is_domain:
-        raise NotFound(f"Could not find domain: {domain_id}.", code="DomainNotFound")
 
 
 def _check_alone(config: Config, section: str, name: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Forbidden, Invalid, NotFound
+from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.services.identity.logic import changes, domain_configs, groups, projects, users
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.store import assignments, domain_options, limits, roles
@@ -23,10 +23,7 @@ FIELDS = ("name", "description", "enabled", "tags", "explicit_domain_id", "is_do
 
 
 def get(source: Source, domain_id: str) -> Project:
-    found = store.find(source, domain_id)
-    if found is None or not found.is_domain:
-        raise NotFound(f"Could not find domain: {domain_id}.", code="DomainNotFound")
-    return found
+    return projects.get_domain(source, domain_id)
 
 
 def find_all(source: Source, filters: Iterable[Filter] = ()) -> list[Project]:

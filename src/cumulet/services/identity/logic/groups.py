@@ -11,9 +11,9 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import NotFound
-from cumulet.services.identity.logic import changes, directories, revocations, users
+from cumulet.services.identity.logic import changes, directories, projects, revocations, users
 from cumulet.services.identity.logic.news import Teller
-from cumulet.services.identity.store import assignments, projects
+from cumulet.services.identity.store import assignments
 from cumulet.services.identity.store import groups as store
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Actor, Group, User
@@ -54,9 +54,7 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> Group:
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
-        domain = projects.find(tx, new.domain_id)
-        if domain is None or not domain.is_domain:
-            raise NotFound(f"Could not find domain: {new.domain_id}.", code="DomainNotFound")
+        projects.get_domain(tx, new.domain_id)
         directories.check_writable(tx, new.domain_id)
         if store.find_by_name(tx, new.name, new.domain_id) is not None:
             raise changes.taken("group", new.name, new.domain_id)

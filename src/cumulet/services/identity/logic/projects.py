@@ -32,6 +32,14 @@ def get(source: Source, project_id: str) -> Project:
     return found
 
 
+def get_domain(source: Source, domain_id: str) -> Project:
+    """A project that is a domain."""
+    found = store.find(source, domain_id)
+    if found is None or not found.is_domain:
+        raise NotFound(f"Could not find domain: {domain_id}.", code="DomainNotFound")
+    return found
+
+
 def find_all(source: Source, filters: Iterable[Filter], tags: Mapping[str, list[str]]) -> list[Project]:
     """Projects by columns and by tags: `tags`, `tags-any`, `not-tags` and `not-tags-any`, each with its words."""
     found = store.find_all(source, filters)

@@ -10,9 +10,8 @@ from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound
-from cumulet.services.identity.logic import changes, revocations
+from cumulet.services.identity.logic import changes, projects, revocations
 from cumulet.services.identity.logic.news import Teller
-from cumulet.services.identity.store import projects
 from cumulet.services.identity.store import roles as store
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Role
@@ -45,9 +44,8 @@ def create(cloud: Cloud, words: Mapping[str, Any]) -> Role:
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
-        domain = projects.find(tx, new.domain_id) if new.domain_id else None
-        if new.domain_id and (domain is None or not domain.is_domain):
-            raise NotFound(f"Could not find domain: {new.domain_id}.", code="DomainNotFound")
+        if new.domain_id:
+            projects.get_domain(tx, new.domain_id)
         if store.find_by_name(tx, new.name, new.domain_id) is not None:
             raise changes.taken("role", new.name, new.domain_id)
         store.add(tx, new)

@@ -18,6 +18,7 @@ from cumulet.services.identity.logic import (
     directories,
     login_news,
     password_rules,
+    projects,
     revocations,
     trust_ends,
 )
@@ -29,9 +30,9 @@ from cumulet.services.identity.store import (
     application_credentials,
     assignments,
     credentials,
-    projects,
 )
 from cumulet.services.identity.store import accounts as account_store
+from cumulet.services.identity.store import projects as project_store
 from cumulet.services.identity.store import users as store
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Actor, User
@@ -66,7 +67,7 @@ def create(cloud: Cloud, ctx: Context, words: Mapping[str, Any]) -> User:
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
-        _check_domain(tx, new.domain_id)
+        projects.get_domain(tx, new.domain_id)
         directories.check_writable(tx, new.domain_id)
         _check_default_project(tx, new.default_project_id)
         if store.find_by_name(tx, new.name, new.domain_id) is not None:
@@ -190,14 +191,8 @@ def _prove(cloud: Cloud, user_id: str, user: User | None, secret: str) -> User:
         return error.user
 
 
-def _check_domain(tx: Tx, domain_id: str) -> None:
-    domain = projects.find(tx, domain_id)
-    if domain is None or not domain.is_domain:
-        raise NotFound(f"Could not find domain: {domain_id}.", code="DomainNotFound")
-
-
 def _check_default_project(tx: Tx, project_id: str | None) -> None:
     """A default project need not be there, but must not be a domain."""
-    project = projects.find(tx, project_id) if project_id else None
+    project = project_store.find(tx, project_id) if project_id else None
     if project is not None and project.is_domain:
         raise Invalid(f"User's default project ID cannot be a domain ID: {project_id}")

@@ -161,6 +161,8 @@ class SecurityCompliance(Section, frozen=True, kw_only=True):
     password_regex: str | None = None
     password_regex_description: str | None = None
     change_password_upon_first_use: bool = False
+    report_invalid_password_hash: tuple[Literal["event"], ...] = ()
+    invalid_password_hash_max_chars: Count | None = None
 
     def __post_init__(self) -> None:
         try:

@@ -17,7 +17,14 @@ from cumulet.kernel import clock
 from cumulet.kernel.db.outbox import Event
 from cumulet.kernel.ids import is_uuid
 from cumulet.services.identity.drivers.openid_connect import OpenIdConnect
-from cumulet.services.identity.logic import assertions, identity_providers, login_news, mapped_login, protocols
+from cumulet.services.identity.logic import (
+    assertions,
+    identity_providers,
+    login_news,
+    mapped_login,
+    protocols,
+    wrong_passwords,
+)
 from cumulet.settings import SecurityCompliance
 
 PASSWORD = "correct horse"
@@ -72,6 +79,30 @@ def test_a_right_and_a_wrong_password(place: Federated, eve: dict[str, Any]) -> 
     told = ear.hear()
     assert only(told) == {"initiator": known(eve), "outcome": "failure"}
     assert "hush" not in str(told)
+
+
+def test_wrong_passwords_are_marked_where_that_is_wanted(place: Federated, eve: dict[str, Any]) -> None:
+    comply(place, report_invalid_password_hash=("event",), invalid_password_hash_max_chars=5)
+    ear = listening(place.cloud)
+    for word in ("old", "old", "new", PASSWORD):
+        log_in(place, user={"id": eve["id"], "password": word})
+    log_in(place, user={"id": "nobody", "password": "old"})
+    log_in(place, "totp", user={"id": eve["id"], "passcode": "123456"})
+    place.make(f"/users/{eve['id']}", {"user": {"enabled": False}}, "PATCH")
+    log_in(place, user={"id": eve["id"], "password": PASSWORD})
+    told = [event for event in ear.hear() if event.topic == "identity.authenticate"]
+    marks = [event.payload.get("attachments", [None])[0] for event in told]
+    assert marks[3:] == [None, None, None, None]
+    assert marks[0] == marks[1]
+    assert {name: marks[0][name] for name in ("typeURI", "name")} == {
+        "typeURI": "mime:text/plain",
+        "name": "partial_password_hash",
+    }
+    assert len({mark["content"] for mark in marks[:3]}) == 2
+    assert {len(mark["content"]) for mark in marks[:3]} == {5}
+    comply(place, report_invalid_password_hash=("event",))
+    assert len(wrong_passwords.mark(place.cloud, "old")) == 43
+    assert wrong_passwords.mark(place.cloud, "old").startswith(marks[0]["content"])
 
 
 def test_nobody_there(place: Federated) -> None:

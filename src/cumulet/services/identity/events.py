@@ -83,9 +83,13 @@ def grant(
     return {**_event(f"{operation}.{GRANT}", outcome, initiator, _account(), observer_id, None), **said}
 
 
-def log_in(outcome: Outcome, initiator: Payload, observer_id: str | None, reason: Payload | None = None) -> Payload:
-    """A log-in, or the try of one."""
-    return _event("authenticate", outcome, initiator, _account(), observer_id, reason)
+def log_in(
+    outcome: Outcome, initiator: Payload, observer_id: str | None, reason: Payload | None = None, mark: str = ""
+) -> Payload:
+    """A log-in, or the try of one; `mark` is that of a wrong password."""
+    event = _event("authenticate", outcome, initiator, _account(), observer_id, reason)
+    attached = {"typeURI": "mime:text/plain", "name": "partial_password_hash", "content": mark}
+    return {**event, "attachments": [attached]} if mark else event
 
 
 def initiator(*, address: str, agent: str, user_id: str = "", name: str = "", **known: str) -> Payload:

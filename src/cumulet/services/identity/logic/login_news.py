@@ -18,7 +18,7 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import CumuletError, NotFound, Unauthorized
 from cumulet.services.identity import events
-from cumulet.services.identity.logic import accounts, directories
+from cumulet.services.identity.logic import accounts, directories, wrong_passwords
 from cumulet.services.identity.logic.news import Teller, by_somebody, tells_log_ins
 from cumulet.services.identity.logic.proofs import Proven, find_user
 from cumulet.services.identity.store import application_credentials, projects
@@ -61,7 +61,9 @@ def told(cloud: Cloud, method: str, words: Mapping[str, Any]) -> Iterator[None]:
     except Unauthorized as error:
         if _may_tell(cloud):
             user, domain = _named(cloud, method, words)
-            _tell(cloud, "failure", _who(words, user, domain), _reason(cloud, words, user, domain, error))
+            reason = _reason(cloud, words, user, domain, error)
+            mark = _mark(cloud, method, words, user, domain) if reason is None else ""
+            _tell(cloud, "failure", _who(words, user, domain), reason, mark)
         raise
     if method == SUCCEEDING and tells_log_ins(cloud, "success"):
         user, domain = _named(cloud, method, words)
@@ -96,9 +98,20 @@ def _may_tell(cloud: Cloud) -> bool:
     return tells_log_ins(cloud, "failure") and cloud.keep(Budget).take()
 
 
-def _tell(cloud: Cloud, outcome: events.Outcome, who: events.Payload, reason: events.Payload | None = None) -> None:
+def _tell(
+    cloud: Cloud, outcome: events.Outcome, who: events.Payload, reason: events.Payload | None = None, mark: str = ""
+) -> None:
     news = Teller(cloud)
-    cloud.db.write(lambda tx: news.tell_log_in(tx, outcome, who, reason))
+    cloud.db.write(lambda tx: news.tell_log_in(tx, outcome, who, reason, mark))
+
+
+def _mark(cloud: Cloud, method: str, words: Mapping[str, Any], user: User | None, domain: Project | None) -> str:
+    """The mark of a password that was wrong, where the operator wants it; whoever is disabled may have been right."""
+    said = words.get("user", {}).get("password")
+    if method != "password" or not isinstance(said, str) or not wrong_passwords.is_wanted(cloud):
+        return ""
+    may_log_in = user is not None and domain is not None and domain.enabled and accounts.is_enabled(cloud, user)
+    return wrong_passwords.mark(cloud, said) if may_log_in else ""
 
 
 def _named(cloud: Cloud, method: str, words: Mapping[str, Any]) -> tuple[User | None, Project | None]:

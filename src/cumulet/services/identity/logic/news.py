@@ -65,10 +65,10 @@ class Teller:
         self._publish(tx, topic, events.grant(operation, outcome, self._initiator, _observer_id(tx), said))
 
     def tell_log_in(
-        self, tx: Tx, outcome: events.Outcome, who: events.Payload, reason: events.Payload | None = None
+        self, tx: Tx, outcome: events.Outcome, who: events.Payload, reason: events.Payload | None = None, mark: str = ""
     ) -> None:
         """Somebody has logged in, or has tried to; `who` is what is known of them. For what `tells_log_ins` allows."""
-        self._publish(tx, events.LOG_IN, events.log_in(outcome, who, _observer_id(tx), reason))
+        self._publish(tx, events.LOG_IN, events.log_in(outcome, who, _observer_id(tx), reason, mark))
 
     def _publish(self, tx: Tx, topic: str, payload: events.Payload) -> None:
         self._outbox.publish(tx, topic, payload, self._request_id)

@@ -24,6 +24,7 @@ class Teller:
         self._is_basic = settings.notification_format == "basic"
         self._request_id = log.request_id.get()
         self._initiator = by_caller()
+        self._observer: list[str] = []  # once it was looked up: this service's id in the catalogue, where it has one
 
     def tell(
         self,
@@ -42,7 +43,7 @@ class Teller:
         if self._is_basic:
             payload = events.basic(resource_id, self._initiator, member)
         else:
-            payload = events.change(kind, operation, resource_id, self._initiator, _observer_id(tx), reason)
+            payload = events.change(kind, operation, resource_id, self._initiator, self._observer_id(tx), reason)
         self._publish(tx, topic, payload)
 
     def tell_member(self, tx: Tx, group_id: str, user_id: str, operation: Literal["added", "removed"]) -> None:
@@ -62,13 +63,18 @@ class Teller:
             "inherited_to_projects": given.inherited,
             "role": given.role_id,
         }
-        self._publish(tx, topic, events.grant(operation, outcome, self._initiator, _observer_id(tx), said))
+        self._publish(tx, topic, events.grant(operation, outcome, self._initiator, self._observer_id(tx), said))
 
     def tell_log_in(
         self, tx: Tx, outcome: events.Outcome, who: events.Payload, reason: events.Payload | None = None, mark: str = ""
     ) -> None:
         """Somebody has logged in, or has tried to; `who` is what is known of them. For what `tells_log_ins` allows."""
-        self._publish(tx, events.LOG_IN, events.log_in(outcome, who, _observer_id(tx), reason, mark))
+        self._publish(tx, events.LOG_IN, events.log_in(outcome, who, self._observer_id(tx), reason, mark))
+
+    def _observer_id(self, tx: Tx) -> str | None:
+        if not self._observer:
+            self._observer = [found.id for found in services.find_all(tx, [Filter("type", "identity")])][:1]
+        return next(iter(self._observer), None)
 
     def _publish(self, tx: Tx, topic: str, payload: events.Payload) -> None:
         self._outbox.publish(tx, topic, payload, self._request_id)
@@ -110,8 +116,3 @@ def _request_ids(asked: origin.Origin) -> dict[str, str]:
     """The request's id, which is the one of the whole work too where the caller brought it along."""
     brought = asked.headers.get("x-openstack-request-id") == asked.request_id
     return {"request_id": asked.request_id, "global_request_id": asked.request_id if brought else ""}
-
-
-def _observer_id(tx: Tx) -> str | None:
-    """The id of this service in the catalogue."""
-    return next((found.id for found in services.find_all(tx, [Filter("type", "identity")])), None)

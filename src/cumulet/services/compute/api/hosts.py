@@ -31,11 +31,9 @@ _UPDATE = Schema(
 
 def find_all(request: Request) -> Reply:
     zone = request.query.get("zone")
-    rows = [
-        {"host_name": host.name, "service": "compute", "zone": logic.zone_of(request.cloud.db, host.name)}
-        for host in logic.find_all(request.cloud.db)
-        if not host.disabled
-    ]
+    names = [host.name for host in logic.find_all(request.cloud.db) if not host.disabled]
+    zones = logic.zones_of(request.cloud.db, names)
+    rows = [{"host_name": name, "service": "compute", "zone": zones[name]} for name in names]
     return Reply(200, {"hosts": [row for row in rows if not zone or row["zone"] == zone]})
 
 

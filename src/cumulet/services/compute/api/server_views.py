@@ -47,7 +47,7 @@ def surroundings(request: Request, found: list[Server]) -> Surroundings:
         tags=servers.tags_of(cloud.db, ids) if request.version >= (2, 26) else {},
         hosts=known,
         up={name for name, host in known.items() if hosts.is_up(cloud, host)},
-        zones={name: hosts.zone_of(cloud.db, name) for name in {server.host for server in found if server.host}},
+        zones=hosts.zones_of(cloud.db, {server.host for server in found if server.host}),
     )
 
 

@@ -56,7 +56,8 @@ def find_all(request: Request) -> Reply:
         for each in logic.find_all(request.cloud.db)
         if (not host or each.name == host) and (not binary or binary == BINARY)
     ]
-    return Reply(200, {"services": [view(request, each) for each in found]})
+    zones = logic.zones_of(request.cloud.db, [each.name for each in found])
+    return Reply(200, {"services": [view(request, each, zones[each.name]) for each in found]})
 
 
 def act(request: Request) -> Reply:
@@ -108,7 +109,8 @@ def update(request: Request) -> Reply:
         changes["forced_down"] = fields.as_boolean(body["forced_down"])
     if not changes:
         raise Invalid("No updates were requested. Fields 'status' or 'forced_down' should be specified.")
-    return Reply(200, {"service": view(request, logic.change(request.cloud, found.name, changes))})
+    changed = logic.change(request.cloud, found.name, changes)
+    return Reply(200, {"service": view(request, changed, logic.zone_of(request.cloud.db, changed.name))})
 
 
 def delete(request: Request) -> Reply:
@@ -124,12 +126,12 @@ def delete(request: Request) -> Reply:
     return Reply(204)
 
 
-def view(request: Request, host: ComputeHost) -> dict[str, Any]:
+def view(request: Request, host: ComputeHost, zone: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "id": _id(request, host),
         "binary": BINARY,
         "host": host.name,
-        "zone": logic.zone_of(request.cloud.db, host.name),
+        "zone": zone,
         "status": "disabled" if host.disabled else "enabled",
         "state": "up" if logic.is_up(request.cloud, host) else "down",
         "updated_at": common.micro(host.updated_at),

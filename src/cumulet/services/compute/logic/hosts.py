@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from cumulet.kernel import clock, ids
@@ -112,7 +113,13 @@ def zones(source: Source) -> dict[str, list[ComputeHost]]:
 
 def zone_of(source: Source, name: str) -> str:
     """The zone of a host; that of a host of nobody is the default."""
-    return _named_zones(source).get(name, DEFAULT_ZONE)
+    return zones_of(source, [name])[name]
+
+
+def zones_of(source: Source, names: Iterable[str]) -> dict[str, str]:
+    """The zone of each of these hosts."""
+    named = _named_zones(source)
+    return {name: named.get(name, DEFAULT_ZONE) for name in names}
 
 
 def _named_zones(source: Source) -> dict[str, str]:

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts are asked for their reports together: one that is slow or gone keeps no other's from being heard."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.errors import NotReady
+from cumulet.services.compute import loops
+
+
+def test_a_slow_host_and_one_that_is_gone_delay_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    heard: set[str] = set()
+
+    def call(host: str, verb: str, body: dict[str, Any], *, timeout: float) -> dict[str, Any]:
+        if host == "gone":
+            raise NotReady("gone")
+        if host == "slow" and not answered.wait(20):
+            raise NotReady("the quick one was not asked meanwhile")
+        if host == "quick":
+            answered.set()
+        return {"servers": []}
+
+    hosts = SimpleNamespace(
+        call=call, connected=lambda: [SimpleNamespace(name=name) for name in ("slow", "gone", "quick")]
+    )
+    monkeypatch.setattr(loops.hosts, "joined", lambda cloud, host, report: None)
+    monkeypatch.setattr(loops.power, "heard", lambda cloud, host, servers: heard.add(host))
+    loops.look_after_hosts(cast(Cloud, SimpleNamespace(hosts=hosts)))
+    assert heard == {"slow", "quick"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cumulet.kernel.errors import Forbidden, NotFound, Unauthorized
+from cumulet.kernel.errors import Forbidden, NotFound
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.identity.api import request_tokens, roles
 from cumulet.services.identity.api.listing import collection
@@ -13,6 +13,7 @@ from cumulet.services.identity.api.views import base_url
 from cumulet.services.identity.logic import access_tokens as logic
 from cumulet.services.identity.logic import tokens
 from cumulet.services.identity.logic.proofs import is_delegated
+from cumulet.services.identity.logic.refusals import not_proven
 from cumulet.services.identity.types import AccessToken, Role
 
 
@@ -41,7 +42,7 @@ def roles_of(request: Request) -> Reply:
 def role_of(request: Request) -> Reply:
     token, role_id = logic.get(request.cloud.db, request.params["access_token_id"]), request.params["role_id"]
     if token.user_id != request.params["user_id"]:
-        raise Unauthorized("User IDs do not match", code="OAuthRefused")
+        raise not_proven("User IDs do not match", "OAuthRefused")
     for role in logic.roles_of(request.cloud.db, token):
         if role.id == role_id:
             return Reply(200, {"role": _role(request, role)})

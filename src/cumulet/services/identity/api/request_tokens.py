@@ -6,7 +6,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from cumulet.kernel import clock
-from cumulet.kernel.errors import Forbidden
 from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.kernel.schema import Schema
 from cumulet.services.identity.api.views import ROLES
@@ -14,6 +13,7 @@ from cumulet.services.identity.logic import access_tokens, oauth1_secrets, oauth
 from cumulet.services.identity.logic import request_tokens as logic
 from cumulet.services.identity.logic.oauth1_signatures import SignedRequest
 from cumulet.services.identity.logic.proofs import is_delegated
+from cumulet.services.identity.logic.refusals import not_allowed
 from cumulet.services.identity.logic.scopes import lacks
 from cumulet.services.identity.types import AccessToken, RequestToken
 
@@ -39,7 +39,7 @@ def create(request: Request) -> Reply:
 
 def authorize(request: Request) -> Reply:
     if is_delegated(tokens.read(request.cloud, request.headers["x-auth-token"])):
-        raise Forbidden("Cannot authorize a request token with a token issued via delegation.")
+        raise not_allowed("Cannot authorize a request token with a token issued via delegation.")
     wanted = request.body.get("roles", ())
     verifier = logic.authorize(request.cloud, request.ctx, request.params["request_token_id"], wanted)
     return Reply(200, {"token": {"oauth_verifier": verifier}})

@@ -81,6 +81,8 @@ def _asked(request: Request, subtree: bool) -> Asked:
     if effective and inherited and query.get(_DOMAIN):
         raise Invalid("Combining effective, domain and inherited filters will always result in an empty list.")
     target, target_id = _target(query)
+    if effective and target == Target.PROJECT:
+        project_logic.get(request.cloud.db, target_id or "")
     return Asked(
         user_id=query.get("user.id"),
         group_id=query.get("group.id"),

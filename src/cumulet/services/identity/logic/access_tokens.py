@@ -9,10 +9,11 @@ from datetime import timedelta
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import CumuletError, Invalid, NotFound, Unauthorized
+from cumulet.kernel.errors import CumuletError, Invalid, NotFound
 from cumulet.services.identity.logic import oauth1_secrets, oauth1_signatures, request_tokens, revocations
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.logic.oauth1_signatures import SignedRequest
+from cumulet.services.identity.logic.refusals import not_proven
 from cumulet.services.identity.store import access_tokens as store
 from cumulet.services.identity.store import consumers, roles
 from cumulet.services.identity.store import request_tokens as request_store
@@ -100,4 +101,4 @@ def _check_signed(cloud: Cloud, asked: SignedRequest, token: RequestToken, consu
 
 
 def _refused(message: str) -> CumuletError:
-    return Unauthorized(message, code="OAuthRefused")
+    return not_proven(message, "OAuthRefused")

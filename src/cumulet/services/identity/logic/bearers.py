@@ -74,7 +74,8 @@ def load(source: Source, token: Token) -> Bearer:
         roles = [role for role in roles if role.id in lent]
     access_token = _access_token(source, token)
     if access_token is not None:
-        roles = [role for role in roles if role.id in access_token.role_ids]
+        lent = effective.implied(source, access_token.role_ids)
+        roles = [role for role in roles if role.id in lent]
     if token.target is not None and not roles:
         raise Unauthorized("The user has no role there.")
     _enabled(source, holder.domain_id)

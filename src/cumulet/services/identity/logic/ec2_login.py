@@ -9,7 +9,7 @@ from typing import Any
 
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.errors import CumuletError, NotFound, Unauthorized
+from cumulet.kernel.errors import CumuletError, NotFound
 from cumulet.services.identity.logic import (
     access_tokens,
     accounts,
@@ -23,6 +23,7 @@ from cumulet.services.identity.logic import (
 )
 from cumulet.services.identity.logic.ec2_credentials import AccessKey
 from cumulet.services.identity.logic.proofs import Attempt, Proven
+from cumulet.services.identity.logic.refusals import not_proven
 from cumulet.services.identity.store import application_credentials
 from cumulet.services.identity.types import AccessToken, ApplicationCredential, Bearer
 
@@ -129,4 +130,4 @@ def _check_time(text: str | None) -> None:
 
 
 def _refused(message: str) -> CumuletError:
-    return Unauthorized(message, code="Ec2Refused")
+    return not_proven(message, "Ec2Refused")

@@ -19,7 +19,8 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from cumulet.kernel.errors import CumuletError, Unauthorized
+from cumulet.kernel.errors import CumuletError
+from cumulet.services.identity.logic.refusals import not_proven
 
 V4 = "AWS4-HMAC-SHA256"
 S3_SERVICES = frozenset({"s3", "iam", "sts"})
@@ -51,7 +52,7 @@ def check_ec2(secret: str, words: Mapping[str, Any]) -> None:
     except msgspec.ValidationError:
         raise _invalid() from None
     if not signed.signature:
-        raise Unauthorized("EC2 signature not supplied.", code="Ec2SignatureMissing")
+        raise not_proven("EC2 signature not supplied.", "Ec2SignatureMissing")
     if not any(_same(signed.signature, sign_ec2(secret, signed, host)) for host in _hosts(signed.host)):
         raise _invalid()
 
@@ -86,7 +87,7 @@ def check_s3(secret: str, words: Mapping[str, Any]) -> None:
     except (binascii.Error, ValueError):
         raise _invalid() from None
     if not _same(signature, sign_s3(secret, text)):
-        raise Unauthorized("Credential signature mismatch", code="S3SignatureMismatch")
+        raise not_proven("Credential signature mismatch", "S3SignatureMismatch")
 
 
 def sign_s3(secret: str, text: bytes) -> str:
@@ -177,4 +178,4 @@ def _same(one: str, other: str) -> bool:
 
 
 def _invalid() -> CumuletError:
-    return Unauthorized("Invalid EC2 signature.", code="Ec2SignatureInvalid")
+    return not_proven("Invalid EC2 signature.", "Ec2SignatureInvalid")

@@ -90,7 +90,8 @@ def delete(cloud: Cloud, endpoint_id: str) -> None:
 
 def _check(tx: Tx, words: Mapping[str, Any], news: Teller) -> None:
     """Hold an endpoint to an URL that can be filled in, a service that is there, and a region that is or is made."""
-    if "url" in words and catalog.fill(words["url"], VARIABLES) is None:
+    filled = catalog.fill(words["url"], VARIABLES) if "url" in words else ""
+    if filled is None or "$(" in filled or "%(" in filled:
         raise Invalid(f"Cannot create an endpoint with an invalid URL: {words['url']}.")
     if "service_id" in words and services.find(tx, words["service_id"]) is None:
         raise _unknown("service")

@@ -61,6 +61,8 @@ def delete(cloud: Cloud, given: Assignment) -> None:
 
     def write(tx: Tx) -> None:
         roles.get(tx, given.role_id)
+        if not given.inherited:
+            _check_target(tx, given)
         if not assignments.remove(tx, given):
             raise _missing(given)
         if given.target == Target.PROJECT:
@@ -78,6 +80,10 @@ def check_parties(source: Source, given: Assignment) -> None:
         users.get(source, given.actor_id)
     else:
         groups.get(source, given.actor_id)
+    _check_target(source, given)
+
+
+def _check_target(source: Source, given: Assignment) -> None:
     if given.target == Target.PROJECT:
         projects.get(source, given.target_id)
     elif given.target == Target.DOMAIN:

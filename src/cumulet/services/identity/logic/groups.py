@@ -77,7 +77,7 @@ def update(cloud: Cloud, group_id: str, words: Mapping[str, Any]) -> Group:
         if "name" in words and words["name"].strip() != old.name:
             values["name"] = words["name"].strip()
             if store.find_by_name(tx, values["name"], old.domain_id) is not None:
-                raise changes.taken("group", values["name"], old.domain_id)
+                raise changes.taken("group", values["name"], words.get("domain_id"))
         if "description" in words:
             values["description"] = words["description"] or ""
         values["extra"] = {**old.extra, **changes.extras(words, FIELDS)}

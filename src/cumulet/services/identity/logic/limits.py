@@ -16,7 +16,7 @@ from cumulet.kernel.errors import Conflict, Forbidden, NotFound
 from cumulet.services.identity.logic import limit_models, registered_limits
 from cumulet.services.identity.logic.scopes import lacks
 from cumulet.services.identity.store import limits as store
-from cumulet.services.identity.store import projects
+from cumulet.services.identity.store import projects, services
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Limit, RegisteredLimit
 
@@ -83,6 +83,8 @@ def delete(cloud: Cloud, limit_id: str) -> None:
 
 def _add(tx: Tx, words: Mapping[str, Any]) -> Full:
     project_id, domain_id = words.get("project_id"), words.get("domain_id")
+    if services.find(tx, words["service_id"]) is None:
+        raise lacks("service_id", "limit")
     registered = registered_limits.find_for(tx, words["service_id"], words.get("region_id"), words["resource_name"])
     if registered is None:
         raise Forbidden("Unable to create a limit that has no corresponding registered limit.")

@@ -9,10 +9,10 @@ from typing import Any
 
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.errors import CumuletError, Invalid, Unauthorized
+from cumulet.kernel.errors import CumuletError, Invalid
 from cumulet.services.identity.logic import access_tokens, accounts, consumers, oauth1_secrets, oauth1_signatures, users
 from cumulet.services.identity.logic.proofs import Attempt, Proven
-from cumulet.services.identity.logic.refusals import refused
+from cumulet.services.identity.logic.refusals import not_proven, refused
 
 
 def prove(cloud: Cloud, words: Mapping[str, Any], attempt: Attempt) -> Proven:
@@ -45,4 +45,4 @@ def prove(cloud: Cloud, words: Mapping[str, Any], attempt: Attempt) -> Proven:
 
 
 def _refused(message: str) -> CumuletError:
-    return Unauthorized(message, code="OAuthRefused")
+    return not_proven(message, "OAuthRefused")

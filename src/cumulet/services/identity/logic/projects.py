@@ -142,12 +142,10 @@ def delete(cloud: Cloud, project_id: str) -> None:
 
 
 def check_deletable(tx: Tx, project: Project) -> None:
-    """Forbidden for a project that is immutable or has others below it, Invalid for an enabled one that is a domain."""
+    """Forbidden for a project that is immutable, has others below it, or is a domain and enabled."""
     changes.check_deletable("project", project.id, project.options)
     if project.is_domain and project.enabled:
-        raise Invalid(
-            f"cannot delete an enabled project acting as a domain. Please disable the project {project.id} first."
-        )
+        raise Forbidden("Cannot delete a domain that is enabled, please disable it first.")
     if store.children(tx, project.id):
         raise Forbidden(
             f"Cannot delete the project {project.id} since it is not a leaf in the hierarchy. "
@@ -230,7 +228,7 @@ def _check_place(tx: Tx, new: Project, depth: int) -> None:
             f"different domain ({parent.domain_id})."
         )
     line = [parent, *effective.ancestors(tx, parent)]
-    for one in line:
+    for one in reversed(line):
         if not one.enabled:
             raise Invalid(f"cannot create a project in a branch containing a disabled project: {one.id}")
     if len(line) > depth:

@@ -13,6 +13,11 @@ def refused() -> CumuletError:
     return Unauthorized(UNPROVEN)
 
 
+def not_proven(reason: str, code: str) -> CumuletError:
+    """The same answer; the reason stands in its field `reason`, for those who look into the error itself."""
+    return Unauthorized(UNPROVEN, code=code, reason=reason)
+
+
 def not_allowed(reason: str) -> CumuletError:
     """A 403 in general words, as in Keystone; the reason stands in its field `reason`."""
     return Forbidden("You are not authorized to perform the requested action.", reason=reason)

@@ -12,7 +12,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Invalid, NotFound, Unauthorized
+from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.services.identity.logic import (
     consumers,
     effective,
@@ -23,6 +23,7 @@ from cumulet.services.identity.logic import (
 )
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.logic.oauth1_signatures import SignedRequest
+from cumulet.services.identity.logic.refusals import not_proven
 from cumulet.services.identity.store import request_tokens as store
 from cumulet.services.identity.types import RequestToken
 
@@ -38,7 +39,7 @@ def get(source: Source, token_id: str) -> RequestToken:
     if found is None:
         raise NotFound("Request token not found", code="RequestTokenNotFound")
     if found.expires_at is not None and found.expires_at <= clock.utcnow():
-        raise Unauthorized("Request token is expired", code="RequestTokenExpired")
+        raise not_proven("Request token is expired", "RequestTokenExpired")
     return found
 
 
@@ -51,7 +52,7 @@ def create(cloud: Cloud, asked: SignedRequest, project_id: str) -> RequestToken:
     if "callback" not in asked.words:
         raise Invalid("Validation failed with errors: invalid_request, detail message is: Missing callback URI..")
     if not oauth1_signatures.is_signed(asked, oauth1_secrets.of(cloud, consumer)):
-        raise Unauthorized("Invalid signature", code="OAuthSignature")
+        raise not_proven("Invalid signature", "OAuthSignature")
     lifetime = cloud.settings.identity.oauth1_request_lifetime
     now = clock.utcnow()
     ends = now + timedelta(seconds=lifetime) if lifetime else None
@@ -78,7 +79,7 @@ def authorize(cloud: Cloud, ctx: Context, token_id: str, wanted: Iterable[Mappin
         token = get(tx, token_id)
         held = effective.on_project(tx, ctx.user_id, projects.get(tx, token.project_id))
         if not set(role_ids) <= {role.id for role in held}:
-            raise Unauthorized("authorizing user does not have role required", code="RoleMissing")
+            raise not_proven("authorizing user does not have role required", "RoleMissing")
         store.change(tx, token_id, {"user_id": ctx.user_id, "role_ids": role_ids, "verifier": verifier})
 
     cloud.db.write(write)

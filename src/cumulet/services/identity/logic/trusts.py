@@ -12,12 +12,12 @@ import msgspec
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Database, Source, Tx
-from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from cumulet.kernel.errors import Conflict, Invalid, NotFound
 from cumulet.services.identity.logic import changes, effective, projects, role_names, trust_chains, trust_ends, users
 from cumulet.services.identity.logic.moments import expiration
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.logic.proofs import forbidden, is_delegated
-from cumulet.services.identity.logic.refusals import not_allowed
+from cumulet.services.identity.logic.refusals import not_allowed, refused
 from cumulet.services.identity.store import roles as role_store
 from cumulet.services.identity.store import trusts as store
 from cumulet.services.identity.store.filters import Filter
@@ -92,9 +92,9 @@ def delete(cloud: Cloud, trust_id: str) -> None:
 
 
 def use(tx: Tx, trust_id: str) -> None:
-    """Count one use of a trust; Forbidden where none is left."""
+    """Count one use of a trust; Unauthorized where none is left."""
     if not store.use_up(tx, trust_id):
-        raise Forbidden(f"No remaining uses for trust: {trust_id}.")
+        raise refused()
 
 
 def flush(db: Database, ended_before: datetime | None, equal: Mapping[str, str]) -> int:

@@ -98,7 +98,7 @@ def update(cloud: Cloud, user_id: str, words: Mapping[str, Any]) -> User:
         if "name" in values and values["name"].strip() != old.name:
             values["name"] = values["name"].strip()
             if store.find_by_name(tx, values["name"], old.domain_id) is not None:
-                raise changes.taken("user", values["name"], old.domain_id)
+                raise changes.taken("user", values["name"], words.get("domain_id"))
         if "default_project_id" in words:
             _check_default_project(tx, words["default_project_id"])
             values["default_project_id"] = words["default_project_id"]

@@ -21,7 +21,17 @@ HERE = Path(__file__).parent
 SCENARIOS = HERE / "scenarios"
 DATA = HERE / "data"
 # Settings of the clouds that scenarios ask for by their `kind`; but for the ordinary kind they serve identity alone.
-KINDS = {"": {}, "saml": {}, "strict_limits": {"identity.limit_model": "strict_two_level"}}
+KINDS = {
+    "": {},
+    "strict": {
+        "identity.limit_model": "strict_two_level",
+        "security_compliance.lockout_failure_attempts": "3",
+        "security_compliance.password_expires_days": "90",
+        "security_compliance.password_regex": r"^(?=.*\d)(?=.*[a-zA-Z]).{7,}$",
+        "security_compliance.password_regex_description": "Seven letters and digits.",
+        "security_compliance.unique_last_password_count": "2",
+    },
+}
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -122,6 +122,7 @@ def test_a_step_keeps_of_bodies_headers_and_forms():
     answer = Answer(200, {"location": "there"}, "oauth_token=a%2Fb&oauth_token_secret=c")
     assert kept(answer, ":location") == "there"
     assert kept(answer, "&oauth_token") == "a/b"
+    assert kept(Answer(200, {}, {"ref": "http://a/b/c"}), "ref/") == "c"
     with pytest.raises(KeyError):
         kept(answer, "&nothing")
 

@@ -22,6 +22,7 @@ TYPES = {
     "network": ("network",),
     "block_storage": ("block-storage", "volumev3", "block-store", "volume"),
     "compute": ("compute",),
+    "key_manager": ("key-manager",),
 }
 BASES = {
     "identity": "/v3",
@@ -30,8 +31,9 @@ BASES = {
     "network": "/v2.0",
     "block_storage": "/v3",
     "compute": "/v2.1",
+    "key_manager": "/v1",
 }
-HEADERS = {"compute": "compute", "placement": "placement", "block_storage": "volume"}
+HEADERS = {"compute": "compute", "placement": "placement", "block_storage": "volume", "key_manager": "key-manager"}
 
 
 class _Whole(http.client.HTTPConnection):

@@ -127,7 +127,12 @@ class _Player:
 
 
 def kept(answer: Answer, path: str) -> Any:
-    """What a step keeps of an answer: `:NAME` a header, `&NAME` a field of a form, else a path. Raises KeyError."""
+    """What a step keeps of an answer: `:NAME` a header, `&NAME` a field of a form, else a path. Raises KeyError.
+
+    With a slash at its end it is the last word of the address that stands there.
+    """
+    if path.endswith("/"):
+        return str(kept(answer, path[:-1])).rstrip("/").rpartition("/")[2]
     if path.startswith(":"):
         return answer.headers[path[1:]]
     if path.startswith("&"):

@@ -12,6 +12,8 @@ import pytest
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import NotReady
 from cumulet.services.compute import loops
+from cumulet.services.compute.logic import power
+from cumulet.services.compute.types import PowerState, VmState
 
 
 def test_a_slow_host_and_one_that_is_gone_delay_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,3 +36,20 @@ def test_a_slow_host_and_one_that_is_gone_delay_no_other(monkeypatch: pytest.Mon
     monkeypatch.setattr(loops.power, "heard", lambda cloud, host, servers: heard.add(host))
     loops.look_after_hosts(cast(Cloud, SimpleNamespace(hosts=hosts)))
     assert heard == {"slow", "quick"}
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"), [(PowerState.RUNNING, PowerState.RUNNING), (PowerState.NOSTATE, PowerState.SHUTDOWN)]
+)
+def test_a_server_that_a_report_lacks_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, said: PowerState, taken: PowerState
+) -> None:
+    """The report may be older than the server."""
+    server = SimpleNamespace(id="s", state=VmState.ACTIVE, task_state=None, power_state=PowerState.RUNNING)
+    found: list[tuple[Any, PowerState]] = []
+    monkeypatch.setattr(power.store, "on_host", lambda source, host: [server])
+    monkeypatch.setattr(power.store, "find", lambda source, server_id: server)
+    monkeypatch.setattr(power, "sync", lambda cloud, row, state: found.append((row, state)))
+    hosts = SimpleNamespace(call=lambda host, verb, body: {"power": int(said)})
+    power.heard(cast(Cloud, SimpleNamespace(db=None, hosts=hosts)), "host", {})
+    assert found == [(server, taken)]

@@ -70,8 +70,12 @@ def heard(cloud: Cloud, host: str, states: dict[str, int]) -> None:
         else:
             sync(cloud, server, PowerState(power))
     for server in store.on_host(cloud.db, host):
-        if server.id not in states and server.state is not VmState.BUILDING:
-            sync(cloud, server, PowerState.SHUTDOWN)
+        if (
+            server.id not in states
+            and server.state is not VmState.BUILDING
+            and _correction(server, PowerState.SHUTDOWN)
+        ):
+            _ask_again(cloud, host, server)
 
 
 def _ask_again(cloud: Cloud, host: str, server: Server) -> None:
@@ -80,11 +84,11 @@ def _ask_again(cloud: Cloud, host: str, server: Server) -> None:
     if fresh is None:
         return
     try:
-        power = cloud.hosts.call(host, "server.power", {"id": server.id})["power"]
+        power = PowerState(cloud.hosts.call(host, "server.power", {"id": server.id})["power"])
     except CumuletError as error:
         LOG.info("host %s does not say what server %s does: %s", host, server.id, error)
         return
-    sync(cloud, fresh, PowerState(power))
+    sync(cloud, fresh, PowerState.SHUTDOWN if power is PowerState.NOSTATE else power)
 
 
 def ended(cloud: Cloud, host: str, server_id: str) -> None:

@@ -279,6 +279,18 @@ class App:
             return False
 
 
+def web_server(app: App, host: str, port: int, patience: int = 5) -> uvicorn.Server:
+    """The server of the app's APIs; requests under way have `patience` seconds when it ends.
+
+    It believes no `X-Forwarded-For`: who may speak for others is for the settings to say.
+    """
+    config = uvicorn.Config(
+        app.shell, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False,
+        http="httptools", ws="none", lifespan="off", timeout_graceful_shutdown=patience, timeout_keep_alive=KEEP_ALIVE,
+    )  # fmt: skip
+    return uvicorn.Server(config)
+
+
 def serve(settings: Settings, role: Role) -> None:
     """Run one role in the foreground until a SIGTERM or SIGINT."""
     log.setup(settings.log.level)
@@ -289,11 +301,7 @@ def serve(settings: Settings, role: Role) -> None:
         ended = Bell()
         ended.ring_at(signal.SIGTERM, signal.SIGINT)
         app.start()
-        config = uvicorn.Config(
-            app.shell, host=listen.host, port=listen.port, log_config=None, access_log=False, server_header=False,
-            http="httptools", ws="none", lifespan="off", timeout_graceful_shutdown=5, timeout_keep_alive=KEEP_ALIVE,
-        )  # fmt: skip
-        server = uvicorn.Server(config)
+        server = web_server(app, listen.host, listen.port)
         running = app.loop.start(server.serve())
         running.add_done_callback(lambda _: ended.ring())
         LOG.info("%s serves http://%s:%d", role, listen.host, listen.port)

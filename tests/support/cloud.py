@@ -119,11 +119,7 @@ class RunningCloud:
         app = App(self.settings, role)
         self._closing.callback(app.stop)
         app.start()
-        config = uvicorn.Config(
-            app.shell, log_config=None, access_log=False, http="httptools", ws="none", lifespan="off",
-            timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        server = uvicorn.Server(config)
+        server = cumulet.app.web_server(app, *listener.getsockname(), patience=1)
         running = app.loop.start(server.serve([listener]))
         self._closing.callback(_end, server, running)
         _await(f"{role} to serve", lambda: server.started or running.done())

@@ -37,6 +37,7 @@ class Policy:
         self._scopes = {name: frozenset(allowed) for name, allowed in scopes.items()}
         self._path: Path | None = None
         self._stamp: tuple[int, int, int] | None = None
+        self.edition = 0  # grows whenever the rules change
         self._texts, self._checks = _compile(self._defaults)
         self._fallback = self._checks.get(DEFAULT_RULE)
 
@@ -51,6 +52,7 @@ class Policy:
         overrides = _read(path)
         texts, checks = _compile({**self._defaults, **overrides})
         self._texts, self._checks, self._fallback = texts, checks, checks.get(DEFAULT_RULE)
+        self.edition += 1
         return list(_warnings(self._defaults, overrides))
 
     def reload_if_changed(self) -> bool:

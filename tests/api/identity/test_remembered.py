@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -37,3 +38,23 @@ def test_a_change_is_told_at_once(ask: Ask, change: Change) -> None:
         assert guest.told(ask) != before[0]
     finally:
         guest.leave()
+
+
+def test_changed_rules_count_for_what_is_remembered(tmp_path: Path) -> None:
+    rules = tmp_path / "policy" / "identity.yaml"
+    rules.parent.mkdir()
+    rules.write_text("{}")
+    own = RunningCloud(tmp_path / "state", ["identity"], settings={"policy_dir": str(rules.parent)})
+    try:
+        token = environment(own)["ADMIN_TOKEN"]
+        headers = {"X-Auth-Token": token, "X-Subject-Token": token}
+
+        def told() -> int:
+            return httpx.get(f"{own.control_url}/identity/v3/auth/tokens", headers=headers).status_code
+
+        assert [told() for _ in range(3)] == [200] * 3
+        rules.write_text('"identity:validate_token": "!"')
+        own.control.cloud.reload_policies()
+        assert told() == 403
+    finally:
+        own.close()

@@ -165,8 +165,8 @@ def test_what_is_at_hand_is_answered_on_the_loop():
     def where(request: Request) -> Reply:
         return Reply(200, {"on the loop": threading.get_ident() == loop})
 
-    def at_hand(request: Request) -> bool:
-        return "known" in request.query
+    def at_hand(request: Request) -> Reply | None:
+        return where(request) if "known" in request.query else None
 
     shell = shell_of(Route("GET", "/where", where, PUBLIC, at_hand=at_hand))
 

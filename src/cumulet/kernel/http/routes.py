@@ -32,9 +32,9 @@ class Route:
     microversions, both included. A `raw` one takes no JSON: it reads the body's bytes itself (forms, XML).
     A `stream` handler is a coroutine that reads the body's chunks itself. A `slow` one
     may wait for what takes long (a password's hash, somebody else's directory): it has a pool of its own. `at_hand`
-    says of a request that all which answers it is in memory: it is then answered on the event loop itself, for the way
-    to a thread and back would cost more (ADR 25). A route that is `always_allowed` may be used by tokens that are
-    limited to certain requests, whichever those are.
+    gives the answer to a request whose like was answered before, or None: it is asked on the event loop itself, before
+    all handlers, for the way to a thread and back would cost more than the answer (ADR 25). A route that is
+    `always_allowed` may be used by tokens that are limited to certain requests, whichever those are.
     """
 
     method: str
@@ -49,7 +49,7 @@ class Route:
     target: Callable[[Request], Mapping[str, Any]] | None = None
     stream: bool = False
     slow: bool = False
-    at_hand: Callable[[Request], bool] | None = None
+    at_hand: Callable[[Request], Reply | None] | None = None
     raw: bool = False
     always_allowed: bool = False
 

@@ -115,8 +115,8 @@ class Shell:
                 request.chunks = _chunks(receive)
             else:
                 request.raw = await _read(request, receive)
-            if len(routes) == 1 and (at_hand := routes[0].at_hand) is not None and at_hand(request):
-                return cast(Reply, _process(request))
+            if (known := _at_hand(request)) is not None:
+                return known
             pool = self._slow_pool if any(route.slow for route in routes) else self._pool
             reply = await asyncio.get_running_loop().run_in_executor(pool, _process, request)
             if reply is None:
@@ -130,6 +130,12 @@ class Shell:
 
     async def _in_pool(self, fn: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, fn, *args)
+
+
+def _at_hand(request: Request) -> Reply | None:
+    """The answer, where the one route that can be meant has it in memory."""
+    routes = request.candidates
+    return routes[0].at_hand(request) if len(routes) == 1 and routes[0].at_hand is not None else None
 
 
 def _process(request: Request) -> Reply | None:

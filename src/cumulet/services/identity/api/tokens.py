@@ -12,18 +12,14 @@ import orjson
 from cumulet.kernel import clock
 from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import PUBLIC, Reply, Request, Route
-from cumulet.services.identity.api import access_rules, targets
+from cumulet.services.identity.api import access_rules, targets, token_answers
 from cumulet.services.identity.api.callers import carried
+from cumulet.services.identity.api.token_answers import ACCESS_RULES, SUBJECT, Bodies
 from cumulet.services.identity.api.views import in_long_form, lacks_in_body, truth
-from cumulet.services.identity.logic import catalog, login, revocations, service_providers, tokens
-from cumulet.services.identity.logic.memory import Memory
+from cumulet.services.identity.logic import catalog, login, service_providers, tokens
 from cumulet.services.identity.types import Bearer, Project, Role
 
-SUBJECT = "x-subject-token"
-CARRIER = "x-service-token"
-# With it a service says from which version on it heeds access rules.
-ACCESS_RULES = "openstack-identity-access-rules"
-ACCESS_RULES_VERSION = 1.0
+ACCESS_RULES_VERSION = 1.0  # from which on a service heeds access rules
 
 _STRING = {"type": "string"}
 _DOMAIN = {"type": "object", "properties": {"id": _STRING, "name": _STRING}}
@@ -82,34 +78,18 @@ def issue(request: Request) -> Reply:
     return Reply(201, {"token": view(request, bearer)}, {"X-Subject-Token": text})
 
 
-class Answers(Memory[tuple[str, bool], bytes]):
-    """What is told of a token, as JSON, by its text and whether the catalogue is left out."""
-
-    MOST = 512
-
-
 def validate(request: Request) -> Reply:
-    remembered, text = request.cloud.keep(Answers), _subject(request)
+    remembered, text = request.cloud.keep(Bodies), _subject(request)
     epoch, bearer = request.once(_find_subject)
     if bearer.access_rules is not None and not _understands_access_rules(request):
         raise NotFound("Failed to validate token", code="TokenNotFound")
     asked = (text, "nocatalog" in request.query)
-    answer = remembered.find(epoch, asked)
-    if answer is None:
-        answer = orjson.dumps({"token": view(request, bearer)})
-        remembered.put(epoch, asked, answer)
-    return Reply(200, answer, {"X-Subject-Token": text})
-
-
-def is_remembered(request: Request) -> bool:
-    """Whether the last answer still holds, and the caller is known: then nothing has to be found out."""
-    cloud = request.cloud
-    if not cloud.db.is_at_hand or CARRIER in request.headers:
-        return False
-    epoch = request.once(_epoch)
-    known, caller = cloud.keep(tokens.Bearers), request.headers.get("x-auth-token", "")
-    answer = cloud.keep(Answers).find(epoch, (_subject(request), "nocatalog" in request.query))
-    return answer is not None and known.find(epoch, caller) is not None
+    body = remembered.find(epoch, asked)
+    if body is None:
+        body = orjson.dumps({"token": view(request, bearer)})
+        remembered.put(epoch, asked, body)
+    token_answers.remember(request, bearer, body)
+    return token_answers.reply(text, body)
 
 
 def revoke(request: Request) -> Reply:
@@ -213,12 +193,8 @@ def _find_subject(request: Request) -> tuple[int, Bearer]:
     """What the token that is asked about stands for, and the epoch in which it does."""
     expired = truth(request.query.get("allow_expired"))
     window = request.cloud.settings.identity.allow_expired_window if expired else 0
-    epoch = request.once(_epoch)
+    epoch = request.once(token_answers.epoch)
     return epoch, tokens.validate(request.cloud, _subject(request), expired_for=window, epoch=epoch)
-
-
-def _epoch(request: Request) -> int:
-    return revocations.epoch_now(request.cloud)
 
 
 def _understands_access_rules(request: Request) -> bool:
@@ -246,7 +222,7 @@ ROUTES = (
         *("GET", "/auth/tokens", validate, "identity:validate_token"),
         target=target,
         always_allowed=True,
-        at_hand=is_remembered,
+        at_hand=token_answers.again,
     ),
     Route("HEAD", "/auth/tokens", validate, "identity:check_token", target=target),
     Route("DELETE", "/auth/tokens", revoke, "identity:revoke_token", target=target),

@@ -222,11 +222,9 @@ def test_kills_in_the_middle_of_writes_cost_a_pause_and_no_byte(real: Lab, tmp_p
 
     def write() -> None:
         image = real.image("v1", remote.port, wait=90)
-        done.append(
-            real.program(
-                "img", "host-b", "-n", "-t", "writeback", "-f", "raw", "--target-image-opts", str(source), image
-            )
-        )
+        slowly = ("-r", str(SIZE // 2))  # bytes a second: a quick machine would be done before the first kill
+        how = ("-n", "-t", "writeback", "-f", "raw", *slowly, "--target-image-opts")
+        done.append(real.program("img", "host-b", *how, str(source), image))
 
     writer = threading.Thread(target=write)
     writer.start()

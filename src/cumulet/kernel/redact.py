@@ -10,7 +10,7 @@ from typing import Any
 
 MASK = "***"
 
-_SHORT = 100  # characters of a text that is remembered to hold no secret
+_SHORT = 100  # characters of a text of which it is remembered what is shown
 
 # The ends of names whose values are secret; names are compared in lower case, without `-` and `_`.
 _NAME = re.compile(
@@ -60,21 +60,19 @@ def redact_text(text: str) -> str:
     """`text` with `***` for tokens, private keys, password hashes, and values that stand after a secret's name."""
     if _ID.fullmatch(text) is not None:
         return text
-    if len(text) <= _SHORT:
-        return text if _is_clean(text) else _mask(text)
-    return text if _HINT.search(text) is None else _mask(text)
+    return _masked_before(text) if len(text) <= _SHORT else _masked(text)
 
 
-@lru_cache(4096)
-def _is_clean(text: str) -> bool:
-    """Whether a short text holds no secret: the same few are logged over and over (`GET /v3/auth/tokens 200`)."""
-    return _HINT.search(text) is None or _mask(text) == text
-
-
-def _mask(text: str) -> str:
+def _masked(text: str) -> str:
+    if _HINT.search(text) is None:
+        return text
     for pattern, replacement in _TEXTS:
         text = pattern.sub(replacement, text)
     return _redact_named(text)
+
+
+# The same few are logged over and over: `GET /v3/auth/tokens 200`.
+_masked_before = lru_cache(4096)(_masked)
 
 
 def _redact_named(text: str) -> str:

@@ -83,9 +83,9 @@ def quick(source: Source, query: Select[Any]) -> Any:
     """
     if not isinstance(source, Tx):
         with source._use() as connection:
-            driver = connection.connection.driver_connection
+            driver, kind = cast(Any, connection.connection.driver_connection), cast(Any, type(connection.dialect))
             with suppress(Exception):
-                found = cast(Any, driver).execute(_text(query, connection.dialect)).fetchone()
+                found = driver.execute(_text(query, kind)).fetchone()
                 return None if found is None else found[0]
     return scalar(source, query)
 
@@ -140,8 +140,8 @@ def _values(struct: Any) -> dict[str, Any]:
 
 
 @cache
-def _text(query: Select[Any], dialect: Dialect) -> str:
-    return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+def _text(query: Select[Any], dialect: type[Dialect]) -> str:
+    return str(query.compile(dialect=dialect(), compile_kwargs={"literal_binds": True}))
 
 
 @cache

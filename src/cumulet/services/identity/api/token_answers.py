@@ -53,7 +53,7 @@ def reply(subject: str, body: bytes) -> Reply:
 def again(request: Request) -> Reply | None:
     """The answer that the same caller got to the same question; None where it has to be found out."""
     cloud = request.cloud
-    if not cloud.db.is_at_hand or _CARRIER in request.headers:
+    if not _is_plain(request):
         return None
     told = cloud.keep(_Answers).find(request.once(epoch), _question(request))
     if told is None or told.until <= clock.now() or told.rules != cloud.policy(request.api.service).edition:
@@ -64,11 +64,16 @@ def again(request: Request) -> Reply | None:
 
 def remember(request: Request, bearer: Bearer, body: bytes) -> None:
     """Note what the caller, who may know, was told of the bearer's token."""
-    if _CARRIER in request.headers:
+    if not _is_plain(request):
         return
     until = min(request.ctx.expires_at, bearer.token.expires_at)
     told = _Told(body, request.ctx, until, request.cloud.policy(request.api.service).edition)
     request.cloud.keep(_Answers).put(request.once(epoch), _question(request), told)
+
+
+def _is_plain(request: Request) -> bool:
+    """Whether the question may be answered from memory: the database is at hand, and no service carries the token."""
+    return request.cloud.db.is_at_hand and _CARRIER not in request.headers
 
 
 def _question(request: Request) -> tuple[str, ...]:

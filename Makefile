@@ -28,7 +28,7 @@ status: $(CUMULET) ## show what runs, and how it is
 	@$(CUMULET) status
 
 test: testpackages tools ## run the tests
-	$(VENV)/bin/pytest $(or $(ARGS),-n 2 --database both)
+	$(VENV)/bin/pytest --junitxml .make/tests.xml $(or $(ARGS),-n 2 --database both)
 
 check: tools ## lint, check the format, the types and the walls between services
 	$(VENV)/bin/ruff check .

@@ -18,7 +18,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.errors import Conflict, Gone, Invalid, NotFound
 from cumulet.services.image.agent.cache import ImagesOnHost
 from cumulet.services.image.contract import ImageContract, NewImage
-from cumulet.services.image.logic import abandoned
+from cumulet.services.image.logic import abandoned, staging
 from cumulet.services.image.logic.bytes import PUSH, STAGE, draft, store
 from cumulet.services.image.store import images as rows
 from cumulet.services.image.types import ImageStatus
@@ -176,7 +176,7 @@ def test_what_crashes_leave_is_put_right(client: Client, cloud: RunningCloud, mo
     assert client.upload(whole, b"whole").status_code == 204
     control.db.write(lambda tx: rows.change(tx, dead, {"status": ImageStatus.SAVING}))
     kept.write(draft(PUSH, dead), 0, b"half")
-    kept.write(draft(STAGE, "00000000-0000-0000-0000-000000000000"), 0, b"of nobody")
+    staging.area(control).write(draft(STAGE, "00000000-0000-0000-0000-000000000000"), 0, b"of nobody")
     kept.write("lost", 0, b"lost")
     kept.publish("lost", "lost", 4)
     abandoned.put_right(control)
@@ -185,7 +185,8 @@ def test_what_crashes_leave_is_put_right(client: Client, cloud: RunningCloud, mo
     monkeypatch.setattr(abandoned, "PATIENCE", -1.0)
     abandoned.put_right(control)
     assert client.show(dead)["status"] == "queued"
-    assert list(kept.drafts()) == [draft(STAGE, staged)]
+    assert list(kept.drafts()) == []
+    assert list(staging.area(control).drafts()) == [draft(STAGE, staged)]
     assert "lost" not in kept.published()
     assert client.http.get(f"/images/{whole}/file").content == b"whole"
     answer = client.http.post(f"/images/{staged}/import", json={"method": {"name": "glance-direct"}})

@@ -7,7 +7,7 @@ from typing import Any
 
 from cumulet.kernel import clock
 from cumulet.kernel.clock import iso_z
-from cumulet.services.image.types import HIDDEN, Member, Record
+from cumulet.services.image.types import Member, Record
 
 CREATE = "image.create"
 UPDATE = "image.update"
@@ -18,6 +18,17 @@ MEMBER_CREATE = "image.member.create"
 MEMBER_UPDATE = "image.member.update"
 MEMBER_DELETE = "image.member.delete"
 
+NAMESPACE = "metadef_namespace"
+OBJECT = "metadef_object"
+PROPERTY = "metadef_property"
+RESOURCE_TYPE = "metadef_resource_type"
+TAG = "metadef_tag"
+
+# What notifications tell of a property's schema.
+_OF_SCHEMA = (
+    *("type", "title", "description", "default", "minimum", "maximum", "enum", "pattern", "minLength", "maxLength"),
+    *("confidential", "items", "uniqueItems", "minItems", "maxItems", "additionalItems"),
+)
 _SAME = (
     *("id", "name", "status", "owner", "visibility", "disk_format", "container_format", "min_disk", "min_ram"),
     *("protected", "os_hidden", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value"),
@@ -34,7 +45,7 @@ def image(record: Record, *, deleted: bool = False) -> dict[str, Any]:
         "updated_at": iso_z(found.updated_at),
         "deleted": deleted,
         "deleted_at": iso_z(clock.utcnow()) if deleted else None,
-        "properties": {name: value for name, value in record.properties.items() if name not in HIDDEN},
+        "properties": record.properties,
         "tags": record.tags,
     }
 
@@ -50,3 +61,66 @@ def member(found: Member, *, deleted: bool = False) -> dict[str, Any]:
         "deleted": deleted,
         "deleted_at": iso_z(clock.utcnow()) if deleted else None,
     }
+
+
+def namespace(found: Namespace, *, old: str | None = None, deleted: bool = False) -> dict[str, Any]:
+    """The payload of every event of a namespace of definitions; `old` is the name that it had before."""
+    same = ("namespace", "display_name", "protected", "visibility", "owner", "description")
+    return {
+        **{name: getattr(found, name) for name in same},
+        "namespace_old": old or found.namespace,
+        **_times(found),
+        **_end(deleted=deleted),
+    }
+
+
+def metadef_object(within: str, found: MetadefObject, *, old: str | None = None, deleted: bool = False) -> dict[str, Any]:
+    """The payload of every event of an object in the namespace `within`."""
+    properties = [
+        {"name": name, **{key: schema.get(key) or None for key in _OF_SCHEMA}}
+        for name, schema in found.properties.items()
+    ]
+    return {
+        **_named(within, found.name, old),
+        "properties": properties,
+        "required": found.required,
+        "description": found.description,
+        **_times(found),
+        **_end(deleted=deleted),
+    }
+
+
+def metadef_property(
+    within: str, found: MetadefProperty, *, old: str | None = None, deleted: bool = False
+) -> dict[str, Any]:
+    """The payload of every event of a property of the namespace `within`."""
+    schema = {key: found.schema.get(key) for key in _OF_SCHEMA}
+    return {**_named(within, found.name, old), **schema, **_end(deleted=deleted)}
+
+
+def metadef_tag(within: str, found: MetadefTag, *, old: str | None = None, deleted: bool = False) -> dict[str, Any]:
+    """The payload of every event of a tag of the namespace `within`."""
+    return {**_named(within, found.name, old), **_times(found), **_end(deleted=deleted)}
+
+
+def association(within: str, found: Association, *, deleted: bool = False) -> dict[str, Any]:
+    """The payload of every event of an association of the namespace `within`."""
+    return {
+        **_named(within, found.name, None),
+        "prefix": found.prefix,
+        "properties_target": found.properties_target,
+        **_times(found),
+        **_end(deleted=deleted),
+    }
+
+
+def _named(within: str, name: str, old: str | None) -> dict[str, Any]:
+    return {"namespace": within, "name": name, "name_old": old or name}
+
+
+def _times(found: Namespace | MetadefObject | MetadefTag | Association) -> dict[str, Any]:
+    return {"created_at": iso_z(found.created_at), "updated_at": iso_z(found.updated_at)}
+
+
+def _end(*, deleted: bool) -> dict[str, Any]:
+    return {"deleted": deleted, "deleted_at": iso_z(clock.utcnow()) if deleted else None}

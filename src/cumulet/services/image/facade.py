@@ -14,7 +14,7 @@ from cumulet.services.image.logic import access, data, images
 from cumulet.services.image.logic.bytes import store
 from cumulet.services.image.logic.images import Wish
 from cumulet.services.image.store import images as rows
-from cumulet.services.image.types import HIDDEN, Record
+from cumulet.services.image.types import Record
 
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
@@ -93,7 +93,7 @@ def _info(record: Record) -> ImageInfo:
         checksum=image.checksum,
         os_hash_algo=image.os_hash_algo,
         os_hash_value=image.os_hash_value,
-        properties={name: value for name, value in record.properties.items() if name not in HIDDEN},
+        properties=record.properties,
         tags=record.tags,
         created_at=image.created_at,
         updated_at=image.updated_at,

@@ -15,25 +15,29 @@ CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compr
 DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
 # Properties of this beginning belong to the service itself.
 RESERVED_PREFIX = "os_glance"
-# The sums of staged data, MD5 and SHA-512, until they are imported.
-STAGED_SUMS = "os_glance_stage_sums"
-HIDDEN = frozenset({STAGED_SUMS})
+# The id of the task that an import works on an image by: nobody else may while it is there.
+IMPORT_LOCK = "os_glance_import_task"
+# Stores, between commas, that an import has yet to fill, and those that it could not.
+IMPORTING_TO = "os_glance_importing_to_stores"
+FAILED_TO = "os_glance_failed_import"
 
 
 class ImageStatus(StrEnum):
-    """Where an image stands. `uploading` is Glance's word for staged data that waits for its import."""
+    """Where an image stands. `uploading` is Glance's word for data that are staged, or wait for their import then."""
 
     QUEUED = "queued"
     SAVING = "saving"
     UPLOADING = "uploading"
+    IMPORTING = "importing"
     ACTIVE = "active"
     DEACTIVATED = "deactivated"
 
 
 TRANSITIONS = {
-    ImageStatus.QUEUED: frozenset({ImageStatus.SAVING, ImageStatus.UPLOADING}),
+    ImageStatus.QUEUED: frozenset({ImageStatus.SAVING, ImageStatus.UPLOADING, ImageStatus.IMPORTING}),
     ImageStatus.SAVING: frozenset({ImageStatus.ACTIVE, ImageStatus.QUEUED}),
-    ImageStatus.UPLOADING: frozenset({ImageStatus.ACTIVE, ImageStatus.QUEUED}),
+    ImageStatus.UPLOADING: frozenset({ImageStatus.IMPORTING, ImageStatus.QUEUED}),
+    ImageStatus.IMPORTING: frozenset({ImageStatus.ACTIVE, ImageStatus.QUEUED}),
     ImageStatus.ACTIVE: frozenset({ImageStatus.DEACTIVATED}),
     ImageStatus.DEACTIVATED: frozenset({ImageStatus.ACTIVE}),
 }
@@ -60,6 +64,7 @@ class MemberStatus(StrEnum):
 class TaskStatus(StrEnum):
     """How far an import is."""
 
+    PENDING = "pending"
     PROCESSING = "processing"
     SUCCESS = "success"
     FAILURE = "failure"
@@ -118,7 +123,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """An import, as the tasks interface shows it."""
+    """An import, as the tasks interface shows it. `image_id` is empty where there is no image yet."""
 
     id: str
     type: str
@@ -136,7 +141,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """An image with its words and its tags; those of `HIDDEN` are the service's own and are not shown."""
+    """An image with its words and its tags."""
 
     image: Image
     properties: dict[str, str]

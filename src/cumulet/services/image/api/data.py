@@ -5,18 +5,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Protocol
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.image.api import ranges, targets
 from cumulet.services.image.api.dialect import UNSUPPORTED_MEDIA
-from cumulet.services.image.logic import access, data
+from cumulet.services.image.logic import access, data, staging
 from cumulet.services.image.logic.bytes import store
-from cumulet.services.image.logic.data import PIECE, Receiving
+from cumulet.services.image.logic.data import PIECE
 from cumulet.services.image.types import WITH_DATA, Image, ImageStatus
 
 BINARY = "application/octet-stream"
+
+
+class Receiving(Protocol):
+    """Data on their way in: pieces in order, then their end, or the news that no more will come."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def finish(self, declared_size: int | None = None) -> None: ...
+
+    def cancel(self) -> None: ...
+
 
 Begin = Callable[[Cloud, str, str], Receiving]
 
@@ -26,7 +38,7 @@ async def upload(request: Request) -> Reply:
 
 
 async def stage(request: Request) -> Reply:
-    return await _receive(request, data.begin_staging)
+    return await _receive(request, staging.begin)
 
 
 async def download(request: Request) -> Reply:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from cumulet.kernel.clock import iso_z
-from cumulet.services.image.types import HIDDEN, Member, Record, Task
+from cumulet.services.image.types import Member, Record, Task
 
 BASE = "/v2"
 
@@ -19,7 +19,7 @@ _SAME = (
 def image(record: Record) -> dict[str, Any]:
     found = record.image
     return {
-        **{name: value for name, value in record.properties.items() if name not in HIDDEN},
+        **record.properties,
         **{name: getattr(found, name) for name in _SAME},
         "created_at": iso_z(found.created_at),
         "updated_at": iso_z(found.updated_at),

@@ -12,7 +12,7 @@ from cumulet.services.image.drivers.base import ByteStore
 from cumulet.services.image.drivers.fake import FakeStore
 from cumulet.services.image.drivers.file import FileStore
 
-UPLOAD, PUSH, STAGE = "upload", "push", "stage"
+UPLOAD, PUSH, STAGE, IMPORT = "upload", "push", "stage", "import"
 
 
 def store(cloud: Cloud) -> ByteStore:

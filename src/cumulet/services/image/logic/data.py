@@ -15,9 +15,9 @@ from cumulet.kernel.errors import Conflict, Gone, Invalid, TooLarge
 from cumulet.services.image import events
 from cumulet.services.image.drivers.base import ByteStore
 from cumulet.services.image.logic import access, inspect, limits
-from cumulet.services.image.logic.bytes import STAGE, UPLOAD, draft, store
+from cumulet.services.image.logic.bytes import UPLOAD, draft, store
 from cumulet.services.image.store import images
-from cumulet.services.image.types import HASH_ALGORITHM, STAGED_SUMS, TRANSITIONS, Image, ImageStatus
+from cumulet.services.image.types import HASH_ALGORITHM, TRANSITIONS, Image, ImageStatus
 
 PIECE = 1 << 20  # bytes that are read or written at once
 _NO_DATA = {"size": None, "virtual_size": None, "checksum": None, "os_hash_algo": None, "os_hash_value": None}
@@ -32,14 +32,13 @@ class Sums(msgspec.Struct, frozen=True):
 
 
 class Receiving:
-    """Data on their way in: `write` pieces in order, then `finish`, or `cancel`. Made by `begin`, `begin_staging`."""
+    """Data on their way in: `write` pieces in order, then `finish`, or `cancel`. Made by `begin`."""
 
-    def __init__(self, cloud: Cloud, image: Image, name: str, *, staged: bool, request_id: str) -> None:
+    def __init__(self, cloud: Cloud, image: Image, name: str, request_id: str) -> None:
         self._cloud = cloud
         self._store = store(cloud)
         self._image = image
         self._draft = name
-        self._staged = staged
         self._request_id = request_id
         self._size = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
@@ -56,44 +55,38 @@ class Receiving:
         faults.point("image.upload")
 
     def finish(self, declared_size: int | None = None) -> None:
-        """Make the data the image's own (or keep them staged).
+        """Make the data the image's own.
 
         Invalid for data of another size or format than declared, Gone where the image went away meanwhile.
         """
-        if declared_size is not None and declared_size != self._size:
-            raise Invalid(f"The image has {self._size} bytes, {declared_size} were declared.")
+        check_size(self._size, declared_size)
         sums = Sums(self._size, self._md5.hexdigest(), self._sha512.hexdigest())
-        if self._staged:
-            self._cloud.db.write(lambda tx: _keep_staged(tx, self._image.id, sums))
-        else:
-            activate(self._cloud, self._image, self._draft, sums, ImageStatus.SAVING, self._request_id)
+        activate(self._cloud, self._image, self._draft, sums, ImageStatus.SAVING, self._request_id)
 
     def cancel(self) -> None:
         """Forget what has come; the image is queued again where it is still there."""
         self._store.discard(self._draft)
-        requeue(self._cloud, self._image.id, ImageStatus.UPLOADING if self._staged else ImageStatus.SAVING)
+        requeue(self._cloud, self._image.id, ImageStatus.SAVING)
 
 
 def begin(cloud: Cloud, image_id: str, request_id: str = "") -> Receiving:
     """Open a queued image for its data; Conflict in any other state, Invalid while its formats are not set."""
     image = cloud.db.write(lambda tx: start_saving(tx, image_id))
     name = draft(UPLOAD, image_id, secrets.token_hex(8))
-    return _open(Receiving(cloud, image, name, staged=False, request_id=request_id))
-
-
-def begin_staging(cloud: Cloud, image_id: str, request_id: str = "") -> Receiving:
-    """Open a queued image for data that are to be imported later."""
-    image = cloud.db.write(lambda tx: _move(tx, image_id, ImageStatus.UPLOADING))
-    name = draft(STAGE, image_id)
-    store(cloud).discard(name)
-    return _open(Receiving(cloud, image, name, staged=True, request_id=request_id))
+    return _open(Receiving(cloud, image, name, request_id))
 
 
 def start_saving(tx: Tx, image_id: str) -> Image:
     """A queued image whose formats are set begins to be filled; the image as it was."""
-    image = _move(tx, image_id, ImageStatus.SAVING)
+    image = move(tx, image_id, ImageStatus.SAVING)
     check_formats(image)
     return image
+
+
+def check_size(size: int, declared: int | None) -> None:
+    """Invalid where other data came than were declared; sizes in bytes."""
+    if declared is not None and declared != size:
+        raise Invalid(f"The image has {size} bytes, {declared} were declared.")
 
 
 def check_formats(image: Image) -> None:
@@ -120,7 +113,7 @@ def activate(cloud: Cloud, image: Image, name: str, sums: Sums, status: ImageSta
     )
     kept.publish(name, image.id, sums.size)
     faults.point("image.published")
-    if not cloud.db.write(lambda tx: _set_active(cloud, tx, image.id, sums, virtual_size, status, request_id)):
+    if not cloud.db.write(lambda tx: set_active(cloud, tx, image.id, sums, virtual_size, status, request_id)):
         kept.delete(image.id)
         raise Gone(
             f"Image {image.id} could not be found after upload. The image may have been deleted during the upload, "
@@ -133,8 +126,7 @@ def requeue(cloud: Cloud, image_id: str, status: ImageStatus) -> None:
 
     def write(tx: Tx) -> None:
         changes = {**_NO_DATA, "status": ImageStatus.QUEUED, "updated_at": clock.utcnow()}
-        if images.change(tx, image_id, changes, status=status):
-            images.set_properties(tx, image_id, {STAGED_SUMS: None})
+        images.change(tx, image_id, changes, status=status)
 
     cloud.db.write(write)
 
@@ -160,7 +152,8 @@ def _open(receiving: Receiving) -> Receiving:
     return receiving
 
 
-def _move(tx: Tx, image_id: str, goal: ImageStatus) -> Image:
+def move(tx: Tx, image_id: str, goal: ImageStatus) -> Image:
+    """Bring an image from any state that may lead there to `goal`, else Conflict; the image as it was."""
     image = images.find(tx, image_id)
     if image is None:
         raise access.not_found(image_id)
@@ -170,16 +163,10 @@ def _move(tx: Tx, image_id: str, goal: ImageStatus) -> Image:
     return image
 
 
-def _keep_staged(tx: Tx, image_id: str, sums: Sums) -> None:
-    changes = {"size": sums.size, "updated_at": clock.utcnow()}
-    if not images.change(tx, image_id, changes, status=ImageStatus.UPLOADING):
-        raise access.not_found(image_id)
-    images.set_properties(tx, image_id, {STAGED_SUMS: f"{sums.md5} {sums.sha512}"})
-
-
-def _set_active(
+def set_active(
     cloud: Cloud, tx: Tx, image_id: str, sums: Sums, virtual_size: int | None, status: ImageStatus, request_id: str
 ) -> bool:
+    """An image that still has `status` has its data now; whether there is such an image."""
     changes = {
         "status": ImageStatus.ACTIVE,
         "size": sums.size,
@@ -191,7 +178,6 @@ def _set_active(
     }
     if not images.change(tx, image_id, changes, status=status):
         return False
-    images.set_properties(tx, image_id, {STAGED_SUMS: None})
     image = images.find(tx, image_id)
     assert image is not None
     payload = events.image(access.record(tx, image))

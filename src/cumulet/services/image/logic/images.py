@@ -14,9 +14,9 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid
 from cumulet.services.image import events
-from cumulet.services.image.logic import access, limits
+from cumulet.services.image.logic import access, limits, staging
 from cumulet.services.image.logic.access import SERVICE
-from cumulet.services.image.logic.bytes import STAGE, draft, store
+from cumulet.services.image.logic.bytes import store
 from cumulet.services.image.store import images, search
 from cumulet.services.image.store.search import Search
 from cumulet.services.image.types import Image, ImageStatus, Record, Visibility
@@ -131,11 +131,11 @@ def remove(cloud: Cloud, tx: Tx, image: Image, request_id: str = "") -> None:
     """Remove an image, protected or not; its bytes go after the commit (or, after a crash, by `logic.abandoned`)."""
     gone = access.record(tx, image)
     images.remove(tx, image.id)
+    cloud.sagas.cancel(tx, image.id)
     cloud.outbox.publish(tx, events.DELETE, events.image(gone, deleted=True), request_id)
     tx.after_commit(lambda: _remove_bytes(cloud, image.id))
 
 
 def _remove_bytes(cloud: Cloud, image_id: str) -> None:
-    kept = store(cloud)
-    kept.delete(image_id)
-    kept.discard(draft(STAGE, image_id))
+    store(cloud).delete(image_id)
+    staging.discard(cloud, image_id)

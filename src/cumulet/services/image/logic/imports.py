@@ -10,10 +10,9 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, CumuletError, Gone
-from cumulet.services.image.logic import access, data, tasks
-from cumulet.services.image.logic.bytes import STAGE, draft, store
-from cumulet.services.image.store import images
-from cumulet.services.image.types import STAGED_SUMS, Image, ImageStatus, Task
+from cumulet.services.image.logic import access, data, staging, tasks
+from cumulet.services.image.logic.bytes import IMPORT, STAGE, draft, store
+from cumulet.services.image.types import Image, ImageStatus, Task
 
 METHODS = ("glance-direct",)
 
@@ -24,30 +23,42 @@ def run(cloud: Cloud, ctx: Context, image_id: str, said: Mapping[str, Any]) -> N
     Data that are not of the declared format fail the task, not the request, and the image is queued again: that is how
     clients of Glance learn of it.
     """
-    image, task, sums = cloud.db.write(lambda tx: _start(tx, ctx, image_id, said))
-    name = draft(STAGE, image_id)
+    image, task = cloud.db.write(lambda tx: _start(tx, ctx, image_id, said))
+    name = draft(IMPORT, image_id)
     try:
-        data.activate(cloud, image, name, sums, ImageStatus.UPLOADING, ctx.request_id)
+        sums = _copy(cloud, image_id, name)
+        data.activate(cloud, image, name, sums, ImageStatus.IMPORTING, ctx.request_id)
     except Gone:
         cloud.db.write(lambda tx: tasks.end(tx, task, "The image is gone."))
     except CumuletError as error:
         problem = error.message
         store(cloud).discard(name)
-        data.requeue(cloud, image_id, ImageStatus.UPLOADING)
+        data.requeue(cloud, image_id, ImageStatus.IMPORTING)
         cloud.db.write(lambda tx: tasks.end(tx, task, problem))
     else:
         cloud.db.write(lambda tx: tasks.end(tx, task))
+    finally:
+        staging.discard(cloud, image_id)
 
 
-def _start(tx: Tx, ctx: Context, image_id: str, said: Mapping[str, Any]) -> tuple[Image, Task, data.Sums]:
+def _copy(cloud: Cloud, image_id: str, name: str) -> data.Sums:
+    area, kept, staged = staging.area(cloud), store(cloud), draft(STAGE, image_id)
+    size, offset = area.draft_size(staged), 0
+    kept.write(name, 0, b"")
+    while piece := area.read_draft(staged, offset, data.PIECE):
+        kept.write(name, offset, piece)
+        offset += len(piece)
+    return data.sum_draft(kept, name, size)
+
+
+def _start(tx: Tx, ctx: Context, image_id: str, said: Mapping[str, Any]) -> tuple[Image, Task]:
     image = access.get(tx, ctx, image_id)
     if image.status == ImageStatus.ACTIVE:
         raise Conflict("Image with status active cannot be target for import")
-    sums = images.properties(tx, [image_id]).get(image_id, {}).get(STAGED_SUMS)
-    if image.status != ImageStatus.UPLOADING or sums is None or image.size is None:
+    if image.status != ImageStatus.UPLOADING or image.size is None:
         raise Conflict("Image needs to be staged before 'glance-direct' method can be used")
     for name in ("container_format", "disk_format"):
         if not getattr(image, name):
             raise Conflict(f"'{name}' needs to be set before import")
-    md5, sha512 = sums.split()
-    return image, tasks.start(tx, ctx, image, said), data.Sums(image.size, md5, sha512)
+    data.move(tx, image_id, ImageStatus.IMPORTING)
+    return image, tasks.start(tx, ctx, image, said)

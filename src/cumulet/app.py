@@ -102,6 +102,7 @@ class App:
         self.bus = self.db.dialect.bus()
         contracts = Contracts()
         owner = f"{settings.replica}/{role}"
+        here = [service.package for service in self.services if service.runs == role]
         vault = Vault(self.db, settings.master_key)
         self.hosts: Hosts = self._hosts(owner, vault) if role == "control" else NoHosts()
         self.cloud = Cloud(
@@ -109,7 +110,7 @@ class App:
             db=self.db,
             contracts=contracts,
             outbox=Outbox(self.db, self.bus, owner),
-            sagas=Sagas(self.db, self.bus, self.flow, owner),
+            sagas=Sagas(self.db, self.bus, self.flow, owner, here),
             hosts=self.hosts,
             services=self.services,
             load_policy=self._load_policy,
@@ -126,6 +127,7 @@ class App:
         if self.role == "data":
             self._await_schema()
             self.bus.start()
+            self.cloud.sagas.run(self.cloud)
             self.timers.start()
             return
         with self.db.alone("kernel:start"):
@@ -149,7 +151,8 @@ class App:
         if self.role == "control":
             assert isinstance(self.hosts, controller.Hosts)
             self.hosts.stop()
-            self.cloud.sagas.stop()
+        self.cloud.sagas.stop()
+        if self.role == "control":
             self.cloud.outbox.stop()
         self.timers.stop()
         self.bus.stop()

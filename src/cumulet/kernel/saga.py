@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Float, Select, and_, bindparam, exists, or_, select, update
+from sqlalchemy import Float, Select, and_, bindparam, exists, false, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from cumulet.kernel import clock, faults, log
@@ -116,13 +116,27 @@ class Flow:
 
 
 class Sagas:
-    """Starts sagas, and runs those that this process gets hold of."""
+    """Starts sagas, and runs those that this process gets hold of.
 
-    def __init__(self, db: Database, bus: Bus, find_flow: Callable[[str], Flow], owner: str) -> None:
+    It looks for flows of `packages` alone (the part of their names before the dot), or of all where None is given.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        bus: Bus,
+        find_flow: Callable[[str], Flow],
+        owner: str,
+        packages: Collection[str] | None = None,
+    ) -> None:
         self._db = db
         self._bus = bus
         self._find_flow = find_flow
         self._owner = owner
+        # Made once: building it takes ten times as long as running it, and it is run whenever a saga starts or ends.
+        self._due = _due(packages)
+        # Replicas that look at the same time each take others.
+        self._due_locked = self._due.with_for_update(of=tables.saga, skip_locked=True)
         self._cloud: Cloud | None = None
         self._pool = ThreadPoolExecutor(WORKERS, "saga")
         self._wake = threading.Event()
@@ -229,12 +243,12 @@ class Sagas:
 
     def _claim(self) -> list[Saga]:
         room = WORKERS - len(self._held)
-        if room <= 0 or not sql.column(self._db, _DUE):
+        if room <= 0 or not sql.column(self._db, self._due):
             return []
         saga = tables.saga
 
         def take(tx: Tx) -> list[Saga]:
-            ids = sql.column(tx, _DUE_LOCKED)[:room]
+            ids = sql.column(tx, self._due_locked)[:room]
             lease = {"owner": self._owner, "lease_until": clock.now() + LEASE, "fence": saga.c.fence + 1}
             sql.execute(tx, update(saga).where(sql.any_of(saga.c.id, ids)).values(lease))
             return sql.rows(tx, select(saga).where(sql.any_of(saga.c.id, ids)).order_by(saga.c.id), Saga)
@@ -378,9 +392,10 @@ class Sagas:
             saga.wake_at = values["wake_at"]
 
 
-def _due() -> Select[Any]:
-    """Ids of the sagas that are due, free, and the oldest unfinished one of their subject."""
+def _due(packages: Collection[str] | None) -> Select[Any]:
+    """Ids of the sagas of these packages that are due, free, and the oldest unfinished one of their subject."""
     saga = tables.saga
+    ours = [saga.c.flow.startswith(f"{package}.", autoescape=True) for package in sorted(packages or ())]
     earlier = tables.saga.alias("earlier")
     now = bindparam("now", callable_=lambda: clock.now(), type_=Float)
     return (
@@ -388,6 +403,7 @@ def _due() -> Select[Any]:
         .where(
             saga.c.finished_at.is_(None),
             saga.c.wake_at <= now,
+            true() if packages is None else or_(false(), *ours),
             or_(saga.c.owner.is_(None), saga.c.lease_until < now),
             ~exists(
                 select(earlier.c.id).where(
@@ -398,12 +414,6 @@ def _due() -> Select[Any]:
         .order_by(saga.c.id)
         .limit(WORKERS)
     )
-
-
-# Made once: building it takes ten times as long as running it, and it is run whenever a saga is started or has ended.
-_DUE = _due()
-# Replicas that look at the same time each take others.
-_DUE_LOCKED = _DUE.with_for_update(of=tables.saga, skip_locked=True)
 
 
 def places(flows: Iterable[Flow]) -> list[str]:

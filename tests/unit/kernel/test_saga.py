@@ -29,11 +29,11 @@ def db(empty):
 class Bench:
     """Sagas over a database, with flows made by the test and a record of what ran."""
 
-    def __init__(self, db, *flows, owner="a"):
+    def __init__(self, db, *flows, owner="a", packages=None):
         self.db = db
         self.ran = []
         self.flows = {flow.name: flow for flow in flows}
-        self.sagas = Sagas(db, db.dialect.bus(), self.flows.__getitem__, owner)
+        self.sagas = Sagas(db, db.dialect.bus(), self.flows.__getitem__, owner, packages)
 
     def go(self):
         self.sagas.run(SimpleNamespace(db=self.db))
@@ -55,8 +55,8 @@ class Bench:
 def bench(db):
     made = []
 
-    def make(*flows, owner="a"):
-        made.append(Bench(db, *flows, owner=owner))
+    def make(*flows, owner="a", packages=None):
+        made.append(Bench(db, *flows, owner=owner, packages=packages))
         return made[-1]
 
     yield make
@@ -96,6 +96,20 @@ def test_steps_run_in_order_and_keep_state_and_rows(db, bench):
     saga = a.ended(a.start("t.f", word="hello"))
     assert saga.status == DONE
     assert ran == [("first", "hello", "s", "req-1"), ("second", 7, {"row"})]
+
+
+def test_each_process_runs_the_flows_of_its_own_packages(bench):
+    ran = []
+    flows = (Flow("bulk_data.f", (Step("one", mark(ran, "data")),)), Flow("t.f", (Step("one", mark(ran, "control")),)))
+    data = bench(*flows, owner="data", packages=["bulk_data"])
+    data.go()
+    others = data.start("t.f")
+    data.ended(data.start("bulk_data.f", "another"))
+    assert ran == ["data"]
+    control = bench(*flows, owner="control", packages=["t", "u"])
+    control.go()
+    control.ended(others)
+    assert ran == ["data", "control"]
 
 
 def test_rows_that_the_database_refuses_fail_the_step(db, bench):

@@ -14,8 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cumulet.services.image.logic import abandoned
-from cumulet.services.image.logic.bytes import store
+from cumulet.services.image.logic import abandoned, stores
 from support.cloud import RunningCloud
 from support.people import environment
 
@@ -81,7 +80,7 @@ def test_an_upload_dies_with_its_process(
     monkeypatch.setattr(abandoned, "PATIENCE", -1.0)
     abandoned.put_right(cloud.control.cloud)
     abandoned.put_right(cloud.control.cloud)
-    kept = store(cloud.control.cloud)
+    kept = stores.default(cloud.control.cloud).writable
     assert not [name for name in [*kept.drafts(), *kept.published()] if image_id in name]
     assert httpx.put(f"{images}/{image_id}/file", content=CONTENT, headers=octets, timeout=60).status_code == 204
     assert httpx.get(f"{images}/{image_id}/file", headers=headers).content == CONTENT

@@ -18,8 +18,8 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.errors import Conflict, Gone, Invalid, NotFound
 from cumulet.services.image.agent.cache import ImagesOnHost
 from cumulet.services.image.contract import ImageContract, NewImage
-from cumulet.services.image.logic import abandoned, staging
-from cumulet.services.image.logic.bytes import PUSH, STAGE, draft, store
+from cumulet.services.image.logic import abandoned, staging, stores
+from cumulet.services.image.logic.bytes import PUSH, STAGE, draft
 from cumulet.services.image.store import images as rows
 from cumulet.services.image.types import ImageStatus
 from support.cloud import RunningCloud
@@ -27,6 +27,7 @@ from support.people import environment
 from support.waiting import until
 
 MIB = 1 << 20
+LOST = "00000000-0000-0000-0000-00000000dead"
 
 
 class Client:
@@ -118,7 +119,7 @@ def test_an_upload_that_breaks_off_leaves_a_queued_image(client: Client, cloud: 
     with pytest.raises(OSError, match="cut"):
         client.upload(image_id, broken())
     client.wait_for(image_id, "queued")
-    assert not [name for name in store(cloud.data.cloud).drafts() if image_id in name]
+    assert not [name for name in stores.default(cloud.data.cloud).writable.drafts() if image_id in name]
     assert client.upload(image_id, b"whole").status_code == 204
     assert client.show(image_id)["status"] == "active"
 
@@ -135,7 +136,7 @@ def test_an_image_that_goes_while_it_is_filled(client: Client, cloud: RunningClo
     answer = client.upload(image_id, slow())
     assert answer.status_code == 410
     assert "could not be found after upload" in answer.json()["message"]
-    kept = store(cloud.data.cloud)
+    kept = stores.default(cloud.data.cloud).writable
     assert image_id not in kept.published()
     assert not [name for name in kept.drafts() if image_id in name]
 
@@ -169,7 +170,7 @@ def test_limits_of_one_image(client: Client) -> None:
 
 def test_what_crashes_leave_is_put_right(client: Client, cloud: RunningCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     control = cloud.control.cloud
-    kept = store(control)
+    kept = stores.default(control).writable
     dead, staged, whole = client.create(), client.create(), client.create()
     headers = {"Content-Type": "application/octet-stream"}
     assert client.http.put(f"/images/{staged}/stage", content=b"waits", headers=headers).status_code == 204
@@ -178,16 +179,20 @@ def test_what_crashes_leave_is_put_right(client: Client, cloud: RunningCloud, mo
     kept.write(draft(PUSH, dead), 0, b"half")
     staging.area(control).write(draft(STAGE, "00000000-0000-0000-0000-000000000000"), 0, b"of nobody")
     kept.write("lost", 0, b"lost")
-    kept.publish("lost", "lost", 4)
+    kept.publish("lost", LOST, 4)
+    kept.write("note", 0, b"of the operator")
+    kept.publish("note", "note", 15)
     abandoned.put_right(control)
     assert client.show(dead)["status"] == "saving"
-    assert "lost" in kept.published()
+    assert LOST in kept.published()
     monkeypatch.setattr(abandoned, "PATIENCE", -1.0)
     abandoned.put_right(control)
     assert client.show(dead)["status"] == "queued"
     assert list(kept.drafts()) == []
     assert list(staging.area(control).drafts()) == [draft(STAGE, staged)]
-    assert "lost" not in kept.published()
+    assert LOST not in kept.published()
+    assert "note" in kept.published()
+    kept.delete("note")
     assert client.http.get(f"/images/{whole}/file").content == b"whole"
     answer = client.http.post(f"/images/{staged}/import", json={"method": {"name": "glance-direct"}})
     assert answer.status_code == 202

@@ -10,8 +10,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.services.image.contract import ImageContract, ImageInfo, NewImage
-from cumulet.services.image.logic import access, data, images
-from cumulet.services.image.logic.bytes import store
+from cumulet.services.image.logic import access, data, images, locations
 from cumulet.services.image.logic.images import Wish
 from cumulet.services.image.store import images as rows
 from cumulet.services.image.types import Record
@@ -57,7 +56,7 @@ class Images:
             rows.set_properties(tx, image_id, properties)
 
     def read(self, image_id: str, offset: int, length: int) -> bytes:
-        return store(self._cloud).read(image_id, offset, length)
+        return locations.read(self._cloud, image_id, offset, length)
 
     def store_stream(self, image_id: str, chunks: Iterable[bytes]) -> None:
         receiving = data.begin(self._cloud, image_id)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKey, Index, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 from cumulet.kernel.db.sql import Json
 
@@ -77,4 +77,15 @@ task = Table(
     Column("created_at", DateTime, nullable=False),
     Column("updated_at", DateTime, nullable=False),
     Index("image_task_image", "image_id"),
+)
+
+location = Table(
+    "image_location",
+    metadata,
+    Column("image_id", String(36), ForeignKey("image_image.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("store", String(64), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Index("image_location_key", "key"),
 )

@@ -140,12 +140,26 @@ class Task(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
+class Location(msgspec.Struct, frozen=True):
+    """Where an image's data are: in the store of id `store` under the name `key`, an image's own data under its id.
+
+    `position` is its place among the image's locations, from 0. `metadata` is what users wrote beside it.
+    """
+
+    image_id: str
+    position: int
+    store: str
+    key: str
+    metadata: dict[str, Any]
+
+
 class Record(msgspec.Struct, frozen=True):
     """An image with its words and its tags."""
 
     image: Image
     properties: dict[str, str]
     tags: list[str]
+    locations: list[Location] = []
 
 
 class Described(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Protocol
 
 from cumulet.kernel.cloud import Cloud
@@ -12,12 +13,13 @@ from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.image.api import ranges, targets
 from cumulet.services.image.api.dialect import UNSUPPORTED_MEDIA
-from cumulet.services.image.logic import access, data, staging
-from cumulet.services.image.logic.bytes import store
+from cumulet.services.image.logic import access, data, locations, staging, stores
 from cumulet.services.image.logic.data import PIECE
+from cumulet.services.image.logic.locations import Reader
 from cumulet.services.image.types import WITH_DATA, Image, ImageStatus
 
 BINARY = "application/octet-stream"
+STORE_HEADER = "x-image-meta-store"
 
 
 class Receiving(Protocol):
@@ -34,7 +36,8 @@ Begin = Callable[[Cloud, str, str], Receiving]
 
 
 async def upload(request: Request) -> Reply:
-    return await _receive(request, data.begin)
+    store = stores.chosen(request.cloud, request.headers.get(STORE_HEADER))
+    return await _receive(request, partial(data.begin, store=store))
 
 
 async def stage(request: Request) -> Reply:
@@ -42,17 +45,17 @@ async def stage(request: Request) -> Reply:
 
 
 async def download(request: Request) -> Reply:
-    image = await asyncio.to_thread(_readable, request)
-    if image.status not in WITH_DATA or image.size is None:
+    image, reader = await asyncio.to_thread(_readable, request)
+    if reader is None:
         return Reply(204)
-    wanted = ranges.parse(request.headers, image.size)
-    start, end = wanted or (0, image.size)
+    wanted = ranges.parse(request.headers, reader.size)
+    start, end = wanted or (0, reader.size)
     headers = {"Content-Type": BINARY, "Content-Length": str(end - start)}
     if image.checksum:
         headers["Content-MD5"] = image.checksum
     if wanted is not None:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{image.size}"
-    return Reply(206 if wanted is not None else 200, None, headers, chunks=_send(request.cloud, image.id, start, end))
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{reader.size}"
+    return Reply(206 if wanted is not None else 200, None, headers, chunks=_send(reader, start, end))
 
 
 async def _receive(request: Request, begin: Begin) -> Reply:
@@ -85,23 +88,21 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
         yield b"".join(gathered)
 
 
-async def _send(cloud: Cloud, image_id: str, start: int, end: int) -> AsyncIterator[bytes]:
-    kept = store(cloud)
+async def _send(reader: Reader, start: int, end: int) -> AsyncIterator[bytes]:
     while start < end:
-        piece = await asyncio.to_thread(kept.read, image_id, start, min(PIECE, end - start))
+        piece = await asyncio.to_thread(reader.read, start, min(reader.piece, end - start))
         if not piece:
             return
         yield piece
         start += len(piece)
 
 
-def _readable(request: Request) -> Image:
+def _readable(request: Request) -> tuple[Image, Reader | None]:
+    """The image, and its data where it has some: what is not there must be told before the first byte."""
     image = access.get(request.cloud.db, request.ctx, request.params["image_id"])
     if image.status == ImageStatus.DEACTIVATED and not request.ctx.is_admin:
         raise Forbidden("The requested image has been deactivated. Image data download is forbidden.")
-    if image.status in WITH_DATA:
-        store(request.cloud).size(image.id)  # what is not there must be told before the first byte
-    return image
+    return image, locations.open_image(request.cloud, image) if image.status in WITH_DATA else None
 
 
 def _check_media_type(request: Request) -> None:

@@ -10,7 +10,7 @@ from cumulet.kernel.errors import Forbidden, Invalid, NotFound
 from cumulet.kernel.http import ANYONE, Reply, Request, Route
 from cumulet.services.image.api import listing, patch, targets, views
 from cumulet.services.image.api.schemas import ACCEPTED
-from cumulet.services.image.logic import changes, images
+from cumulet.services.image.logic import changes, images, stores
 from cumulet.services.image.logic.images import Wish
 from cumulet.services.image.logic.imports import METHODS
 
@@ -29,11 +29,11 @@ def find_all(request: Request) -> Reply:
         return no_image(request)
     found, more = images.find_all(request.cloud, request.ctx, listing.search(request))
     last = found[-1].image if more else None
-    return Reply(200, listing.body(request, [views.image(each) for each in found], last))
+    return Reply(200, listing.body(request, [views.image(each, request) for each in found], last))
 
 
 def get(request: Request) -> Reply:
-    return Reply(200, views.image(images.get(request.cloud.db, request.ctx, request.params["image_id"])))
+    return Reply(200, views.image(images.get(request.cloud.db, request.ctx, request.params["image_id"]), request))
 
 
 def create(request: Request) -> Reply:
@@ -44,13 +44,14 @@ def create(request: Request) -> Reply:
     headers = {
         "Location": f"{request.url}/{made.image.id}",
         "OpenStack-image-import-methods": ",".join(METHODS),
+        "OpenStack-image-store-ids": ",".join(store.id for store in stores.find_all(cloud)),
     }
-    return Reply(201, views.image(made), headers)
+    return Reply(201, views.image(made, request), headers)
 
 
 def update(request: Request) -> Reply:
     changed = changes.update(request.cloud, request.ctx, request.params["image_id"], patch.parse(request))
-    return Reply(200, views.image(changed))
+    return Reply(200, views.image(changed, request))
 
 
 def delete(request: Request) -> Reply:

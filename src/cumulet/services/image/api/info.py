@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
-from cumulet.kernel.errors import NotFound
+from typing import Any
+
 from cumulet.kernel.http import ANYONE, Reply, Request, Route
+from cumulet.services.image.logic import stores
 from cumulet.services.image.logic.imports import METHODS
+from cumulet.services.image.logic.stores import Store
 
 
 def get_import(request: Request) -> Reply:
@@ -14,7 +17,11 @@ def get_import(request: Request) -> Reply:
 
 
 def get_stores(request: Request) -> Reply:
-    raise NotFound("Multi backend is not supported at this site.")
+    return Reply(200, {"stores": [_store(each) for each in stores.find_all(request.cloud)]})
+
+
+def get_stores_detail(request: Request) -> Reply:
+    return Reply(200, {"stores": [_store_detail(each) for each in stores.find_all(request.cloud)]})
 
 
 def get_usage(request: Request) -> Reply:
@@ -22,9 +29,24 @@ def get_usage(request: Request) -> Reply:
     return Reply(200, {"usage": {}})
 
 
+def _store(store: Store) -> dict[str, Any]:
+    view = {"id": store.id}
+    if store.description:
+        view["description"] = store.description
+    if store.default:
+        view["default"] = "true"
+    if store.read_only:
+        view["read-only"] = "true"
+    return view
+
+
+def _store_detail(store: Store) -> dict[str, Any]:
+    return {**_store(store), "type": store.type, "weight": store.weight, "properties": store.properties}
+
+
 ROUTES = (
     Route("GET", "/info/import", get_import, ANYONE),
     Route("GET", "/info/stores", get_stores, ANYONE),
-    Route("GET", "/info/stores/detail", get_stores, "stores_info_detail"),
+    Route("GET", "/info/stores/detail", get_stores_detail, "stores_info_detail"),
     Route("GET", "/info/usage", get_usage, ANYONE),
 )

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from cumulet.kernel.errors import Conflict, Forbidden, Unsupported
 from cumulet.kernel.http import Reply, Request, Route
-from cumulet.services.image.api import targets
-from cumulet.services.image.logic import access
-from cumulet.services.image.types import WITH_DATA, ImageStatus
+from cumulet.services.image.api import targets, views
+from cumulet.services.image.logic import access, locations
+from cumulet.services.image.types import ImageStatus
 
 
 def find_all(request: Request) -> Reply:
     image = access.get(request.cloud.db, request.ctx, request.params["image_id"])
-    there = [{"url": f"cumulet://images/{image.id}", "metadata": {}}] if image.status in WITH_DATA else []
-    return Reply(200, there)
+    found = locations.of_image(request.cloud.db, image)
+    return Reply(200, [views.location(each, request.cloud) for each in found])
 
 
 def add(request: Request) -> Reply:

@@ -8,9 +8,10 @@ from typing import Any
 from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.services.image.api.views import BASE
 
-CURRENT = "2.17"
-# Glance without several stores and without a cache: 2.8 and 2.10 to 2.14 belong to those, 2.16 to the cache.
-SUPPORTED = ("2.15", "2.9", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0")
+# With a cache of images, and without one; those in between belong to clouds whose stores have names.
+CACHING = ("2.18", "2.17", "2.16", "2.15", "2.14")
+WITHOUT = ("2.17", "2.15")
+OTHERS = ("2.13", "2.12", "2.11", "2.10", "2.9", "2.8", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0")
 
 
 def find_all(request: Request) -> Reply:
@@ -23,7 +24,8 @@ def get_all(request: Request) -> Reply:
 
 def _document(request: Request) -> dict[str, Any]:
     links = [{"rel": "self", "href": f"{request.root_url}{BASE}/"}]
-    named = [(CURRENT, "CURRENT"), *((version, "SUPPORTED") for version in SUPPORTED)]
+    first, *others = CACHING if request.cloud.settings.image.cache_size else WITHOUT
+    named = [(first, "CURRENT"), *((version, "SUPPORTED") for version in (*others, *OTHERS))]
     return {"versions": [{"id": f"v{version}", "status": status, "links": links} for version, status in named]}
 
 

@@ -6,7 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 from cumulet.kernel.clock import iso_z
-from cumulet.services.image.types import Member, Record, Task
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.http import Request
+from cumulet.services.image.logic import access, locations
+from cumulet.services.image.types import Location, Member, Record, Task
 
 BASE = "/v2"
 
@@ -16,7 +19,8 @@ _SAME = (
 )
 
 
-def image(record: Record) -> dict[str, Any]:
+def image(record: Record, request: Request) -> dict[str, Any]:
+    """An image, with the stores that have it and, where settings and policy say so, its addresses there."""
     found = record.image
     return {
         **record.properties,
@@ -27,7 +31,30 @@ def image(record: Record) -> dict[str, Any]:
         "self": f"{BASE}/images/{found.id}",
         "file": f"{BASE}/images/{found.id}/file",
         "schema": f"{BASE}/schemas/image",
+        **_places(record, request),
     }
+
+
+def location(found: Location, cloud: Cloud) -> dict[str, Any]:
+    return {"url": locations.url(cloud, found), "metadata": {"store": found.store, **found.metadata}}
+
+
+def _places(record: Record, request: Request) -> dict[str, Any]:
+    cloud, chosen = request.cloud, request.cloud.settings.image
+    view: dict[str, Any] = {}
+    shown = []
+    if chosen.show_multiple_locations or chosen.show_image_direct_url:
+        target = access.target(cloud.db, request.ctx, record.image)
+        if cloud.allows(access.SERVICE, "get_image_location", request.ctx, target):
+            shown = record.locations
+    if chosen.show_multiple_locations:
+        view["locations"] = [location(each, cloud) for each in shown]
+    if chosen.show_image_direct_url and shown:
+        best = locations.best_first(cloud, shown)
+        view["direct_url"] = locations.url(cloud, best[0][1] if best else shown[0])
+    if record.locations:
+        view["stores"] = ",".join(each.store for each in record.locations)
+    return view
 
 
 def member(found: Member) -> dict[str, Any]:

@@ -18,27 +18,53 @@ class StorageFull(TooLarge):
 
 
 class Capabilities(msgspec.Struct, frozen=True):
-    """`sparse`: blocks of zeros take no room. `durable`: what is published outlives the process and a power cut."""
+    """`sparse`: blocks of zeros take no room. `durable`: what is published outlives the process and a power cut.
+
+    `local`: the bytes are on a disk of this machine. `anywhere`: drafts may be written at any offset, from any process,
+    and again; elsewhere the pieces of a draft come in order, from one process. `piece`: bytes best read at once.
+    """
 
     sparse: bool
     durable: bool
+    local: bool = True
+    anywhere: bool = True
+    piece: int = 1 << 20
 
 
-class ByteStore(Protocol):
-    """Named sequences of bytes. Names are letters, digits, dots, dashes and underscores; ValueError for any other.
+class ReadableStore(Protocol):
+    """Named sequences of bytes that do not change.
 
-    Every method may be called from any thread, may block, and keeps no more than a piece in memory. A piece that was
-    never written reads as zeros. What is not there is kernel.errors.NotFound; a disk without room is StorageFull.
+    Every method may be called from any thread, may block, and keeps no more than a piece in memory. What is not there
+    is kernel.errors.NotFound, a store that does not answer NotReady.
     """
 
     @property
     def capabilities(self) -> Capabilities: ...
 
+    def size(self, key: str) -> int:
+        """The number of bytes of `key`."""
+
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        """Up to `length` bytes of `key` from `offset` on, fewer at its end."""
+
+    def url(self, key: str) -> str:
+        """The address of `key`, as clients are told it."""
+
+    def key_of(self, url: str) -> str | None:
+        """The name behind an address; None for one that is not in this store."""
+
+
+class ByteStore(ReadableStore, Protocol):
+    """A store that is written. Names are letters, digits, dots, dashes and underscores; ValueError for any other.
+
+    A piece that was never written reads as zeros. A disk without room is StorageFull.
+    """
+
     def write(self, draft: str, offset: int, data: bytes) -> None:
         """Put `data` into a draft at `offset` bytes; the same call twice does no harm. The first makes the draft."""
 
     def read_draft(self, draft: str, offset: int, length: int) -> bytes:
-        """Up to `length` bytes of a draft, fewer at its end."""
+        """Up to `length` bytes of a draft, fewer at its end. Where drafts are not written `anywhere`, it ends them."""
 
     def drafts(self) -> dict[str, float]:
         """The drafts that are there, with the seconds since each was last written."""
@@ -52,12 +78,6 @@ class ByteStore(Protocol):
     def discard(self, draft: str) -> None:
         """Remove a draft; nothing happens where there is none."""
 
-    def size(self, key: str) -> int:
-        """The number of bytes of `key`."""
-
-    def read(self, key: str, offset: int, length: int) -> bytes:
-        """Up to `length` bytes of `key` from `offset` on, fewer at its end."""
-
     def delete(self, key: str) -> None:
         """Remove `key`; nothing happens where there is none."""
 
@@ -65,8 +85,13 @@ class ByteStore(Protocol):
         """What has been published, with the seconds since."""
 
 
+def is_name(name: str) -> bool:
+    """Whether it is a plain name, that can mean nothing else."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(name: str) -> str:
     """`name` itself; ValueError where it could mean anything but a plain name."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise ValueError(f"not a name in a byte store: {name!r}")
     return name

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cumulet.kernel.errors import NotFound
-from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name
+from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name, is_name
 
 _Shelf: TypeAlias = MutableMapping[str, tuple[bytes | bytearray, float]]
 
@@ -27,6 +27,7 @@ class FakeStore:
         self._lock = threading.Lock()
         self._drafts: _Shelf = {} if folder is None else _Files(folder / "drafts")
         self._keys: _Shelf = {} if folder is None else _Files(folder / "keys")
+        self._address = "fake://" if folder is None else f"fake://{folder}"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -69,6 +70,13 @@ class FakeStore:
     def read(self, key: str, offset: int, length: int) -> bytes:
         with self._lock:
             return bytes(_there(self._keys.get(check_name(key)), key)[offset : offset + length])
+
+    def url(self, key: str) -> str:
+        return f"{self._address}/{key}"
+
+    def key_of(self, url: str) -> str | None:
+        name = url.removeprefix(f"{self._address}/")
+        return name if name != url and is_name(name) else None
 
     def delete(self, key: str) -> None:
         with self._lock:

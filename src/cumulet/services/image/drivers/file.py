@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image bytes as files in one folder: `images/<id>`, drafts in `images/drafts/`."""
+"""Image bytes as files in one folder: `<key>`, drafts in `drafts/`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cumulet.kernel.errors import NotFound
-from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name
+from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name, is_name
 
 BLOCK = 64 * 1024  # bytes: a run of zeros this long is left out of the file
 _ZEROS = bytes(BLOCK)
@@ -86,11 +86,19 @@ class FileStore:
     def read(self, key: str, offset: int, length: int) -> bytes:
         return _read(self.path(key), key, offset, length)
 
+    def url(self, key: str) -> str:
+        return f"file://{self._folder / key}"
+
+    def key_of(self, url: str) -> str | None:
+        start = f"file://{self._folder}/"
+        name = url.removeprefix(start)
+        return name if url.startswith(start) and is_name(name) else None
+
     def delete(self, key: str) -> None:
         self.path(key).unlink(missing_ok=True)
 
     def published(self) -> dict[str, float]:
-        return _ages(self._folder)
+        return _ages(self._folder, moved=True)
 
     def _draft(self, name: str) -> Path:
         return self._drafts / check_name(name)
@@ -120,12 +128,14 @@ def _write_all(sink: int, data: bytes, offset: int) -> None:
         view, offset = view[done:], offset + done
 
 
-def _ages(folder: Path) -> dict[str, float]:
+def _ages(folder: Path, *, moved: bool = False) -> dict[str, float]:
+    """Seconds since each file was written, or where it counts when it came here, since it was `moved`."""
     now, found = time.time(), {}
     for path in folder.iterdir():
         with suppress(FileNotFoundError):  # it may go while we look
             if path.is_file():
-                found[path.name] = max(0.0, now - path.stat().st_mtime)
+                status = path.stat()
+                found[path.name] = max(0.0, now - (max(status.st_mtime, status.st_ctime) if moved else status.st_mtime))
     return found
 
 

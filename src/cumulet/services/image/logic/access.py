@@ -12,6 +12,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source
 from cumulet.kernel.errors import Forbidden, NotFound
+from cumulet.services.image.logic import locations
 from cumulet.services.image.store import images, members
 from cumulet.services.image.types import Image, Record, Visibility
 
@@ -70,8 +71,8 @@ def allowed_only(cloud: Cloud, source: Source, ctx: Context, found: Iterable[Ima
 def records(source: Source, found: list[Image]) -> list[Record]:
     """The images with their words and tags."""
     ids = [image.id for image in found]
-    words, tags = images.properties(source, ids), images.tags(source, ids)
-    return [Record(image, words.get(image.id, {}), tags.get(image.id, [])) for image in found]
+    words, tags, places = images.properties(source, ids), images.tags(source, ids), locations.of_images(source, found)
+    return [Record(image, words.get(image.id, {}), tags.get(image.id, []), places[image.id]) for image in found]
 
 
 def record(source: Source, image: Image) -> Record:

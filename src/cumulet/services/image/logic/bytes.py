@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where this cloud keeps the bytes of its images, and under which names."""
+"""The drivers of local stores, one object a folder, and what drafts are called in every store."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ from functools import cache
 from pathlib import Path
 
 from cumulet.kernel import injection
-from cumulet.kernel.cloud import Cloud
 from cumulet.services.image.drivers.base import ByteStore
 from cumulet.services.image.drivers.fake import FakeStore
 from cumulet.services.image.drivers.file import FileStore
 
-UPLOAD, PUSH, STAGE, IMPORT = "upload", "push", "stage", "import"
+UPLOAD, PUSH, STAGE, IMPORT, COPY = "upload", "push", "stage", "import", "copy"
 
 
-def store(cloud: Cloud) -> ByteStore:
-    """The byte store of this cloud; an image's data are kept under its id."""
-    if cloud.settings.image.driver == "fake":
-        return _fake(cloud.settings.state)
-    return FileStore(cloud.settings.state / "images")
+def home(state: Path, kind: str = "file") -> Path:
+    """The folder of the cloud's first store."""
+    return state / ("fake-images" if kind == "fake" else "images")
 
 
 @cache
-def _fake(state: Path) -> ByteStore:
+def file_store(folder: Path) -> ByteStore:
+    """The store in a folder: one object, so that two names of one store can be told."""
+    return FileStore(folder)
+
+
+@cache
+def fake_store(state: Path, folder: Path) -> ByteStore:
     """One for all of this process's requests: what faults have left to do is counted in it."""
-    fake: ByteStore = FakeStore(folder=state / "fake-images")
+    fake: ByteStore = FakeStore(folder=folder)
     return injection.Injection(state / injection.FILE).wrap(fake, "image.fake")
 
 

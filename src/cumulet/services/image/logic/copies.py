@@ -10,8 +10,7 @@ import msgspec
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import NotFound
-from cumulet.services.image.logic import access
-from cumulet.services.image.logic.bytes import store
+from cumulet.services.image.logic import access, locations
 from cumulet.services.image.store import images
 from cumulet.services.image.types import WITH_DATA, Described
 
@@ -31,7 +30,7 @@ def describe(cloud: Cloud, image_id: str) -> dict[str, Any]:
 
 def read(cloud: Cloud, image_id: str, offset: int, length: int) -> bytes:
     """A piece of an image's data."""
-    return store(cloud).read(image_id, offset, min(length, LONGEST))
+    return locations.read(cloud, image_id, offset, min(length, LONGEST))
 
 
 def outdated(cloud: Cloud, copies: Mapping[str, str]) -> list[str]:

@@ -14,10 +14,11 @@ from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, Gone, Invalid, TooLarge
 from cumulet.services.image import events
 from cumulet.services.image.drivers.base import ByteStore
-from cumulet.services.image.logic import access, inspect, limits
-from cumulet.services.image.logic.bytes import UPLOAD, draft, store
+from cumulet.services.image.logic import access, inspect, limits, locations, stores
+from cumulet.services.image.logic.bytes import UPLOAD, draft
+from cumulet.services.image.logic.stores import Store
 from cumulet.services.image.store import images
-from cumulet.services.image.types import HASH_ALGORITHM, TRANSITIONS, Image, ImageStatus
+from cumulet.services.image.types import HASH_ALGORITHM, TRANSITIONS, Image, ImageStatus, Location
 
 PIECE = 1 << 20  # bytes that are read or written at once
 _NO_DATA = {"size": None, "virtual_size": None, "checksum": None, "os_hash_algo": None, "os_hash_value": None}
@@ -31,12 +32,21 @@ class Sums(msgspec.Struct, frozen=True):
     sha512: str
 
 
+class Draft(msgspec.Struct, frozen=True):
+    """Data that wait in a store under the name of a draft."""
+
+    kept: ByteStore
+    name: str
+    sums: Sums
+
+
 class Receiving:
     """Data on their way in: `write` pieces in order, then `finish`, or `cancel`. Made by `begin`."""
 
-    def __init__(self, cloud: Cloud, image: Image, name: str, request_id: str) -> None:
+    def __init__(self, cloud: Cloud, image: Image, name: str, store: Store, request_id: str) -> None:
         self._cloud = cloud
-        self._store = store(cloud)
+        self._store = store
+        self._kept = store.writable
         self._image = image
         self._draft = name
         self._request_id = request_id
@@ -48,7 +58,7 @@ class Receiving:
         """Take the next piece; TooLarge beyond the limit or the disk."""
         if self._size + len(data) > limits.LARGEST_IMAGE:
             raise TooLarge("The incoming image is too large: The provided image is too large.")
-        self._store.write(self._draft, self._size, data)
+        self._kept.write(self._draft, self._size, data)
         self._md5.update(data)
         self._sha512.update(data)
         self._size += len(data)
@@ -61,19 +71,25 @@ class Receiving:
         """
         check_size(self._size, declared_size)
         sums = Sums(self._size, self._md5.hexdigest(), self._sha512.hexdigest())
-        activate(self._cloud, self._image, self._draft, sums, ImageStatus.SAVING, self._request_id)
+        draft_ = Draft(self._kept, self._draft, sums)
+        activate(self._cloud, self._image, draft_, self._store, ImageStatus.SAVING, self._request_id)
 
     def cancel(self) -> None:
         """Forget what has come; the image is queued again where it is still there."""
-        self._store.discard(self._draft)
+        self._kept.discard(self._draft)
         requeue(self._cloud, self._image.id, ImageStatus.SAVING)
 
 
-def begin(cloud: Cloud, image_id: str, request_id: str = "") -> Receiving:
-    """Open a queued image for its data; Conflict in any other state, Invalid while its formats are not set."""
+def begin(cloud: Cloud, image_id: str, request_id: str = "", store: Store | None = None) -> Receiving:
+    """Open a queued image for its data, which go to `store` (default: the usual one).
+
+    Conflict in any other state, Gone for a store that is only read, Invalid while the image's formats are not set.
+    """
+    chosen = store or stores.default(cloud)
+    _ = chosen.writable
     image = cloud.db.write(lambda tx: start_saving(tx, image_id))
     name = draft(UPLOAD, image_id, secrets.token_hex(8))
-    return _open(Receiving(cloud, image, name, request_id))
+    return _open(Receiving(cloud, image, name, chosen, request_id))
 
 
 def start_saving(tx: Tx, image_id: str) -> Image:
@@ -97,12 +113,14 @@ def check_formats(image: Image) -> None:
         raise Invalid(f"{noun} {', '.join(missing)} must be set prior to saving data.")
 
 
-def activate(cloud: Cloud, image: Image, name: str, sums: Sums, status: ImageStatus, request_id: str = "") -> None:
-    """Look into a draft and make it the data of `image`, which must still have `status`.
+def activate(
+    cloud: Cloud, image: Image, draft_: Draft, store: Store, status: ImageStatus, request_id: str = ""
+) -> None:
+    """Look into a draft and make it the data of `image`, which must still have `status`, in `store`.
 
     Invalid for data that are not what was declared, Gone where the image went away meanwhile.
     """
-    kept = store(cloud)
+    kept, name, sums = draft_.kept, draft_.name, draft_.sums
     assert image.disk_format is not None
     assert image.container_format is not None
     virtual_size = inspect.check(
@@ -111,14 +129,12 @@ def activate(cloud: Cloud, image: Image, name: str, sums: Sums, status: ImageSta
         image.disk_format,
         image.container_format,
     )
-    kept.publish(name, image.id, sums.size)
+    _check_still(cloud, image.id, status)
+    locations.deliver(kept, name, store, image.id, sums.size)
     faults.point("image.published")
-    if not cloud.db.write(lambda tx: set_active(cloud, tx, image.id, sums, virtual_size, status, request_id)):
-        kept.delete(image.id)
-        raise Gone(
-            f"Image {image.id} could not be found after upload. The image may have been deleted during the upload, "
-            "cleaning up the chunks uploaded."
-        )
+    if not cloud.db.write(lambda tx: set_active(cloud, tx, image.id, sums, virtual_size, store, status, request_id)):
+        locations.delete_unused(cloud, store.id, image.id)
+        raise _gone(image.id)
 
 
 def requeue(cloud: Cloud, image_id: str, status: ImageStatus) -> None:
@@ -140,6 +156,20 @@ def sum_draft(kept: ByteStore, name: str, size: int) -> Sums:
         sha512.update(piece)
         offset += len(piece)
     return Sums(offset, md5.hexdigest(), sha512.hexdigest())
+
+
+def _check_still(cloud: Cloud, image_id: str, status: ImageStatus) -> None:
+    """An upload that was taken for dead must not overwrite the data that came after it."""
+    now = images.find(cloud.db, image_id)
+    if now is None or now.status != status:
+        raise _gone(image_id)
+
+
+def _gone(image_id: str) -> Gone:
+    return Gone(
+        f"Image {image_id} could not be found after upload. The image may have been deleted during the upload, "
+        "cleaning up the chunks uploaded."
+    )
 
 
 def _open(receiving: Receiving) -> Receiving:
@@ -164,7 +194,14 @@ def move(tx: Tx, image_id: str, goal: ImageStatus) -> Image:
 
 
 def set_active(
-    cloud: Cloud, tx: Tx, image_id: str, sums: Sums, virtual_size: int | None, status: ImageStatus, request_id: str
+    cloud: Cloud,
+    tx: Tx,
+    image_id: str,
+    sums: Sums,
+    virtual_size: int | None,
+    store: Store,
+    status: ImageStatus,
+    request_id: str,
 ) -> bool:
     """An image that still has `status` has its data now; whether there is such an image."""
     changes = {
@@ -180,6 +217,7 @@ def set_active(
         return False
     image = images.find(tx, image_id)
     assert image is not None
+    locations.replace(tx, image_id, [Location(image_id, 0, store.id, image_id, {})])
     payload = events.image(access.record(tx, image))
     cloud.outbox.publish(tx, events.UPLOAD, payload, request_id)
     cloud.outbox.publish(tx, events.ACTIVATE, payload, request_id)

@@ -14,9 +14,8 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid
 from cumulet.services.image import events
-from cumulet.services.image.logic import access, limits, staging
+from cumulet.services.image.logic import access, limits, locations, staging
 from cumulet.services.image.logic.access import SERVICE
-from cumulet.services.image.logic.bytes import store
 from cumulet.services.image.store import images, search
 from cumulet.services.image.store.search import Search
 from cumulet.services.image.types import Image, ImageStatus, Record, Visibility
@@ -133,9 +132,5 @@ def remove(cloud: Cloud, tx: Tx, image: Image, request_id: str = "") -> None:
     images.remove(tx, image.id)
     cloud.sagas.cancel(tx, image.id)
     cloud.outbox.publish(tx, events.DELETE, events.image(gone, deleted=True), request_id)
-    tx.after_commit(lambda: _remove_bytes(cloud, image.id))
-
-
-def _remove_bytes(cloud: Cloud, image_id: str) -> None:
-    store(cloud).delete(image_id)
-    staging.discard(cloud, image_id)
+    locations.drop(cloud, tx, gone.locations)
+    tx.after_commit(lambda: staging.discard(cloud, image.id))

@@ -10,8 +10,10 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, CumuletError, Gone
-from cumulet.services.image.logic import access, data, staging, tasks
-from cumulet.services.image.logic.bytes import IMPORT, STAGE, draft, store
+from cumulet.services.image.logic import access, data, staging, stores, tasks
+from cumulet.services.image.logic.bytes import IMPORT, STAGE, draft
+from cumulet.services.image.logic.data import Draft
+from cumulet.services.image.logic.stores import Store
 from cumulet.services.image.types import Image, ImageStatus, Task
 
 METHODS = ("glance-direct",)
@@ -25,14 +27,16 @@ def run(cloud: Cloud, ctx: Context, image_id: str, said: Mapping[str, Any]) -> N
     """
     image, task = cloud.db.write(lambda tx: _start(tx, ctx, image_id, said))
     name = draft(IMPORT, image_id)
+    store = stores.default(cloud)
     try:
-        sums = _copy(cloud, image_id, name)
-        data.activate(cloud, image, name, sums, ImageStatus.IMPORTING, ctx.request_id)
+        sums = _copy(cloud, image_id, store, name)
+        waiting = Draft(store.writable, name, sums)
+        data.activate(cloud, image, waiting, store, ImageStatus.IMPORTING, ctx.request_id)
     except Gone:
         cloud.db.write(lambda tx: tasks.end(tx, task, "The image is gone."))
     except CumuletError as error:
         problem = error.message
-        store(cloud).discard(name)
+        store.writable.discard(name)
         data.requeue(cloud, image_id, ImageStatus.IMPORTING)
         cloud.db.write(lambda tx: tasks.end(tx, task, problem))
     else:
@@ -41,8 +45,8 @@ def run(cloud: Cloud, ctx: Context, image_id: str, said: Mapping[str, Any]) -> N
         staging.discard(cloud, image_id)
 
 
-def _copy(cloud: Cloud, image_id: str, name: str) -> data.Sums:
-    area, kept, staged = staging.area(cloud), store(cloud), draft(STAGE, image_id)
+def _copy(cloud: Cloud, image_id: str, store: Store, name: str) -> data.Sums:
+    area, kept, staged = staging.area(cloud), store.writable, draft(STAGE, image_id)
     size, offset = area.draft_size(staged), 0
     kept.write(name, 0, b"")
     while piece := area.read_draft(staged, offset, data.PIECE):

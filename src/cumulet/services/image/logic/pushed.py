@@ -6,8 +6,10 @@ from __future__ import annotations
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, CumuletError, Gone, Invalid
-from cumulet.services.image.logic import data
-from cumulet.services.image.logic.bytes import PUSH, draft, store
+from cumulet.services.image.drivers.base import ByteStore
+from cumulet.services.image.logic import data, staging, stores
+from cumulet.services.image.logic.bytes import PUSH, draft
+from cumulet.services.image.logic.data import Draft
 from cumulet.services.image.store import images
 from cumulet.services.image.types import Image, ImageStatus
 
@@ -16,7 +18,7 @@ def write(cloud: Cloud, image_id: str, offset: int, piece: bytes) -> None:
     """Take one piece. Gone where the image went away, Conflict where it has its data already."""
     if offset == 0:
         _saving(cloud, image_id)
-    store(cloud).write(draft(PUSH, image_id), offset, piece)
+    _waiting(cloud).write(draft(PUSH, image_id), offset, piece)
 
 
 def finish(cloud: Cloud, image_id: str, size: int, sha512: str) -> None:
@@ -29,17 +31,23 @@ def finish(cloud: Cloud, image_id: str, size: int, sha512: str) -> None:
         return
     image = _saving(cloud, image_id)
     name = draft(PUSH, image_id)
-    kept = store(cloud)
+    kept = _waiting(cloud)
     kept.write(name, 0, b"")
     try:
         sums = data.sum_draft(kept, name, size)
         if (sums.size, sums.sha512) != (size, sha512):
             raise Invalid(f"The data of image {image_id} did not arrive whole.")
-        data.activate(cloud, image, name, sums, ImageStatus.SAVING)
+        data.activate(cloud, image, Draft(kept, name, sums), stores.default(cloud), ImageStatus.SAVING)
     except CumuletError:
         kept.discard(name)
         data.requeue(cloud, image_id, ImageStatus.SAVING)
         raise
+
+
+def _waiting(cloud: Cloud) -> ByteStore:
+    """Where the pieces gather: in the store that they are for, if it takes them in any order."""
+    store = stores.default(cloud).writable
+    return store if store.capabilities.anywhere else staging.area(cloud)
 
 
 def _saving(cloud: Cloud, image_id: str) -> Image:

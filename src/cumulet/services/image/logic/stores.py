@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stores of this cloud: which there are, which is the default, and the drivers behind them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, cast
+
+import msgspec
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.errors import Gone, Invalid, NotFound
+from cumulet.services.image.drivers.base import ByteStore, ReadableStore
+from cumulet.services.image.logic.bytes import fake_store, file_store, home
+from cumulet.settings import LOCAL_STORE, AnyImageStore, FakeImageStore, FileImageStore, ImageStore, Settings
+
+NO_STORE = "NoSuchStore"
+STORES_FOLDER = "image-stores"  # in the state directory: the stores that have no folder of their own
+
+
+class Store(msgspec.Struct, frozen=True):
+    """A store: what the settings say of it, and how it is read. `properties` are shown to administrators."""
+
+    id: str
+    type: str
+    description: str
+    weight: int
+    read_only: bool
+    default: bool
+    bytes: ReadableStore
+    properties: dict[str, Any]
+
+    @property
+    def writable(self) -> ByteStore:
+        """How it is written; Gone, as Glance answers, where it is only read."""
+        if self.read_only:
+            raise Gone("Error in store configuration. Adding images to store is disabled.")
+        return cast(ByteStore, self.bytes)
+
+
+class _Opened:
+    """The stores that this process has opened."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.stores: tuple[Store, ...] = ()
+
+
+def find_all(cloud: Cloud) -> tuple[Store, ...]:
+    """Every store, in the order of the settings."""
+    opened = cloud.keep(_Opened)
+    with opened.lock:
+        if not opened.stores:
+            said = declared(cloud.settings)
+            usual = _default_id(cloud.settings, said)
+            opened.stores = tuple(_open(cloud.settings, each, default=each.id == usual) for each in said)
+        return opened.stores
+
+
+def find(cloud: Cloud, store_id: str) -> Store | None:
+    """The store of this id, if there is one."""
+    return next((each for each in find_all(cloud) if each.id == store_id), None)
+
+
+def get(cloud: Cloud, store_id: str) -> Store:
+    """The store of this id; NotFound where there is none."""
+    found = find(cloud, store_id)
+    if found is None:
+        raise NotFound(f"There is no store {store_id}.", code=NO_STORE)
+    return found
+
+
+def chosen(cloud: Cloud, named: str | None) -> Store:
+    """The store that a request names for new data, or the default; Invalid where there is none of that name."""
+    if named is None:
+        return default(cloud)
+    found = find(cloud, named)
+    if found is None:
+        raise Invalid(f"Store for identifier {named} not found")
+    return found
+
+
+def default(cloud: Cloud) -> Store:
+    """Where images go that nobody chose a store for."""
+    return next(each for each in find_all(cloud) if each.default)
+
+
+def holder(cloud: Cloud, url: str) -> tuple[Store, str] | None:
+    """The store that an address is in and the name of the bytes there; None for an address in no store."""
+    for each in find_all(cloud):
+        key = each.bytes.key_of(url)
+        if key is not None:
+            return each, key
+    return None
+
+
+def declared(settings: Settings) -> tuple[AnyImageStore, ...]:
+    """What the settings say of the stores: where nothing, there is one."""
+    if settings.image.stores:
+        return settings.image.stores
+    if settings.image.driver == "fake":
+        return (FakeImageStore(id=LOCAL_STORE),)
+    return (FileImageStore(id=LOCAL_STORE),)
+
+
+def _default_id(settings: Settings, said: tuple[AnyImageStore, ...]) -> str:
+    named = settings.image.default_store
+    return named or next(each.id for each in said if not each.read_only and _kind(each) != "http")
+
+
+def _kind(said: ImageStore) -> str:
+    return str(type(said).__struct_config__.tag)
+
+
+def _open(settings: Settings, said: AnyImageStore, *, default: bool) -> Store:
+    kept, properties = _driver(settings, said)
+    read_only = said.read_only or not hasattr(kept, "write")
+    return Store(said.id, _kind(said), said.description, said.weight, read_only, default, kept, properties)
+
+
+def _driver(settings: Settings, said: AnyImageStore) -> tuple[ReadableStore, dict[str, Any]]:
+    state = settings.state
+    first = said.id == LOCAL_STORE
+    if isinstance(said, FileImageStore):
+        own = said.folder.absolute() if said.folder.name else None
+        folder = own or (home(state) if first else state / STORES_FOLDER / said.id)
+        return file_store(folder), {"data_dir": str(folder), "chunk_size": 1 << 20, "thin_provisioning": True}
+    if isinstance(said, FakeImageStore):
+        folder = home(state, "fake") if first else state / STORES_FOLDER / f"{said.id}-fake"
+        return fake_store(state, folder), {}
+    raise AssertionError(said)

@@ -26,6 +26,8 @@ SYSTEM_FILE = Path("/etc/cumulet") / FILE_NAME
 NOT_SETTINGS = frozenset({"CUMULET_CONFIG", "CUMULET_FAULTS"})
 
 _UNSET = Path()
+# The image store of a cloud whose settings name none.
+LOCAL_STORE = "local"
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -171,11 +173,89 @@ class SecurityCompliance(Section, frozen=True, kw_only=True):
             raise ValueError(f"it is no regular expression: {error}") from None
 
 
+StoreId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class ImageStore(Section, frozen=True, kw_only=True, tag_field="type"):
+    """A place for images' bytes, of any type. Of several that hold an image, the one with most `weight` is read."""
+
+    id: StoreId
+    description: str = ""
+    weight: int = 0
+    read_only: bool = False
+
+
+class FileImageStore(ImageStore, frozen=True, kw_only=True, tag="file"):
+    """A folder (default: one in the state directory); on several machines, one that all of them mount."""
+
+    folder: Path = _UNSET
+
+
+class FakeImageStore(ImageStore, frozen=True, kw_only=True, tag="fake"):
+    """A folder in the state directory, for tests."""
+
+
+class HttpImageStore(ImageStore, frozen=True, kw_only=True, tag="http"):
+    """Bytes that web servers have: nothing is written there.
+
+    `hosts` are the names of servers that images may be at (`*`: any; `*.example.org`: all below it), `ports` theirs.
+    Addresses of private networks and of this machine are refused unless they are in `networks` (`10.1.0.0/16`).
+    `timeout` is in seconds.
+    """
+
+    hosts: tuple[str, ...] = ("*",)
+    ports: tuple[Port, ...] = (80, 443)
+    networks: tuple[str, ...] = ()
+    timeout: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+
+
+class S3ImageStore(ImageStore, frozen=True, kw_only=True, tag="s3"):
+    """A bucket of a server that speaks S3, at `endpoint` (empty: Amazon's in `region`).
+
+    The secret of `access_key` is the content of `secret_key_file`. Names in the bucket begin with `prefix`. What is
+    written goes there in pieces of `part_size` bytes.
+    """
+
+    bucket: str
+    endpoint: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^/]+)?$")] = ""
+    region: str = "us-east-1"
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9._-]+/)*$")] = ""
+    access_key: str = ""
+    secret_key_file: Path = _UNSET
+    part_size: Annotated[int, msgspec.Meta(ge=5 << 20, le=1 << 30)] = 16 << 20
+
+
+AnyImageStore = FileImageStore | FakeImageStore | HttpImageStore | S3ImageStore
+
+
 class Image(Section, frozen=True, kw_only=True):
-    """The image service. `guest` is the test image that a new cloud is seeded with; empty: the one built and cached."""
+    """The image service. `guest` is the test image that a new cloud is seeded with; empty: the one built and cached.
+
+    Without `stores` there is one, `local`, of the type `driver`. New images go to `default_store` (default: the first
+    that can be written). Owners see where stores keep their images, and may change it, with `show_multiple_locations`;
+    `show_image_direct_url` shows the address of the best copy. Copies of what is in far stores are kept at hand, up to
+    `cache_size` bytes (0: there is no cache).
+    """
 
     driver: Literal["file", "fake"] = "file"
     guest: str = ""
+    stores: tuple[AnyImageStore, ...] = ()
+    default_store: str = ""
+    show_multiple_locations: bool = False
+    show_image_direct_url: bool = False
+    cache_size: Annotated[int, msgspec.Meta(ge=0)] = 10 << 30
+
+    def __post_init__(self) -> None:
+        named = [each.id for each in self.stores]
+        if len(set(named)) != len(named):
+            raise ValueError("two stores have one id")
+        if any(each.startswith("os_glance_") for each in named):
+            raise ValueError("the ids that begin with os_glance_ are taken")
+        writable = [each.id for each in self.stores if not each.read_only and not isinstance(each, HttpImageStore)]
+        if self.stores and not writable:
+            raise ValueError("no store can be written")
+        if self.default_store and self.default_store not in (writable or [LOCAL_STORE]):
+            raise ValueError(f"the default store {self.default_store} is none that can be written")
 
 
 class ImageImport(Section, frozen=True, kw_only=True):

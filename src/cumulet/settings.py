@@ -9,6 +9,7 @@ the type of the setting; a list is separated by commas. `docs/operate/settings.m
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import socket
@@ -208,6 +209,10 @@ class HttpImageStore(ImageStore, frozen=True, kw_only=True, tag="http"):
     networks: tuple[str, ...] = ()
     timeout: Annotated[float, msgspec.Meta(gt=0)] = 60.0
 
+    def __post_init__(self) -> None:
+        for network in self.networks:
+            ipaddress.ip_network(network, strict=False)
+
 
 class S3ImageStore(ImageStore, frozen=True, kw_only=True, tag="s3"):
     """A bucket of a server that speaks S3, at `endpoint` (empty: Amazon's in `region`).
@@ -292,6 +297,32 @@ class ImageImport(Section, frozen=True, kw_only=True):
     task_time_to_live: Count = 48
 
 
+class ImageFormat(Section, frozen=True, kw_only=True):
+    """Which formats images may have, under Glance's names and with its defaults.
+
+    Data that are not of their image's format are refused unless `require_image_format_match` is off; those that are
+    unsafe always are. Of VMDK the types in `vmdk_allowed_types` are taken, in one file at any rate. What is wrong with
+    a partition table may be forgiven: `gpt_safety_checks_nonfatal = ["mbr"]`.
+    """
+
+    disk_formats: tuple[str, ...] = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
+    container_formats: tuple[str, ...] = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
+    require_image_format_match: bool = True
+    vmdk_allowed_types: tuple[str, ...] = ("streamOptimized", "monolithicSparse")
+    gpt_safety_checks_nonfatal: tuple[str, ...] = ()
+
+
+class ImageCopies(Section, frozen=True, kw_only=True):
+    """What a host keeps of the images that it has fetched: never less than its disks stand on.
+
+    At most `size` bytes (0: any number), those that were used last; and what has not been used for `age` seconds goes
+    (0: nothing does).
+    """
+
+    size: Annotated[int, msgspec.Meta(ge=0)] = 0
+    age: Annotated[float, msgspec.Meta(ge=0)] = 86_400.0
+
+
 class Compute(Section, frozen=True, kw_only=True):
     """Servers. `stop_timeout` is how long a guest may take to shut down, in seconds, before its power is cut."""
 
@@ -330,6 +361,22 @@ class BlockStorage(Section, frozen=True, kw_only=True):
     """Volumes."""
 
     driver: Literal["file", "fake"] = "file"
+
+
+class Placement(Section, frozen=True, kw_only=True):
+    """The search for candidates, under Placement's names and with its defaults.
+
+    With `randomize_allocation_candidates` those that an answer has room for are any of those that were found, in any
+    order. No more than `max_allocation_candidates` are looked for, -1: however many there are; breadth first, one of
+    each tree before a second one of any. `incomplete_consumer_project_id` and `incomplete_consumer_user_id` stand for
+    the project and the user that clients of API 1.7 and before do not name.
+    """
+
+    randomize_allocation_candidates: bool = False
+    max_allocation_candidates: Limit = -1
+    allocation_candidates_generation_strategy: Literal["depth-first", "breadth-first"] = "depth-first"
+    incomplete_consumer_project_id: str = "00000000-0000-0000-0000-000000000000"
+    incomplete_consumer_user_id: str = "00000000-0000-0000-0000-000000000000"
 
 
 class KeyManager(Section, frozen=True, kw_only=True):
@@ -377,10 +424,13 @@ class Settings(Section, frozen=True, kw_only=True):
     identity: Identity = Identity()
     security_compliance: SecurityCompliance = SecurityCompliance()
     image: Image = Image()
+    image_format: ImageFormat = ImageFormat()
+    image_copies: ImageCopies = ImageCopies()
     image_import: ImageImport = ImageImport()
     compute: Compute = Compute()
     network: Network = Network()
     block_storage: BlockStorage = BlockStorage()
+    placement: Placement = Placement()
     key_manager: KeyManager = KeyManager()
 
     def __post_init__(self) -> None:

@@ -163,7 +163,81 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Described(msgspec.Struct, frozen=True):
-    """What a host must know of an image before it fetches it: `size` in bytes, `sha512` in hexadecimal digits."""
+    """What a host must know of an image before it fetches it: `size` in bytes, `sha512` in hexadecimal digits.
+
+    `disk_format` is what it must find the bytes to be (empty: a release that does not tell).
+    """
 
     size: int
     sha512: str
+    disk_format: str = ""
+
+
+class Namespace(msgspec.Struct, frozen=True):
+    """A namespace of metadata definitions: words that may be written on things, with their meaning and form.
+
+    `visibility` is `public` or `private` (the owner's project alone); nothing of a `protected` one can be removed.
+    """
+
+    id: str
+    namespace: str
+    display_name: str | None
+    description: str | None
+    visibility: str
+    protected: bool
+    owner: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class MetadefObject(msgspec.Struct, frozen=True):
+    """Properties of a namespace that belong together, as JSON schemas by their names."""
+
+    namespace_id: str
+    name: str
+    description: str | None
+    required: list[str]
+    properties: dict[str, dict[str, Any]]
+    created_at: datetime
+    updated_at: datetime
+
+
+class MetadefProperty(msgspec.Struct, frozen=True):
+    """One property of a namespace, as a JSON schema."""
+
+    namespace_id: str
+    name: str
+    schema: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+class MetadefTag(msgspec.Struct, frozen=True):
+    """A tag that a namespace proposes."""
+
+    namespace_id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Association(msgspec.Struct, frozen=True):
+    """That a namespace is meant for a type of resources, `name`.
+
+    Its properties are written there with `prefix`, among the words that `properties_target` names (a volume's `image`).
+    """
+
+    namespace_id: str
+    name: str
+    prefix: str | None
+    properties_target: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ResourceType(msgspec.Struct, frozen=True):
+    """A type of resources that some namespace was meant for once: `OS::Nova::Flavor`."""
+
+    name: str
+    created_at: datetime
+    updated_at: datetime

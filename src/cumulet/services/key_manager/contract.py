@@ -83,3 +83,6 @@ class KeyManagerContract(Protocol):
 
     def delete(self, tx: Tx, ref: str) -> None:
         """Delete a secret that the calling service has stored for itself; one that is not there is no matter."""
+
+    def delete_as(self, tx: Tx, ctx: Context, ref: str) -> None:
+        """Delete a secret as its user may. Raises NotFound, Forbidden (`secret:delete`), Invalid while it has consumers."""

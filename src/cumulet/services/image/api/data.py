@@ -37,7 +37,7 @@ Begin = Callable[[Cloud, str, str], Receiving]
 
 async def upload(request: Request) -> Reply:
     store = stores.chosen(request.cloud, request.headers.get(STORE_HEADER))
-    return await _receive(request, partial(data.begin, store=store))
+    return await _receive(request, partial(data.begin, store=store, ctx=request.ctx))
 
 
 async def stage(request: Request) -> Reply:
@@ -62,15 +62,32 @@ async def _receive(request: Request, begin: Begin) -> Reply:
     _check_media_type(request)
     size = _declared_size(request)
     receiving = await asyncio.to_thread(begin, request.cloud, request.params["image_id"], request.request_id)
+    working: asyncio.Future[None] | None = None
     try:
         async for piece in _pieces(request):
-            await asyncio.to_thread(receiving.write, piece)
-        await asyncio.to_thread(receiving.finish, size)
+            if working is not None:
+                await asyncio.shield(working)
+            # The next piece is gathered from the line while this one goes to the disk.
+            working = _begin(receiving.write, piece)
+        if working is not None:
+            await asyncio.shield(working)
+        working = _begin(receiving.finish, size)
+        await asyncio.shield(working)
     except BaseException:
         # The caller may be gone, and this task with it: what was begun is taken back all the same.
-        await asyncio.shield(asyncio.to_thread(receiving.cancel))
+        await asyncio.shield(_take_back(receiving, working))
         raise
     return Reply(204)
+
+
+def _begin(work: Callable[..., None], *words: object) -> asyncio.Future[None]:
+    return asyncio.ensure_future(asyncio.to_thread(work, *words))
+
+
+async def _take_back(receiving: Receiving, working: asyncio.Future[None] | None) -> None:
+    if working is not None:
+        await asyncio.gather(working, return_exceptions=True)  # else it would go on beside us
+    await asyncio.to_thread(receiving.cancel)
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
@@ -89,12 +106,18 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
 
 
 async def _send(reader: Reader, start: int, end: int) -> AsyncIterator[bytes]:
-    while start < end:
-        piece = await asyncio.to_thread(reader.read, start, min(reader.piece, end - start))
-        if not piece:
-            return
-        yield piece
+    """Pieces of the data; the next one is read while the last one is on its way."""
+
+    def read(offset: int) -> asyncio.Future[bytes]:
+        return asyncio.ensure_future(asyncio.to_thread(reader.read, offset, min(reader.piece, end - offset)))
+
+    reading = read(start) if start < end else None
+    while reading is not None:
+        piece = await reading
         start += len(piece)
+        reading = read(start) if piece and start < end else None
+        if piece:
+            yield piece
 
 
 def _readable(request: Request) -> tuple[Image, Reader | None]:

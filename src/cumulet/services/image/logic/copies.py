@@ -24,7 +24,8 @@ def describe(cloud: Cloud, image_id: str) -> dict[str, Any]:
         raise access.not_found(image_id)
     if found.status not in WITH_DATA or found.size is None or found.os_hash_value is None:
         raise NotFound(f"Image {image_id} has no data.")
-    described: dict[str, Any] = msgspec.to_builtins(Described(found.size, found.os_hash_value))
+    about = Described(found.size, found.os_hash_value, found.disk_format or "")
+    described: dict[str, Any] = msgspec.to_builtins(about)
     return described
 
 

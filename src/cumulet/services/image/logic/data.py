@@ -3,33 +3,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from cumulet.kernel import clock, faults
 from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, Gone, Invalid, TooLarge
 from cumulet.services.image import events
 from cumulet.services.image.drivers.base import ByteStore
-from cumulet.services.image.logic import access, inspect, limits, locations, stores
+from cumulet.services.image.logic import access, inspect, limits, locations, signatures, stores
 from cumulet.services.image.logic.bytes import UPLOAD, draft
 from cumulet.services.image.logic.stores import Store
+from cumulet.services.image.logic.sums import Summing
+from cumulet.services.image.logic.sums import Sums as Sums
 from cumulet.services.image.store import images
 from cumulet.services.image.types import HASH_ALGORITHM, TRANSITIONS, Image, ImageStatus, Location
 
+if TYPE_CHECKING:
+    from cumulet.services.image.logic.verification import Verifier
+
 PIECE = 1 << 20  # bytes that are read or written at once
 _NO_DATA = {"size": None, "virtual_size": None, "checksum": None, "os_hash_algo": None, "os_hash_value": None}
-
-
-class Sums(msgspec.Struct, frozen=True):
-    """What identifies the data of an image: bytes, and sums in hexadecimal digits."""
-
-    size: int
-    md5: str
-    sha512: str
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -43,53 +41,71 @@ class Draft(msgspec.Struct, frozen=True):
 class Receiving:
     """Data on their way in: `write` pieces in order, then `finish`, or `cancel`. Made by `begin`."""
 
-    def __init__(self, cloud: Cloud, image: Image, name: str, store: Store, request_id: str) -> None:
+    def __init__(
+        self, cloud: Cloud, image: Image, name: str, store: Store, request_id: str, verifier: Verifier | None
+    ) -> None:
         self._cloud = cloud
         self._store = store
         self._kept = store.writable
         self._image = image
         self._draft = name
         self._request_id = request_id
-        self._size = 0
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._sha512 = hashlib.sha512()
+        self._verifier = verifier
+        self._summing = Summing(verifier)
 
     def write(self, data: bytes) -> None:
-        """Take the next piece; TooLarge beyond the limit or the disk."""
-        if self._size + len(data) > limits.LARGEST_IMAGE:
+        """Take the next piece, which must not change any more; TooLarge beyond the limit or the disk."""
+        offset = self._summing.size
+        if offset + len(data) > limits.LARGEST_IMAGE:
             raise TooLarge("The incoming image is too large: The provided image is too large.")
-        self._kept.write(self._draft, self._size, data)
-        self._md5.update(data)
-        self._sha512.update(data)
-        self._size += len(data)
+        self._summing.update(data)
+        self._kept.write(self._draft, offset, data)
         faults.point("image.upload")
 
     def finish(self, declared_size: int | None = None) -> None:
         """Make the data the image's own.
 
-        Invalid for data of another size or format than declared, Gone where the image went away meanwhile.
+        Invalid for data of another size or format than declared and for those that were not signed, Gone where the
+        image went away meanwhile.
         """
-        check_size(self._size, declared_size)
-        sums = Sums(self._size, self._md5.hexdigest(), self._sha512.hexdigest())
+        check_size(self._summing.size, declared_size)
+        sums = self._summing.end()
+        signatures.verify(self._image.id, self._verifier)
         draft_ = Draft(self._kept, self._draft, sums)
         activate(self._cloud, self._image, draft_, self._store, ImageStatus.SAVING, self._request_id)
 
     def cancel(self) -> None:
         """Forget what has come; the image is queued again where it is still there."""
+        self._summing.close()
         self._kept.discard(self._draft)
         requeue(self._cloud, self._image.id, ImageStatus.SAVING)
 
 
-def begin(cloud: Cloud, image_id: str, request_id: str = "", store: Store | None = None) -> Receiving:
+def begin(
+    cloud: Cloud, image_id: str, request_id: str = "", store: Store | None = None, ctx: Context | None = None
+) -> Receiving:
     """Open a queued image for its data, which go to `store` (default: the usual one).
 
-    Conflict in any other state, Gone for a store that is only read, Invalid while the image's formats are not set.
+    Where the image is signed, the data must fit the signature; `ctx` is who must be able to read the certificate. What
+    services fill, without a `ctx`, is held against none. Conflict in any other state, Gone for a store that is only
+    read, Invalid while the image's formats are not set, or for a signature that says nothing sensible.
     """
     chosen = store or stores.default(cloud)
     _ = chosen.writable
     image = cloud.db.write(lambda tx: start_saving(tx, image_id))
     name = draft(UPLOAD, image_id, secrets.token_hex(8))
-    return _open(Receiving(cloud, image, name, chosen, request_id))
+    try:
+        verifier = None if ctx is None else verifier_of(cloud, ctx, image_id)
+    except BaseException:
+        requeue(cloud, image_id, ImageStatus.SAVING)
+        raise
+    return _open(Receiving(cloud, image, name, chosen, request_id, verifier))
+
+
+def verifier_of(cloud: Cloud, ctx: Context, image_id: str) -> Verifier | None:
+    """What the image's data are held against, None for one that is not signed. Raises Invalid."""
+    words = images.properties(cloud.db, [image_id]).get(image_id, {})
+    return signatures.verifier(cloud, ctx, image_id, words)
 
 
 def start_saving(tx: Tx, image_id: str) -> Image:
@@ -128,6 +144,7 @@ def activate(
         sums.size,
         image.disk_format,
         image.container_format,
+        inspect.rules(cloud.settings),
     )
     _check_still(cloud, image.id, status)
     locations.deliver(kept, name, store, image.id, sums.size)
@@ -147,15 +164,15 @@ def requeue(cloud: Cloud, image_id: str, status: ImageStatus) -> None:
     cloud.db.write(write)
 
 
-def sum_draft(kept: ByteStore, name: str, size: int) -> Sums:
-    """The sums of a draft that was not written in one go."""
-    md5, sha512 = hashlib.md5(usedforsecurity=False), hashlib.sha512()
-    offset = 0
-    while offset < size and (piece := kept.read_draft(name, offset, min(PIECE, size - offset))):
-        md5.update(piece)
-        sha512.update(piece)
-        offset += len(piece)
-    return Sums(offset, md5.hexdigest(), sha512.hexdigest())
+def sum_draft(kept: ByteStore, name: str, size: int, verifier: Verifier | None = None) -> Sums:
+    """The sums of a draft that was not written in one go; `verifier` has seen it all then."""
+    summing = Summing(verifier)
+    try:
+        while summing.size < size and (piece := kept.read_draft(name, summing.size, min(PIECE, size - summing.size))):
+            summing.update(piece)
+        return summing.end()
+    finally:
+        summing.close()
 
 
 def _check_still(cloud: Cloud, image_id: str, status: ImageStatus) -> None:

@@ -81,6 +81,11 @@ class KeyManager:
         except NotFound:
             return
 
+    def delete_as(self, tx: Tx, ctx: Context, ref: str) -> None:
+        secret = secrets.get(tx, containers.id_of(ref))
+        self._require(tx, ctx, "secret:delete", secret)
+        secrets.remove(tx, secret.id, even_if_needed=False)
+
     def _require(self, source: Source, ctx: Context, rule: str, owner: Secret | Container) -> None:
         noun = "secret" if isinstance(owner, Secret) else "container"
         self._allow(ctx, rule, {"target": {noun: acls.target(source, ctx, owner)}})

@@ -93,9 +93,11 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="bare-") as folder:
         furnish(Path(folder))
+        clone = ["git", "-C", f"{folder}{CHECKOUT}", "rev-parse", "--short", "HEAD"]
+        head = subprocess.check_output(clone, text=True).strip()
         with machine(Path(folder)) as pid:
             outcomes = [do(step, Path(folder), pid) for step in STEPS]
-    PAGE.write_text("\n".join(page(outcomes)) + "\n")
+    PAGE.write_text("\n".join(page(head, outcomes)) + "\n")
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
@@ -150,9 +152,8 @@ def do(step: Step, root: Path, pid: int) -> Outcome:
     return Outcome(step, passed, time.monotonic() - begin, seen.group().strip() if seen else "")
 
 
-def page(outcomes: list[Outcome]) -> Iterator[str]:
-    """The lines of docs/bare-machine.md."""
-    head = subprocess.check_output(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], text=True).strip()
+def page(head: str, outcomes: list[Outcome]) -> Iterator[str]:
+    """The lines of docs/bare-machine.md, on a clone of the commit `head`."""
     yield "# On a bare machine"
     yield ""
     yield "Written by `make bare`; never by hand. A Debian 12 of debootstrap's smallest kind with git, make and Python"

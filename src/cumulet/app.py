@@ -29,6 +29,7 @@ from cumulet.kernel.db import Database, migrate, sql
 from cumulet.kernel.db.outbox import Outbox
 from cumulet.kernel.door import Door
 from cumulet.kernel.errors import NotReady
+from cumulet.kernel.http.gathering import GatheringProtocol
 from cumulet.kernel.http.message import Reply
 from cumulet.kernel.http.routes import Api
 from cumulet.kernel.http.shell import Shell
@@ -289,7 +290,8 @@ def web_server(app: App, host: str, port: int, patience: int = 5) -> uvicorn.Ser
     """
     config = uvicorn.Config(
         app.shell, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        http="httptools", ws="none", lifespan="off", timeout_graceful_shutdown=patience, timeout_keep_alive=KEEP_ALIVE,
+        http=GatheringProtocol, ws="none", lifespan="off",
+        timeout_graceful_shutdown=patience, timeout_keep_alive=KEEP_ALIVE,
     )  # fmt: skip
     return uvicorn.Server(config)
 

@@ -27,7 +27,7 @@ COMMANDS = {
     "doctor": "examine this machine: what is there, what is missing, what mends it",
     "verify": "boot a server and run a command in it through its floating IP",
     "seed": "give a new cloud its image, flavors and public network",
-    "image": "build the guest image",
+    "image": "build the guest image; load, remove and write metadata definitions",
     "migrate": "bring the schema up to date; with --contract, let go of what the release before needed",
     "explain": "say why a server or a port is as it is, and what to do",
     "backup": "put all that this machine keeps into one file",

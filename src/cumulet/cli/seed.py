@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`cumulet seed`: what every user of a new cloud expects: an image, flavors, a public network. Made by the public API.
+"""`cumulet seed`: what every user of a new cloud expects: an image and definitions, flavors, a public network.
 
-Each thing is made only where nothing of its name is there, so that running it again changes nothing.
+Made by the public API. Each thing is made only where nothing of its name is there, so that running it again changes
+nothing.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def seed(settings: Settings, image: Path | None) -> list[str]:
 
     try:
         with connect(settings) as cloud:
-            made = [*_flavors(cloud), *_public_network(cloud, settings)]
+            made = [*_flavors(cloud), *_public_network(cloud, settings), *_definitions(cloud)]
             if image is not None:
                 made += _image(cloud, image)
                 (settings.state / MARK).touch()
@@ -99,6 +100,19 @@ def _flavors(cloud: Any) -> list[str]:
             cloud.compute.create_flavor(name=name, ram=memory, disk=disk, vcpus=processors)
             made.append(name)
     return made
+
+
+def _definitions(cloud: Any) -> list[str]:
+    from openstack import exceptions
+
+    from cumulet.services.image.logic import definitions
+
+    address = "/metadefs/namespaces"
+    known = {each["namespace"] for each in cloud.image.get(f"{address}?limit=1000").json()["namespaces"]}
+    wanted = [words for words in definitions.read() if words["namespace"] not in known]
+    for words in wanted:
+        exceptions.raise_from_response(cloud.image.post(address, json=words))
+    return [f"{len(wanted)} metadata definitions"] if wanted else []
 
 
 def _image(cloud: Any, path: Path) -> list[str]:

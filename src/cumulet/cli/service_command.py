@@ -14,7 +14,12 @@ from cumulet.cli import Call
 
 def arguments(package: str, parser: argparse.ArgumentParser) -> None:
     """The arguments of the actions of the service in `package`."""
-    _room(package).arguments(parser.add_subparsers(dest="action", metavar="ACTION", required=True))
+    add(package, parser.add_subparsers(dest="action", metavar="ACTION", required=True))
+
+
+def add(package: str, actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the actions of the service in `package` to those of a command that has others as well."""
+    _room(package).arguments(actions)
 
 
 def run(package: str, call: Call) -> int:

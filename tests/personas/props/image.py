@@ -41,10 +41,27 @@ def task(stage: Stage) -> Prop:
     return {"task_id": found[0]["id"]}
 
 
+def namespace(stage: Stage) -> Prop:
+    """A private one of the victim's project, with one of everything in it."""
+    name, kind = f"Namespace::{stage.suffix}", f"OS::{stage.suffix}"
+    words = {
+        "namespace": name,
+        "owner": stage.cast.project_id,
+        "objects": [{"name": "thing"}],
+        "properties": {"word": {"title": "Word", "type": "string"}},
+        "tags": [{"name": "tag"}],
+        "resource_type_associations": [{"name": kind}],
+    }
+    stage.make("image", "/metadefs/namespaces", words, "admin")
+    inside = {"object_name": "thing", "property_name": "word", "tag_name": "tag", "resource_type": kind}
+    return {"namespace": name, **inside, **seen(stage, "private")}
+
+
 MAKERS = {
     "/images/{image_id}": image,
     "GET /images/{image_id}/members/{member_id}": shared_image,
     "PUT /images/{image_id}/members/{member_id}": shared_image,
     "DELETE /images/{image_id}/members/{member_id}": shared_image,
     "/tasks/{task_id}": task,
+    "/metadefs/namespaces/{namespace}": namespace,
 }

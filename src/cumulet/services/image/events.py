@@ -7,7 +7,16 @@ from typing import Any
 
 from cumulet.kernel import clock
 from cumulet.kernel.clock import iso_z
-from cumulet.services.image.types import Member, Record
+from cumulet.services.image.types import (
+    Association,
+    Member,
+    MetadefObject,
+    MetadefProperty,
+    MetadefTag,
+    Namespace,
+    Record,
+    Task,
+)
 
 CREATE = "image.create"
 UPDATE = "image.update"
@@ -74,7 +83,9 @@ def namespace(found: Namespace, *, old: str | None = None, deleted: bool = False
     }
 
 
-def metadef_object(within: str, found: MetadefObject, *, old: str | None = None, deleted: bool = False) -> dict[str, Any]:
+def metadef_object(
+    within: str, found: MetadefObject, *, old: str | None = None, deleted: bool = False
+) -> dict[str, Any]:
     """The payload of every event of an object in the namespace `within`."""
     properties = [
         {"name": name, **{key: schema.get(key) or None for key in _OF_SCHEMA}}

@@ -11,6 +11,8 @@ ADMIN_OR_READER = f"{_ADMIN} or (role:reader and {_OWN})"
 SEE = f"{_ADMIN} or (role:reader and ({_OWN} or {_SHARED} or {_OPEN}))"
 DOWNLOAD = f"{_ADMIN} or (role:member and ({_OWN} or {_SHARED} or {_OPEN}))"
 SEE_MEMBERS = f"{_ADMIN} or role:reader and ({_OWN} or {_SHARED})"
+SEE_NAMESPACE = f"{_ADMIN} or (role:reader and ({_OWN} or 'public':%(visibility)s))"
+_METADEF_ADMIN = "rule:metadef_admin"
 
 RULES = {
     "default": "",
@@ -48,6 +50,34 @@ RULES = {
     "stores_info_detail": f"{_ADMIN} or rule:service_api",
 }
 
-_REFERRED_TO = ("default", "context_is_admin", "service_api")
+_REFERRED_TO = ("default", "context_is_admin", "service_api", "metadef_default", "metadef_admin")
 
 SCOPES = dict.fromkeys((name for name in RULES if name not in _REFERRED_TO), ("project",))
+    "metadef_default": "",
+    "metadef_admin": _ADMIN,
+    "get_metadef_namespace": SEE_NAMESPACE,
+    "get_metadef_namespaces": ADMIN_OR_READER,
+    "modify_metadef_namespace": _METADEF_ADMIN,
+    "add_metadef_namespace": _METADEF_ADMIN,
+    "delete_metadef_namespace": _METADEF_ADMIN,
+    "get_metadef_object": SEE_NAMESPACE,
+    "get_metadef_objects": SEE_NAMESPACE,
+    "modify_metadef_object": _METADEF_ADMIN,
+    "add_metadef_object": _METADEF_ADMIN,
+    "delete_metadef_object": _METADEF_ADMIN,
+    "list_metadef_resource_types": SEE_NAMESPACE,
+    "get_metadef_resource_type": SEE_NAMESPACE,
+    "add_metadef_resource_type_association": _METADEF_ADMIN,
+    "remove_metadef_resource_type_association": _METADEF_ADMIN,
+    "get_metadef_property": SEE_NAMESPACE,
+    "get_metadef_properties": SEE_NAMESPACE,
+    "modify_metadef_property": _METADEF_ADMIN,
+    "add_metadef_property": _METADEF_ADMIN,
+    "remove_metadef_property": _METADEF_ADMIN,
+    "get_metadef_tag": SEE_NAMESPACE,
+    "get_metadef_tags": SEE_NAMESPACE,
+    "modify_metadef_tag": _METADEF_ADMIN,
+    "add_metadef_tag": _METADEF_ADMIN,
+    "add_metadef_tags": _METADEF_ADMIN,
+    "delete_metadef_tag": _METADEF_ADMIN,
+    "delete_metadef_tags": _METADEF_ADMIN,

@@ -79,6 +79,80 @@ task = Table(
     Index("image_task_image", "image_id"),
 )
 
+metadef_namespace = Table(
+    "image_metadef_namespace",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("namespace", String(80), nullable=False),
+    Column("display_name", String(80)),
+    Column("description", Text),
+    Column("visibility", String(16), nullable=False),
+    Column("protected", Boolean, nullable=False),
+    Column("owner", String(255)),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+    Index("image_metadef_namespace_name", "namespace", unique=True),
+)
+
+
+def _of_namespace() -> Column[str]:
+    """What a row of a namespace begins with; it goes with the namespace."""
+    return Column(
+        "namespace_id", String(36), ForeignKey("image_metadef_namespace.id", ondelete="CASCADE"), primary_key=True
+    )
+
+
+metadef_object = Table(
+    "image_metadef_object",
+    metadata,
+    _of_namespace(),
+    Column("name", String(80), primary_key=True),
+    Column("description", Text),
+    Column("required", Json, nullable=False),
+    Column("properties", Json, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+)
+
+metadef_property = Table(
+    "image_metadef_property",
+    metadata,
+    _of_namespace(),
+    Column("name", String(80), primary_key=True),
+    Column("schema", Json, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+)
+
+metadef_tag = Table(
+    "image_metadef_tag",
+    metadata,
+    _of_namespace(),
+    Column("name", String(80), primary_key=True),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+)
+
+metadef_resource_type = Table(
+    "image_metadef_resource_type",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+)
+
+metadef_association = Table(
+    "image_metadef_association",
+    metadata,
+    _of_namespace(),
+    Column("name", String(80), ForeignKey("image_metadef_resource_type.name"), primary_key=True),
+    Column("prefix", String(80)),
+    Column("properties_target", String(80)),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+    Index("image_metadef_association_name", "name"),
+)
+
 location = Table(
     "image_location",
     metadata,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from kills.world import COMPUTE, KEYS, World
+from kills.world import COMPUTE, IMAGE, KEYS, World
 
 Thing = Any
 
@@ -148,6 +148,16 @@ def _has_keys(world: World, _thing: Thing) -> bool:
     return [one["status"] for one in orders] == ["ACTIVE"] and len(held) == 1 and len(secrets) == 3
 
 
+def _import(world: World, image: Thing) -> object:
+    return world.begin("POST", f"{IMAGE}/images/{image}/import", {"method": {"name": "glance-direct"}})
+
+
+def _is_imported(world: World, image: Thing) -> bool:
+    """Unpacked by the plug-in, and nobody's any more."""
+    found = world.ask("GET", f"{IMAGE}/images/{image}")
+    return (found["status"], found["size"]) == ("active", 5000) and "os_glance_import_task" not in found
+
+
 def _words(thing: Thing) -> list[str]:
     return [thing] if isinstance(thing, str) else list(thing)
 
@@ -186,6 +196,7 @@ SCENARIOS: dict[str, Scenario] = {
     "block_storage.delete_snapshot": Scenario(
         _snapshot, _delete("{0}/snapshots/{1}"), lambda world, t: not world.snapshot(t)
     ),
+    "image.import": Scenario(lambda world: world.stage_image(b"x" * 5000), _import, _is_imported),
     "key_manager.order": Scenario(lambda world: [], _order, _has_keys),
     "block_storage.upload": Scenario(
         _volume, _volume_action("os-volume_upload_image", {"image_name": "made", "disk_format": "raw"}), _has_image

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import secrets
 import time
 import uuid
@@ -145,6 +146,12 @@ class World:
         words = {"name": "k", "disk_format": "raw", "container_format": "bare"}
         image = str(self.ask("POST", f"{IMAGE}/images", words)["id"])
         self._send("PUT", f"{IMAGE}/images/{image}/file", secrets.token_bytes(size), f"req-{uuid.uuid4()}")
+        return image
+
+    def stage_image(self, content: bytes) -> str:
+        """A raw image whose data wait for their import, packed."""
+        image = str(self.ask("POST", f"{IMAGE}/images", {"disk_format": "raw", "container_format": "bare"})["id"])
+        self._send("PUT", f"{IMAGE}/images/{image}/stage", gzip.compress(content), f"req-{uuid.uuid4()}")
         return image
 
     def make_network(self, cidr: str, **more: Any) -> str:

@@ -27,6 +27,12 @@ from cumulet.kernel.secrets import Secrets
 
 PATIENCE = 20.0  # seconds that any part may take to start
 FAKES = {"compute.driver": "fake", "network.driver": "fake", "block_storage.driver": "fake"}
+# Tests are web servers on this machine, at whatever port is free.
+IMPORTS = {
+    "image_import.methods": "glance-direct,web-download,copy-image,glance-download",
+    "image_import.allowed_hosts": "127.0.0.1",
+    "image_import.allowed_ports": "",
+}
 
 
 class RunningCloud:
@@ -56,6 +62,7 @@ class RunningCloud:
                 "identity.bcrypt_rounds": "4",
                 "database.url": database_url,
                 **FAKES,
+                **IMPORTS,
                 **settings,
             },
         )

@@ -57,11 +57,11 @@ class KillableCloud:
 
     @property
     def replicas(self) -> list[str]:
-        return [name for name, part in self._parts.items() if part["role"] == "control"]
+        return self._named("control")
 
     @property
     def agents(self) -> list[str]:
-        return [name for name, part in self._parts.items() if part["role"] == "agent"]
+        return self._named("agent")
 
     @property
     def db(self) -> Database:
@@ -85,7 +85,7 @@ class KillableCloud:
                 env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, text=True,
             )  # fmt: skip
         threading.Thread(target=self._listen, daemon=True).start()
-        for name in (*self.replicas, "data"):
+        for name in (*self.replicas, *self._named("data")):
             self._say(f"start {name}")
         if self.scaled:
             until(lambda: all(self.answers(control.control_url) for control in self.controls), START)
@@ -179,14 +179,16 @@ class KillableCloud:
         for number in range(1, replicas + 1):
             own = {**shared, "replica": f"control-{number}", "link.host": "127.0.0.1", **_ports("control", "link")}
             controls.append(self._part(f"control-{number}", "control", own))
-            if number == 1:
-                self._part("data", "data", own)
+            # Clients know the first data process; the others are there for the sagas that it leaves.
+            first = number == 1
+            self._part("data" if first else f"data-{number}", "data", own if first else {**own, **_ports("data")})
         for host in self.hosts:
             self._part(f"agent-{host}", "agent", {"state": str(self._folder / host), "host": host})
         return controls
 
     def _part(self, name: str, role: str, own: dict[str, str]) -> Settings:
-        overrides = {"cache": str(self._folder / "cache"), "identity.bcrypt_rounds": "4", **FAKES, **own}
+        usual = {"cache": str(self._folder / "cache"), "identity.bcrypt_rounds": "4", **FAKES}
+        overrides = {**usual, "image_import.plugins": "image_decompression", **own}
         log = str(self.logs / f"{name}.log")
         self._parts[name] = {"name": name, "role": role, "settings": overrides, "log": log}
         return settings_module.load(environ={}, overrides=overrides)
@@ -196,6 +198,9 @@ class KillableCloud:
         urls = [f"https://127.0.0.1:{control.link.port}" for control in self.controls]
         for host in self.hosts:
             join(admission.new_token(TOKEN_LIFETIME), urls, host, Membership(self._folder / host / "agent"))
+
+    def _named(self, role: str) -> list[str]:
+        return [name for name, part in self._parts.items() if part["role"] == role]
 
     def _say(self, words: str) -> None:
         """Whole lines arrive at once: a pipe takes so few bytes in one piece."""

@@ -12,7 +12,7 @@ from cumulet.services.image.logic import locations, stores
 from cumulet.services.image.logic.stores import Store
 from cumulet.services.image.store import images
 from cumulet.services.image.store import locations as rows
-from cumulet.services.image.types import WITH_DATA, Image, Location
+from cumulet.services.image.types import IMPORT_LOCK, WITH_DATA, Image, ImageStatus, Location
 
 
 def audit(look: Look) -> Iterator[Finding]:
@@ -26,6 +26,7 @@ def audit(look: Look) -> Iterator[Finding]:
         for image in found:
             for place in places[image.id]:
                 yield from _misfits(look, image, kept.get(place.store), place)
+    yield from _stranded(look)
     for store in kept.values():
         if not store.read_only:
             there = {key for key in store.writable.published() if is_uuid(key)}
@@ -36,6 +37,15 @@ def audit(look: Look) -> Iterator[Finding]:
             yield look.found(image_id, f"host {host} keeps a copy of an image that is gone")
         for name in set(has["files"]) - set(has["kept"]):
             yield look.found(name, f"host {host} has a file of images that nothing names")
+
+
+def _stranded(look: Look) -> Iterator[Finding]:
+    """Images that wait for work that nobody does."""
+    db = look.cloud.db
+    held = images.with_property(db, IMPORT_LOCK)
+    for image_id in held | {image.id for image in images.with_status(db, ImageStatus.IMPORTING)}:
+        if not look.cloud.sagas.unfinished(db, image_id):
+            yield look.found(image_id, "image is being imported, and nobody works on it")
 
 
 def _misfits(look: Look, image: Image, store: Store | None, place: Location) -> Iterator[Finding]:

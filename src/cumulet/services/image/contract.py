@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -59,6 +59,45 @@ class NewImage(msgspec.Struct, kw_only=True, frozen=True):
     protected: bool = False
     properties: Mapping[str, str] = {}
     tags: tuple[str, ...] = ()
+
+
+class Work(msgspec.Struct, kw_only=True, frozen=True):
+    """What a plug-in for imports is given: the data at `data`, and a place `target` where it may put others instead.
+
+    The formats are those that the user declared. `properties` are the words on the image, `roles` those of the user,
+    `settings` those of this cloud. `largest` is how many bytes an image may have. `tell` is to be called now and
+    then, with the bytes done so far: it raises where the import has been taken away meanwhile.
+    """
+
+    image_id: str
+    data: Path
+    target: Path
+    disk_format: str
+    container_format: str
+    properties: Mapping[str, str]
+    roles: frozenset[str]
+    largest: int
+    settings: Any
+    tell: Callable[[int], None]
+
+
+class Outcome(msgspec.Struct, kw_only=True, frozen=True):
+    """What a plug-in did: whether the data are now at `target`, and what is to be written on the image."""
+
+    replaced: bool = False
+    disk_format: str | None = None
+    container_format: str | None = None
+    properties: Mapping[str, str] = {}
+
+
+class ImportPlugin(Protocol):
+    """Something that is done to imported data before they are an image's own.
+
+    An entry point of the group `cumulet.image.import_plugins` names such a function. It leaves `Work.data` as they are,
+    and may be called again after a crash. Invalid for data that it refuses: the import ends.
+    """
+
+    def __call__(self, work: Work) -> Outcome: ...
 
 
 class ImageContract(Protocol):

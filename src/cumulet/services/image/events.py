@@ -26,6 +26,10 @@ ACTIVATE = "image.activate"
 MEMBER_CREATE = "image.member.create"
 MEMBER_UPDATE = "image.member.update"
 MEMBER_DELETE = "image.member.delete"
+TASK_CREATE = "task.create"
+TASK_PROCESSING = "task.processing"
+TASK_SUCCESS = "task.success"
+TASK_FAILURE = "task.failure"
 
 NAMESPACE = "metadef_namespace"
 OBJECT = "metadef_object"
@@ -56,6 +60,23 @@ def image(record: Record, *, deleted: bool = False) -> dict[str, Any]:
         "deleted_at": iso_z(clock.utcnow()) if deleted else None,
         "properties": record.properties,
         "tags": record.tags,
+    }
+
+
+def task(found: Task) -> dict[str, Any]:
+    """The payload of every event of a task; neither its input nor who began it are told."""
+    return {
+        "id": found.id,
+        "type": found.type,
+        "status": found.status,
+        "result": found.result,
+        "owner": found.owner,
+        "message": found.message,
+        "expires_at": None if found.expires_at is None else iso_z(found.expires_at),
+        "created_at": iso_z(found.created_at),
+        "updated_at": iso_z(found.updated_at),
+        "deleted": False,
+        "deleted_at": None,
     }
 
 

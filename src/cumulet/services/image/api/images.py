@@ -10,9 +10,8 @@ from cumulet.kernel.errors import Forbidden, Invalid, NotFound
 from cumulet.kernel.http import ANYONE, Reply, Request, Route
 from cumulet.services.image.api import listing, patch, targets, views
 from cumulet.services.image.api.schemas import ACCEPTED
-from cumulet.services.image.logic import changes, images, stores
+from cumulet.services.image.logic import changes, images, imports, stores
 from cumulet.services.image.logic.images import Wish
-from cumulet.services.image.logic.imports import METHODS
 
 # Words of a new image that only the service writes: the first ones are refused before, the others after the schema.
 _READ_ONLY_FIRST = ("direct_url", "self", "file", "schema", "stores")
@@ -43,7 +42,7 @@ def create(request: Request) -> Reply:
     made = cloud.db.write(lambda tx: images.create(cloud, tx, wish, request.request_id))
     headers = {
         "Location": f"{request.url}/{made.image.id}",
-        "OpenStack-image-import-methods": ",".join(METHODS),
+        "OpenStack-image-import-methods": ",".join(imports.methods(cloud)),
         "OpenStack-image-store-ids": ",".join(store.id for store in stores.find_all(cloud)),
     }
     return Reply(201, views.image(made, request), headers)

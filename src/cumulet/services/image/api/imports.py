@@ -6,13 +6,18 @@ from __future__ import annotations
 from typing import Any
 
 from cumulet.kernel.errors import Invalid
-from cumulet.kernel.http import Reply, Request, Route
+from cumulet.kernel.http import ANYONE, Reply, Request, Route
 from cumulet.services.image.api import targets, views
 from cumulet.services.image.logic import imports, tasks
 
+STORE_HEADER = "x-image-meta-store"
+
 
 def run(request: Request) -> Reply:
-    imports.run(request.cloud, request.ctx, request.params["image_id"], _said(request))
+    """The handler judges the rule, once it knows the method: `copy_image`, or `modify_image`."""
+    said = _said(request)
+    header, token = request.headers.get(STORE_HEADER), request.headers.get("x-auth-token", "")
+    imports.run(request.cloud, request.ctx, request.params["image_id"], said, header, token)
     return Reply(202)
 
 
@@ -30,18 +35,16 @@ def _said(request: Request) -> dict[str, Any]:
     method = body["method"]
     if not isinstance(method, dict) or "name" not in method:
         raise Invalid("Import request requires a 'name' field.")
-    if method["name"] not in imports.METHODS:
+    if method["name"] not in imports.methods(request.cloud):
         raise Invalid(f"Unknown import method name '{method['name']}'.")
     for name, usual in (("all_stores_must_succeed", True), ("all_stores", False)):
         if not isinstance(body.get(name, usual), bool):
             raise Invalid(f"'{name}' must be boolean value only")
-    if body.get("all_stores_must_succeed", True) is False:
-        raise Invalid(f"All_stores_must_succeed can only be set with enabled_backends {method.get('uri')}")
     return body
 
 
 ROUTES = (
-    Route("POST", "/images/{image_id}/import", run, "modify_image", target=targets.image),
+    Route("POST", "/images/{image_id}/import", run, ANYONE),
     Route(
         "GET",
         "/images/{image_id}/tasks",

@@ -6,13 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 from cumulet.kernel.http import ANYONE, Reply, Request, Route
-from cumulet.services.image.logic import stores
-from cumulet.services.image.logic.imports import METHODS
+from cumulet.services.image.logic import imports, stores
 from cumulet.services.image.logic.stores import Store
 
 
 def get_import(request: Request) -> Reply:
-    methods = {"description": "Import methods available.", "type": "array", "value": list(METHODS)}
+    methods = {"description": "Import methods available.", "type": "array", "value": imports.methods(request.cloud)}
     return Reply(200, {"import-methods": methods})
 
 

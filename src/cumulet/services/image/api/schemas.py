@@ -162,6 +162,12 @@ ACCEPTED = Schema(
     phrase=Phrase(lambda refusal: f"Provided object does not match schema 'image': {refusal.report}", best=True),
 )
 
+# A task in a request.
+TASK = Schema(
+    {"type": "object", "properties": _TASK_PROPERTIES, "additionalProperties": False},
+    phrase=Phrase(lambda refusal: f"Provided object does not match schema 'task': {refusal.report}", best=True),
+)
+
 
 def _show(name: str) -> Callable[[Request], Reply]:
     return lambda request: Reply(200, DOCUMENTS[name])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Imports as tasks: written beside the import itself, read by administrators and by whoever sees the image."""
+"""Slow work as tasks: written beside the work itself, read by administrators and by whoever sees the image."""
 
 from __future__ import annotations
 
@@ -12,28 +12,34 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Invalid, NotFound
+from cumulet.services.image import events
 from cumulet.services.image.logic import access
 from cumulet.services.image.store import tasks as store
-from cumulet.services.image.types import Image, Task, TaskStatus
+from cumulet.services.image.types import Task, TaskStatus
 
-IMPORT = "api_image_import"
-KEPT = timedelta(hours=48)  # how long an ended task is shown; Glance's default
-FILTERS = ("status", "type")
+IMPORT, NEW_IMAGE, LOCATION = "api_image_import", "import", "location_import"
+TYPES = (NEW_IMAGE, IMPORT, LOCATION)
+# Those that Glance lets lists be filtered by.
+FILTERED_TYPES = (NEW_IMAGE,)
+FILTERS = ("status", "type", "owner", "image_id", "user_id", "request_id")
+SORT_KEYS = ("created_at", "updated_at", "expires_at", "id", "type", "status", "owner")
+UNFINISHED = frozenset({TaskStatus.PENDING, TaskStatus.PROCESSING})
 
 
-def start(tx: Tx, ctx: Context, image: Image, said: Mapping[str, Any]) -> Task:
-    """Write the task of an import that begins; `said` is the body of its request."""
+def start(
+    cloud: Cloud, tx: Tx, ctx: Context, kind: str, words: Mapping[str, Any], image_id: str = "", task_id: str = ""
+) -> Task:
+    """Write a task that is to begin; `words` is its input."""
     now = clock.utcnow()
-    words = {"image_id": image.id, "import_req": dict(said), "backend": [None]}
     task = Task(
-        id=ids.new_uuid(),
-        type=IMPORT,
-        status=TaskStatus.PROCESSING,
+        id=task_id or ids.new_uuid(),
+        type=kind,
+        status=TaskStatus.PENDING,
         owner=ctx.project_id,
-        image_id=image.id,
+        image_id=image_id,
         user_id=ctx.user_id,
         request_id=ctx.request_id,
-        input=words,
+        input=dict(words),
         result=None,
         message="",
         expires_at=None,
@@ -41,20 +47,36 @@ def start(tx: Tx, ctx: Context, image: Image, said: Mapping[str, Any]) -> Task:
         updated_at=now,
     )
     store.add(tx, task)
+    cloud.outbox.publish(tx, events.TASK_CREATE, events.task(task), ctx.request_id)
     return task
 
 
-def end(tx: Tx, task: Task, problem: str = "") -> None:
-    """The import is done, or has failed for `problem`."""
-    now = clock.utcnow()
+def begin(cloud: Cloud, tx: Tx, task_id: str) -> None:
+    """The work has begun; nothing happens where that is known, or the task has ended."""
+    found = store.find(tx, task_id)
+    if found is not None and found.status == TaskStatus.PENDING:
+        _change(cloud, tx, found, events.TASK_PROCESSING, {"status": TaskStatus.PROCESSING})
+
+
+def tell(tx: Tx, task_id: str, message: str) -> None:
+    """How far the work is."""
+    found = store.find(tx, task_id)
+    if found is not None and found.status in UNFINISHED:
+        store.change(tx, task_id, {"message": message, "updated_at": clock.utcnow()})
+
+
+def end(cloud: Cloud, tx: Tx, task_id: str, image_id: str, problem: str = "") -> None:
+    """The work is done, or has failed for `problem`; nothing happens to a task that ended before."""
+    found = store.find(tx, task_id)
+    if found is None or found.status not in UNFINISHED:
+        return
     changes: dict[str, Any] = {
         "status": TaskStatus.FAILURE if problem else TaskStatus.SUCCESS,
         "message": problem,
-        "result": None if problem else {"image_id": task.image_id},
-        "updated_at": now,
-        "expires_at": now + KEPT,
+        "result": None if problem else {"image_id": image_id},
+        "expires_at": clock.utcnow() + timedelta(hours=cloud.settings.image_import.task_time_to_live),
     }
-    store.change(tx, task.id, changes)
+    _change(cloud, tx, found, events.TASK_FAILURE if problem else events.TASK_SUCCESS, changes)
 
 
 def get(cloud: Cloud, task_id: str) -> Task:
@@ -65,18 +87,34 @@ def get(cloud: Cloud, task_id: str) -> Task:
 
 
 def find_all(
-    cloud: Cloud, filters: Mapping[str, str], *, descending: bool, marker: str | None, limit: int
+    cloud: Cloud,
+    filters: Mapping[str, str],
+    *,
+    sort_key: str = "created_at",
+    descending: bool,
+    marker: str | None,
+    limit: int,
 ) -> list[Task]:
-    """One page of tasks, by time of creation; Invalid for a marker that is not there."""
+    """One page of the tasks that are not forgotten yet; Invalid for a marker that is not there."""
     after = None
     if marker is not None:
         after = store.find(cloud.db, marker)
         if after is None:
             raise Invalid(f"No task found with ID {marker}")
     wanted = {name: value for name, value in filters.items() if name in FILTERS}
-    return store.find_all(cloud.db, wanted, descending=descending, marker=after, limit=limit)
+    order = tuple(dict.fromkeys((sort_key, "created_at", "id")))
+    return store.find_all(
+        cloud.db, wanted, clock.utcnow(), order=order, descending=descending, marker=after, limit=limit
+    )
 
 
 def of_image(cloud: Cloud, ctx: Context, image_id: str) -> list[Task]:
-    """The imports of an image that the caller sees."""
-    return store.of_image(cloud.db, access.get(cloud.db, ctx, image_id).id)
+    """The tasks that worked on an image that the caller sees."""
+    return store.of_image(cloud.db, access.get(cloud.db, ctx, image_id).id, clock.utcnow())
+
+
+def _change(cloud: Cloud, tx: Tx, task: Task, event: str, changes: dict[str, Any]) -> None:
+    store.change(tx, task.id, {**changes, "updated_at": clock.utcnow()})
+    after = store.find(tx, task.id)
+    assert after is not None
+    cloud.outbox.publish(tx, event, events.task(after), task.request_id)

@@ -43,6 +43,11 @@ def with_status(source: Source, status: ImageStatus) -> list[Image]:
     return sql.rows(source, select(image).where(image.c.status == status), Image)
 
 
+def with_property(source: Source, name: str) -> set[str]:
+    """The ids of the images that have a word of this name."""
+    return set(sql.column(source, select(property_.c.image_id).where(property_.c.name == name)))
+
+
 def properties(source: Source, image_ids: Iterable[str]) -> dict[str, dict[str, str]]:
     """The words on each of the images, in the order of their names."""
     query = select(property_).where(sql.any_of(property_.c.image_id, image_ids)).order_by(property_.c.name)

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Imports, as tasks, in the database."""
+"""Slow work, as tasks, in the database."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.image.tables import task
 from cumulet.services.image.types import Task
+
+# What a row without a value is sorted as, so that a page can begin after it.
+_INSTEAD: dict[str, Any] = {"owner": "", "expires_at": datetime.max.replace(microsecond=0)}
 
 
 def find(source: Source, task_id: str) -> Task | None:
@@ -18,24 +21,31 @@ def find(source: Source, task_id: str) -> Task | None:
 
 
 def find_all(
-    source: Source, filters: dict[str, str], *, descending: bool, marker: Task | None, limit: int
+    source: Source,
+    filters: dict[str, str],
+    now: datetime,
+    *,
+    order: tuple[str, ...],
+    descending: bool,
+    marker: Task | None,
+    limit: int,
 ) -> list[Task]:
-    """One page of tasks, by time."""
-    query = select(task)
+    """One page of the tasks that have not expired, by the columns `order`."""
+    query = select(task).where(_shown(now))
     for name, value in filters.items():
         query = query.where(task.c[name] == value)
-    when, id_ = task.c.created_at, task.c.id
+    keys = [_key(name) for name in order]
     if marker is not None:
-        at = marker.created_at
-        later = or_(when > at, and_(when == at, id_ > marker.id))
-        earlier = or_(when < at, and_(when == at, id_ < marker.id))
-        query = query.where(earlier if descending else later)
-    order = (when.desc(), id_.desc()) if descending else (when, id_)
-    return sql.rows(source, query.order_by(*order).limit(limit), Task)
+        values = [_INSTEAD.get(name) if (value := getattr(marker, name)) is None else value for name in order]
+        query = query.where(_beyond(keys, values, descending=descending))
+    query = query.order_by(*(key.desc() if descending else key for key in keys))
+    return sql.rows(source, query.limit(limit), Task)
 
 
-def of_image(source: Source, image_id: str) -> list[Task]:
-    return sql.rows(source, select(task).where(task.c.image_id == image_id).order_by(task.c.created_at), Task)
+def of_image(source: Source, image_id: str, now: datetime) -> list[Task]:
+    """The tasks of an image that have not expired, oldest first."""
+    query = select(task).where(task.c.image_id == image_id, _shown(now))
+    return sql.rows(source, query.order_by(task.c.created_at, task.c.id), Task)
 
 
 def add(tx: Tx, new: Task) -> None:
@@ -48,3 +58,21 @@ def change(tx: Tx, task_id: str, changes: dict[str, Any]) -> None:
 
 def remove_expired(tx: Tx, now: datetime) -> int:
     return sql.execute(tx, delete(task).where(task.c.expires_at < now))
+
+
+def _shown(now: datetime) -> ColumnElement[bool]:
+    return or_(task.c.expires_at.is_(None), task.c.expires_at >= now)
+
+
+def _key(name: str) -> ColumnElement[Any]:
+    return func.coalesce(task.c[name], _INSTEAD[name]) if name in _INSTEAD else task.c[name]
+
+
+def _beyond(keys: list[ColumnElement[Any]], values: list[Any], *, descending: bool) -> ColumnElement[bool]:
+    """Beyond the marker by the first key, or equal in it and beyond by the next, and so on."""
+    ways: list[ColumnElement[bool]] = []
+    equal: list[ColumnElement[bool]] = []
+    for key, value in zip(keys, values, strict=True):
+        ways.append(and_(*equal, key < value if descending else key > value))
+        equal.append(key == value)
+    return or_(*ways)

@@ -9,7 +9,6 @@ the type of the setting; a list is separated by commas. `docs/operate/settings.m
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import re
 import socket
@@ -197,21 +196,9 @@ class FakeImageStore(ImageStore, frozen=True, kw_only=True, tag="fake"):
 
 
 class HttpImageStore(ImageStore, frozen=True, kw_only=True, tag="http"):
-    """Bytes that web servers have: nothing is written there.
+    """Bytes that web servers have, where imports may fetch from: nothing is written there. `timeout` is in seconds."""
 
-    `hosts` are the names of servers that images may be at (`*`: any; `*.example.org`: all below it), `ports` theirs.
-    Addresses of private networks and of this machine are refused unless they are in `networks` (`10.1.0.0/16`).
-    `timeout` is in seconds.
-    """
-
-    hosts: tuple[str, ...] = ("*",)
-    ports: tuple[Port, ...] = (80, 443)
-    networks: tuple[str, ...] = ()
     timeout: Annotated[float, msgspec.Meta(gt=0)] = 60.0
-
-    def __post_init__(self) -> None:
-        for network in self.networks:
-            ipaddress.ip_network(network, strict=False)
 
 
 class S3ImageStore(ImageStore, frozen=True, kw_only=True, tag="s3"):
@@ -238,8 +225,9 @@ class Image(Section, frozen=True, kw_only=True):
 
     Without `stores` there is one, `local`, of the type `driver`. New images go to `default_store` (default: the first
     that can be written). Owners see where stores keep their images, and may change it, with `show_multiple_locations`;
-    `show_image_direct_url` shows the address of the best copy. Copies of what is in far stores are kept at hand, up to
-    `cache_size` bytes (0: there is no cache).
+    `show_image_direct_url` shows the address of the best copy. With `do_secure_hash` data that somebody else put into
+    a store are summed, slowly, once an image is said to have them. Copies of what is in far stores are kept at hand,
+    up to `cache_size` bytes (0: there is no cache).
     """
 
     driver: Literal["file", "fake"] = "file"
@@ -248,6 +236,7 @@ class Image(Section, frozen=True, kw_only=True):
     default_store: str = ""
     show_multiple_locations: bool = False
     show_image_direct_url: bool = False
+    do_secure_hash: bool = True
     cache_size: Annotated[int, msgspec.Meta(ge=0)] = 10 << 30
 
     def __post_init__(self) -> None:

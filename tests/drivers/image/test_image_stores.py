@@ -4,27 +4,60 @@
 from __future__ import annotations
 
 import resource
+import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from cumulet.kernel.errors import NotFound
+from cumulet.kernel.errors import NotFound, NotReady
 from cumulet.services.image.drivers.base import ByteStore, StorageFull
 from cumulet.services.image.drivers.fake import FakeStore
 from cumulet.services.image.drivers.file import BLOCK, FileStore
+from cumulet.services.image.drivers.s3 import S3Store
+from support.s3_server import ACCESS_KEY, S3Server
 
 STORES: dict[str, Callable[[Path], ByteStore]] = {
     "file": FileStore,
     "fake": lambda _: FakeStore(),
     "fake in a folder": lambda folder: FakeStore(folder=folder),
 }
+PART = 5 << 20  # bytes: the smallest part of an upload that S3 takes
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    running = S3Server()
+    yield running
+    running.close()
+
+
+def s3(server: S3Server) -> S3Store:
+    """A store in a place of its own."""
+    return S3Store(
+        server.bucket,
+        endpoint=server.endpoint,
+        prefix=f"{secrets.token_hex(4)}/",
+        access_key=ACCESS_KEY,
+        secret_key_file=server.secret_key_file,
+        part_size=PART,
+    )
+
+
+@pytest.fixture(params=[*STORES, "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ByteStore:
+    if request.param == "s3":
+        return s3(request.getfixturevalue("server"))
+    return STORES[request.param](tmp_path / "images")
 
 
 @pytest.fixture(params=list(STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ByteStore:
-    return STORES[request.param](tmp_path / "images")
+def loose(request: pytest.FixtureRequest, tmp_path: Path) -> ByteStore:
+    """A store whose drafts are written anywhere, in any order."""
+    made = STORES[request.param](tmp_path / "images")
+    assert made.capabilities.anywhere
+    return made
 
 
 def test_what_is_published_is_what_was_written(store: ByteStore) -> None:
@@ -53,21 +86,31 @@ def test_publishing_twice_does_no_harm(store: ByteStore) -> None:
         store.publish("other", "nothing", 0)
 
 
-def test_an_empty_draft_and_holes(store: ByteStore) -> None:
+def test_an_empty_draft(store: ByteStore) -> None:
     store.write("empty", 0, b"")
     store.publish("empty", "empty", 0)
     assert store.size("empty") == 0
-    store.write("hole", BLOCK, b"end")
-    store.publish("hole", "hole", BLOCK + 100)
-    assert store.size("hole") == BLOCK + 100
-    assert store.read("hole", BLOCK - 2, 7) == b"\0\0end\0\0"
+    assert store.read("empty", 0, 5) == b""
 
 
-def test_zeros_may_replace_what_was_written(store: ByteStore) -> None:
-    store.write("draft", 0, b"x" * 2 * BLOCK)
-    store.write("draft", BLOCK, bytes(BLOCK))
-    store.publish("draft", "key", 2 * BLOCK)
-    assert store.read("key", BLOCK - 1, 3) == b"x\0\0"
+def test_a_draft_is_filled_up_to_its_size(store: ByteStore) -> None:
+    store.write("draft", 0, b"end")
+    store.publish("draft", "key", 100)
+    assert store.read("key", 0, 200) == b"end".ljust(100, b"\0")
+
+
+def test_holes(loose: ByteStore) -> None:
+    loose.write("hole", BLOCK, b"end")
+    loose.publish("hole", "hole", BLOCK + 100)
+    assert loose.size("hole") == BLOCK + 100
+    assert loose.read("hole", BLOCK - 2, 7) == b"\0\0end\0\0"
+
+
+def test_zeros_may_replace_what_was_written(loose: ByteStore) -> None:
+    loose.write("draft", 0, b"x" * 2 * BLOCK)
+    loose.write("draft", BLOCK, bytes(BLOCK))
+    loose.publish("draft", "key", 2 * BLOCK)
+    assert loose.read("key", BLOCK - 1, 3) == b"x\0\0"
 
 
 def test_a_draft_is_cut_to_its_size(store: ByteStore) -> None:
@@ -98,14 +141,14 @@ def test_names_lead_nowhere_else(store: ByteStore) -> None:
             store.read(name, 0, 1)
 
 
-def test_many_threads_write_one_draft(store: ByteStore) -> None:
-    pieces = [threading.Thread(target=store.write, args=("draft", 100 * n, bytes([n]) * 100)) for n in range(20)]
+def test_many_threads_write_one_draft(loose: ByteStore) -> None:
+    pieces = [threading.Thread(target=loose.write, args=("draft", 100 * n, bytes([n]) * 100)) for n in range(20)]
     for piece in pieces:
         piece.start()
     for piece in pieces:
         piece.join()
-    store.publish("draft", "key", 2000)
-    assert store.read("key", 0, 2000) == b"".join(bytes([n]) * 100 for n in range(20))
+    loose.publish("draft", "key", 2000)
+    assert loose.read("key", 0, 2000) == b"".join(bytes([n]) * 100 for n in range(20))
 
 
 def test_zeros_take_no_room_in_files(tmp_path: Path) -> None:
@@ -134,3 +177,71 @@ def test_a_full_disk_is_told_in_memory() -> None:
     store.write("one", 0, b"12345")
     with pytest.raises(StorageFull):
         store.write("two", 0, b"123456")
+
+
+def test_addresses_lead_back(store: ByteStore) -> None:
+    url = store.url("key")
+    assert "://" in url
+    assert store.key_of(url) == "key"
+    for other in (
+        "https://example.org/key",
+        f"{url}/../../etc/passwd",
+        url.removesuffix("key"),
+        url.upper(),
+        "",
+        "key",
+    ):
+        assert store.key_of(other) is None
+
+
+def test_a_large_draft_goes_to_s3_in_parts(server: S3Server) -> None:
+    store = s3(server)
+    content = b"".join(bytes([number]) * (1 << 20) for number in range(12))
+    for offset in range(0, len(content), 1 << 20):
+        store.write("draft", offset, content[offset : offset + (1 << 20)])
+    with pytest.raises(NotReady):
+        store.write("draft", 5, b"again")
+    assert store.drafts().keys() == {"draft"}
+    assert store.read_draft("draft", (5 << 20) - 1, 2) == b"\4\5"
+    assert store.read_draft("draft", len(content) - 1, 9) == b"\x0b"
+    store.publish("draft", "key", len(content))
+    assert b"".join(store.read("key", offset, 4 << 20) for offset in range(0, len(content), 4 << 20)) == content
+    assert store.read("key", 3 << 20, 1) == b"\3"
+    assert store.drafts() == {}
+    assert store.published().keys() == {"key"}
+    assert not store.capabilities.local
+
+
+def test_what_a_dead_process_left_in_s3_is_found_and_removed(server: S3Server) -> None:
+    dead = s3(server)
+    dead.write("half", 0, bytes(PART + 1))
+    dead.write("sealed", 0, bytes(PART + 1))
+    assert dead.read_draft("sealed", PART, 9) == b"\0"
+    heir = S3Store(
+        server.bucket,
+        endpoint=server.endpoint,
+        prefix=dead.url("").partition(f"/{server.bucket}/")[2],
+        access_key=ACCESS_KEY,
+        secret_key_file=server.secret_key_file,
+    )
+    assert all(age < 600 for age in heir.drafts().values())
+    assert heir.drafts().keys() == {"half", "sealed"}
+    with pytest.raises(NotFound):
+        heir.publish("half", "key", PART + 1)
+    heir.discard("half")
+    heir.discard("sealed")
+    assert heir.drafts() == {}
+
+
+def test_s3_that_is_not_there_or_refuses(server: S3Server, tmp_path: Path) -> None:
+    wrong = tmp_path / "secret"
+    wrong.write_text("another")
+    stranger = S3Store(server.bucket, endpoint=server.endpoint, access_key=ACCESS_KEY, secret_key_file=wrong)
+    with pytest.raises(NotReady, match="refuses"):
+        stranger.size("key")
+    nowhere = S3Store(server.bucket, endpoint="http://127.0.0.1:1", access_key="a", secret_key_file=wrong)
+    with pytest.raises(NotReady, match="does not answer"):
+        nowhere.size("key")
+    keyless = S3Store(server.bucket, endpoint=server.endpoint, access_key="a", secret_key_file=tmp_path / "none")
+    with pytest.raises(NotReady, match="secret key"):
+        keyless.size("key")

@@ -13,13 +13,13 @@ from pathlib import Path
 from cumulet.kernel.backup.keeper import Keeper, pin_file, take_pinned
 from cumulet.settings import Settings
 
-FIRST, OTHERS = "images", "image-stores"
+FIRST, OTHERS, CACHE = "images", "image-stores", "image-cache"
 
 
 class ImagesKeeper:
     """`Keeper` of the folders of file stores in the state directory."""
 
-    folders = (FIRST, OTHERS)
+    folders = (FIRST, OTHERS, CACHE)  # what is in the cache is fetched again
 
     def __init__(self, state: Path) -> None:
         self._state = state

@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 from cumulet.kernel.periodic import Periodic
-from cumulet.services.image.logic import abandoned
+from cumulet.services.image.logic import abandoned, cache
 
-LOOPS = (Periodic("image.abandoned", 60.0, abandoned.put_right),)
+LOOPS = (
+    Periodic("image.abandoned", 60.0, abandoned.put_right),
+    Periodic("image.cache", 2.0, cache.work, everywhere=True),
+    Periodic("image.cache.tidy", 600.0, cache.tidy, everywhere=True),
+)

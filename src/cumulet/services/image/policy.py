@@ -39,6 +39,12 @@ RULES = {
     "get_members": SEE_MEMBERS,
     "modify_member": f"{_ADMIN} or (role:member and {_SHARED})",
     "manage_image_cache": _ADMIN,
+    "cache_image": _ADMIN,
+    "cache_list": _ADMIN,
+    "cache_delete": _ADMIN,
+    "cache_clean": _ADMIN,
+    "cache_prune": _ADMIN,
+    "list_cached_nodes": _ADMIN,
     "deactivate": ADMIN_OR_MEMBER,
     "reactivate": ADMIN_OR_MEMBER,
     "copy_image": _ADMIN,
@@ -48,11 +54,6 @@ RULES = {
     "modify_task": "rule:default",
     "tasks_api_access": _ADMIN,
     "stores_info_detail": f"{_ADMIN} or rule:service_api",
-}
-
-_REFERRED_TO = ("default", "context_is_admin", "service_api", "metadef_default", "metadef_admin")
-
-SCOPES = dict.fromkeys((name for name in RULES if name not in _REFERRED_TO), ("project",))
     "metadef_default": "",
     "metadef_admin": _ADMIN,
     "get_metadef_namespace": SEE_NAMESPACE,
@@ -81,3 +82,8 @@ SCOPES = dict.fromkeys((name for name in RULES if name not in _REFERRED_TO), ("p
     "add_metadef_tags": _METADEF_ADMIN,
     "delete_metadef_tag": _METADEF_ADMIN,
     "delete_metadef_tags": _METADEF_ADMIN,
+}
+
+_REFERRED_TO = ("default", "context_is_admin", "service_api", "metadef_default", "metadef_admin")
+
+SCOPES = dict.fromkeys((name for name in RULES if name not in _REFERRED_TO), ("project",))

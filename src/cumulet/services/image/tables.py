@@ -163,3 +163,15 @@ location = Table(
     Column("metadata", Json, nullable=False),
     Index("image_location_key", "key"),
 )
+
+cached = Table(
+    "image_cached",
+    metadata,
+    Column("image_id", String(36), ForeignKey("image_image.id", ondelete="CASCADE"), primary_key=True),
+    Column("node", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("hits", BigInteger, nullable=False),
+    Column("accessed_at", DateTime, nullable=False),
+    Column("changed_at", DateTime, nullable=False),
+)

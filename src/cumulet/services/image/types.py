@@ -153,6 +153,25 @@ class Location(msgspec.Struct, frozen=True):
     metadata: dict[str, Any]
 
 
+class CacheState(StrEnum):
+    """Whether a machine has its copy of an image, or is to fetch it."""
+
+    QUEUED = "queued"
+    CACHED = "cached"
+
+
+class Cached(msgspec.Struct, frozen=True):
+    """A copy of an image's data beside the data process of `node`; `size` in bytes, times are naive UTC."""
+
+    image_id: str
+    node: str
+    state: CacheState
+    size: int
+    hits: int
+    accessed_at: datetime
+    changed_at: datetime
+
+
 class Record(msgspec.Struct, frozen=True):
     """An image with its words and its tags."""
 

@@ -13,7 +13,7 @@ from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.image.api import ranges, targets
 from cumulet.services.image.api.dialect import UNSUPPORTED_MEDIA
-from cumulet.services.image.logic import access, data, locations, staging, stores
+from cumulet.services.image.logic import access, cache, data, locations, staging, stores
 from cumulet.services.image.logic.data import PIECE
 from cumulet.services.image.logic.locations import Reader
 from cumulet.services.image.types import WITH_DATA, Image, ImageStatus
@@ -125,7 +125,11 @@ def _readable(request: Request) -> tuple[Image, Reader | None]:
     image = access.get(request.cloud.db, request.ctx, request.params["image_id"])
     if image.status == ImageStatus.DEACTIVATED and not request.ctx.is_admin:
         raise Forbidden("The requested image has been deactivated. Image data download is forbidden.")
-    return image, locations.open_image(request.cloud, image) if image.status in WITH_DATA else None
+    if image.status not in WITH_DATA:
+        return image, None
+    reader = locations.open_image(request.cloud, image)
+    cache.used(request.cloud, image, reader)
+    return image, reader
 
 
 def _check_media_type(request: Request) -> None:

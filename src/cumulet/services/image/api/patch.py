@@ -59,7 +59,7 @@ def _change(raw: Any, *, old: bool) -> Change:
             raise Invalid(f'Operation "{operation}" requires a member named "value".')
         value = raw["value"]
     _check(operation, path, value)
-    return Change(operation, path[0], value, new_only=old)
+    return Change(operation, path[0], value, new_only=old, position=path[1] if len(path) > 1 else "")
 
 
 def _new(raw: dict[str, Any]) -> tuple[Operation, Any]:

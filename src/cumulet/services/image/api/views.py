@@ -41,19 +41,19 @@ def location(found: Location, cloud: Cloud) -> dict[str, Any]:
 
 def _places(record: Record, request: Request) -> dict[str, Any]:
     cloud, chosen = request.cloud, request.cloud.settings.image
+    found = locations.ordered(cloud, record.locations)
     view: dict[str, Any] = {}
-    shown = []
+    shown: list[Location] = []
     if chosen.show_multiple_locations or chosen.show_image_direct_url:
         target = access.target(cloud.db, request.ctx, record.image)
         if cloud.allows(access.SERVICE, "get_image_location", request.ctx, target):
-            shown = record.locations
+            shown = found
     if chosen.show_multiple_locations:
         view["locations"] = [location(each, cloud) for each in shown]
     if chosen.show_image_direct_url and shown:
-        best = locations.best_first(cloud, shown)
-        view["direct_url"] = locations.url(cloud, best[0][1] if best else shown[0])
-    if record.locations:
-        view["stores"] = ",".join(each.store for each in record.locations)
+        view["direct_url"] = locations.url(cloud, shown[0])
+    if found:
+        view["stores"] = ",".join(each.store for each in found)
     return view
 
 

@@ -10,11 +10,12 @@ import msgspec
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
-from cumulet.kernel.db import Tx
+from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden
 from cumulet.services.image import events
-from cumulet.services.image.logic import access, limits
+from cumulet.services.image.logic import access, data, limits, location_changes, locations
 from cumulet.services.image.logic.images import check_visibility
+from cumulet.services.image.logic.location_changes import Drawn, Place, Places
 from cumulet.services.image.store import images
 from cumulet.services.image.types import Image, ImageStatus, Record
 
@@ -29,19 +30,24 @@ PROPERTY_CONFLICT = "PropertyConflict"  # a change that does not fit what proper
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One change of the field or word `name`. `new_only`: adding what is there already is a conflict."""
+    """One change of the field or word `name`, in a list of locations at `position`.
+
+    `new_only`: adding what is there already is a conflict.
+    """
 
     operation: Literal["add", "replace", "remove"]
     name: str
     value: Any = None
     new_only: bool = False
+    position: str = ""
 
 
 class _Draft:
     """An image on its way from one state to another."""
 
-    def __init__(self, before: Record) -> None:
+    def __init__(self, cloud: Cloud, before: Record, places: Places) -> None:
         self.before = before
+        self.places = Drawn(cloud, before.image, before.locations, places)
         self.fields: dict[str, Any] = {}
         self.properties = dict(before.properties)
         self.tags = list(before.tags)
@@ -78,11 +84,13 @@ def update(cloud: Cloud, ctx: Context, image_id: str, changes: list[Change]) -> 
     Forbidden for what the caller may not change, Conflict for a word that is there already or is not there.
     """
 
+    places = _look(cloud, ctx, image_id, changes) if any(each.name == LOCATIONS for each in changes) else {}
+
     def write(tx: Tx) -> Record:
         before = access.record(tx, access.get(tx, ctx, image_id))
         if not changes:
             return before
-        draft = _Draft(before)
+        draft = _Draft(cloud, before, places)
         for change in changes:
             _check_allowed(cloud, tx, ctx, before.image, change)
             _apply(draft, change)
@@ -95,7 +103,7 @@ def set_tag(cloud: Cloud, ctx: Context, image_id: str, value: str) -> None:
     """Put a tag on an image; nothing happens where it has it."""
 
     def write(tx: Tx) -> None:
-        draft = _Draft(access.record(tx, access.get(tx, ctx, image_id)))
+        draft = _Draft(cloud, access.record(tx, access.get(tx, ctx, image_id)), {})
         draft.put(TAGS, [*draft.tags, value])
         _save(cloud, tx, ctx, draft)
 
@@ -106,7 +114,7 @@ def remove_tag(cloud: Cloud, ctx: Context, image_id: str, value: str) -> bool:
     """Take a tag off an image; whether it had it."""
 
     def write(tx: Tx) -> bool:
-        draft = _Draft(access.record(tx, access.get(tx, ctx, image_id)))
+        draft = _Draft(cloud, access.record(tx, access.get(tx, ctx, image_id)), {})
         if value not in draft.tags:
             return False
         draft.put(TAGS, [tag for tag in draft.tags if tag != value])
@@ -116,21 +124,49 @@ def remove_tag(cloud: Cloud, ctx: Context, image_id: str, value: str) -> bool:
     return cloud.db.write(write)
 
 
-def _check_allowed(cloud: Cloud, tx: Tx, ctx: Context, image: Image, change: Change) -> None:
+def _look(cloud: Cloud, ctx: Context, image_id: str, changes: list[Change]) -> Places:
+    """What is at the addresses that are to be the image's, looked at for those who may say so."""
+    image = access.get(cloud.db, ctx, image_id)
+    for change in changes:
+        _check_allowed(cloud, cloud.db, ctx, image, change)
+    drawn = Drawn(cloud, image, locations.of_image(cloud.db, image), {})
+    known = {locations.url(cloud, each) for each in drawn.before}
+    found: dict[str, Place] = {}
+    for change in changes:
+        if change.name == LOCATIONS and change.operation != "remove":
+            drawn.check_status(change.operation)
+            said = change.value if change.operation == "replace" else [change.value]
+            for url in [each["url"] for each in said if each["url"] not in known and each["url"] not in found]:
+                found[url] = location_changes.look_at(cloud, image_id, url)
+    return found
+
+
+def _check_allowed(cloud: Cloud, source: Source, ctx: Context, image: Image, change: Change) -> None:
     if change.name == LOCATIONS:
-        words = {"add": "add locations", "replace": "update locations", "remove": "remove locations"}
-        if change.operation == "replace" and not change.value:
-            raise Forbidden("Cannot set locations to empty list.")
-        raise Forbidden(f"It's not allowed to {words[change.operation]} if locations are invisible.")
+        _check_locations(cloud, source, ctx, image, change)
+        return
     if change.operation == "remove":
         return
     if change.name == "owner" and not ctx.is_admin:
         raise Forbidden("Owner can't be updated by non admin.")
     if change.name == "visibility":
-        check_visibility(cloud, ctx, change.value, access.target(tx, ctx, image))
+        check_visibility(cloud, ctx, change.value, access.target(source, ctx, image))
+
+
+def _check_locations(cloud: Cloud, source: Source, ctx: Context, image: Image, change: Change) -> None:
+    if change.operation == "replace" and not change.value:
+        raise Forbidden("Cannot set locations to empty list.")
+    rule = "delete_image_location" if change.operation == "remove" else "set_image_location"
+    access.require(cloud, source, ctx, rule, image)
+    if not cloud.settings.image.show_multiple_locations:
+        verb = {"add": "add", "replace": "update", "remove": "remove"}[change.operation]
+        raise Forbidden(f"It's not allowed to {verb} locations if locations are invisible.")
 
 
 def _apply(draft: _Draft, change: Change) -> None:
+    if change.name == LOCATIONS:
+        _apply_location(draft.places, change)
+        return
     if change.operation == "remove":
         draft.drop(change.name)
         return
@@ -141,12 +177,26 @@ def _apply(draft: _Draft, change: Change) -> None:
     draft.put(change.name, change.value)
 
 
+def _apply_location(drawn: Drawn, change: Change) -> None:
+    if change.operation == "add":
+        drawn.add(change.position, change.value)
+    elif change.operation == "replace":
+        drawn.replace(change.value)
+    else:
+        drawn.remove(change.position)
+
+
 def _save(cloud: Cloud, tx: Tx, ctx: Context, draft: _Draft) -> Record:
     image_id = draft.before.image.id
     if draft.properties.keys() - draft.before.properties.keys():
         limits.check_properties(draft.properties)
     limits.check_tags(draft.tags)
-    images.change(tx, image_id, {**draft.fields, "updated_at": clock.utcnow()})
+    if draft.places.fields.get("status") == ImageStatus.ACTIVE:
+        _check_formats(draft)
+    if draft.places.changed:
+        locations.replace(tx, image_id, draft.places.after)
+        locations.drop(cloud, tx, draft.places.dropped)
+    images.change(tx, image_id, {**draft.fields, **draft.places.fields, "updated_at": clock.utcnow()})
     gone = dict.fromkeys(draft.before.properties.keys() - draft.properties.keys())
     written = {name: value for name, value in draft.properties.items() if draft.before.properties.get(name) != value}
     images.set_properties(tx, image_id, {**gone, **written})
@@ -157,3 +207,8 @@ def _save(cloud: Cloud, tx: Tx, ctx: Context, draft: _Draft) -> Record:
     after = access.record(tx, found)
     cloud.outbox.publish(tx, events.UPDATE, events.image(after), ctx.request_id)
     return after
+
+
+def _check_formats(draft: _Draft) -> None:
+    """Data need formats: those that the image has, or gets with the same changes."""
+    data.check_formats(msgspec.structs.replace(draft.before.image, **draft.fields))

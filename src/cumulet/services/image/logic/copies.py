@@ -12,7 +12,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import NotFound
 from cumulet.services.image.logic import access, locations
 from cumulet.services.image.store import images
-from cumulet.services.image.types import WITH_DATA, Described
+from cumulet.services.image.types import HASH_ALGORITHM, WITH_DATA, Described
 
 LONGEST = 4 << 20  # bytes in one answer; less than a frame of the link
 
@@ -22,9 +22,9 @@ def describe(cloud: Cloud, image_id: str) -> dict[str, Any]:
     found = images.find(cloud.db, image_id)
     if found is None:
         raise access.not_found(image_id)
-    if found.status not in WITH_DATA or found.size is None or found.os_hash_value is None:
+    if found.status not in WITH_DATA or found.size is None:
         raise NotFound(f"Image {image_id} has no data.")
-    about = Described(found.size, found.os_hash_value, found.disk_format or "")
+    about = Described(found.size, locations.sha512(cloud, found), found.disk_format or "")
     described: dict[str, Any] = msgspec.to_builtins(about)
     return described
 
@@ -39,6 +39,6 @@ def outdated(cloud: Cloud, copies: Mapping[str, str]) -> list[str]:
     gone = []
     for image_id, sha512 in copies.items():
         found = images.find(cloud.db, image_id)
-        if found is None or found.os_hash_value != sha512:
+        if found is None or (found.os_hash_algo == HASH_ALGORITHM and found.os_hash_value != sha512):
             gone.append(image_id)
     return gone

@@ -12,13 +12,13 @@ from typing import Any
 from cumulet.kernel import clock, faults
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import CumuletError, Gone, NotFound, NotReady
-from cumulet.services.image.drivers.base import ByteStore
-from cumulet.services.image.logic import stores
+from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, Gone, NotFound, NotReady
+from cumulet.services.image.drivers.base import ByteStore, ReadableStore
+from cumulet.services.image.logic import cached, stores
 from cumulet.services.image.logic.bytes import COPY, draft
 from cumulet.services.image.logic.stores import Store
 from cumulet.services.image.store import images, locations
-from cumulet.services.image.types import WITH_DATA, Image, Location
+from cumulet.services.image.types import HASH_ALGORITHM, WITH_DATA, Image, ImageStatus, Location
 from cumulet.settings import LOCAL_STORE
 
 LOG = logging.getLogger(__name__)
@@ -31,15 +31,15 @@ Read = Callable[[int, int], bytes]
 class Reader:
     """The data of an image in one of its stores: `read` pieces of them."""
 
-    def __init__(self, store: Store, key: str, size: int) -> None:
-        self.store = store
+    def __init__(self, kept: ReadableStore, key: str, size: int) -> None:
+        self.kept = kept
         self.key = key
         self.size = size
-        self.piece = max(PIECE, store.bytes.capabilities.piece)
+        self.piece = max(PIECE, kept.capabilities.piece)
 
     def read(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset` on, fewer at the end."""
-        return self.store.bytes.read(self.key, offset, min(length, max(0, self.size - offset)))
+        return self.kept.read(self.key, offset, min(length, max(0, self.size - offset)))
 
 
 def of_image(source: Source, image: Image) -> list[Location]:
@@ -64,10 +64,22 @@ def best_first(cloud: Cloud, found: list[Location]) -> list[tuple[Store, Locatio
     return sorted(there, key=lambda pair: -pair[0].weight)
 
 
+def ordered(cloud: Cloud, found: list[Location]) -> list[Location]:
+    """The locations as clients see them: those in heavier stores first, among equals in their order."""
+    weights = {store.id: store.weight for store in stores.find_all(cloud)}
+    return sorted(found, key=lambda each: -weights.get(each.store, 0))
+
+
 def open_image(cloud: Cloud, image: Image) -> Reader:
-    """The data of an image, from the first of its locations that has them. NotFound, or NotReady, where none has."""
+    """The data of an image, from the first of its locations that has them, or a copy at hand of what is far away.
+
+    NotFound, or NotReady, where none has them.
+    """
     problem: CumuletError = NotFound(f"There are no bytes of image {image.id}.")
-    for store, place in best_first(cloud, of_image(cloud.db, image)):
+    known = best_first(cloud, of_image(cloud.db, image))
+    if known and image.size is not None and not known[0][0].bytes.capabilities.local and cached.is_whole(cloud, image):
+        return Reader(cached.kept(cloud), image.id, image.size)
+    for store, place in known:
         try:
             size = store.bytes.size(place.key)
         except CumuletError as error:
@@ -75,7 +87,7 @@ def open_image(cloud: Cloud, image: Image) -> Reader:
             problem = error
             continue
         if image.size in (None, size):
-            return Reader(store, place.key, size)
+            return Reader(store.bytes, place.key, size)
         LOG.warning("image %s has %s bytes, in store %s there are %d", image.id, image.size, store.id, size)
     raise problem
 
@@ -86,6 +98,23 @@ def read(cloud: Cloud, image_id: str, offset: int, length: int) -> bytes:
     if image is None or image.status not in WITH_DATA:
         raise NotFound(f"There are no bytes of image {image_id}.")
     return open_image(cloud, image).read(offset, length)
+
+
+def known_sha512(image: Image) -> str | None:
+    """The SHA-512 of an image's data, where it was kept."""
+    return image.os_hash_value if image.os_hash_algo == HASH_ALGORITHM else None
+
+
+def sha512(cloud: Cloud, image: Image) -> str:
+    """The SHA-512 of an image's data, in hexadecimal digits; where it was not kept, they are all read for it."""
+    known = known_sha512(image)
+    if known is not None:
+        return known
+    reader, digest, offset = open_image(cloud, image), hashlib.sha512(), 0
+    while piece := reader.read(offset, reader.piece):
+        digest.update(piece)
+        offset += len(piece)
+    return digest.hexdigest()
 
 
 def url(cloud: Cloud, found: Location) -> str:
@@ -144,9 +173,9 @@ def copy(cloud: Cloud, image_id: str, store_id: str) -> None:
     source = open_image(cloud, image)
     name = draft(COPY, image_id, secrets.token_hex(8))
     sha512 = stream(source.read, store.writable, name, image_id, source.size)
-    if image.os_hash_value not in (None, sha512):
+    if known_sha512(image) not in (None, sha512):
         delete_unused(cloud, store_id, image_id)
-        raise NotReady(f"The data of image {image_id} in store {source.store.id} are not those that it was given.")
+        raise NotReady(f"The data of image {image_id} are not those that it was given.")
     if not cloud.db.write(lambda tx: _copied(tx, image_id, store_id)):
         delete_unused(cloud, store_id, image_id)
         raise Gone(f"Image {image_id} went away while it was copied.")
@@ -162,6 +191,33 @@ def add(tx: Tx, image: Image, store_id: str, key: str, metadata: dict[str, Any] 
 def replace(tx: Tx, image_id: str, wanted: list[Location]) -> None:
     """Let an image have these locations, in this order; the bytes at others are not touched."""
     locations.replace(tx, image_id, wanted)
+
+
+def delete_from(cloud: Cloud, store_id: str, image_id: str) -> None:
+    """Remove an image's data from one of its stores.
+
+    Conflict unless it is active, Forbidden for the last store that has them, NotFound where that store has not.
+    """
+
+    def write(tx: Tx) -> None:
+        image = images.find(tx, image_id)
+        if image is None:
+            raise NotFound(f"Failed to find image {image_id}")
+        if image.status != ImageStatus.ACTIVE:
+            raise Conflict("It's not allowed to remove image data from store if image status is not 'active'")
+        known = of_image(tx, image)
+        if len(known) == 1:
+            raise Forbidden(
+                "Cannot delete image data from the only store containing it. Consider deleting the image instead."
+            )
+        gone = next((each for each in ordered(cloud, known) if each.store == store_id), None)
+        if gone is None:
+            raise NotFound(f"Image {image_id} is not stored in store {store_id}.")
+        replace(tx, image_id, [each for each in known if each != gone])
+        images.change(tx, image_id, {"updated_at": clock.utcnow()})
+        drop(cloud, tx, [gone])
+
+    cloud.db.write(write)
 
 
 def drop(cloud: Cloud, tx: Tx, found: list[Location]) -> None:

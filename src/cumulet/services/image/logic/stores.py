@@ -9,10 +9,21 @@ from typing import Any, cast
 import msgspec
 
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.errors import Gone, Invalid, NotFound
+from cumulet.kernel.errors import Gone, Invalid, NotFound, Unsupported
 from cumulet.services.image.drivers.base import ByteStore, ReadableStore
+from cumulet.services.image.drivers.http import HttpStore
+from cumulet.services.image.drivers.web import Filter
 from cumulet.services.image.logic.bytes import fake_store, file_store, home
-from cumulet.settings import LOCAL_STORE, AnyImageStore, FakeImageStore, FileImageStore, ImageStore, Settings
+from cumulet.settings import (
+    LOCAL_STORE,
+    AnyImageStore,
+    FakeImageStore,
+    FileImageStore,
+    HttpImageStore,
+    ImageStore,
+    S3ImageStore,
+    Settings,
+)
 
 NO_STORE = "NoSuchStore"
 STORES_FOLDER = "image-stores"  # in the state directory: the stores that have no folder of their own
@@ -128,4 +139,30 @@ def _driver(settings: Settings, said: AnyImageStore) -> tuple[ReadableStore, dic
     if isinstance(said, FakeImageStore):
         folder = home(state, "fake") if first else state / STORES_FOLDER / f"{said.id}-fake"
         return fake_store(state, folder), {}
-    raise AssertionError(said)
+    if isinstance(said, HttpImageStore):
+        return HttpStore(
+            Filter(**{name: getattr(settings.image_import, name) for name in Filter.__struct_fields__}), said.timeout
+        ), {}
+    return _s3(said), {
+        "s3_store_large_object_size": said.part_size >> 20,
+        "s3_store_large_object_chunk_size": said.part_size >> 20,
+        "s3_store_thread_pools": 1,
+    }
+
+
+def _s3(said: S3ImageStore) -> ReadableStore:
+    # Its library is an extra, and heavy: only those who have such a store import it.
+    try:
+        from cumulet.services.image.drivers.s3 import S3Store
+    except ModuleNotFoundError as error:
+        raise Unsupported("Stores of type s3 need more to be installed: pip install 'cumulet[s3]'") from error
+
+    return S3Store(
+        said.bucket,
+        endpoint=said.endpoint,
+        region=said.region,
+        prefix=said.prefix,
+        access_key=said.access_key,
+        secret_key_file=said.secret_key_file if said.secret_key_file.name else None,
+        part_size=said.part_size,
+    )

@@ -12,3 +12,15 @@ CREATE INDEX image_location_key ON image_location ("key");
 
 INSERT INTO image_location (image_id, position, store, "key", metadata)
 SELECT id, 0, 'local', id, '{}' FROM image_image WHERE status IN ('active', 'deactivated');
+
+CREATE TABLE image_cached (
+	image_id VARCHAR(36) NOT NULL,
+	node VARCHAR(64) NOT NULL,
+	state VARCHAR(16) NOT NULL,
+	size BIGINT NOT NULL,
+	hits BIGINT NOT NULL,
+	accessed_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+	changed_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+	PRIMARY KEY (image_id, node),
+	FOREIGN KEY(image_id) REFERENCES image_image (id) ON DELETE CASCADE
+);

@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image bytes in a bucket of a server that speaks S3: written in parts as they come, read by ranges.
+
+A draft is a multipart upload of `<prefix>drafts/<name>` and, once somebody looks into it, the object of that name;
+publishing copies it inside the server. One that fits into a part waits in memory and goes to its place at once.
+
+LIMITATIONS: a draft is written in order by the process that began it, and lives as long as that process; its last
+part, which is not full yet, is in memory. No encryption with keys of ours, no storage classes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.response import StreamingBody
+
+from cumulet.kernel.errors import NotFound, NotReady
+from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name, is_name
+from cumulet.services.image.drivers.streams import Body, Nothing, Streams
+
+DRAFTS = "drafts/"
+PIECE = 4 << 20  # bytes best read at once
+MOST_PARTS = 10_000  # of one object, and the least bytes of one; Amazon's limits, which others have taken over
+LEAST_PART = 5 << 20
+GROWTH = 16  # the second half of the parts is so much larger
+_COPIED = 512 << 20  # bytes of an object that are copied at once
+_ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
+_FULL = frozenset({"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "InsufficientCapacity"})
+
+
+class _Draft:
+    """What this process knows of a draft that it writes."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.upload = ""  # the id of the multipart upload, once there is one
+        self.parts: list[dict[str, Any]] = []
+        self.waiting = bytearray()
+        self.written = 0
+        self.sealed = False
+        self.since = time.time()
+
+
+class S3Store:
+    """`ByteStore` in `bucket` at `endpoint` (empty: Amazon's in `region`), below `prefix`.
+
+    `secret_key_file` holds the secret of `access_key`; without that, both are found as Amazon's tools find them.
+    `part_size` in bytes.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        endpoint: str = "",
+        region: str = "us-east-1",
+        prefix: str = "",
+        access_key: str = "",
+        secret_key_file: Path | None = None,
+        part_size: int = 16 << 20,
+    ) -> None:
+        self._bucket = bucket
+        self._prefix = prefix
+        self._part_size = max(part_size, LEAST_PART)
+        self._keys = (access_key, secret_key_file)
+        self._where = (endpoint, region)
+        server = urlsplit(endpoint or f"https://s3.{region}.amazonaws.com")
+        self._address = f"s3+{server.scheme}://{server.netloc}/{bucket}/{prefix}"
+        self._lock = threading.Lock()
+        self._made: Any = None
+        self._drafts: dict[str, _Draft] = {}
+        self._streams = Streams(self._begin)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(sparse=False, durable=True, local=False, anywhere=False, piece=PIECE)
+
+    def write(self, draft: str, offset: int, data: bytes) -> None:
+        with self._lock:
+            found = self._drafts.get(check_name(draft))
+            if found is None:
+                if offset:
+                    raise NotFound(f"There is no draft {draft}.")
+                found = self._drafts[draft] = _Draft()
+        with found.lock:
+            if offset != found.written or found.sealed:
+                raise NotReady(f"The draft {draft} has {found.written} bytes, and goes on there alone.")
+            found.waiting += data
+            found.written += len(data)
+            found.since = time.time()
+            while len(found.waiting) >= (size := self._next_part(found)):
+                self._send_part(draft, found, bytes(found.waiting[:size]))
+                del found.waiting[:size]
+
+    def read_draft(self, draft: str, offset: int, length: int) -> bytes:
+        found = self._draft(draft)
+        with found.lock:
+            if not found.upload:
+                return bytes(found.waiting[offset : offset + length])
+            self._seal(draft, found)
+        return self._streams.read(DRAFTS + draft, offset, min(length, max(0, found.written - offset)))
+
+    def drafts(self) -> dict[str, float]:
+        with self._lock:
+            ages = {name: max(0.0, time.time() - each.since) for name, each in self._drafts.items()}
+        for name, when in (*self._uploads(), *self._objects(DRAFTS)):
+            age = _age(when)
+            ages[name] = min(age, ages.get(name, age))
+        return ages
+
+    def publish(self, draft: str, key: str, size: int) -> None:
+        check_name(key)
+        with self._lock:
+            found = self._drafts.get(check_name(draft))
+        if found is None:
+            if self._size(key) != size:
+                raise NotFound(f"There is no draft {draft}.")
+            return
+        with found.lock, _asking():
+            if not found.upload:
+                content = bytes(found.waiting[:size]).ljust(size, b"\0")
+                self._client.put_object(Bucket=self._bucket, Key=self._name(key), Body=content)
+            else:
+                self._pad(draft, found, size)
+                self._seal(draft, found)
+                self._copy(DRAFTS + draft, key, size)
+        self.discard(draft)
+
+    def discard(self, draft: str) -> None:
+        with self._lock:
+            found = self._drafts.pop(check_name(draft), None)
+        if found is not None and not found.upload:
+            return
+        name = self._name(DRAFTS + draft)
+        with _asking():
+            for upload in self._upload_ids(name):
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload)
+            self._client.delete_object(Bucket=self._bucket, Key=name)
+
+    def size(self, key: str) -> int:
+        found = self._size(key)
+        if found is None:
+            raise NotFound(f"There are no bytes of {key}.")
+        return found
+
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        return self._streams.read(check_name(key), offset, length)
+
+    def url(self, key: str) -> str:
+        return self._address + key
+
+    def key_of(self, url: str) -> str | None:
+        name = url.removeprefix(self._address)
+        return name if name != url and is_name(name) else None
+
+    def delete(self, key: str) -> None:
+        with _asking():
+            self._client.delete_object(Bucket=self._bucket, Key=self._name(check_name(key)))
+
+    def published(self) -> dict[str, float]:
+        return {name: _age(when) for name, when in self._objects("")}
+
+    @property
+    def _client(self) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = _connect(*self._where, *self._keys)
+            return self._made
+
+    def _draft(self, name: str) -> _Draft:
+        with self._lock:
+            found = self._drafts.get(check_name(name))
+        if found is None:
+            raise NotFound(f"There is no draft {name}.")
+        return found
+
+    def _next_part(self, found: _Draft) -> int:
+        return self._part_size * (1 if len(found.parts) < MOST_PARTS // 2 else GROWTH)
+
+    def _send_part(self, draft: str, found: _Draft, content: bytes) -> None:
+        where = {"Bucket": self._bucket, "Key": self._name(DRAFTS + draft)}
+        with _asking():
+            if not found.upload:
+                found.upload = self._client.create_multipart_upload(**where)["UploadId"]
+            number = len(found.parts) + 1
+            answer = self._client.upload_part(**where, UploadId=found.upload, PartNumber=number, Body=content)
+        found.parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+
+    def _pad(self, draft: str, found: _Draft, size: int) -> None:
+        if found.sealed and size > found.written:
+            raise ValueError(f"the draft {draft} has {found.written} bytes and has been looked into")
+        while found.written < size:
+            more = min(self._part_size - len(found.waiting), size - found.written)
+            found.waiting += bytes(more)
+            found.written += more
+            if len(found.waiting) >= self._part_size:
+                self._send_part(draft, found, bytes(found.waiting))
+                found.waiting.clear()
+
+    def _seal(self, draft: str, found: _Draft) -> None:
+        """Make of the parts of a draft an object that can be read."""
+        if found.sealed:
+            return
+        if found.waiting:
+            self._send_part(draft, found, bytes(found.waiting))
+            found.waiting.clear()
+        with _asking():
+            self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._name(DRAFTS + draft),
+                UploadId=found.upload,
+                MultipartUpload={"Parts": found.parts},
+            )
+        found.sealed = True
+
+    def _copy(self, source: str, key: str, size: int) -> None:
+        """Copy the first `size` bytes of an object inside the server."""
+        origin = {"Bucket": self._bucket, "Key": self._name(source)}
+        where = {"Bucket": self._bucket, "Key": self._name(key)}
+        upload = self._client.create_multipart_upload(**where)["UploadId"]
+        try:
+            parts = []
+            for number, start in enumerate(range(0, size, _COPIED), 1):
+                span = f"bytes={start}-{min(size, start + _COPIED) - 1}"
+                answer = self._client.upload_part_copy(
+                    **where, UploadId=upload, PartNumber=number, CopySource=origin, CopySourceRange=span
+                )
+                parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
+            self._client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+        except BaseException:
+            self._client.abort_multipart_upload(**where, UploadId=upload)
+            raise
+
+    def _size(self, key: str) -> int | None:
+        try:
+            with _asking():
+                found = self._client.head_object(Bucket=self._bucket, Key=self._name(check_name(key)))
+        except NotFound:
+            return None
+        return int(found["ContentLength"])
+
+    def _begin(self, key: str, offset: int) -> Body:
+        where = {"Bucket": self._bucket, "Key": self._name(key)}
+        try:
+            with _asking():
+                answer = self._client.get_object(**where, **({"Range": f"bytes={offset}-"} if offset else {}))
+        except _Behind:
+            return Nothing()
+        return _Answer(answer["Body"])
+
+    def _uploads(self) -> Iterator[tuple[str, datetime]]:
+        """The multipart uploads of drafts, and when each was last added to."""
+        where = {"Bucket": self._bucket}
+        start = self._name(DRAFTS)
+        with _asking():
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(**where, Prefix=start):
+                for each in page.get("Uploads", ()):
+                    when = each.get("Initiated")
+                    parts = self._client.get_paginator("list_parts")
+                    for found in parts.paginate(**where, Key=each["Key"], UploadId=each["UploadId"]):
+                        stamps = [part["LastModified"] for part in found.get("Parts", ()) if "LastModified" in part]
+                        when = max([*stamps, *([when] if when else [])], default=None)
+                    yield each["Key"].removeprefix(start), when or datetime.now().astimezone()
+
+    def _upload_ids(self, name: str) -> list[str]:
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=name)
+        return [each["UploadId"] for page in pages for each in page.get("Uploads", ()) if each["Key"] == name]
+
+    def _objects(self, below: str) -> Iterator[tuple[str, datetime]]:
+        """The objects right below a place, without those deeper down, and when each was written."""
+        start = self._name(below)
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=start, Delimiter="/")
+        with _asking():
+            for page in pages:
+                for each in page.get("Contents", ()):
+                    name = each["Key"].removeprefix(start)
+                    if is_name(name):
+                        yield name, each["LastModified"]
+
+    def _name(self, key: str) -> str:
+        return self._prefix + key
+
+
+class _Answer:
+    """The body of an object."""
+
+    def __init__(self, body: StreamingBody) -> None:
+        self._body = body
+
+    def read(self, length: int) -> bytes:
+        try:
+            return cast(bytes, self._body.read(length))
+        except (BotoCoreError, OSError) as error:
+            raise NotReady(f"The store's answer broke off: {type(error).__name__}.") from error
+
+    def close(self) -> None:
+        self._body.close()
+
+
+class _Behind(NotReady):
+    """What was asked for is behind the end of the object."""
+
+
+def _connect(endpoint: str, region: str, access_key: str, secret_key_file: Path | None) -> Any:
+    secret = None
+    if access_key and secret_key_file is not None:
+        try:
+            secret = secret_key_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise NotReady(f"The secret key of the store cannot be read: {error.strerror}.") from error
+    choices = Config(
+        connect_timeout=10,
+        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if endpoint else "auto"},
+    )
+    return _session().create_client(
+        "s3",
+        region_name=region,
+        endpoint_url=endpoint or None,
+        aws_access_key_id=access_key or None,
+        aws_secret_access_key=secret,
+        config=choices,
+    )
+
+
+@cache
+def _session() -> Any:
+    """One for all stores: it remembers the descriptions of the operations, which take long to read."""
+    return botocore.session.get_session()
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """What the library raises, in the words of `ByteStore`."""
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _ABSENT:
+            raise NotFound("The store has no such object.") from error
+        if code in _FULL:
+            raise StorageFull("Image storage media is full: the store has no room") from error
+        if code in ("InvalidRange", "416"):
+            raise _Behind("The object ends before.") from error
+        raise NotReady(f"The store refuses: {code}.") from error
+    except (BotoCoreError, OSError) as error:
+        raise NotReady(f"The store does not answer: {type(error).__name__}.") from error
+
+
+def _age(when: datetime) -> float:
+    return max(0.0, time.time() - when.timestamp())

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The copies of images beside this data process: where they are, and whether one can be read."""
+
+from __future__ import annotations
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.errors import NotFound
+from cumulet.services.image.drivers.base import ByteStore
+from cumulet.services.image.logic.bytes import file_store
+from cumulet.services.image.store import cached
+from cumulet.services.image.types import CacheState, Image
+
+FOLDER = "image-cache"  # in the state directory
+
+
+def kept(cloud: Cloud) -> ByteStore:
+    """The files of the copies, each under its image's id."""
+    return file_store(cloud.settings.state / FOLDER)
+
+
+def is_whole(cloud: Cloud, image: Image) -> bool:
+    """Whether there is a copy of an image here. A file alone is none: it may be of another image of that id."""
+    if not cloud.settings.image.cache_size:
+        return False
+    try:
+        size = kept(cloud).size(image.id)
+    except NotFound:
+        return False
+    found = cached.find(cloud.db, image.id, cloud.settings.replica)
+    return found is not None and found.state == CacheState.CACHED and found.size == size == image.size

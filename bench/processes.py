@@ -55,6 +55,12 @@ def spent(top: dict[int, str]) -> dict[str, float]:
     return total
 
 
+def members(top: dict[int, str]) -> list[int]:
+    """The processes that are counted for any of `top`."""
+    table = read_table()
+    return [pid for pid in table if _owner(pid, table, top) is not None]
+
+
 def read_table() -> dict[int, Usage]:
     """All processes of the machine."""
     table = {}

@@ -8,18 +8,23 @@ import struct
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cumulet.kernel.contracts import Contracts
-from cumulet.kernel.errors import NotFound, NotReady
+from cumulet.kernel.errors import Conflict, NotFound, NotReady
 from cumulet.kernel.link.host import Host
 from cumulet.kernel.loop import Loop
-from cumulet.services.image.agent import create
+from cumulet.services.image.agent import create, shelf
 from cumulet.services.image.contract import HostImages
+from cumulet.settings import ImageCopies
+from support.hostile_images import ATTACKS, HONEST
 
 IMAGE = "5f6b3a0e-52a5-4a59-bd8f-0d8a3f0f6b1a"
+OTHER = "c0a2e3cf-7d5a-4b8d-9a43-6f0e3b1d2c4f"
+THIRD = "f4d1a0b2-3c58-4e6f-8a17-2b9c5d7e1f03"
 
 
 class Control:
@@ -28,6 +33,7 @@ class Control:
     def __init__(self) -> None:
         self.images: dict[str, bytes] = {}
         self.said: dict[str, str] = {}
+        self.formats: dict[str, str] = {}
         self.pushed: dict[str, bytearray] = {}
         self.finished: dict[str, dict[str, Any]] = {}
         self.fetches = 0
@@ -47,14 +53,15 @@ class Control:
         if verb == "image.describe":
             self.fetches += 1
             time.sleep(0.05)
-            return {"size": len(content), "sha512": self.said.get(image_id, hashlib.sha512(content).hexdigest())}
+            about = {"size": len(content), "sha512": self.said.get(image_id, hashlib.sha512(content).hexdigest())}
+            return about | ({"disk_format": self.formats[image_id]} if image_id in self.formats else {})
         return bytes(content[body["offset"] : body["offset"] + body["length"]])
 
 
 class Machine:
     """A host with the image service alone."""
 
-    def __init__(self, folder: Path, control: Control) -> None:
+    def __init__(self, folder: Path, control: Control, limits: ImageCopies | None = None) -> None:
         self.state = folder / "agent"
         self.contracts = Contracts()
         self._loop = Loop()
@@ -62,12 +69,13 @@ class Machine:
             name="host-1",
             state=self.state,
             run_dir=folder / "run",
-            settings=None,
+            settings=None if limits is None else SimpleNamespace(image_copies=limits),
             loop=self._loop,
             contracts=self.contracts,
             emit=lambda event, body: None,
             call=control.call,
         )
+        self.journal = host.journal("image.copies")
         self.service = create(host)
         self.service.start()
 
@@ -77,6 +85,9 @@ class Machine:
 
     def forget(self, image_id: str) -> None:
         self.service.verbs["image.forget"]({"id": image_id})
+
+    def tidy(self) -> None:
+        self.service.verbs["image.tidy"]({})
 
     def close(self) -> None:
         self.service.stop()
@@ -140,7 +151,7 @@ def test_copies_outlive_the_agent_and_halves_do_not(tmp_path: Path, control: Con
     (path.parent / "unknown").write_bytes(b"no record")
     again = Machine(tmp_path, control)
     try:
-        assert [each.name for each in path.parent.iterdir()] == [IMAGE]
+        assert list(path.parent.iterdir()) == [path]
         assert again.images.base(IMAGE) == path
         assert control.fetches == 1
     finally:
@@ -192,3 +203,110 @@ def test_a_disk_becomes_an_image(machine: Machine, control: Control, tmp_path: P
         "size": (1 << 20) + 77,
         "sha512": hashlib.sha512(disk.read_bytes()).hexdigest(),
     }
+
+
+def test_images_with_the_same_bytes_share_a_copy(tmp_path: Path, machine: Machine, control: Control) -> None:
+    control.images[IMAGE] = control.images[OTHER] = b"the same"
+    path = machine.images.base(IMAGE)
+    del control.images[IMAGE]
+    control.images[OTHER] = b"the same"
+    assert machine.images.base(OTHER) == path
+    machine.forget(IMAGE)
+    assert path.exists()
+    again = Machine(tmp_path, control)
+    try:
+        assert again.images.base(OTHER) == path
+        assert path.read_bytes() == b"the same"
+        again.forget(OTHER)
+        assert not path.exists()
+    finally:
+        again.close()
+
+
+def test_a_copy_of_the_release_before_is_used_on(machine: Machine, control: Control) -> None:
+    """It bears the image's id."""
+    content = b"data"
+    control.images[IMAGE] = content
+    path = machine.state / "images" / IMAGE
+    path.write_bytes(content)
+    sha512 = hashlib.sha512(content).hexdigest()
+    machine.journal.put(IMAGE, {"size": len(content), "sha512": sha512, "unwanted": False})
+    assert machine.images.base(IMAGE) == path
+    assert control.fetches == 0
+    assert machine.service.report() == {"copies": {IMAGE: sha512}}
+    machine.forget(IMAGE)
+    assert not path.exists()
+
+
+def test_a_copy_is_there_before_it_is_needed(machine: Machine, control: Control) -> None:
+    control.images[IMAGE] = b"data"
+    machine.service.verbs["image.prefetch"]({"id": IMAGE})
+    assert machine.images.base(IMAGE).read_bytes() == b"data"
+    assert control.fetches == 1
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_a_host_opens_no_hostile_image(machine: Machine, control: Control, attack: Any) -> None:
+    """Whatever container it came in: the control plane does not look into those."""
+    control.images[IMAGE] = attack.content
+    for declared in attack.declared:
+        control.formats[IMAGE] = declared
+        with pytest.raises(Conflict, match="is unacceptable"):
+            machine.images.base(IMAGE)
+        assert list((machine.state / "images").iterdir()) == []
+
+
+def test_a_host_judges_by_the_format_that_each_image_declares(machine: Machine, control: Control) -> None:
+    content = dict(HONEST)["qcow2"]
+    control.images[IMAGE] = control.images[OTHER] = control.images[THIRD] = content
+    control.formats |= {IMAGE: "raw", OTHER: "vmdk", THIRD: "qcow2"}
+    path = machine.images.base(IMAGE)
+    with pytest.raises(Conflict, match="does not match"):
+        machine.images.base(OTHER)
+    assert machine.images.base(THIRD) == path
+
+
+def aged(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let time pass, as far as copies of images are concerned."""
+    now = time.time() + seconds
+    monkeypatch.setattr(shelf.time, "time", lambda: now)
+
+
+def test_what_is_not_used_for_long_goes(tmp_path: Path, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(tmp_path, control, ImageCopies(age=7200.0))
+    control.images |= {IMAGE: b"used", OTHER: b"unused"}
+    used, unused = machine.images.base(IMAGE), machine.images.base(OTHER)
+    disk = machine.state / "compute" / "root.qcow2"
+    overlay(disk, used)
+    aged(monkeypatch, 7000)
+    machine.tidy()
+    assert unused.exists()
+    aged(monkeypatch, 400)
+    machine.tidy()
+    assert not unused.exists()
+    assert used.exists()
+    disk.unlink()
+    machine.tidy()  # the disk was there a moment ago
+    assert used.exists()
+    aged(monkeypatch, 9000)
+    machine.tidy()
+    assert not used.exists()
+    assert machine.images.base(OTHER).read_bytes() == b"unused"
+    machine.close()
+
+
+def test_of_too_many_copies_the_least_lately_used_go(
+    tmp_path: Path, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path, control, ImageCopies(size=3 << 20, age=0.0))
+    control.images |= {each: bytes([number]) * (2 << 20) for number, each in enumerate((IMAGE, OTHER, THIRD), 1)}
+    first = machine.images.base(IMAGE)
+    overlay(machine.state / "compute" / "root.qcow2", first)
+    aged(monkeypatch, 4000)
+    second = machine.images.base(OTHER)
+    assert second.exists()  # a disk is being made on it, perhaps
+    aged(monkeypatch, 4000)
+    third = machine.images.base(THIRD)
+    assert [first.exists(), second.exists(), third.exists()] == [True, False, True]
+    assert sorted(machine.service.report()["copies"]) == sorted([IMAGE, THIRD])
+    machine.close()

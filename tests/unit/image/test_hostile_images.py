@@ -11,7 +11,7 @@ import pytest
 
 from cumulet.kernel.diskimage import candidates
 from cumulet.kernel.errors import Invalid
-from cumulet.services.image.logic.inspect import Rules, check
+from cumulet.services.image.logic.inspect import USUAL, Rules, check
 from support.cloud import RunningCloud
 from support.hostile_images import ATTACKS, HONEST, Hostile
 from support.people import environment
@@ -24,7 +24,7 @@ EVERY_ATTACK = [
 ]
 
 
-def judged(content: bytes, declared: str, rules: Rules = Rules(), container: str = "bare") -> int | None:
+def judged(content: bytes, declared: str, rules: Rules = USUAL, container: str = "bare") -> int | None:
     return check(lambda offset, length: content[offset : offset + length], len(content), declared, container, rules)
 
 

@@ -10,13 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from cumulet.services.image.logic import abandoned, stores
+from cumulet.services.image.logic import abandoned, staging, stores
 from support.cloud import RunningCloud
 from support.people import environment
+from support.waiting import until
 
 CONTENT = b"x" * (3 << 20)
 
@@ -64,23 +66,80 @@ def data_process(cloud: RunningCloud, tmp_path: Path) -> Iterator[Callable[[str]
         child.wait()
 
 
-@pytest.mark.parametrize("place", ["image.upload", "image.published"])
+class Upload:
+    """An image of a member of a project, which is filled through a process that dies of it."""
+
+    def __init__(self, cloud: RunningCloud) -> None:
+        self.cloud = cloud.control.cloud
+        self.headers = {"X-Auth-Token": environment(cloud)["MEMBER_TOKEN"]}
+        self.octets = {**self.headers, "Content-Type": "application/octet-stream"}
+        self.images = f"{cloud.data_url}/image/v2/images"
+        words = {"disk_format": "raw", "container_format": "bare"}
+        self.id = httpx.post(self.images, json=words, headers=self.headers).json()["id"]
+
+    def dies(self, address: str, way: str = "file") -> None:
+        doomed = f"{address}/image/v2/images/{self.id}/{way}"
+        with pytest.raises(httpx.TransportError):
+            httpx.put(doomed, content=CONTENT, headers=self.octets, timeout=60)
+
+    def put_right(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(abandoned, "PATIENCE", -1.0)
+        abandoned.put_right(self.cloud)
+        abandoned.put_right(self.cloud)
+
+    def status(self) -> str:
+        return str(httpx.get(f"{self.images}/{self.id}", headers=self.headers).json()["status"])
+
+    def left(self) -> list[str]:
+        """The names of all that is kept of it."""
+        kept = stores.default(self.cloud).writable
+        everything = [*kept.drafts(), *kept.published(), *staging.area(self.cloud).drafts()]
+        return [name for name in everything if self.id in name]
+
+    def works(self) -> None:
+        """It can still be filled, and read."""
+        filled = httpx.put(f"{self.images}/{self.id}/file", content=CONTENT, headers=self.octets, timeout=60)
+        assert filled.status_code == 204
+        self.is_whole()
+
+    def is_whole(self) -> None:
+        assert httpx.get(f"{self.images}/{self.id}/file", headers=self.headers).content == CONTENT
+
+
+@pytest.mark.parametrize("place", ["image.upload", "image.inspected", "image.published"])
 def test_an_upload_dies_with_its_process(
     cloud: RunningCloud, data_process: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    headers = {"X-Auth-Token": environment(cloud)["MEMBER_TOKEN"]}
-    images = f"{cloud.data_url}/image/v2/images"
-    octets = {**headers, "Content-Type": "application/octet-stream"}
-    words = {"disk_format": "raw", "container_format": "bare"}
-    image_id = httpx.post(images, json=words, headers=headers).json()["id"]
-    doomed = f"{data_process(place)}/image/v2/images/{image_id}/file"
-    with pytest.raises(httpx.TransportError):
-        httpx.put(doomed, content=CONTENT, headers=octets, timeout=60)
-    assert httpx.get(f"{images}/{image_id}", headers=headers).json()["status"] == "saving"
-    monkeypatch.setattr(abandoned, "PATIENCE", -1.0)
-    abandoned.put_right(cloud.control.cloud)
-    abandoned.put_right(cloud.control.cloud)
-    kept = stores.default(cloud.control.cloud).writable
-    assert not [name for name in [*kept.drafts(), *kept.published()] if image_id in name]
-    assert httpx.put(f"{images}/{image_id}/file", content=CONTENT, headers=octets, timeout=60).status_code == 204
-    assert httpx.get(f"{images}/{image_id}/file", headers=headers).content == CONTENT
+    upload = Upload(cloud)
+    upload.dies(data_process(place))
+    assert upload.status() == "saving"
+    upload.put_right(monkeypatch)
+    assert upload.status() == "queued"
+    assert upload.left() == []
+    upload.works()
+
+
+def test_an_upload_that_was_done_outlives_its_process(
+    cloud: RunningCloud, data_process: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = Upload(cloud)
+    upload.dies(data_process("image.activated"))
+    upload.put_right(monkeypatch)
+    assert upload.left() == [upload.id]
+    upload.is_whole()
+
+
+@pytest.mark.parametrize("sent", [0, 1000, 2 << 20, len(CONTENT)])
+def test_an_upload_dies_with_its_client(cloud: RunningCloud, sent: int) -> None:
+    """At whatever moment: what came is gone, and the image waits for its data again."""
+    upload = Upload(cloud)
+    address = urlsplit(upload.images)
+    with socket.create_connection((address.hostname, address.port), timeout=60) as line:
+        size = len(CONTENT) + 1  # one byte never comes
+        head = [f"PUT {address.path}/{upload.id}/file HTTP/1.1", f"Host: {address.netloc}", f"Content-Length: {size}"]
+        head += [f"{name}: {text}" for name, text in upload.octets.items()]
+        line.sendall(("\r\n".join(head) + "\r\n\r\n").encode() + CONTENT[:sent])
+        until(lambda: upload.status() == "saving")
+    until(lambda: upload.status() == "queued")
+    until(lambda: upload.left() == [])
+    upload.works()

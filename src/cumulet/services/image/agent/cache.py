@@ -1,38 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Local copies of images: fetched once, verified, kept while a disk of this host stands on them."""
+"""Local copies of images: fetched once, verified, looked into, kept while a disk of this host stands on them."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from cumulet.kernel import faults
+from cumulet.kernel import diskimage, faults
 from cumulet.kernel.backup.keeper import Keeper, NothingToKeep
-from cumulet.kernel.errors import NotReady
+from cumulet.kernel.errors import Conflict, Invalid, NotReady
 from cumulet.kernel.link.host import Body, Host, Verb
-from cumulet.services.image.agent.backing import named_by
+from cumulet.services.image.agent.shelf import Copy, Limits, Shelf
 from cumulet.services.image.types import Described
 
 LOG = logging.getLogger(__name__)
 
 CHUNK = 1 << 20  # bytes in one call over the link
 PATIENCE = 120.0  # seconds for the call in which the control plane hashes what was pushed, for each GiB
-
-
-class Copy(msgspec.Struct, frozen=True):
-    """A local copy, in the journal. `unwanted`: the image is gone, and its copy goes with the last disk above it."""
-
-    size: int
-    sha512: str
-    unwanted: bool = False
+# What is wrong with a partition table is the guest's own affair.
+_HARMLESS = "gpt"
 
 
 class ImagesOnHost:
@@ -40,10 +33,7 @@ class ImagesOnHost:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._folder = host.state / "images"
-        self._journal = host.journal("image.copies")
-        self._lock = threading.Lock()
-        self._busy: dict[str, threading.Lock] = {}
+        self._shelf = Shelf(host.state / "images", host.journal("image.copies"), host.state)
 
     @property
     def keeper(self) -> Keeper:
@@ -52,42 +42,45 @@ class ImagesOnHost:
 
     @property
     def verbs(self) -> Mapping[str, Verb]:
-        return {"image.forget": self._forget}
+        return {"image.forget": self._forget, "image.prefetch": self._prefetch, "image.tidy": self._tidy}
 
     def start(self) -> None:
         """Drop what a crash left half-fetched, and copies that nothing stands on any more."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        known = self._copies()
-        for path in self._folder.iterdir():
-            if path.name not in known:
-                path.unlink()
-        for image_id, copy in known.items():
-            if not self._path(image_id).exists():
-                self._journal.delete(image_id)
-            elif copy.unwanted:
-                self._drop_unless_used(image_id)
+        self._shelf.sweep()
+        self._shelf.drop_unwanted()
 
     def stop(self) -> None:
         """Nothing is held."""
 
     def report(self) -> Body:
         """The copies that are here: `{"copies": {image id: SHA-512}}`."""
-        return {"copies": {image_id: copy.sha512 for image_id, copy in self._copies().items() if not copy.unwanted}}
+        copies = self._shelf.all()
+        return {"copies": {image_id: copy.sha512 for image_id, copy in copies.items() if not copy.unwanted}}
 
     def inventory(self) -> Body:
-        """The copies that are wanted, all that are kept, and all files; one that is being fetched is none yet."""
-        known = self._copies()
+        """The copies that are wanted, the files that are kept for any, and all files; none that is being fetched."""
+        known = self._shelf.all()
+        folder = self._host.state / "images"
         return {
             "copies": [image_id for image_id, copy in known.items() if not copy.unwanted],
-            "kept": sorted(known),
-            "files": [path.name for path in self._folder.iterdir() if path.suffix != ".new"],
+            "kept": sorted(self._shelf.files(known)),
+            "files": [path.name for path in folder.iterdir() if path.suffix != ".new"],
         }
 
     def base(self, image_id: str) -> Path:
-        with self._alone(image_id):
-            if self._find(image_id) is None:
-                self._fetch(image_id)
-            return self._path(image_id)
+        while True:
+            with self._shelf.alone(image_id):
+                had = self._shelf.find(image_id)
+                copy = had or self._get(image_id)
+                path = self._shelf.path(image_id, copy)
+                with self._shelf.alone(path.name):
+                    there = path.exists()  # else it was removed just now, to make room
+                    if there:
+                        self._shelf.touch(image_id, copy)
+            if had is None:
+                self._shelf.tidy(self._limits())
+            if there:
+                return path
 
     def push(self, image_id: str, path: Path) -> None:
         digest = hashlib.sha512()
@@ -102,9 +95,28 @@ class ImagesOnHost:
         body = {"id": image_id, "size": size, "sha512": digest.hexdigest()}
         self._host.call("image.finish", body, timeout=PATIENCE * (1 + size / (1 << 30)))
 
-    def _fetch(self, image_id: str) -> None:
+    def _get(self, image_id: str) -> Copy:
+        """A copy of an image: the bytes are fetched, unless another image has brought the same ones."""
         about = msgspec.convert(self._host.call("image.describe", {"id": image_id}), Described)
-        draft = self._folder / f"{image_id}.new"
+        name = about.sha512
+        with self._shelf.alone(name):
+            path = self._shelf.file(name)
+            if not path.exists():
+                self._fetch(image_id, about, path)
+            copy = Copy(about.size, about.sha512, file=name, used=time.time())
+            try:
+                _check(image_id, about, path)
+            except BaseException:
+                if name not in self._shelf.files(self._shelf.all()):
+                    path.unlink()
+                raise
+            # The journal comes second: a file without its record is removed at the next start, never believed.
+            self._shelf.keep(image_id, copy)
+        LOG.info("image %s is here, %d bytes", image_id, copy.size)
+        return copy
+
+    def _fetch(self, image_id: str, about: Described, path: Path) -> None:
+        draft = path.with_suffix(".new")
         digest = hashlib.sha512()
         with draft.open("wb") as sink:
             offset = 0
@@ -122,51 +134,46 @@ class ImagesOnHost:
             draft.unlink()
             raise NotReady(f"The copy of image {image_id} did not arrive whole.", code="ImageCorrupted")
         draft.chmod(0o400)
-        copy = Copy(about.size, about.sha512)
-        # The journal comes second: a file without its record is removed at the next start, never believed.
-        draft.rename(self._path(image_id))
-        self._journal.put(image_id, msgspec.to_builtins(copy))
-        LOG.info("image %s is here, %d bytes", image_id, copy.size)
+        draft.rename(path)
+
+    def _prefetch(self, body: Body) -> Any:
+        """`{"id": image id}`: have a copy of the image before anybody needs it."""
+        self.base(str(body["id"]))
+        return None
+
+    def _tidy(self, _body: Body) -> Any:
+        """Remove copies by the limits of this host."""
+        self._shelf.tidy(self._limits())
+        return None
 
     def _forget(self, body: Body) -> Any:
         """`{"id": image id}`: the image is gone; so is its copy, at once or with the last disk that stands on it."""
         image_id = str(body["id"])
-        with self._alone(image_id):
-            copy = self._find(image_id)
+        with self._shelf.alone(image_id):
+            copy = self._shelf.find(image_id)
             if copy is not None:
-                self._journal.put(image_id, msgspec.to_builtins(msgspec.structs.replace(copy, unwanted=True)))
-                self._drop_unless_used(image_id)
-        for other, copy in self._copies().items():
-            if copy.unwanted and other != image_id:
-                with self._alone(other):
-                    self._drop_unless_used(other)
+                self._shelf.keep(image_id, msgspec.structs.replace(copy, unwanted=True))
+        self._shelf.drop_unwanted()
         return None
 
-    def _drop_unless_used(self, image_id: str) -> None:
-        path = self._path(image_id)
-        if path in named_by(self._host.state):
-            return
-        path.unlink(missing_ok=True)
-        self._journal.delete(image_id)
-        LOG.info("the copy of image %s is removed", image_id)
+    def _limits(self) -> Limits:
+        settings = self._host.settings
+        return Limits() if settings is None else Limits(settings.image_copies.size, settings.image_copies.age)
 
-    def _find(self, image_id: str) -> Copy | None:
-        record = self._journal.get(image_id)
-        return None if record is None or not self._path(image_id).exists() else msgspec.convert(record, Copy)
 
-    def _copies(self) -> dict[str, Copy]:
-        return {image_id: msgspec.convert(record, Copy) for image_id, record in self._journal.items().items()}
-
-    def _path(self, image_id: str) -> Path:
-        return self._folder / image_id
-
-    @contextmanager
-    def _alone(self, image_id: str) -> Iterator[None]:
-        """One thread at a time per image: of several that want it, one fetches."""
-        with self._lock:
-            lock = self._busy.setdefault(image_id, threading.Lock())
-        with lock:
-            yield
+def _check(image_id: str, about: Described, path: Path) -> None:
+    """Conflict for a file that is not of its image's declared format, or names others: nothing here may open it."""
+    if not about.disk_format:
+        return
+    try:
+        found = diskimage.candidates(*diskimage.of_file(path), about.disk_format)
+    except Invalid as error:
+        problem = error.message
+    else:
+        dangers = [danger.says for each in found if each.format != _HARMLESS for danger in each.dangers]
+        problem = diskimage.mismatch(found, about.disk_format) or ", ".join(dangers)
+    if problem:
+        raise Conflict(f"Image {image_id} is unacceptable: {problem}", code="ImageUnacceptable")
 
 
 def _append_sparsely(sink: int, data: bytes, offset: int) -> None:

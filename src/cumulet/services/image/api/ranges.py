@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from cumulet.kernel.errors import Invalid
 from cumulet.services.image.api.dialect import RANGE_REFUSED
 
-_RANGE = re.compile(r"bytes\s*=\s*(?:(\d+)\s*-\s*(\d*)|-\s*(\d+))\s*", re.IGNORECASE)
-_CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
+# What comes behind is overlooked, as Glance's parser does.
+_RANGE = re.compile(r"bytes *= *(?:(\d{1,4000}) *- *(\d{0,4000})|- *(\d{1,4000}))(?!\d)", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,4000})-(\d{1,4000})/(\d+|\*)", re.IGNORECASE)
 
 
 def parse(headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
@@ -31,18 +32,19 @@ def _range(text: str, size: int) -> tuple[int, int]:
             "Requests with multiple ranges are not supported in Glance. "
             "You may make multiple single-range requests instead."
         )
-    match = _RANGE.fullmatch(text.strip())
+    match = _RANGE.match(text)
     if match is None or (match[2] and int(match[1]) > int(match[2])):
         raise Invalid("Invalid Range header.", code=RANGE_REFUSED)
     if match[3] is not None:
-        return max(0, size - int(match[3])), size
+        # The last none of the bytes are all of them, to Glance and its clients.
+        return max(0, size - (int(match[3]) or size)), size
     start = int(match[1])
     _check_start("Range", start, size)
     return start, min(int(match[2]) + 1, size) if match[2] else size
 
 
 def _content_range(text: str, size: int) -> tuple[int, int]:
-    match = _CONTENT_RANGE.fullmatch(text.strip())
+    match = _CONTENT_RANGE.match(text)
     if match is None or int(match[1]) > int(match[2]):
         raise Invalid("Invalid Content-Range header.", code=RANGE_REFUSED)
     start, stop = int(match[1]), int(match[2]) + 1

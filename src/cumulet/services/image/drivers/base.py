@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -83,6 +83,14 @@ class ByteStore(ReadableStore, Protocol):
 
     def published(self) -> dict[str, float]:
         """What has been published, with the seconds since."""
+
+
+@runtime_checkable
+class SharesBytes(Protocol):
+    """What a store adds that keeps the same bytes once, however many keys have them."""
+
+    def share(self, key: str, sha512: str) -> None:
+        """Let `key`, whose bytes have this sum, take no room of its own where there are others with it."""
 
 
 def is_name(name: str) -> bool:

@@ -15,6 +15,7 @@ from cumulet.services.image.drivers.base import Capabilities, StorageFull, check
 
 BLOCK = 64 * 1024  # bytes: a run of zeros this long is left out of the file
 _ZEROS = bytes(BLOCK)
+_SUMS = ".sums"  # no key begins with a dot
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -39,11 +40,9 @@ class FileStore:
             sink = os.open(self._draft(draft), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 end = os.fstat(sink).st_size
-                for start in range(0, len(data), BLOCK):
-                    block = data[start : start + BLOCK]
-                    # Zeros may be left out only where nothing has been written yet.
-                    if offset + start < end or block != _ZEROS[: len(block)]:
-                        _write_all(sink, block, offset + start)
+                view = memoryview(data)
+                for start, stop in _solid(data, end - offset):
+                    _write_all(sink, view[start:stop], offset + start)
                 if offset + len(data) > os.fstat(sink).st_size:
                     os.ftruncate(sink, offset + len(data))
                 os.utime(sink)
@@ -95,7 +94,34 @@ class FileStore:
         return name if url.startswith(start) and is_name(name) else None
 
     def delete(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+        path = self.path(key)
+        try:
+            number = path.stat().st_ino
+            path.unlink()
+        except FileNotFoundError:
+            return
+        if number not in _numbers(self._folder).values():
+            for name, each in _numbers(self._folder / _SUMS).items():
+                if each == number:
+                    (self._folder / _SUMS / name).unlink(missing_ok=True)
+
+    def share(self, key: str, sha512: str) -> None:
+        """Let `key` take no room of its own where other bytes with this sum are here: both are one file then.
+
+        Each name is a reference of the file system's own: what is deleted under one stays under the others.
+        """
+        path, known = self.path(key), self._folder / _SUMS / check_name(sha512)
+        known.parent.mkdir(exist_ok=True, mode=0o700)
+        with suppress(FileNotFoundError):  # either may be deleted while we look
+            try:
+                known.hardlink_to(path)
+            except FileExistsError:
+                if known.stat().st_size == path.stat().st_size and not known.samefile(path):
+                    draft = self._draft(f"share.{key}")
+                    draft.unlink(missing_ok=True)
+                    draft.hardlink_to(known)
+                    draft.rename(path)
+                    _sync(self._folder)
 
     def published(self) -> dict[str, float]:
         return _ages(self._folder, moved=True)
@@ -121,8 +147,25 @@ def _pieces(source: int, offset: int, length: int) -> Iterator[bytes]:
         offset, length = offset + len(piece), length - len(piece)
 
 
-def _write_all(sink: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
+def _solid(data: bytes, written: int) -> Iterator[tuple[int, int]]:
+    """The parts of `data` that must be written: blocks with anything in them, and all within what is `written` already.
+
+    Zeros may be left out only where nothing has been written yet.
+    """
+    begun = None
+    for start in range(0, len(data), BLOCK):
+        size = min(BLOCK, len(data) - start)
+        is_hole = start >= written and data.startswith(_ZEROS[:size], start)
+        if is_hole and begun is not None:
+            yield begun, start
+            begun = None
+        elif not is_hole and begun is None:
+            begun = start
+    if begun is not None:
+        yield begun, len(data)
+
+
+def _write_all(sink: int, view: memoryview, offset: int) -> None:
     while view:
         done = os.pwrite(sink, view, offset)
         view, offset = view[done:], offset + done
@@ -137,6 +180,13 @@ def _ages(folder: Path, *, moved: bool = False) -> dict[str, float]:
                 status = path.stat()
                 found[path.name] = max(0.0, now - (max(status.st_mtime, status.st_ctime) if moved else status.st_mtime))
     return found
+
+
+def _numbers(folder: Path) -> dict[str, int]:
+    """The names in a folder, and which file of the file system each of them is."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return {entry.name: entry.inode() for entry in entries}
+    return {}
 
 
 def _sync(folder: Path) -> None:

@@ -14,7 +14,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, Gone, Invalid, TooLarge
 from cumulet.services.image import events
-from cumulet.services.image.drivers.base import ByteStore
+from cumulet.services.image.drivers.base import ByteStore, SharesBytes
 from cumulet.services.image.logic import access, inspect, limits, locations, signatures, stores
 from cumulet.services.image.logic.bytes import UPLOAD, draft
 from cumulet.services.image.logic.stores import Store
@@ -147,11 +147,15 @@ def activate(
         inspect.rules(cloud.settings),
     )
     _check_still(cloud, image.id, status)
+    faults.point("image.inspected")
     locations.deliver(kept, name, store, image.id, sums.size)
     faults.point("image.published")
     if not cloud.db.write(lambda tx: set_active(cloud, tx, image.id, sums, virtual_size, store, status, request_id)):
         locations.delete_unused(cloud, store.id, image.id)
         raise _gone(image.id)
+    faults.point("image.activated")
+    if isinstance(store.bytes, SharesBytes):
+        store.bytes.share(image.id, sums.sha512)
 
 
 def requeue(cloud: Cloud, image_id: str, status: ImageStatus) -> None:

@@ -197,7 +197,7 @@ def test_what_crashes_leave_is_put_right(client: Client, cloud: RunningCloud, mo
     assert client.http.get(f"/images/{whole}/file").content == b"whole"
     answer = client.http.post(f"/images/{staged}/import", json={"method": {"name": "glance-direct"}})
     assert answer.status_code == 202
-    assert client.show(staged)["status"] == "active"
+    client.wait_for(staged, "active")
 
 
 def test_a_host_copies_an_image_and_forgets_it(client: Client, host: ImagesOnHost) -> None:

@@ -133,6 +133,12 @@ class ImageContract(Protocol):
     def delete(self, tx: Tx, image_id: str) -> None:
         """Remove an image, protected or not, with its data; nothing happens where it is gone."""
 
+    def prefetch(self, host: str, image_id: str) -> None:
+        """Let a host have its copy of an image before anybody needs it there; in the control plane alone, and slow.
+
+        NotFound for an image without data, Conflict for one that a host may not open, NotReady while the host is away.
+        """
+
 
 class HostImages(Protocol):
     """On a host."""
@@ -140,8 +146,9 @@ class HostImages(Protocol):
     def base(self, image_id: str) -> Path:
         """The verified local copy of an image, in its declared format, read only; fetched at first use.
 
-        The path stays good as long as a disk of this host names it as its backing file. NotFound for an image without
-        data, NotReady while the control plane is away.
+        The path stays good for an hour, and then as long as a disk of this host names it as its backing file; images
+        with the same bytes share one. NotFound for an image without data, Conflict (`ImageUnacceptable`) for one that
+        is not of its format or names other files, NotReady while the control plane is away.
         """
 
     def push(self, image_id: str, path: Path) -> None:

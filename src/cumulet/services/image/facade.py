@@ -10,7 +10,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.services.image.contract import ImageContract, ImageInfo, NewImage
-from cumulet.services.image.logic import access, data, images, locations
+from cumulet.services.image.logic import access, copies, data, images, quotas, locations
 from cumulet.services.image.logic.images import Wish
 from cumulet.services.image.store import images as rows
 from cumulet.services.image.types import Record
@@ -49,6 +49,7 @@ class Images:
             properties=new.properties,
             tags=new.tags,
         )
+        quotas.enforce_new(self._cloud, tx, ctx.project_id)
         return images.create(self._cloud, tx, wish, ctx.request_id).image.id
 
     def set_properties(self, tx: Tx, image_id: str, properties: Mapping[str, str | None]) -> None:
@@ -72,6 +73,9 @@ class Images:
         found = rows.find(tx, image_id)
         if found is not None:
             images.remove(self._cloud, tx, found)
+
+    def prefetch(self, host: str, image_id: str) -> None:
+        copies.prefetch(self._cloud, host, image_id)
 
 
 def _info(record: Record) -> ImageInfo:

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.errors import NotFound
+from cumulet.kernel.errors import CumuletError, NotFound
 from cumulet.services.image.logic import access, locations
 from cumulet.services.image.store import images
 from cumulet.services.image.types import HASH_ALGORITHM, WITH_DATA, Described
 
+LOG = logging.getLogger(__name__)
+
+PATIENCE = 300.0  # seconds in which a host fetches a GiB
 LONGEST = 4 << 20  # bytes in one answer; less than a frame of the link
 
 
@@ -42,3 +46,18 @@ def outdated(cloud: Cloud, copies: Mapping[str, str]) -> list[str]:
         if found is None or (found.os_hash_algo == HASH_ALGORITHM and found.os_hash_value != sha512):
             gone.append(image_id)
     return gone
+
+
+def prefetch(cloud: Cloud, host: str, image_id: str) -> None:
+    """Let a host have its copy of an image; see `contract.ImageContract.prefetch`."""
+    size = describe(cloud, image_id)["size"]
+    cloud.hosts.call(host, "image.prefetch", {"id": image_id}, timeout=PATIENCE * (1 + size / (1 << 30)))
+
+
+def tidy(cloud: Cloud) -> None:
+    """Let every host remove the copies that it has not used for long, or has no room for."""
+    for host in cloud.hosts.connected():
+        try:
+            cloud.hosts.call(host.name, "image.tidy", {})
+        except CumuletError as error:
+            LOG.info("host %s did not tidy its copies of images: %s", host.name, error.message)

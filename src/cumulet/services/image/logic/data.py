@@ -14,7 +14,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, Gone, Invalid, TooLarge
 from cumulet.services.image import events
-from cumulet.services.image.drivers.base import ByteStore, SharesBytes
+from cumulet.services.image.drivers.base import ByteStore
 from cumulet.services.image.logic import access, inspect, limits, locations, signatures, stores
 from cumulet.services.image.logic.bytes import UPLOAD, draft
 from cumulet.services.image.logic.stores import Store
@@ -154,8 +154,7 @@ def activate(
         locations.delete_unused(cloud, store.id, image.id)
         raise _gone(image.id)
     faults.point("image.activated")
-    if isinstance(store.bytes, SharesBytes):
-        store.bytes.share(image.id, sums.sha512)
+    locations.share(store.bytes, image.id, sums.sha512)
 
 
 def requeue(cloud: Cloud, image_id: str, status: ImageStatus) -> None:

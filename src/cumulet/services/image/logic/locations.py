@@ -13,7 +13,7 @@ from cumulet.kernel import clock, faults
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, Gone, NotFound, NotReady
-from cumulet.services.image.drivers.base import ByteStore, ReadableStore
+from cumulet.services.image.drivers.base import ByteStore, ReadableStore, SharesBytes
 from cumulet.services.image.logic import cached, stores
 from cumulet.services.image.logic.bytes import COPY, draft
 from cumulet.services.image.logic.stores import Store
@@ -155,7 +155,14 @@ def stream(read: Read, target: ByteStore, name: str, key: str, size: int) -> str
     except BaseException:
         target.discard(name)
         raise
+    share(target, key, digest.hexdigest())
     return digest.hexdigest()
+
+
+def share(target: ReadableStore, key: str, sha512: str) -> None:
+    """Let bytes take no room of their own where the store can, and has others with this sum."""
+    if isinstance(target, SharesBytes):
+        target.share(key, sha512)
 
 
 def copy(cloud: Cloud, image_id: str, store_id: str) -> None:

@@ -301,6 +301,20 @@ class ImageFormat(Section, frozen=True, kw_only=True):
     gpt_safety_checks_nonfatal: tuple[str, ...] = ()
 
 
+class ImageUse(Section, frozen=True, kw_only=True):
+    """What users may write on images and how many they may have, under Glance's names and with its defaults.
+
+    The file `property_protection_file` says whose properties are whose, by roles or by rules of the policy. With
+    `use_keystone_limits` a project's images are held against its limits in the identity service. `schema_image_file`
+    describes, as JSON, the properties that the schema of images names beside the built-in ones.
+    """
+
+    property_protection_file: str = ""
+    property_protection_rule_format: Literal["roles", "policies"] = "roles"
+    use_keystone_limits: bool = False
+    schema_image_file: str = ""
+
+
 class ImageCopies(Section, frozen=True, kw_only=True):
     """What a host keeps of the images that it has fetched: never less than its disks stand on.
 
@@ -414,6 +428,7 @@ class Settings(Section, frozen=True, kw_only=True):
     security_compliance: SecurityCompliance = SecurityCompliance()
     image: Image = Image()
     image_format: ImageFormat = ImageFormat()
+    image_use: ImageUse = ImageUse()
     image_copies: ImageCopies = ImageCopies()
     image_import: ImageImport = ImageImport()
     compute: Compute = Compute()

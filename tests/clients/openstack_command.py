@@ -15,12 +15,20 @@ from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from support.cloud import RunningCloud
 
 
 class CommandFailed(AssertionError):
     """The command ended with a status other than 0; the message is what it printed."""
+
+
+class _Terminal(io.StringIO):
+    """A keyboard that nobody uses: from anything else the command would read an image."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class OpenStackCommand:
@@ -48,7 +56,7 @@ class OpenStackCommand:
         out, error = io.StringIO(), io.StringIO()
         with _Environment(self._environment), _LoggingKept(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with redirect_stdout(out), redirect_stderr(error):
+            with redirect_stdout(out), redirect_stderr(error), patch.object(sys, "stdin", _Terminal()):
                 status = _run(shlex.split(line))
         if status:
             raise CommandFailed(f"openstack {line}: {status}\n{out.getvalue()}\n{error.getvalue()}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every command of `openstack` for identity and the key manager, run for real: see `table.py`."""
+"""Every command of `openstack` for identity, the key manager, placement and images, run for real: see `table.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clients.table import Teller, commands, stories, told
 
 pytestmark = pytest.mark.clients
 
-GROUPS = ("openstack.identity.v3", "openstack.key_manager.v1")
+GROUPS = ("openstack.identity.v3", "openstack.key_manager.v1", "openstack.placement.v1", "openstack.image.v2")
 # What is not run, and why.
 LEFT_OUT = {
     "ca get": "Barbican has no certificate authorities any more",

@@ -68,3 +68,9 @@ class IdentityContract(Protocol):
         interface: Literal["public", "internal", "admin"] = "public",
     ) -> str | None:
         """Where a service is found; None where the catalogue does not have it."""
+
+    def limits(self, source: Source, service_type: str, region: str | None, project_id: str | None) -> dict[str, int]:
+        """The limits of a service's resources by name, the project's own where it has some; -1: as much as it likes.
+
+        A resource that is not named has no registered limit.
+        """

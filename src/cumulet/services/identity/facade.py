@@ -15,7 +15,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source
 from cumulet.kernel.errors import Unauthorized
 from cumulet.services.identity.contract import DomainInfo, IdentityContract, ProjectInfo, UserInfo
-from cumulet.services.identity.logic import catalog, tokens
+from cumulet.services.identity.logic import catalog, limits, tokens
 from cumulet.services.identity.store import projects, users
 from cumulet.services.identity.types import DEFAULT_DOMAIN, AccessRule, Bearer, Project
 
@@ -120,6 +120,9 @@ class Identity:
                     if endpoint["interface"] == interface:
                         return str(endpoint["url"])
         return None
+
+    def limits(self, source: Source, service_type: str, region: str | None, project_id: str | None) -> dict[str, int]:
+        return limits.in_force(source, service_type, region, project_id)
 
 
 def _project(project: Project) -> ProjectInfo:

@@ -10,7 +10,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.services.image.contract import ImageContract, ImageInfo, NewImage
-from cumulet.services.image.logic import access, copies, data, images, quotas, locations
+from cumulet.services.image.logic import access, copies, data, images, locations, quotas
 from cumulet.services.image.logic.images import Wish
 from cumulet.services.image.store import images as rows
 from cumulet.services.image.types import Record

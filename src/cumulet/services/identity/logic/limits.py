@@ -17,6 +17,7 @@ from cumulet.services.identity.logic import limit_models, registered_limits
 from cumulet.services.identity.logic.scopes import lacks
 from cumulet.services.identity.store import limits as store
 from cumulet.services.identity.store import projects, services
+from cumulet.services.identity.store import registered_limits as store_of_registered
 from cumulet.services.identity.store.filters import Filter
 from cumulet.services.identity.types import Limit, RegisteredLimit
 
@@ -48,6 +49,24 @@ def find_all(source: Source, ctx: Context, filters: Iterable[Filter] = ()) -> li
         inside = {project.id for project in projects.find_all(source, [Filter("domain_id", ctx.domain_id)])}
         return [one for one in every if one.own.project_id in inside or one.own.domain_id == ctx.domain_id]
     return [one for one in every if ctx.project_id is not None and one.own.project_id == ctx.project_id]
+
+
+def in_force(source: Source, service_type: str, region: str | None, project_id: str | None) -> dict[str, int]:
+    """The limits of a service's resources by their names: the project's own, or the registered ones.
+
+    Those of the region come before those of all regions.
+    """
+    found: dict[str, int] = {}
+    for service in services.find_all(source, [Filter("type", service_type)]):
+        registered = store_of_registered.find_all(source, [Filter("service_id", service.id)])
+        here = [each for each in registered if each.region_id in (None, region)]
+        for each in sorted(here, key=lambda one: one.region_id is not None):
+            found[each.resource_name] = each.default_limit
+            if project_id is not None:
+                same = [Filter("registered_limit_id", each.id), Filter("project_id", project_id)]
+                for own in store.find_all(source, same):
+                    found[each.resource_name] = own.resource_limit
+    return found
 
 
 def create(cloud: Cloud, several: Sequence[Mapping[str, Any]]) -> list[Full]:

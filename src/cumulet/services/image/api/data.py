@@ -9,11 +9,12 @@ from functools import partial
 from typing import Protocol
 
 from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
 from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.image.api import ranges, targets
 from cumulet.services.image.api.dialect import UNSUPPORTED_MEDIA
-from cumulet.services.image.logic import access, cache, data, locations, staging, stores
+from cumulet.services.image.logic import access, cache, data, locations, quotas, staging, stores
 from cumulet.services.image.logic.data import PIECE
 from cumulet.services.image.logic.locations import Reader
 from cumulet.services.image.types import WITH_DATA, Image, ImageStatus
@@ -37,11 +38,11 @@ Begin = Callable[[Cloud, str, str], Receiving]
 
 async def upload(request: Request) -> Reply:
     store = stores.chosen(request.cloud, request.headers.get(STORE_HEADER))
-    return await _receive(request, partial(data.begin, store=store, ctx=request.ctx))
+    return await _receive(request, partial(data.begin, store=store, ctx=request.ctx), quotas.enforce_upload)
 
 
 async def stage(request: Request) -> Reply:
-    return await _receive(request, staging.begin)
+    return await _receive(request, staging.begin, quotas.enforce_stage)
 
 
 async def download(request: Request) -> Reply:
@@ -58,9 +59,12 @@ async def download(request: Request) -> Reply:
     return Reply(206 if wanted is not None else 200, None, headers, chunks=_send(reader, start, end))
 
 
-async def _receive(request: Request, begin: Begin) -> Reply:
+async def _receive(request: Request, begin: Begin, enforce: Callable[[Cloud, Context, int], None]) -> Reply:
     _check_media_type(request)
     size = _declared_size(request)
+    if request.cloud.settings.image_use.use_keystone_limits:
+        length = request.headers.get("content-length", "0")
+        await asyncio.to_thread(enforce, request.cloud, request.ctx, int(length) if length.isdigit() else 0)
     receiving = await asyncio.to_thread(begin, request.cloud, request.params["image_id"], request.request_id)
     working: asyncio.Future[None] | None = None
     try:

@@ -6,12 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Forbidden, Invalid, NotFound
 from cumulet.kernel.http import ANYONE, Reply, Request, Route
 from cumulet.services.image.api import listing, patch, targets, views
-from cumulet.services.image.api.schemas import ACCEPTED
-from cumulet.services.image.logic import changes, images, imports, stores
+from cumulet.services.image.api.schemas import of_images
+from cumulet.services.image.logic import changes, images, imports, protection, quotas, stores
 from cumulet.services.image.logic.images import Wish
+from cumulet.services.image.types import Record
 
 # Words of a new image that only the service writes: the first ones are refused before, the others after the schema.
 _READ_ONLY_FIRST = ("direct_url", "self", "file", "schema", "stores")
@@ -39,7 +43,8 @@ def create(request: Request) -> Reply:
     wish = _wish(request)
     cloud, ctx = request.cloud, request.ctx
     images.check_create(cloud, ctx, wish.owner, wish.visibility)
-    made = cloud.db.write(lambda tx: images.create(cloud, tx, wish, request.request_id))
+    protection.require(cloud, ctx, "create", wish.properties)
+    made = cloud.db.write(lambda tx: _make(cloud, tx, ctx, wish))
     headers = {
         "Location": f"{request.url}/{made.image.id}",
         "OpenStack-image-import-methods": ",".join(imports.methods(cloud)),
@@ -63,12 +68,17 @@ def no_image(request: Request) -> Reply:
     raise NotFound("The resource could not be found.")
 
 
+def _make(cloud: Cloud, tx: Tx, ctx: Context, wish: Wish) -> Record:
+    quotas.enforce_new(cloud, tx, ctx.project_id)
+    return images.create(cloud, tx, wish, ctx.request_id)
+
+
 def _wish(request: Request) -> Wish:
     body = _body(request)
     for name in _READ_ONLY_FIRST:
         if name in body:
             raise Forbidden(f"Attribute '{name}' is read-only.")
-    ACCEPTED.check(body)
+    of_images(request.cloud).whole.check(body)
     for name in _READ_ONLY:
         if name in body:
             raise Forbidden(f"Attribute '{name}' is read-only.")

@@ -8,7 +8,7 @@ from typing import Any
 from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import ANYONE, Reply, Request, Route
 from cumulet.services.image.api import targets, views
-from cumulet.services.image.logic import imports, tasks
+from cumulet.services.image.logic import imports, quotas, tasks
 
 STORE_HEADER = "x-image-meta-store"
 
@@ -17,6 +17,7 @@ def run(request: Request) -> Reply:
     """The handler judges the rule, once it knows the method: `copy_image`, or `modify_image`."""
     said = _said(request)
     header, token = request.headers.get(STORE_HEADER), request.headers.get("x-auth-token", "")
+    quotas.enforce_import(request.cloud, request.ctx, request.params["image_id"], said["method"]["name"])
     imports.run(request.cloud, request.ctx, request.params["image_id"], said, header, token)
     return Reply(202)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from cumulet.kernel.http import ANYONE, Reply, Request, Route
-from cumulet.services.image.logic import imports, stores
+from cumulet.services.image.logic import imports, quotas, stores
 from cumulet.services.image.logic.stores import Store
 
 
@@ -24,8 +24,9 @@ def get_stores_detail(request: Request) -> Reply:
 
 
 def get_usage(request: Request) -> Reply:
-    """Glance names usages only where projects have limits of their own."""
-    return Reply(200, {"usage": {}})
+    """What the caller's project takes up and may; nothing where projects have no limits of their own."""
+    found = quotas.report(request.cloud, request.ctx)
+    return Reply(200, {"usage": {name: each._asdict() for name, each in found.items()}})
 
 
 def _store(store: Store) -> dict[str, Any]:

@@ -135,7 +135,7 @@ class _Kind:
         return self._collection(plural, {"type": "object", "additionalProperties": self._item})
 
     def accepted(self) -> Schema:
-        """The schema of a request; formats are told, and not judged."""
+        """The schema of a request."""
         words = f"Provided object does not match schema '{self._name}': "
         phrase = Phrase(lambda refusal: f"{words}{refusal.report}", best=True)
         judged = {key: self._item[key] for key in ("properties", "additionalProperties", "required")}
@@ -155,7 +155,7 @@ class _Kind:
             return part
         if "$ref" in part:
             return self._resolved(self._definitions[part["$ref"].rpartition("/")[2]])
-        return {key: self._resolved(each) for key, each in part.items() if (key, each) != ("format", "date-time")}
+        return {key: self._resolved(each) for key, each in part.items()}
 
 
 _ONE_PROPERTY = _Kind("property", _PROPERTY, "type", "title", "name", definitions=_OF_PROPERTY)

@@ -8,8 +8,9 @@ from typing import Any, Literal, cast
 
 from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Request
+from cumulet.kernel.schema import Schema
 from cumulet.services.image.api.dialect import UNSUPPORTED_MEDIA
-from cumulet.services.image.api.schemas import ACCEPTED, IMAGE_PROPERTIES
+from cumulet.services.image.api.schemas import IMAGE_PROPERTIES, of_images
 from cumulet.services.image.logic.changes import LOCATIONS, Change
 from cumulet.services.image.types import RESERVED_PREFIX
 
@@ -42,10 +43,11 @@ def parse(request: Request) -> list[Change]:
         raise Invalid("Body expected in request.", code="MissingBody")
     if not isinstance(request.body, list):
         raise Invalid("Request body must be a JSON array of operation objects.")
-    return [_change(raw, old=media_type == OLD) for raw in request.body]
+    schema = of_images(request.cloud).part
+    return [_change(raw, schema, old=media_type == OLD) for raw in request.body]
 
 
-def _change(raw: Any, *, old: bool) -> Change:
+def _change(raw: Any, schema: Schema, *, old: bool) -> Change:
     if not isinstance(raw, dict):
         raise Invalid("Operations must be JSON objects.")
     operation, pointer = _old(raw) if old else _new(raw)
@@ -58,7 +60,7 @@ def _change(raw: Any, *, old: bool) -> Change:
         if "value" not in raw:
             raise Invalid(f'Operation "{operation}" requires a member named "value".')
         value = raw["value"]
-    _check(operation, path, value)
+    _check(operation, path, value, schema)
     return Change(operation, path[0], value, new_only=old, position=path[1] if len(path) > 1 else "")
 
 
@@ -98,15 +100,15 @@ def _path(pointer: Any) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~").strip() for part in pointer.lstrip("/").split("/")]
 
 
-def _check(operation: Operation, path: list[str], value: Any) -> None:
+def _check(operation: Operation, path: list[str], value: Any, schema: Schema) -> None:
     name = path[0]
     check_writable(name)
     if operation == "remove":
         return
     if len(path) == 1:
-        ACCEPTED.check({name: value})
+        schema.check({name: value})
     elif IMAGE_PROPERTIES.get(name, {}).get("type") == "array":
-        ACCEPTED.check({name: [value]})
+        schema.check({name: [value]})
 
 
 def check_writable(name: str) -> None:

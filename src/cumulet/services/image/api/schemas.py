@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.http import ANYONE, Reply, Request, Route
 from cumulet.kernel.schema import Phrase, Schema
 from cumulet.services.image.types import CONTAINER_FORMATS, DISK_FORMATS
 
 Document = dict[str, Any]
+
+LOG = logging.getLogger(__name__)
 
 _UUID = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 
@@ -119,22 +126,14 @@ _PAGE_LINKS = [
     {"rel": "describedby", "href": "{schema}"},
 ]
 
-_IMAGE = {
-    "name": "image",
-    "properties": IMAGE_PROPERTIES,
-    "additionalProperties": {"type": "string"},
-    "links": _LINKS,
-}
-_IMAGES = {
-    "name": "images",
-    "properties": {
-        "images": {"type": "array", "items": _IMAGE},
-        "first": {"type": "string"},
-        "next": {"type": "string"},
-        "schema": {"type": "string"},
-    },
-    "links": _PAGE_LINKS,
-}
+
+def _images(image: Document) -> Document:
+    links = {each: {"type": "string"} for each in ("first", "next", "schema")}
+    return {
+        "name": "images",
+        "properties": {"images": {"type": "array", "items": image}, **links},
+        "links": _PAGE_LINKS,
+    }
 
 
 def _collection(name: str, item: Document) -> Document:
@@ -148,19 +147,77 @@ def _collection(name: str, item: Document) -> Document:
 _MEMBER = {"name": "member", "properties": _MEMBER_PROPERTIES}
 _TASK = {"name": "task", "properties": _TASK_PROPERTIES}
 DOCUMENTS: Mapping[str, Document] = {
-    "image": _IMAGE,
-    "images": _IMAGES,
     "member": _MEMBER,
     "members": _collection("members", _MEMBER),
     "task": _TASK,
     "tasks": _collection("tasks", _TASK),
 }
 
-# An image in a request, or a part of one.
-ACCEPTED = Schema(
-    {"type": "object", "properties": IMAGE_PROPERTIES, "additionalProperties": {"type": "string"}},
-    phrase=Phrase(lambda refusal: f"Provided object does not match schema 'image': {refusal.report}", best=True),
-)
+
+class ImageSchema:
+    """The schema of images: the built-in properties, and those that the operator's file names beside them.
+
+    The file is JSON: properties by their names, or `{"properties": ..., "required": [...]}`.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded = False
+        self._read({}, [])
+
+    def load(self, path: str) -> None:
+        """Take the file over, at the first call; one that cannot be used is told in the log, and changes nothing."""
+        with self._lock:
+            if self._loaded or not path:
+                return
+            self._loaded = True
+            try:
+                said = json.loads(Path(path).read_text(encoding="utf-8"))
+                own = said.get("properties") if isinstance(said.get("properties"), dict) else None
+                properties, required = (own, said.get("required") or []) if own is not None else (said, [])
+                taken = [name for name in properties if name in IMAGE_PROPERTIES]
+                if taken:
+                    raise ValueError(f"{', '.join(taken)}: these are built in")
+                self._read({name: {**rules, "is_base": False} for name, rules in properties.items()}, required)
+            except (OSError, ValueError, TypeError, AttributeError) as error:
+                LOG.error("the schema of images in %s is not used: %s", path, error)
+                self._read({}, [])
+
+    def _read(self, own: Mapping[str, Document], required: list[str]) -> None:
+        properties = {**IMAGE_PROPERTIES, **own}
+        free = {"type": "string"}
+        needed = {"required": required} if required else {}
+        self.document = {
+            "name": "image",
+            "properties": properties,
+            "additionalProperties": free,
+            **needed,
+            "links": _LINKS,
+        }
+        judged = {"type": "object", "properties": properties, "additionalProperties": free}
+        self.part = _judging({**judged, "properties": {name: _rules(said) for name, said in properties.items()}})
+        self.whole = _judging({**self.part.document, **needed})
+
+
+def _judging(document: Mapping[str, Any]) -> Schema:
+    says = Phrase(lambda refusal: f"Provided object does not match schema 'image': {refusal.report}", best=True)
+    return Schema(document, phrase=says)
+
+
+def _rules(said: Document) -> Document:
+    return {name: rule for name, rule in said.items() if name != "is_base"}
+
+
+# An image in the input of a task, which knows the built-in properties alone.
+ACCEPTED = ImageSchema().part
+
+
+def of_images(cloud: Cloud) -> ImageSchema:
+    """What images look like in this cloud: `whole` judges a new one, `part` some of its words."""
+    found = cloud.keep(ImageSchema)
+    found.load(cloud.settings.image_use.schema_image_file)
+    return found
+
 
 # A task in a request.
 TASK = Schema(
@@ -173,4 +230,16 @@ def _show(name: str) -> Callable[[Request], Reply]:
     return lambda request: Reply(200, DOCUMENTS[name])
 
 
-ROUTES = tuple(Route("GET", f"/schemas/{name}", _show(name), ANYONE) for name in DOCUMENTS)
+def _image(request: Request) -> Reply:
+    return Reply(200, of_images(request.cloud).document)
+
+
+def _list_of_images(request: Request) -> Reply:
+    return Reply(200, _images(of_images(request.cloud).document))
+
+
+ROUTES = (
+    Route("GET", "/schemas/image", _image, ANYONE),
+    Route("GET", "/schemas/images", _list_of_images, ANYONE),
+    *(Route("GET", f"/schemas/{name}", _show(name), ANYONE) for name in DOCUMENTS),
+)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cumulet.kernel.errors import NotFound, TooLarge
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.image.api import targets
-from cumulet.services.image.api.schemas import ACCEPTED
+from cumulet.services.image.api.schemas import of_images
 from cumulet.services.image.logic import changes
 
 _TARGET = targets.image_or("Image {} not found.")
@@ -14,7 +14,7 @@ _TARGET = targets.image_or("Image {} not found.")
 
 def put(request: Request) -> Reply:
     image_id, value = request.params["image_id"], request.params["value"]
-    ACCEPTED.check({"tags": [value]})
+    of_images(request.cloud).part.check({"tags": [value]})
     try:
         changes.set_tag(request.cloud, request.ctx, image_id, value)
     except TooLarge as error:

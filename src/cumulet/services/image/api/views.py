@@ -8,7 +8,7 @@ from typing import Any
 from cumulet.kernel.clock import iso_z
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.http import Request
-from cumulet.services.image.logic import access, locations
+from cumulet.services.image.logic import access, locations, protection
 from cumulet.services.image.types import Location, Member, Record, Task
 
 BASE = "/v2"
@@ -23,7 +23,7 @@ def image(record: Record, request: Request) -> dict[str, Any]:
     """An image, with the stores that have it and, where settings and policy say so, its addresses there."""
     found = record.image
     return {
-        **record.properties,
+        **protection.readable(request.cloud, request.ctx, record.properties),
         **{name: getattr(found, name) for name in _SAME},
         "created_at": iso_z(found.created_at),
         "updated_at": iso_z(found.updated_at),

@@ -13,7 +13,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden
 from cumulet.services.image import events
-from cumulet.services.image.logic import access, data, limits, location_changes, locations
+from cumulet.services.image.logic import access, data, limits, location_changes, locations, protection
 from cumulet.services.image.logic.images import check_visibility
 from cumulet.services.image.logic.location_changes import Drawn, Place, Places
 from cumulet.services.image.store import images
@@ -93,6 +93,7 @@ def update(cloud: Cloud, ctx: Context, image_id: str, changes: list[Change]) -> 
         draft = _Draft(cloud, before, places)
         for change in changes:
             _check_allowed(cloud, tx, ctx, before.image, change)
+            _check_protected(cloud, ctx, draft, change)
             _apply(draft, change)
         return _save(cloud, tx, ctx, draft)
 
@@ -161,6 +162,24 @@ def _check_locations(cloud: Cloud, source: Source, ctx: Context, image: Image, c
     if not cloud.settings.image.show_multiple_locations:
         verb = {"add": "add", "replace": "update", "remove": "remove"}[change.operation]
         raise Forbidden(f"It's not allowed to {verb} locations if locations are invisible.")
+
+
+def _check_protected(cloud: Cloud, ctx: Context, draft: _Draft, change: Change) -> None:
+    """Forbidden for a property that is not the caller's to change; one that it may not read is not there for it."""
+    name, operation = change.name, change.operation
+    if name in FIELDS or name in (TAGS, LOCATIONS):
+        return
+    if name in draft.properties and not protection.allows(cloud, ctx, "read", name):
+        if operation != "add":
+            raise Conflict(f"Property {name} does not exist.", code=PROPERTY_CONFLICT)
+        del draft.properties[name]
+    if name not in draft.properties:
+        if operation == "add":
+            protection.require(cloud, ctx, "create", [name])
+    elif operation == "remove":
+        protection.require(cloud, ctx, "delete", [name])
+    elif not change.new_only or operation == "replace":
+        protection.require(cloud, ctx, "update", [name])
 
 
 def _apply(draft: _Draft, change: Change) -> None:

@@ -14,7 +14,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid
 from cumulet.services.image import events
-from cumulet.services.image.logic import access, limits, locations, staging
+from cumulet.services.image.logic import access, encryption, limits, locations, protection, staging
 from cumulet.services.image.logic.access import SERVICE
 from cumulet.services.image.store import images, search
 from cumulet.services.image.store.search import Search
@@ -101,6 +101,8 @@ def get(source: Source, ctx: Context, image_id: str) -> Record:
 
 def find_all(cloud: Cloud, ctx: Context, wanted: Search) -> tuple[list[Record], bool]:
     """One page of what the caller may see, and whether there may be another."""
+    if not all(protection.allows(cloud, ctx, "read", name) for name in wanted.properties):
+        return [], False  # what the caller may not read is on no image
     found = search.find(cloud.db, wanted) if wanted.limit else []
     shown = access.allowed_only(cloud, cloud.db, ctx, found)
     return access.records(cloud.db, shown), bool(shown) and len(found) == wanted.limit
@@ -121,6 +123,7 @@ def delete(cloud: Cloud, ctx: Context, image_id: str) -> None:
         found = access.get(tx, ctx, image_id)
         if found.protected:
             raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
+        encryption.delete_keys(cloud, tx, ctx, images.properties(tx, [image_id]).get(image_id, {}))
         remove(cloud, tx, found, ctx.request_id)
 
     cloud.db.write(write)

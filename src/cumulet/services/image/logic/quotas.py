@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a project's images may take up, where its limits in the identity service count (`use_keystone_limits`).
+
+The resources have Glance's names; sizes are in MiB. One without a registered limit may not be used at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import TooLarge
+from cumulet.services.identity.contract import IdentityContract
+from cumulet.services.image.store import images
+from cumulet.services.image.store import usage as store
+
+SIZE = "image_size_total"
+STAGED = "image_stage_total"
+COUNT = "image_count_total"
+UPLOADING = "image_count_uploading"
+
+MIB = 1 << 20
+_SERVICE_TYPE = "image"
+_DIRECT = "glance-direct"  # the one way to import that needs no more room to stage in
+
+
+class Usage(NamedTuple):
+    """What a project takes up of a resource, and what it may."""
+
+    usage: int
+    limit: int
+
+
+def enforce(cloud: Cloud, source: Source, project_id: str | None, resource: str, more: int = 0) -> None:
+    """TooLarge where the project's usage and `more` of it are above the limit; in MiB for sizes."""
+    if not cloud.settings.image_use.use_keystone_limits or project_id is None:
+        return
+    found = _look(cloud, source, project_id)[resource]
+    if found.limit >= 0 and found.usage + more > found.limit:
+        raise TooLarge(
+            "The request returned a 413 Request Entity Too Large. This generally means that rate limiting or a quota "
+            "threshold was breached.\n\nThe response body:\n"
+            f"Project {project_id} is over a limit for [Resource {resource} is over limit of {found.limit} due to "
+            f"current usage {found.usage} and delta {more}]"
+        )
+
+
+def enforce_new(cloud: Cloud, tx: Tx, project_id: str | None) -> None:
+    """TooLarge where the project may not have one more image; nobody else counts until the end of the transaction."""
+    if cloud.settings.image_use.use_keystone_limits:
+        tx.lock(f"quota:image:{project_id}")
+        enforce(cloud, tx, project_id, COUNT, 1)
+
+
+def enforce_upload(cloud: Cloud, ctx: Context, size: int) -> None:
+    """TooLarge where the caller's project may not store `size` bytes more, or not begin one more upload."""
+    enforce(cloud, cloud.db, ctx.project_id, SIZE, size // MIB)
+    enforce(cloud, cloud.db, ctx.project_id, UPLOADING, 1)
+
+
+def enforce_stage(cloud: Cloud, ctx: Context, size: int) -> None:
+    """TooLarge where the caller's project may not stage `size` bytes more, or not begin one more upload."""
+    enforce(cloud, cloud.db, ctx.project_id, STAGED, size // MIB)
+    enforce(cloud, cloud.db, ctx.project_id, UPLOADING, 1)
+
+
+def enforce_import(cloud: Cloud, ctx: Context, image_id: str, method: str) -> None:
+    """TooLarge where the caller's project may not have what the import will take up."""
+    if not cloud.settings.image_use.use_keystone_limits:
+        return
+    image = images.find(cloud.db, image_id)
+    size = (image.size or 0) // MIB if image is not None else 0
+    if method == _DIRECT:
+        enforce(cloud, cloud.db, ctx.project_id, SIZE, size)
+        return
+    enforce(cloud, cloud.db, ctx.project_id, SIZE)
+    enforce(cloud, cloud.db, ctx.project_id, STAGED, size)
+    enforce(cloud, cloud.db, ctx.project_id, UPLOADING, 1)
+
+
+def report(cloud: Cloud, ctx: Context) -> Mapping[str, Usage]:
+    """The usages and limits of the caller's project; nothing where limits do not count."""
+    if not cloud.settings.image_use.use_keystone_limits or ctx.project_id is None:
+        return {}
+    return _look(cloud, cloud.db, ctx.project_id)
+
+
+def _look(cloud: Cloud, source: Source, project_id: str) -> dict[str, Usage]:
+    identity = cloud.contracts.use(IdentityContract)
+    limits = identity.limits(source, _SERVICE_TYPE, cloud.settings.region, project_id)
+    used = store.of_project(source, project_id)
+    taken = {SIZE: used.size // MIB, STAGED: used.staged // MIB, COUNT: used.count, UPLOADING: used.uploading}
+    return {name: Usage(amount, limits.get(name, 0)) for name, amount in taken.items()}

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator lets users write on images and have of them: protected properties, limits, a schema of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cumulet.services.image.logic import protection
+from support.cloud import RunningCloud
+from support.people import environment
+from support.waiting import until
+
+PATCH = "application/openstack-images-v2.1-json-patch"
+RULES = """
+[^billing_]
+create = admin
+read = admin, member
+update = admin
+delete = admin
+
+[^secret$]
+create = @
+read = admin
+update = !
+delete = !
+
+[.*]
+create = @
+read = @
+update = @
+delete = @
+"""
+MIB = 1 << 20
+
+
+class Cloud:
+    """A cloud whose operator has chosen all that there is to choose; `ask` asks its image service."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rules = folder / "protections.conf"
+        self.rules.write_text(RULES)
+        schema = folder / "schema-image.json"
+        schema.write_text(json.dumps({"properties": {"colour": {"type": "string", "enum": ["red", "blue"]}}}))
+        chosen = {
+            "image_use.property_protection_file": str(self.rules),
+            "image_use.use_keystone_limits": "true",
+            "image_use.schema_image_file": str(schema),
+        }
+        self.running = RunningCloud(folder / "state", ["identity", "image"], settings=chosen)
+        self.people = environment(self.running)
+        self._http = httpx.Client(timeout=60)
+        self.limits: dict[str, str] = {}
+        self._register()
+
+    def ask(self, who: str, method: str, path: str, body: Any = None, media: str = "", **more: Any) -> httpx.Response:
+        headers = {"X-Auth-Token": self.people[f"{who}_TOKEN"], "Accept": "application/json"}
+        if media:
+            headers["Content-Type"] = media
+        address = f"{self.running.data_url}/image/v2{path}"
+        return self._http.request(method, address, json=body, headers=headers, **more)
+
+    def change(self, who: str, image_id: str, operation: str, name: str, value: str | None = None) -> int:
+        words = {"op": operation, "path": f"/{name}", **({} if value is None else {"value": value})}
+        return self.ask(who, "PATCH", f"/images/{image_id}", [words], PATCH).status_code
+
+    def make(self, who: str, **words: Any) -> Any:
+        answer = self.ask(who, "POST", "/images", {"disk_format": "raw", "container_format": "bare", **words})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def limit(self, resource: str, amount: int) -> None:
+        """Give the member's project a limit of its own."""
+        body = {
+            "service_id": self._service,
+            "region_id": None,
+            "resource_name": resource,
+            "resource_limit": amount,
+            "project_id": self.people["PROJECT_ID"],
+        }
+        if resource in self.limits:
+            path = f"/limits/{self.limits[resource]}"
+            self._identity("PATCH", path, {"limit": {"resource_limit": amount}})
+        else:
+            made = self._identity("POST", "/limits", {"limits": [body]})
+            self.limits[resource] = made["limits"][0]["id"]
+
+    def close(self) -> None:
+        self._http.close()
+        self.running.close()
+
+    def _register(self) -> None:
+        services = self._identity("GET", "/services?type=image")["services"]
+        self._service = services[0]["id"]
+        names = ("image_size_total", "image_stage_total", "image_count_total", "image_count_uploading")
+        wanted = [{"service_id": self._service, "resource_name": name, "default_limit": 1000} for name in names]
+        self._identity("POST", "/registered_limits", {"registered_limits": wanted})
+
+    def _identity(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"X-Auth-Token": self.people["SYSTEM_TOKEN"]}
+        answer = self._http.request(method, f"{self.running.control_url}/identity/v3{path}", json=body, headers=headers)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    made = Cloud(tmp_path_factory.mktemp("own"))
+    yield made
+    made.close()
+
+
+def test_only_those_named_make_a_protected_property(own: Cloud) -> None:
+    refused = own.ask("MEMBER", "POST", "/images", {"billing_code": "1"})
+    assert refused.status_code == 403
+    assert "Attribute 'billing_code' is reserved." in refused.text
+    image_id = own.make("ADMIN", owner=own.people["PROJECT_ID"], billing_code="1")["id"]
+    assert own.ask("MEMBER", "GET", f"/images/{image_id}").json()["billing_code"] == "1"
+    assert own.change("MEMBER", image_id, "add", "billing_more", "2") == 403
+    assert own.change("MEMBER", image_id, "replace", "billing_code", "2") == 403
+    assert own.change("MEMBER", image_id, "remove", "billing_code") == 403
+    assert own.change("MEMBER", image_id, "add", "free", "1") == 200
+    assert own.change("ADMIN", image_id, "replace", "billing_code", "2") == 200
+
+
+def test_what_may_not_be_read_is_not_there(own: Cloud) -> None:
+    made = own.make("MEMBER", secret="x")
+    assert "secret" not in made
+    path = f"/images/{made['id']}"
+    assert "secret" not in own.ask("MEMBER", "GET", path).json()
+    assert own.ask("ADMIN", "GET", path).json()["secret"] == "x"
+    assert own.ask("MEMBER", "GET", "/images?secret=x").json()["images"] == []
+    assert [each["id"] for each in own.ask("ADMIN", "GET", "/images?secret=x").json()["images"]] == [made["id"]]
+    assert own.change("MEMBER", made["id"], "replace", "secret", "y") == 409
+    assert own.change("MEMBER", made["id"], "remove", "secret") == 409
+    assert own.change("MEMBER", made["id"], "replace", "name", "new") == 200
+    assert own.ask("ADMIN", "GET", path).json()["secret"] == "x"
+    assert own.change("MEMBER", made["id"], "add", "secret", "z") == 200
+    assert own.change("ADMIN", made["id"], "replace", "secret", "y") == 403
+    assert own.change("ADMIN", made["id"], "remove", "secret") == 403
+
+
+def test_the_file_is_read_again(own: Cloud) -> None:
+    made = own.make("MEMBER", secret="x")
+    own.rules.write_text(RULES.replace("read = admin\n", "read = member\n"))
+    until(lambda: "secret" in own.ask("MEMBER", "GET", f"/images/{made['id']}").json())
+    own.rules.write_text(RULES)
+    until(lambda: "secret" not in own.ask("MEMBER", "GET", f"/images/{made['id']}").json())
+
+
+def test_a_broken_file_leaves_the_old_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protection, "_GLANCE", 0.0)
+    path, kept = tmp_path / "rules", protection.Protection()
+
+    def readers() -> set[str] | None:
+        found = kept.section(path, by_policy=False, name="secret")
+        return None if found is None else set(found.who["read"])
+
+    assert readers() is None
+    path.write_text(RULES)
+    assert readers() == {"admin"}
+    path.write_text("[broken")
+    assert readers() == {"admin"}
+    path.unlink()
+    assert readers() == {"admin"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("no section", "cannot be read"),
+        ("[a]\ncreate = @\nread = @\nupdate = @", "who may delete"),
+        ("[(]\ncreate = @\nread = @\nupdate = @\ndelete = @", "no pattern"),
+        ("[a]\ncreate = @, !\nread = @\nupdate = @\ndelete = @", "exclude each other"),
+    ],
+)
+def test_a_file_that_says_something_wrong(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        protection.read(text, by_policy=False)
+
+
+def test_one_rule_of_the_policy_for_each_action() -> None:
+    text = "[a]\ncreate = one\nread = @\nupdate = !\ndelete = {}"
+    (section,) = protection.read(text.format("two"), by_policy=True)
+    assert section.who == {"create": {"one"}, "read": {"@"}, "update": {"!"}, "delete": {"two"}}
+    with pytest.raises(ValueError, match="several rules"):
+        protection.read(text.format("two, three"), by_policy=True)
+
+
+def test_the_schema_names_the_operators_properties(own: Cloud) -> None:
+    shown = own.ask("READER", "GET", "/schemas/image").json()
+    assert shown["properties"]["colour"] == {"type": "string", "enum": ["red", "blue"], "is_base": False}
+    listed = own.ask("READER", "GET", "/schemas/images").json()
+    assert "colour" in listed["properties"]["images"]["items"]["properties"]
+    refused = own.ask("MEMBER", "POST", "/images", {"colour": "green"})
+    assert refused.status_code == 400
+    assert "'green' is not one of ['red', 'blue']" in refused.text
+    image_id = own.make("MEMBER", colour="red")["id"]
+    assert own.change("MEMBER", image_id, "replace", "colour", "green") == 400
+    assert own.change("MEMBER", image_id, "replace", "colour", "blue") == 200
+
+
+def test_a_project_has_so_many_images(own: Cloud) -> None:
+    used = own.ask("MEMBER", "GET", "/info/usage").json()["usage"]["image_count_total"]
+    assert used["limit"] == 1000
+    own.limit("image_count_total", used["usage"] + 1)
+    own.make("MEMBER")
+    refused = own.ask("MEMBER", "POST", "/images", {})
+    assert refused.status_code == 413
+    project, full = own.people["PROJECT_ID"], used["usage"] + 1
+    assert (
+        f"Project {project} is over a limit for [Resource image_count_total is over limit of {full} due to "
+        f"current usage {full} and delta 1]"
+    ) in refused.json()["message"]
+    own.limit("image_count_total", -1)
+    own.make("MEMBER")
+    assert own.ask("MEMBER", "GET", "/info/usage").json()["usage"]["image_count_total"]["limit"] == -1
+
+
+def test_a_project_stores_and_stages_so_much(own: Cloud) -> None:
+    usage = own.ask("MEMBER", "GET", "/info/usage").json()["usage"]
+    assert usage["image_size_total"] == {"usage": 0, "limit": 1000}
+    first, second, third = (own.make("MEMBER")["id"] for _ in range(3))
+    octets = "application/octet-stream"
+
+    def put(image_id: str, what: str, size: int) -> int:
+        return own.ask("MEMBER", "PUT", f"/images/{image_id}/{what}", None, octets, content=bytes(size)).status_code
+
+    own.limit("image_size_total", 2)
+    assert put(first, "file", 3 * MIB) == 413
+    assert put(first, "file", 2 * MIB) == 204
+    assert put(second, "file", MIB) == 413
+    own.limit("image_stage_total", 1)
+    assert put(second, "stage", 2 * MIB) == 413
+    assert put(second, "stage", MIB) == 204
+    own.limit("image_count_uploading", 1)
+    assert put(third, "stage", 1) == 413
+    usage = own.ask("MEMBER", "GET", "/info/usage").json()["usage"]
+    assert (usage["image_size_total"]["usage"], usage["image_count_uploading"]["usage"]) == (2, 1)
+    words = {"method": {"name": "glance-direct"}}
+    refused = own.ask("MEMBER", "POST", f"/images/{second}/import", words)
+    assert refused.status_code == 413
+    assert "image_size_total is over limit of 2" in refused.text
+    own.limit("image_size_total", 3)
+    assert own.ask("MEMBER", "POST", f"/images/{second}/import", words).status_code == 202
+
+
+def test_without_limits_there_is_no_usage(cloud: RunningCloud) -> None:
+    headers = {"X-Auth-Token": environment(cloud)["MEMBER_TOKEN"]}
+    assert httpx.get(f"{cloud.data_url}/image/v2/info/usage", headers=headers).json() == {"usage": {}}

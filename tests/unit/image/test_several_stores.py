@@ -397,3 +397,74 @@ def test_images_are_cached_when_asked_for(world: World) -> None:
 def _cached(world: World) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = world.ask("GET", "/cache", "ADMIN").json()["cached_images"]
     return found
+
+
+def imported(world: World, image_id: str, method: str, who: str = "MEMBER", **words: Any) -> dict[str, Any]:
+    """The task of an import, as it ended."""
+    answer = world.ask("POST", f"/images/{image_id}/import", who, json={"method": {"name": method}, **words})
+    assert answer.status_code == 202, answer.text
+    until(lambda: all(each["status"] in ("success", "failure") for each in tasks(world, image_id)))
+    return tasks(world, image_id)[-1]
+
+
+def staged(world: World) -> str:
+    image_id = world.image(content=b"")
+    assert world.ask("PUT", f"/images/{image_id}/stage", content=CONTENT, headers=OCTETS).status_code == 204
+    return image_id
+
+
+def progress(found: dict[str, Any]) -> tuple[str, str, str]:
+    return found["status"], found["os_glance_importing_to_stores"], found["os_glance_failed_import"]
+
+
+def test_an_image_is_copied_to_all_stores_that_can_be_written(world: World) -> None:
+    image_id = world.image()
+    assert imported(world, image_id, "copy-image", "ADMIN", all_stores=True)["input"]["backend"] == ["heavy"]
+    found = world.show(image_id)
+    assert (found["stores"], progress(found)) == ("heavy,local", ("active", "", ""))
+    assert imported(world, image_id, "copy-image", "ADMIN", all_stores=True)["id"] == tasks(world, image_id)[0]["id"]
+    body = {"method": {"name": "copy-image"}, "stores": ["heavy"]}
+    answer = world.ask("POST", f"/images/{image_id}/import", "ADMIN", json=body)
+    assert (answer.status_code, "Image is already present at store 'heavy'" in answer.text) == (400, True)
+
+
+def test_a_copy_that_fails_is_taken_back_from_all_stores(world: World) -> None:
+    image_id = world.image()
+    task = imported(world, image_id, "copy-image", "ADMIN", stores=["heavy", "attic"])
+    assert (task["status"], "is disabled" in task["message"]) == ("failure", True)
+    found = world.show(image_id)
+    assert (found["stores"], progress(found)) == ("local", ("active", "", "attic"))
+    assert image_id not in stores.get(world.running.data.cloud, "heavy").writable.published()
+
+
+def test_a_copy_that_may_fail_stays_where_it_succeeds(world: World) -> None:
+    image_id = world.image()
+    wanted = {"stores": ["attic", "heavy"], "all_stores_must_succeed": False}
+    assert imported(world, image_id, "copy-image", "ADMIN", **wanted)["status"] == "success"
+    found = world.show(image_id)
+    assert (found["stores"], progress(found)) == ("heavy,local", ("active", "", "attic"))
+
+
+def test_staged_data_go_to_the_stores_that_are_named(world: World) -> None:
+    image_id = staged(world)
+    assert imported(world, image_id, "glance-direct", stores=["local", "heavy"])["status"] == "success"
+    found = world.show(image_id)
+    assert (found["stores"], progress(found)) == ("heavy,local", ("active", "", ""))
+    for store in ("local", "heavy"):
+        assert stores.get(world.running.data.cloud, store).bytes.size(image_id) == len(CONTENT)
+    image_id = staged(world)
+    assert imported(world, image_id, "glance-direct", all_stores=True)["status"] == "success"
+    assert world.show(image_id)["stores"] == "heavy,local"
+
+
+def test_staged_data_go_where_they_can(world: World) -> None:
+    may_fail, must, nowhere = (staged(world) for _ in range(3))
+    task = imported(world, may_fail, "glance-direct", stores=["attic", "local"], all_stores_must_succeed=False)
+    assert task["status"] == "success"
+    assert (world.show(may_fail)["stores"], progress(world.show(may_fail))) == ("local", ("active", "", "attic"))
+    assert imported(world, must, "glance-direct", stores=["local", "attic"])["status"] == "failure"
+    assert progress(world.show(must)) == ("queued", "", "attic")
+    assert must not in stores.get(world.running.data.cloud, "local").writable.published()
+    task = imported(world, nowhere, "glance-direct", stores=["attic"], all_stores_must_succeed=False)
+    assert (task["status"], task["message"]) == ("failure", "None of the uploads finished!")
+    assert progress(world.show(nowhere)) == ("queued", "", "attic")

@@ -127,7 +127,7 @@ def _image_id(words: Said) -> str:
 def _checked(cloud: Cloud, source: Source, ctx: Context, image_id: str, said: Said, header: str | None) -> list[str]:
     """The stores to fill; none where a copy is in all of them."""
     method = said["method"]
-    image = access.get(source, ctx, image_id)
+    image = access.get_allowed(cloud, source, ctx, image_id)
     _check_state(image, method["name"])
     if method["name"] == REGION:
         _check_region(method)

@@ -207,7 +207,7 @@ async def _run(subject: Subject, scenario: Scenario, concurrency: int, most: int
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say what is run, and how much of it."""
     usual = Limits()
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"default: all of {' '.join(ALL)}")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"default: {' '.join(_names())}")
     parser.add_argument(
         "--concurrency",
         type=lambda text: tuple(int(word) for word in text.split(",")),
@@ -228,4 +228,9 @@ def read_arguments(parser: argparse.ArgumentParser, words: argparse.Namespace) -
     if unknown:
         parser.error(f"no such scenario: {', '.join(unknown)}; there are {' '.join(ALL)}")
     limits = Limits(words.concurrency, words.repeats, words.seconds, words.count, words.timeout)
-    return words.scenarios or list(ALL), limits
+    return words.scenarios or _names(), limits
+
+
+def _names() -> list[str]:
+    """What is run where nothing is named."""
+    return [name for name, scenario in ALL.items() if scenario.usual]

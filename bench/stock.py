@@ -26,6 +26,7 @@ IMAGE_SIZE = 1024 * 1024  # bytes
 CIDR = "10.123.0.0/20"
 GONE = (200, 202, 204, 404)
 AT_A_TIME = 8
+BATCH = 1000  # of things that are made in great numbers
 PATIENCE = 600.0  # seconds that a fleet may take to be there, or to be gone
 # Service, path, the body's one key, and what is set to unlimited.
 QUOTAS = (
@@ -140,13 +141,28 @@ class Stock:
 
     async def providers(self, count: int) -> str:
         """Exactly `count` resource providers with room for `RESOURCES`, which are theirs alone; the query for them."""
-        if "providers" not in self._made:
+        have = self._made.get("providers", 0)
+        if not have:
             for name in RESOURCES:
                 await self._client.ask("PUT", "placement", f"/resource_classes/{name}")
+        if not have or have > count:
             await self._remove_providers()
-            await together(self._make_provider(number) for number in range(count))
-            self._made["providers"] = "resources=" + ",".join(f"{name}:1" for name in RESOURCES)
-        return str(self._made["providers"])
+            have = 0
+        for start in range(have, count, BATCH):
+            await together(self._make_provider(number) for number in range(start, min(start + BATCH, count)))
+        self._made["providers"] = count
+        return "resources=" + ",".join(f"{name}:1" for name in RESOURCES)
+
+    async def last_provider(self) -> str:
+        """Give the last of the providers more room than the others have; the query for so much."""
+        have = self._made["providers"]
+        last = max(f"{PROVIDER}{number}" for number in range(have))
+        found = await self._client.ask("GET", "placement", f"/resource_providers?name={last}")
+        provider = found["resource_providers"][0]
+        inventories = {name: {"total": total + 1} for name, total in zip(RESOURCES, ROOM, strict=True)}
+        body = {"resource_provider_generation": provider["generation"], "inventories": inventories}
+        await self._client.ask("PUT", "placement", f"/resource_providers/{provider['uuid']}/inventories", body)
+        return "resources=" + ",".join(f"{name}:{total + 1}" for name, total in zip(RESOURCES, ROOM, strict=True))
 
     async def make_room(self) -> None:
         """Lift the project's quotas in the services used, until `clear`."""

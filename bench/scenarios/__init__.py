@@ -7,8 +7,12 @@ from bench.scenarios.base import Scenario, Watch
 from bench.scenarios.changes import FiftyServers, PortCreate, PortDelete, ServerCreate, VolumeCreate
 from bench.scenarios.reads import (
     Candidates,
+    CandidatesOf1000,
+    CandidatesOf10000,
+    CandidatesOf100000,
     FlavorList,
     ImageList,
+    LastCandidate,
     NetworkList,
     PortList,
     ServerList,
@@ -40,6 +44,10 @@ ALL: dict[str, type[Scenario]] = {
         ServerShow,
         PortList,
         Candidates,
+        CandidatesOf1000,
+        CandidatesOf10000,
+        CandidatesOf100000,
+        LastCandidate,
         ServerCreate,
         FiftyServers,
     )

@@ -28,7 +28,7 @@ class Scenario(ABC):
     `needs` are the services (names of `client.KINDS`) without which it is not run. `most` bounds the operations of a
     run beyond what the user allows. `alone` runs one operation at a time whatever the concurrency asked for. `marks`
     are the moments that an operation notes, in their order; the name "" is its end. CPU time is told with the last one,
-    for one of the `things` that an operation makes.
+    for one of the `things` that an operation makes. One that is not `usual` is run where it is named.
     """
 
     name: ClassVar[str]
@@ -37,6 +37,7 @@ class Scenario(ABC):
     alone: ClassVar[bool] = False
     marks: ClassVar[tuple[str, ...]] = ("",)
     things: ClassVar[int] = 1
+    usual: ClassVar[bool] = True
 
     def __init__(self, client: Client, stock: Stock) -> None:
         self.client = client

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import ClassVar
 
 import orjson
 
@@ -13,6 +14,7 @@ from bench.stock import PREFIX
 
 CREDENTIAL = PREFIX + "credential"
 MANY = 100  # servers, and resource providers, in the lists of many
+LIMIT = 1000  # candidates that an answer tells of at the most: what compute asks for
 
 
 class TokenIssue(Scenario):
@@ -167,12 +169,52 @@ class Candidates(Scenario):
 
     name = "candidates-100"
     needs = ("placement",)
+    providers: ClassVar[int] = MANY
 
     async def prepare(self, count: int) -> None:
-        self._path = f"/allocation_candidates?limit=1000&{await self.stock.providers(MANY)}"
+        self._path = f"/allocation_candidates?limit={LIMIT}&{await self.stock.providers(self.providers)}"
         found = orjson.loads(await self.client.send("GET", "placement", self._path))["allocation_requests"]
-        if len(found) != MANY:
-            raise Refused(0, f"{len(found)} candidates, not {MANY}")
+        if len(found) != min(self.providers, LIMIT):
+            raise Refused(0, f"{len(found)} candidates, not {min(self.providers, LIMIT)}")
 
     async def operate(self, watch: Watch) -> None:
         await self.client.send("GET", "placement", self._path)
+
+
+class CandidatesOf1000(Candidates):
+    """The same among 1,000 providers, of which all are told."""
+
+    name = "candidates-1000"
+    providers = 1000
+    usual = False
+
+
+class CandidatesOf10000(Candidates):
+    """The same among 10,000 providers, of which the 1,000 are told that the request limits the answer to."""
+
+    name = "candidates-10000"
+    providers = 10_000
+    usual = False
+
+
+class CandidatesOf100000(Candidates):
+    """The same among 100,000 providers, of which 1,000 are told."""
+
+    name = "candidates-100000"
+    providers = 100_000
+    usual = False
+
+
+class LastCandidate(CandidatesOf100000):
+    """Ask for more than any but the last of 100,000 providers has: all have to be looked at, one is told."""
+
+    name = "candidates-last-of-100000"
+
+    async def prepare(self, count: int) -> None:
+        await super().prepare(count)
+        self._path = f"/allocation_candidates?limit={LIMIT}&{await self.stock.last_provider()}"
+
+    async def operate(self, watch: Watch) -> None:
+        found = orjson.loads(await self.client.send("GET", "placement", self._path))["allocation_requests"]
+        if len(found) != 1:
+            raise Refused(0, f"{len(found)} candidates, not 1")

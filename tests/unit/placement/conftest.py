@@ -10,6 +10,7 @@ import pytest
 import cumulet.services.placement
 from cumulet.kernel.db import migrate
 from cumulet.services.placement.facade import Placement
+from cumulet.services.placement.logic.memory import Memory
 
 MIGRATIONS = Path(cumulet.services.placement.__file__).parent / "migrations"
 
@@ -22,4 +23,4 @@ def db(empty):
 
 @pytest.fixture
 def placement():
-    return Placement()
+    return Placement(Memory())

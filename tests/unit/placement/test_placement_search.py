@@ -3,36 +3,38 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cumulet.services.placement.logic.search import Group, Node, Query, World, search
-from cumulet.services.placement.types import SHARING, Inventory, Provider
+from cumulet.services.placement.logic.memory import Memory
+from cumulet.services.placement.logic.nodes import Maker, Node, Stock
+from cumulet.services.placement.logic.search import Group, Query, World, search
+from cumulet.services.placement.logic.walk import alone, walk
+from cumulet.services.placement.types import SHARING
 
 CLASSES = ("VCPU", "DISK_GB")
 TRAITS = ("A", "B", SHARING)
 AGGREGATES = ("x", "y")
-THEN = datetime(2026, 1, 1)
 
 
 @st.composite
 def worlds(draw):
-    nodes = {}
+    nodes, maker = {}, Maker()
     for number in range(draw(st.integers(1, 5))):
         uuid = f"p{number}"
         parent = draw(st.sampled_from([None, *nodes])) if nodes else None
         root = nodes[parent].root if parent else uuid
-        stock = {}
-        for name in draw(st.sets(st.sampled_from(CLASSES))):
+        stock, used = [], {}
+        for name in sorted(draw(st.sets(st.sampled_from(CLASSES)))):
             total = draw(st.integers(1, 4))
             limits = (draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from([2, 9])), draw(st.sampled_from([1, 1, 2])))
-            stock[name] = (Inventory(uuid, name, total, 0, *limits, 1.0, THEN, None), draw(st.integers(0, 2)))
+            stock.append(Stock(name, total, 0, 1.0, *limits))
+            used[name] = draw(st.integers(0, 2))
         traits = draw(st.frozensets(st.sampled_from(TRAITS)))
         aggregates = draw(st.frozensets(st.sampled_from(AGGREGATES)))
-        nodes[uuid] = Node(Provider(uuid, uuid, 0, parent, root, THEN, None), stock, traits, aggregates)
+        nodes[uuid] = maker.node((uuid, uuid, parent, root), stock, used, traits, aggregates)
     return World(nodes)
 
 
@@ -74,7 +76,7 @@ def naive(world, query):
     found = set()
     for root, chosen in product(world.nodes.values(), product(world.nodes.values(), repeat=len(places))):
         served = dict(zip(places, chosen, strict=True))
-        if root.provider.parent_uuid is None and is_candidate(world, query, root, served):
+        if root.parent is None and is_candidate(world, query, root, served):
             found.add(frozen(query, served))
     return found
 
@@ -92,7 +94,7 @@ def is_candidate(world, query, root, served):
         and all(serves(world, root, query.groups[of], of, name, node) for (of, name), node in served.items())
         and all(len(nodes) == 1 for nodes in lone.values())
         and has_traits(query, served)
-        and all(fits(world.nodes[uuid].stock[name], amount) for (uuid, name), amount in total.items())
+        and all(amount <= world.nodes[uuid].room_of(name) for (uuid, name), amount in total.items())
         and (not query.isolate or len(set().union(*lone.values())) == len(lone))
         and all(is_subtree(world, set().union(*(lone[of] for of in each))) for each in query.same_subtrees)
         and (query.nested or len({world.nodes[uuid].root for uuid in claimed}) == len(claimed))
@@ -124,11 +126,6 @@ def has_traits(query, served):
     return True
 
 
-def fits(stock, amount):
-    inventory, used = stock
-    return used + amount <= inventory.capacity and amount <= inventory.max_unit
-
-
 def is_subtree(world, uuids):
     return any(all(top in world.ancestors(uuid) for uuid in uuids) for top in uuids)
 
@@ -147,13 +144,27 @@ def frozen(query, served):
 
 
 def found_by_search(world, query):
-    return [
-        (
-            frozenset((uuid, name, amount) for uuid, claims in each.claims.items() for name, amount in claims.items()),
-            frozenset((suffix, frozenset(uuids)) for suffix, uuids in each.mappings.items()),
-        )
-        for each in search(world, query)
-    ]
+    return [plain(each) for each in search(world, query)]
+
+
+def plain(candidate):
+    claims = candidate.claims.items()
+    return (
+        frozenset((uuid, name, amount) for uuid, amounts in claims for name, amount in amounts.items()),
+        frozenset((suffix, frozenset(uuids)) for suffix, uuids in candidate.mappings.items()),
+    )
+
+
+def remembered(world):
+    """A memory that holds the world."""
+    memory = Memory()
+    memory.take_over(list(world.nodes), world.nodes)
+    return memory
+
+
+def found_by_walk(memory, query, **how):
+    found = walk(memory, query, **how)
+    return [plain(alone(query, each.uuid) if isinstance(each, Node) else each) for each in found]
 
 
 @settings(max_examples=400, deadline=None)
@@ -178,11 +189,27 @@ def test_a_limit_takes_the_first_ones(world, query, limit):
     assert found_by_search(world, limited) == found_by_search(world, query)[:limit]
 
 
+@settings(max_examples=200)
+@given(worlds(), queries())
+def test_a_walk_finds_what_the_search_does_in_the_same_order(world, query):
+    assert found_by_walk(remembered(world), query) == found_by_search(world, query)
+
+
+@given(worlds(), queries())
+def test_a_walk_breadth_first_finds_the_same_and_one_of_each_tree_first(world, query):
+    found = found_by_walk(remembered(world), query, breadth_first=True)
+    everything = list(search(world, query))
+    assert sorted(found, key=repr) == sorted(map(plain, everything), key=repr)
+    if any(SHARING in node.traits for node in world.nodes.values()):
+        return  # one candidate may be that of several trees, and which of them has it first is a matter of order
+    anchors = [each.anchor for each in everything]
+    first = [plain(each) for number, each in enumerate(everything) if each.anchor not in anchors[:number]]
+    assert found[: len(first)] == first
+
+
 def test_a_shared_disk_serves_every_host_of_its_aggregate():
     def node(uuid, name, traits=()):
-        inventory = Inventory(uuid, name, 10, 0, 1, 10, 1, 1.0, THEN, None)
-        provider = Provider(uuid, uuid, 0, None, uuid, THEN, None)
-        return Node(provider, {name: (inventory, 0)}, frozenset(traits), frozenset("x"))
+        return Maker().node((uuid, uuid, None, uuid), [Stock(name, 10, 0, 1.0, 1, 10, 1)], {}, traits, "x")
 
     nodes = (node("host-1", "VCPU"), node("host-2", "VCPU"), node("store", "DISK_GB", [SHARING]))
     world = World({each.uuid: each for each in nodes})

@@ -23,15 +23,19 @@ from cumulet.services.placement.logic import allocations as claim_verbs
 from cumulet.services.placement.logic import candidates, inventories, providers, usages
 from cumulet.services.placement.logic import traits as trait_verbs
 from cumulet.services.placement.logic.allocations import Wish
+from cumulet.services.placement.logic.memory import Memory
 from cumulet.services.placement.logic.search import Group, Query
 
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
-    return {PlacementContract: Placement}
+    return {PlacementContract: lambda: Placement(cloud.keep(Memory))}
 
 
 class Placement:
-    """All of it works in the caller's transaction, so it holds nothing."""
+    """All of it works in the caller's transaction; what is remembered serves the search for candidates alone."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
 
     def ensure_provider(self, tx: Tx, uuid: str, name: str, parent: str | None = None) -> None:
         providers.ensure(tx, uuid, name, parent)
@@ -67,7 +71,7 @@ class Placement:
             member_of=[frozenset(each) for each in member_of],
             in_tree=in_tree,
         )
-        found, _ = candidates.find(source, Query({"": group}, limit=limit))
+        found = candidates.candidates(self._memory, source, Query({"": group}, limit=limit))
         return [Candidate(root=each.anchor, allocations=each.claims) for each in found]
 
     def claim(

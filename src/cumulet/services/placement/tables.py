@@ -6,7 +6,7 @@ Traits, classes and aggregates are kept by name: the standard ones have no rows 
 
 from __future__ import annotations
 
-from sqlalchemy import Column, DateTime, Float, ForeignKey, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, DateTime, Float, ForeignKey, Index, Integer, MetaData, String, Table
 
 metadata = MetaData()
 
@@ -93,4 +93,12 @@ allocation = Table(
     Column("used", Integer, nullable=False),
     Column("created_at", DateTime, nullable=False),
     Index("placement_allocation_provider", "provider_uuid", "resource_class", "used"),
+)
+
+change = Table(
+    "placement_change",
+    metadata,
+    Column("provider_uuid", String(36), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Index("placement_change_number", "number"),
 )

@@ -9,7 +9,6 @@ import msgspec
 
 MAX_INT = 0x7FFFFFFF  # no inventory holds more, and its default `max_unit`
 SHARING = "MISC_SHARES_VIA_AGGREGATE"  # a provider with this trait serves all trees that it shares an aggregate with
-NOBODY = "00000000-0000-0000-0000-000000000000"  # project and user of consumers made before API 1.8 asked for them
 UNKNOWN_TYPE = "unknown"  # what the API shows of a consumer without a type
 
 
@@ -100,3 +99,13 @@ class Allocation(msgspec.Struct, frozen=True):
     resource_class: str
     used: int
     created_at: datetime
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Something was written of a provider, last in the transaction `number`; triggers write it, nobody else.
+
+    It outlives the provider, by a day at least, so that whoever knew of the provider hears of its end.
+    """
+
+    provider_uuid: str
+    number: int

@@ -70,6 +70,10 @@ _TABLES = (
     "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = current_schema() "
     "AND EXISTS (SELECT FROM kernel_migration WHERE starts_with(tablename, service || '_')) ORDER BY 1"
 )
+_FUNCTIONS = (
+    "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace "
+    "AND EXISTS (SELECT FROM kernel_migration WHERE starts_with(proname, service || '_')) ORDER BY 1"
+)
 # A server that is gone without a word is noticed in some 20 seconds.
 _CONNECT: dict[str, Any] = {
     "application_name": "cumulet",
@@ -175,7 +179,7 @@ class Postgres:
             )
 
     def erase(self) -> None:
-        """Remove the cloud's tables, whatever else the database holds."""
+        """Remove the cloud's tables, and what works on them, whatever else the database holds."""
         with self.use() as connection:
             users = connection.exec_driver_sql(_OTHER_USERS).scalar_one()
             if users:
@@ -184,8 +188,11 @@ class Postgres:
                 )
             if connection.exec_driver_sql("SELECT to_regclass('kernel_migration')").scalar_one() is None:
                 return
+            functions = connection.exec_driver_sql(_FUNCTIONS).scalars().all()
             tables = connection.exec_driver_sql(_TABLES).scalars().all()
             connection.exec_driver_sql(f"DROP TABLE {', '.join(tables)} CASCADE")
+            if functions:
+                connection.exec_driver_sql(f"DROP FUNCTION {', '.join(functions)}")
 
     def close(self) -> None:
         self._pool.close()

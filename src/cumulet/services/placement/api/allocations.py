@@ -24,7 +24,7 @@ from cumulet.services.placement.api.views import (
 from cumulet.services.placement.logic import allocations as logic
 from cumulet.services.placement.logic import providers
 from cumulet.services.placement.logic.allocations import Wish
-from cumulet.services.placement.types import NOBODY, UNKNOWN_TYPE
+from cumulet.services.placement.types import UNKNOWN_TYPE
 
 PATH = "/allocations"
 _BY_PROVIDER = (1, 12)  # from here on allocations are an object by provider, before a list
@@ -179,13 +179,13 @@ def delete(request: Request) -> Reply:
 
 def wish(request: Request, body: Mapping[str, Any]) -> Wish:
     """What a body says that one consumer shall hold."""
-    claims = body["allocations"]
+    claims, settings = body["allocations"], request.cloud.settings.placement
     if request.version < _BY_PROVIDER and isinstance(claims, list):
         claims = {each["resource_provider"]["uuid"]: each for each in claims}
     return Wish(
         {provider: each["resources"] for provider, each in claims.items()},
-        body.get("project_id", NOBODY),
-        body.get("user_id", NOBODY),
+        body.get("project_id", settings.incomplete_consumer_project_id),
+        body.get("user_id", settings.incomplete_consumer_user_id),
         body.get("consumer_type"),
         body["consumer_generation"] if request.version >= (1, 28) else providers.UNSET,
     )

@@ -10,10 +10,12 @@ from typing import Any
 from cumulet.kernel import ids
 from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import Reply, Request
-from cumulet.services.placement.api import parameters
+from cumulet.services.placement.api import candidate_views, parameters
 from cumulet.services.placement.api.views import check_query, getter, query_schema, reply
 from cumulet.services.placement.logic import candidates as logic
-from cumulet.services.placement.logic.search import Candidate, Group, Node, Query, World
+from cumulet.services.placement.logic.memory import Memory
+from cumulet.services.placement.logic.search import Group, Query
+from cumulet.services.placement.types import MAX_INT
 
 _TEXT = {"type": "string"}
 _GROUPED = ("resources", "required", "member_of", "in_tree")
@@ -59,12 +61,15 @@ def find_all(request: Request) -> Reply:
     except NotFound as error:
         about = "" if error.code == "TraitNotFound" else "Invalid resource class in resources parameter: "
         raise Invalid(about + error.message) from error
-    found, world = logic.find(request.cloud.db, query)
-    body = {
-        "allocation_requests": [_request_view(request, each) for each in found],
-        "provider_summaries": {node.uuid: _summary(request, query, node) for node in _shown(request, found, world)},
-    }
-    return reply(request, 200, body)
+    settings = request.cloud.settings.placement
+    most = settings.max_allocation_candidates
+    order = logic.Order(
+        most=None if most < 0 else most,
+        breadth_first=settings.allocation_candidates_generation_strategy == "breadth-first",
+        shuffled=settings.randomize_allocation_candidates,
+    )
+    answer = logic.find(request.cloud.keep(Memory), request.cloud.db, query, order)
+    return reply(request, 200, candidate_views.body(request, query, answer))
 
 
 def _query(request: Request) -> Query:
@@ -90,7 +95,7 @@ def _query(request: Request) -> Query:
         root_forbidden=root_forbidden,
         same_subtrees=same_subtrees,
         nested=request.version >= (1, 29),
-        limit=int(limits[0]) if limits else None,
+        limit=min(int(limits[0]), MAX_INT) if limits else None,
     )
 
 
@@ -199,46 +204,6 @@ def _check_traits(groups: dict[str, Group]) -> None:
         raise Invalid(
             f"Conflicting required and forbidden traits found in the following traits keys: {', '.join(conflicts)}"
         )
-
-
-def _request_view(request: Request, candidate: Candidate) -> dict[str, Any]:
-    if request.version < (1, 12):
-        claims = [
-            {"resource_provider": {"uuid": uuid}, "resources": amounts} for uuid, amounts in candidate.claims.items()
-        ]
-        return {"allocations": claims}
-    shown: dict[str, Any] = {
-        "allocations": {uuid: {"resources": amounts} for uuid, amounts in candidate.claims.items()}
-    }
-    if request.version >= (1, 34):
-        shown["mappings"] = candidate.mappings
-    return shown
-
-
-def _shown(request: Request, found: Iterable[Candidate], world: World) -> list[Node]:
-    """The providers to tell of: those that are claimed of and, from 1.29 on, all others of their trees."""
-    claimed = {uuid for each in found for uuid in each.claims}
-    if request.version < (1, 29):
-        return [node for node in world.nodes.values() if node.uuid in claimed]
-    roots = {world.nodes[uuid].root for uuid in claimed}
-    return [node for node in world.nodes.values() if node.root in roots]
-
-
-def _summary(request: Request, query: Query, node: Node) -> dict[str, Any]:
-    wanted = {name for group in query.groups.values() for name in group.resources}
-    shown: dict[str, Any] = {
-        "resources": {
-            name: {"capacity": inventory.capacity, "used": used}
-            for name, (inventory, used) in node.stock.items()
-            if request.version >= (1, 27) or name in wanted
-        }
-    }
-    if request.version >= (1, 17):
-        shown["traits"] = sorted(node.traits)
-    if request.version >= (1, 29):
-        shown["parent_provider_uuid"] = node.provider.parent_uuid
-        shown["root_provider_uuid"] = node.provider.root_uuid
-    return shown
 
 
 ROUTES = (getter("/allocation_candidates", find_all, "placement:allocation_candidates:list", since=(1, 10)),)

@@ -75,6 +75,7 @@ def delete(cloud: Cloud, uuid: str) -> None:
 def release(tx: Tx, uuid: str) -> None:
     """The consumer holds nothing any more, and is gone."""
     _lock_consumers(tx, [uuid])
+    providers.lock_all(tx, (each.provider_uuid for each in store.of_consumers(tx, [uuid])))
     store.remove(tx, [uuid])
     store.remove_consumers(tx, [uuid])
 

@@ -1,40 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Candidates: the database narrows a query to the trees with room, `search` does the rest in memory."""
+"""Candidates: searched in memory; inside a transaction, which sees its own writes, among what the database finds."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
 
-from cumulet.kernel.db import Source
+from cumulet.kernel.db import Source, Tx
 from cumulet.services.placement.logic import classes, traits
-from cumulet.services.placement.logic.search import Candidate, Node, Query, World, search
-from cumulet.services.placement.store import aggregates as aggregate_store
+from cumulet.services.placement.logic.memory import Memory
+from cumulet.services.placement.logic.nodes import Maker, Node, Stock
+from cumulet.services.placement.logic.search import Candidate, Query, World, search
+from cumulet.services.placement.logic.walk import Found, alone, walk
 from cumulet.services.placement.store import candidates as store
-from cumulet.services.placement.store import inventories as inventory_store
-from cumulet.services.placement.store import providers as provider_store
-from cumulet.services.placement.store import traits as trait_store
-from cumulet.services.placement.store import usages as usage_store
-from cumulet.services.placement.types import MAX_INT, Inventory
-
-_NOTHING = World({})
+from cumulet.services.placement.store import changes as change_store
+from cumulet.services.placement.types import MAX_INT
 
 
-def find(source: Source, query: Query) -> tuple[list[Candidate], World]:
-    """The candidates, and the world that they are found in.
+@dataclass(frozen=True)
+class Order:
+    """Which candidates come first, and how many are looked for at all (None: no bound).
+
+    `shuffled` takes any of those that were found, and in any order; `breadth_first` is explained in `walk`.
+    """
+
+    most: int | None = None
+    breadth_first: bool = False
+    shuffled: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found, and the providers of the trees that it speaks of, by name where a tree is of several."""
+
+    found: list[Found]
+    nodes: list[Node]
+
+
+_USUAL = Order()
+_NOTHING = Answer([], [])
+_RANDOM = random.SystemRandom()
+
+
+def find(memory: Memory, source: Source, query: Query, order: Order = _USUAL) -> Answer:
+    """The candidates at this moment, as `source` sees them.
 
     Classes and traits that do not exist are had nowhere (see `check`); a tree that does not exist has nothing.
     """
-    groups = query.groups.values()
-    if any(amount > MAX_INT for group in groups for amount in group.resources.values()):
-        return [], _NOTHING
-    named = {group.in_tree for group in groups if group.in_tree is not None}
-    trees = provider_store.find_some(source, named)
-    if named - trees.keys():
-        return [], _NOTHING
-    world = _load(source, query)
-    if named - world.nodes.keys():
-        return [], world
-    return list(search(world, query)), world
+    if any(amount > MAX_INT for group in query.groups.values() for amount in group.resources.values()):
+        return _NOTHING
+    if isinstance(source, Tx):
+        world = _load(source, query)
+        candidates: list[Found] = list(search(world, query))
+        return Answer(candidates, _trees_of(candidates, world))
+    with memory.fresh(source):
+        found = _take(walk(memory, query, breadth_first=order.breadth_first), query.limit, order)
+        return Answer(found, _told(memory, found))
+
+
+def candidates(memory: Memory, source: Source, query: Query) -> list[Candidate]:
+    """`find` for those who want nothing but candidates, in the usual order."""
+    found = find(memory, source, query).found
+    return [alone(query, each.uuid) if isinstance(each, Node) else each for each in found]
 
 
 def check(source: Source, query: Query) -> None:
@@ -47,28 +76,44 @@ def check(source: Source, query: Query) -> None:
     traits.check(source, wanted)
 
 
+def _take(found: Iterable[Found], limit: int | None, order: Order) -> list[Found]:
+    if not order.shuffled:
+        bounds = [bound for bound in (limit, order.most) if bound is not None]
+        return list(islice(found, min(bounds, default=None)))
+    everything = list(islice(found, order.most))
+    return _RANDOM.sample(everything, min(len(everything), limit or len(everything)))
+
+
+def _told(memory: Memory, found: Iterable[Found]) -> list[Node]:
+    """The providers of all trees that anything would be claimed of."""
+    nodes: dict[str, Node] = {}
+    roots: set[str] = set()
+    for each in found:
+        if isinstance(each, Node):
+            nodes[each.uuid] = each
+        else:
+            roots.update(memory.root_of(uuid) for uuid in each.claims)
+    for node in memory.whole(sorted(roots)):
+        nodes[node.uuid] = node
+    return list(nodes.values())
+
+
+def _trees_of(found: Iterable[Found], world: World) -> list[Node]:
+    claimed = {uuid for each in found if isinstance(each, Candidate) for uuid in each.claims}
+    roots = {world.nodes[uuid].root for uuid in claimed}
+    return [node for node in world.nodes.values() if node.root in roots]
+
+
 def _load(source: Source, query: Query) -> World:
     """The trees that may have an answer. What a sharing provider offers need not be in a tree itself."""
     wanted = sorted({pair for group in query.groups.values() for pair in group.resources.items()})
     shared = store.sharing_roots(source)
     if shared:
         wanted = [pair for pair in wanted if not store.sharing_with_room(source, pair)]
-    providers = store.trees(source, store.roots_with_room(source, wanted) | shared)
-    uuids = [each.uuid for each in providers]
-    used = usage_store.of_providers(source, uuids)
-    stock: dict[str, dict[str, tuple[Inventory, int]]] = defaultdict(dict)
-    for each in inventory_store.find_all(source, uuids):
-        pair = (each.provider_uuid, each.resource_class)
-        stock[each.provider_uuid][each.resource_class] = (each, used.get(pair, 0))
-    has_trait: dict[str, list[str]] = defaultdict(list)
-    for trait in trait_store.of_providers(source, uuids):
-        has_trait[trait.provider_uuid].append(trait.trait)
-    member_of: dict[str, list[str]] = defaultdict(list)
-    for member in aggregate_store.of_providers(source, uuids):
-        member_of[member.provider_uuid].append(member.aggregate_uuid)
-    return World(
-        {
-            each.uuid: Node(each, stock[each.uuid], frozenset(has_trait[each.uuid]), frozenset(member_of[each.uuid]))
-            for each in providers
-        }
-    )
+    uuids = store.trees(source, store.roots_with_room(source, wanted) | shared)
+    maker = Maker()
+    made = {
+        row.provider[0]: maker.node(row.provider, map(Stock._make, row.stock), row.used, row.traits, row.aggregates)
+        for row in change_store.some(source, uuids)
+    }
+    return World({uuid: made[uuid] for uuid in uuids})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The search for candidates in memory, tree by tree: a world of providers and a query in, candidates out.
+"""What a candidate is: a world of providers and a query in, candidates out. `walk` is held against it.
 
 A request is made of groups. The group without a suffix may be served by several providers of one tree, each class by
 one of them; a group with a suffix by one provider. Providers that share what they have (trait
@@ -10,11 +10,15 @@ to one tree, its anchor.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar
 
-from cumulet.services.placement.types import SHARING, Inventory, Provider
+import msgspec
+
+from cumulet.services.placement.logic.nodes import Node
+from cumulet.services.placement.types import SHARING
 
 Pair = tuple[str, str]  # a provider and a class
 
@@ -55,30 +59,11 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Node:
-    """A provider with all that a search looks at; `stock` by class: the inventory and what is claimed of it."""
-
-    provider: Provider
-    stock: Mapping[str, tuple[Inventory, int]]
-    traits: frozenset[str]
-    aggregates: frozenset[str]
-
-    @property
-    def uuid(self) -> str:
-        return self.provider.uuid
-
-    @property
-    def root(self) -> str:
-        return self.provider.root_uuid
-
-    def has_room(self, name: str, amount: int) -> bool:
-        inventory, used = self.stock.get(name, (None, 0))
-        return inventory is not None and inventory.permits(amount) and used + amount <= inventory.capacity
-
-
-@dataclass(frozen=True)
 class World:
-    """The providers that a search looks at, by uuid and in the order of their names; whole trees."""
+    """The providers that a search looks at, by uuid and in the order of their names; whole trees.
+
+    A provider that a query names as `in_tree` may be missing: then nothing is in its tree.
+    """
 
     nodes: Mapping[str, Node]
     _anchors: dict[str, list[str]] = field(default_factory=dict)
@@ -99,12 +84,18 @@ class World:
         above: str | None = uuid
         while above is not None:
             found.add(above)
-            above = self.nodes[above].provider.parent_uuid
+            above = self.nodes[above].parent
         return found
 
+    def tree_of(self, group: Group) -> str | None:
+        """The root of the tree that the group is limited to; None where it is not, "" where there is none."""
+        if group.in_tree is None:
+            return None
+        node = self.nodes.get(group.in_tree)
+        return node.root if node is not None else ""
 
-@dataclass(frozen=True)
-class Candidate:
+
+class Candidate(msgspec.Struct, frozen=True):
     """An answer: what to claim of which provider, and which providers (in order) serve each group."""
 
     anchor: str
@@ -127,15 +118,23 @@ T = TypeVar("T")
 
 def search(world: World, query: Query) -> Iterator[Candidate]:
     """All candidates, each once, by the name of their anchor; at most `query.limit`."""
+    return islice(below(world, query), query.limit)
+
+
+def below(
+    world: World, query: Query, anchor: str | None = None, seen: set[Hashable] | None = None
+) -> Iterator[Candidate]:
+    """All candidates, or those of one `anchor`, save those `seen`, which grows by them."""
+    seen = set() if seen is None else seen
     by_group = []
     for suffix, group in query.groups.items():
-        picks = _of_one(world, suffix, group) if suffix else _of_many(world, group)
+        picks = _of_one(world, suffix, group) if suffix else _of_many(world, group, anchor)
         if not picks:
             return
         by_group.append(picks)
-    seen = set()
-    for root in _viable_roots(world, query, by_group):
-        for chosen in _combine(world, query, [picks[root] for picks in by_group]):
+    for root in _viable_roots(world, query, by_group) if anchor is None else [anchor]:
+        options = [picks.get(root, []) for picks in by_group]
+        for chosen in _combine(world, query, options) if _is_viable(query, world.nodes[root]) else ():
             candidate = _candidate(root, chosen)
             key = (
                 frozenset((uuid, *pair) for uuid, amounts in candidate.claims.items() for pair in amounts.items()),
@@ -145,21 +144,20 @@ def search(world: World, query: Query) -> Iterator[Candidate]:
                 continue
             seen.add(key)
             yield candidate
-            if query.limit is not None and len(seen) >= query.limit:
-                return
 
 
 def _viable_roots(world: World, query: Query, by_group: list[_Picks]) -> list[str]:
-    def is_wanted(node: Node) -> bool:
-        return query.root_required <= node.traits and not query.root_forbidden & node.traits
+    roots = [uuid for uuid, node in world.nodes.items() if node.parent is None]
+    return [uuid for uuid in roots if all(uuid in picks for picks in by_group)]
 
-    roots = [node for node in world.nodes.values() if node.provider.parent_uuid is None]
-    return [node.uuid for node in roots if is_wanted(node) and all(node.uuid in picks for picks in by_group)]
+
+def _is_viable(query: Query, root: Node) -> bool:
+    return query.root_required <= root.traits and not query.root_forbidden & root.traits
 
 
 def _of_one(world: World, suffix: str, group: Group) -> _Picks:
     """The ways to serve a group by one provider."""
-    tree = world.nodes[group.in_tree].root if group.in_tree is not None else None
+    tree = world.tree_of(group)
     picks: _Picks = defaultdict(list)
     for node in world.nodes.values():
         if (
@@ -177,8 +175,8 @@ def _of_one(world: World, suffix: str, group: Group) -> _Picks:
     return picks
 
 
-def _of_many(world: World, group: Group) -> _Picks:
-    """The ways to serve the group without a suffix, each class by one provider."""
+def _of_many(world: World, group: Group, anchor: str | None) -> _Picks:
+    """The ways to serve the group without a suffix, each class by one provider; those of one `anchor`, or all."""
     servers: list[dict[str, list[Node]]] = []
     for name, amount in group.resources.items():
         by_root: dict[str, list[Node]] = defaultdict(list)
@@ -188,7 +186,8 @@ def _of_many(world: World, group: Group) -> _Picks:
                     by_root[root].append(node)
         servers.append(by_root)
     picks: _Picks = {}
-    for root in servers[0] if servers else ():
+    roots: Iterable[str] = (servers[0] if anchor is None else [anchor]) if servers else ()
+    for root in roots:
         found = [
             _Pick("", tuple(dict.fromkeys(node.uuid for node in nodes)), tuple(_amounts(group, nodes)))
             for nodes in _product([by_root.get(root, []) for by_root in servers], lambda _: True)
@@ -206,11 +205,8 @@ def _amounts(group: Group, nodes: Sequence[Node]) -> Iterator[tuple[Pair, int]]:
 
 def _roots_in_reach(world: World, group: Group, node: Node) -> list[str]:
     """The anchors for which the node may serve the group; what the top of a tree is a member of, all of it is."""
-    if group.in_tree is not None:
-        tree = world.nodes[group.in_tree].root
-        anchors = [tree] if node.root == tree else []
-    else:
-        anchors = world.anchors(node)
+    tree = world.tree_of(group)
+    anchors = world.anchors(node) if tree is None else [tree] if node.root == tree else []
     found = []
     for root in anchors:
         top = world.nodes[root]
@@ -261,11 +257,7 @@ def _has_capacity(world: World, chosen: Iterable[_Pick]) -> bool:
     for pick in chosen:
         for pair, amount in pick.amounts:
             sums[pair] += amount
-    for (uuid, name), amount in sums.items():
-        inventory, used = world.nodes[uuid].stock[name]
-        if used + amount > inventory.capacity or amount > inventory.max_unit:
-            return False
-    return True
+    return all(amount <= world.nodes[uuid].room_of(name) for (uuid, name), amount in sums.items())
 
 
 def _is_isolated(chosen: Iterable[_Pick]) -> bool:

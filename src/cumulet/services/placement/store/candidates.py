@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from cumulet.kernel.db import Source, sql
 from cumulet.services.placement.tables import allocation, inventory, provider, provider_trait
-from cumulet.services.placement.types import SHARING, Provider
+from cumulet.services.placement.types import SHARING
 
 # A resource class, and an amount of it that one provider has to have room for.
 Wanted = tuple[str, int]
@@ -38,10 +38,10 @@ def sharing_roots(source: Source) -> set[str]:
     return set(sql.column(source, select(provider.c.root_uuid).where(provider.c.uuid.in_(_sharing()))))
 
 
-def trees(source: Source, roots: Iterable[str]) -> list[Provider]:
+def trees(source: Source, roots: Iterable[str]) -> list[str]:
     """All providers of the trees, by name."""
-    query = select(provider).where(sql.any_of(provider.c.root_uuid, roots)).order_by(provider.c.name)
-    return sql.rows(source, query, Provider)
+    query = select(provider.c.uuid).where(sql.any_of(provider.c.root_uuid, roots)).order_by(provider.c.name)
+    return sql.column(source, query)
 
 
 def _sharing() -> Select[Any]:

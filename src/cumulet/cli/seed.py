@@ -83,7 +83,7 @@ def seed(settings: Settings, image: Path | None) -> list[str]:
 
     try:
         with connect(settings) as cloud:
-            made = [*_flavors(cloud), *_public_network(cloud, settings), *_definitions(cloud)]
+            made = [*_flavors(cloud), *_public_network(cloud, settings), *definitions(cloud)]
             if image is not None:
                 made += _image(cloud, image)
                 (settings.state / MARK).touch()
@@ -102,14 +102,15 @@ def _flavors(cloud: Any) -> list[str]:
     return made
 
 
-def _definitions(cloud: Any) -> list[str]:
+def definitions(cloud: Any) -> list[str]:
+    """Make the usual metadata definitions that are not there."""
     from openstack import exceptions
 
-    from cumulet.services.image.logic import definitions
+    from cumulet.services.image.logic.definitions import read
 
     address = "/metadefs/namespaces"
     known = {each["namespace"] for each in cloud.image.get(f"{address}?limit=1000").json()["namespaces"]}
-    wanted = [words for words in definitions.read() if words["namespace"] not in known]
+    wanted = [words for words in read() if words["namespace"] not in known]
     for words in wanted:
         exceptions.raise_from_response(cloud.image.post(address, json=words))
     return [f"{len(wanted)} metadata definitions"] if wanted else []

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cumulet.cli import credentials, seed
 from cumulet.services.image.logic import protection
 from support.cloud import RunningCloud
 from support.people import environment
@@ -253,3 +254,12 @@ def test_a_project_stores_and_stages_so_much(own: Cloud) -> None:
 def test_without_limits_there_is_no_usage(cloud: RunningCloud) -> None:
     headers = {"X-Auth-Token": environment(cloud)["MEMBER_TOKEN"]}
     assert httpx.get(f"{cloud.data_url}/image/v2/info/usage", headers=headers).json() == {"usage": {}}
+
+
+def test_a_new_cloud_gets_the_usual_definitions_once(own: Cloud) -> None:
+    credentials.write(own.running.settings)
+    with seed.connect(own.running.settings) as connection:
+        assert seed.definitions(connection) == ["32 metadata definitions"]
+        assert seed.definitions(connection) == []
+    page = own.ask("OTHER", "GET", "/metadefs/namespaces?resource_types=OS::Nova::Aggregate&limit=1000").json()
+    assert "OS::Compute::AggregateDiskFilter" in [each["namespace"] for each in page["namespaces"]]

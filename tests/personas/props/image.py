@@ -16,6 +16,17 @@ def image(stage: Stage) -> Prop:
     return {"image_id": found["id"], "value": "tag", **seen(stage, "private")}
 
 
+def unfilled_image(stage: Stage) -> Prop:
+    """A private image of the victim's project that waits for its data."""
+    key = stage.make("image", "/images", {"name": "frame", "visibility": "private"})["id"]
+    return {"store_id": "local", "image_id": key, **seen(stage, "private")}
+
+
+def any_image(stage: Stage) -> Prop:
+    """An image whose id alone is asked for."""
+    return {"image_id": image(stage)["image_id"]}
+
+
 def shared_image(stage: Stage) -> Prop:
     """An image that the victim's project shares with the other one."""
     words = {"name": "shared", "disk_format": "raw", "container_format": "bare", "visibility": "shared"}
@@ -62,6 +73,9 @@ MAKERS = {
     "GET /images/{image_id}/members/{member_id}": shared_image,
     "PUT /images/{image_id}/members/{member_id}": shared_image,
     "DELETE /images/{image_id}/members/{member_id}": shared_image,
+    "/stores/{store_id}": unfilled_image,
+    "/cache/{image_id}": image,
+    "/cache/nodes/{image_id}": any_image,
     "/tasks/{task_id}": task,
     "/metadefs/namespaces/{namespace}": namespace,
 }

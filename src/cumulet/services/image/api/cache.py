@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from cumulet.kernel.errors import NotFound
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.image.api import targets
 from cumulet.services.image.logic import cache
@@ -79,23 +78,11 @@ def _image(request: Request) -> Mapping[str, Any]:
     return targets.image_or("Image {} not found.")(request)
 
 
-def _image_or_copy(request: Request) -> Mapping[str, Any]:
-    """The image, or what is left of one here."""
-    image_id = request.params["image_id"]
-    try:
-        return _image(request)
-    except NotFound:
-        known = [each for state in CacheState for each in cache.find_all(request.cloud, state)]
-        if image_id not in [each.image_id for each in known]:
-            raise
-        return {"image_id": image_id}
-
-
 ROUTES = (
     Route("GET", "/cache", find_all, "cache_list"),
     Route("DELETE", "/cache", clear, "cache_delete"),
     Route("PUT", "/cache/{image_id}", queue, "cache_image", target=_image),
-    Route("DELETE", "/cache/{image_id}", remove, "cache_delete", target=_image_or_copy),
+    Route("DELETE", "/cache/{image_id}", remove, "cache_delete", target=_image),
     Route("GET", "/cache/nodes/{image_id}", nodes, "list_cached_nodes"),
     Route("POST", "/cache/clean", clean, "cache_clean"),
     Route("POST", "/cache/prune", prune, "cache_prune"),

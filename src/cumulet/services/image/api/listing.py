@@ -30,7 +30,6 @@ _COMPARISONS = frozenset({"eq", "neq", "lt", "lte", "gt", "gte"})
 _SMALLEST, _LARGEST = -(1 << 63), (1 << 63) - 1
 # A list for `in:`: words between commas, or between double quotes with backslash escapes; OpenStack's API guidelines.
 _ITEM = re.compile(r'"((?:[^"\\]|\\.)*)",?|([^,]+),?|,')
-_LIST = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"]*)(?:,(?:"(?:[^"\\]|\\.)*"|[^,"]*))*')
 
 
 def search(request: Request) -> Search:
@@ -110,11 +109,11 @@ def _order(sort: str | None, keys: list[str], directions: list[str]) -> tuple[Or
     for direction in directions:
         _one_of(direction, ("asc", "desc"), "Invalid sort direction: {}")
     keys = keys or ["created_at"]
+    last = directions[0] if len(directions) == 1 else "desc"
     if len(directions) <= 1:
-        directions = (directions or ["desc"]) * len(keys)
+        directions = [last] * len(keys)
     if len(directions) != len(keys):
         raise Invalid("Number of sort dirs does not match the number of sort keys")
-    last = directions[-1] if len(set(directions)) == 1 else "desc"
     # The id makes the order total, so that no page misses or repeats an image.
     for key in ("created_at", "id"):
         if key not in keys:
@@ -135,9 +134,10 @@ def _filter(name: str, value: str) -> Filter | None:
         return Filter(name, "eq", text)
     if name in _TIMES:
         comparison, text = _split(value)
+        moment = _time(name, text)
         if comparison not in _COMPARISONS:
-            raise Invalid(f"Unable to filter by unknown operator '{comparison}'.")
-        return Filter(name, cast(Comparison, comparison), _time(name, text))
+            raise Invalid("Unable to filter on a unknown operator.")
+        return Filter(name, cast(Comparison, comparison), moment)
     if name in _PLAIN:
         return Filter(name, "eq", value)
     column = name.removesuffix("_min").removesuffix("_max")
@@ -161,9 +161,20 @@ def _split(expression: str) -> tuple[str, str]:
 
 
 def _items(text: str) -> list[str]:
-    if _LIST.fullmatch(text) is None:
-        raise Invalid(f"Invalid filter value {text}. The quote is not closed.")
+    _check_quotes(text)
     return [quoted or plain for quoted, plain in _ITEM.findall(text)]
+
+
+def _check_quotes(text: str) -> None:
+    """Double quotes that no backslash precedes come in pairs, which commas and the ends enclose."""
+    quotes = [at for at, char in enumerate(text) if char == '"' and text[at - 1 : at] != "\\"]
+    for number, at in enumerate(quotes):
+        if number % 2 == 0 and at > 0 and text[at - 1] != ",":
+            raise Invalid(f"Invalid filter value {text}. There is no comma before opening quotation mark.")
+        if number % 2 == 1 and text[at + 1 : at + 2] not in ("", ","):
+            raise Invalid(f"Invalid filter value {text}. There is no comma after closing quotation mark.")
+    if len(quotes) % 2:
+        raise Invalid(f"Invalid filter value {text}. The quote is not closed.")
 
 
 def _time(name: str, text: str) -> datetime:

@@ -32,7 +32,7 @@ _PROPERTY: Document = {
     "maximum": {"type": "number"},
     "maxLength": _POSITIVE,
     "minLength": _POSITIVE_OR_NONE,
-    "pattern": {"type": "string"},
+    "pattern": {"type": "string", "format": "regex"},
     "enum": {"type": "array"},
     "readonly": {"type": "boolean"},
     "default": {},

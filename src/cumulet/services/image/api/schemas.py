@@ -146,11 +146,14 @@ def _collection(name: str, item: Document) -> Document:
 
 _MEMBER = {"name": "member", "properties": _MEMBER_PROPERTIES}
 _TASK = {"name": "task", "properties": _TASK_PROPERTIES}
+_STUB_PROPERTIES = {
+    name: rules for name, rules in _TASK_PROPERTIES.items() if name not in ("input", "message", "result")
+}
 DOCUMENTS: Mapping[str, Document] = {
     "member": _MEMBER,
     "members": _collection("members", _MEMBER),
     "task": _TASK,
-    "tasks": _collection("tasks", _TASK),
+    "tasks": _collection("tasks", {"name": "task", "properties": _STUB_PROPERTIES}),
 }
 
 

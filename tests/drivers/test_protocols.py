@@ -13,7 +13,7 @@ from cumulet.services.compute.drivers.base import Hypervisor
 from cumulet.services.compute.drivers.fake import FakeHypervisor
 from cumulet.services.identity.drivers.directories.base import Directory
 from cumulet.services.identity.drivers.directories.fake import FakeDirectory
-from cumulet.services.image.drivers.base import ByteStore
+from cumulet.services.image.drivers.base import ByteStore, ReadableStore
 from cumulet.services.image.drivers.fake import FakeStore
 from cumulet.services.network.drivers.base import Fabric
 from cumulet.services.network.drivers.fake import FakeFabric
@@ -23,12 +23,13 @@ SUITES = [
     (Hypervisor, FakeHypervisor, "compute"),
     (Fabric, FakeFabric, "network"),
     (VolumeBackend, FakeBackend, "block_storage"),
+    (ReadableStore, FakeStore, "image"),
     (ByteStore, FakeStore, "image"),
     (Directory, FakeDirectory, "identity"),
 ]
 
 
-@pytest.mark.parametrize(("protocol", "fake", "folder"), SUITES, ids=[suite[2] for suite in SUITES])
+@pytest.mark.parametrize(("protocol", "fake", "folder"), SUITES, ids=[suite[0].__name__ for suite in SUITES])
 def test_every_verb_is_held(protocol, fake, folder):
     verbs = {name for name in vars(protocol) if not name.startswith("_")}
     assert verbs

@@ -14,6 +14,7 @@ from pathlib import Path
 from conformance.lists import List
 from cumulet.kernel import lock
 from cumulet.services.network.drivers.fabric.namespace import Namespace
+from cumulet.settings import FILE_NAME
 from support.real_cloud import RealCloud, until
 from support.two_hosts import SECOND, TwoHosts
 
@@ -26,6 +27,20 @@ RULES = {
     "security_compliance.password_regex": r"^(?=.*\d)(?=.*[a-zA-Z]).{7,}$",
     "security_compliance.password_regex_description": "a letter, a digit, and seven characters at least",
 }
+# Images are imported from a web server of the judge's, on this machine, and from this region as if it were another.
+IMPORTS = {
+    "image_import.methods": "glance-direct,web-download,copy-image,glance-download",
+    "image_import.allowed_hosts": "127.0.0.1",
+    "image_import.allowed_ports": "",
+}
+STORES = """[[image.stores]]
+type = "file"
+id = "local"
+
+[[image.stores]]
+type = "file"
+id = "second"
+"""
 STOP = 30.0  # seconds that an agent is given to leave
 
 
@@ -36,7 +51,10 @@ def make(folder: Path, wanted: List) -> FakeCloud | OneHost | TwoRealHosts:
         made = FakeCloud(folder, wanted.hosts)
     else:
         made = OneHost(folder / "state") if wanted.hosts == 1 else TwoRealHosts(folder / "state")
-    made.use(RULES)
+    state = made.settings.state
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (state / FILE_NAME).write_text(STORES)
+    made.use({**RULES, **IMPORTS})
     return made
 
 

@@ -76,10 +76,11 @@ def play(wanted: lists.List, tests: tuple[str, ...], progress: Progress, words: 
     cloud = clouds.make(folder, wanted)
     try:
         cloud.open()
-        tempest.configure(cloud, wanted, folder)
-        for outcome in tempest.judge(folder, left, words.workers):
-            progress.add(outcome)
-            print(f"{outcome['status']:<8}{outcome['seconds']:>6} s  {outcome['id']}", flush=True)
+        with tempest.web(folder) as url:
+            tempest.configure(cloud, wanted, folder, url)
+            for outcome in tempest.judge(folder, left, words.workers):
+                progress.add(outcome)
+                print(f"{outcome['status']:<8}{outcome['seconds']:>6} s  {outcome['id']}", flush=True)
     finally:
         if words.keep:
             print(f"kept: {folder}")

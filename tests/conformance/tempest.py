@@ -8,9 +8,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from support.real_cloud import RealCloud
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 VENV = ROOT / ".make" / "tempest"
+WEB = "web"
 TEMPEST = "tempest==47.0.0"
 FLAVOR, FLAVOR_ALT = "m1.micro", "m1.tiny"
 
@@ -41,19 +46,38 @@ def install() -> None:
         subprocess.run([VENV / "bin" / "pip", "install", "--quiet", TEMPEST], check=True)
 
 
-def configure(cloud: RealCloud, wanted: List, folder: Path) -> None:
-    """A Tempest workspace in `folder` whose configuration names what this cloud has."""
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *words: object) -> None:
+        """The judge's own words are enough."""
+
+
+@contextmanager
+def web(folder: Path) -> Iterator[str]:
+    """A web server on loopback that gives out the files in `folder/web`; its address."""
+    (folder / WEB).mkdir(exist_ok=True)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder / WEB)))
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def configure(cloud: RealCloud, wanted: List, folder: Path, url: str) -> None:
+    """A Tempest workspace in `folder` whose configuration names what this cloud has; `url` is the web server's."""
     workspace = ["init", "--workspace-path", folder / "workspaces.yaml", folder / "workspace"]
     subprocess.run([VENV / "bin" / "tempest", *workspace], check=True, stdout=subprocess.DEVNULL)
     words = configparser.ConfigParser()
-    words.read_dict(options(cloud, wanted, folder))
+    words.read_dict(options(cloud, wanted, folder, url))
     with (folder / "workspace" / "etc" / "tempest.conf").open("w") as sink:
         words.write(sink)
 
 
-def options(cloud: RealCloud, wanted: List, folder: Path) -> dict[str, dict[str, str]]:
+def options(cloud: RealCloud, wanted: List, folder: Path, url: str) -> dict[str, dict[str, str]]:
     """All options: the features that the cloud claims, and the names and ids of this one."""
-    chosen = _of_this_cloud(cloud, wanted, folder)
+    chosen = _of_this_cloud(cloud, wanted, folder, url)
     for section, flags in tomllib.loads((HERE / "features.toml").read_text()).items():
         chosen.setdefault(section, {}).update(flags)
     return {section: {name: str(value) for name, value in flags.items()} for section, flags in chosen.items()}
@@ -107,7 +131,7 @@ def _find(cloud: RealCloud, folder: Path) -> _Found:
     """Look, and make the second image, which differs from the first in name alone."""
     with cloud.connect() as api:
         image = api.image.find_image("cumulet", ignore_missing=False)
-        guest = folder / "guest.qcow2"
+        guest = folder / WEB / "guest.qcow2"
         with guest.open("wb") as sink:
             api.image.download_image(image, output=sink)
         other = api.create_image(
@@ -125,7 +149,7 @@ def _find(cloud: RealCloud, folder: Path) -> _Found:
         )
 
 
-def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path) -> Options:
+def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path, url: str) -> Options:
     found = _find(cloud, folder)
     any_version = {"max_microversion": "latest"}
     rules = cloud.settings.security_compliance
@@ -157,6 +181,7 @@ def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path) -> Options:
             "volume_device_name": "vdb",
             **any_version,
         },
+        "image": dict.fromkeys(("http_image", "http_qcow2_image"), f"{url}/{found.guest.name}"),
         "placement": {"min_microversion": "1.0", **any_version},
         "network": {"public_network_id": found.public, "floating_network_name": "public"},
         "network-feature-enabled": {"api_extensions": found.extensions},

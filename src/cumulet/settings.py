@@ -305,13 +305,18 @@ class ImageUse(Section, frozen=True, kw_only=True):
     """What users may write on images and how many they may have, under Glance's names and with its defaults.
 
     The file `property_protection_file` says whose properties are whose, by roles or by rules of the policy. With
-    `use_keystone_limits` a project's images are held against its limits in the identity service. `schema_image_file`
-    describes, as JSON, the properties that the schema of images names beside the built-in ones.
+    `use_keystone_limits` a project's images are held against its limits in the identity service. The quotas are one
+    image's; -1: as many as it likes. `image_size_cap` is in bytes. `schema_image_file` describes, as JSON, the
+    properties that the schema of images names beside the built-in ones.
     """
 
     property_protection_file: str = ""
     property_protection_rule_format: Literal["roles", "policies"] = "roles"
     use_keystone_limits: bool = False
+    image_property_quota: Limit = 128
+    image_tag_quota: Limit = 128
+    image_member_quota: Limit = 128
+    image_size_cap: Annotated[int, msgspec.Meta(ge=1, le=1 << 62)] = 1 << 40
     schema_image_file: str = ""
 
 

@@ -14,6 +14,7 @@ import pytest
 from cumulet.cli import credentials, seed
 from cumulet.services.image.logic import protection
 from support.cloud import RunningCloud
+from support.hostile_images import qcow2
 from support.people import environment
 from support.waiting import until
 
@@ -52,6 +53,13 @@ class Cloud:
             "image_use.property_protection_file": str(self.rules),
             "image_use.use_keystone_limits": "true",
             "image_use.schema_image_file": str(schema),
+            "image_format.disk_formats": "raw,qcow2,gpt",
+            "image_format.container_formats": "bare",
+            "image_format.require_image_format_match": "false",
+            "image_use.image_property_quota": "3",
+            "image_use.image_tag_quota": "2",
+            "image_use.image_member_quota": "-1",
+            "image_use.image_size_cap": str(4 * MIB),
         }
         self.running = RunningCloud(folder / "state", ["identity", "image"], settings=chosen)
         self.people = environment(self.running)
@@ -206,6 +214,24 @@ def test_the_schema_names_the_operators_properties(own: Cloud) -> None:
     assert own.change("MEMBER", image_id, "replace", "colour", "blue") == 200
 
 
+def test_an_image_has_so_many_words(own: Cloud) -> None:
+    refused = own.ask("MEMBER", "POST", "/images", {"a": "1", "b": "2", "c": "3", "d": "4"})
+    assert refused.status_code == 413
+    assert "allowed image properties. Attempted: 4, Maximum: 3" in refused.text
+    image_id = own.make("MEMBER", a="1", b="2", c="3", tags=["a", "b"])["id"]
+    assert own.change("MEMBER", image_id, "add", "d", "4") == 413
+    assert own.ask("MEMBER", "PUT", f"/images/{image_id}/tags/c").status_code == 413
+
+
+def test_an_image_has_so_many_bytes(own: Cloud) -> None:
+    for what in ("file", "stage"):
+        image_id = own.make("MEMBER")["id"]
+        octets, content = "application/octet-stream", bytes(4 * MIB + 1)
+        refused = own.ask("MEMBER", "PUT", f"/images/{image_id}/{what}", None, octets, content=content)
+        assert refused.status_code == 413
+        assert "The provided image is too large." in refused.text
+
+
 def test_a_project_has_so_many_images(own: Cloud) -> None:
     used = own.ask("MEMBER", "GET", "/info/usage").json()["usage"]["image_count_total"]
     assert used["limit"] == 1000
@@ -263,3 +289,24 @@ def test_a_new_cloud_gets_the_usual_definitions_once(own: Cloud) -> None:
         assert seed.definitions(connection) == []
     page = own.ask("OTHER", "GET", "/metadefs/namespaces?resource_types=OS::Nova::Aggregate&limit=1000").json()
     assert "OS::Compute::AggregateDiskFilter" in [each["namespace"] for each in page["namespaces"]]
+
+
+def test_an_operator_says_which_formats_there_are(own: Cloud) -> None:
+    said = own.ask("MEMBER", "GET", "/schemas/image").json()["properties"]
+    assert said["disk_format"]["enum"] == [None, "raw", "qcow2", "gpt"]
+    assert said["container_format"]["enum"] == [None, "bare"]
+    for words in ({"disk_format": "vmdk"}, {"container_format": "ova"}):
+        refused = own.ask("MEMBER", "POST", "/images", words)
+        assert refused.status_code == 400
+        assert "Provided object does not match schema 'image'" in refused.text
+    image_id = own.make("MEMBER", disk_format="gpt")["id"]
+    assert own.change("MEMBER", image_id, "replace", "disk_format", "vmdk") == 400
+
+
+def test_data_need_not_match_where_the_operator_says_so_but_are_safe_all_the_same(own: Cloud) -> None:
+    path = f"/images/{own.make('MEMBER', disk_format='qcow2')['id']}"
+    headers = {"X-Auth-Token": own.people["MEMBER_TOKEN"], "Content-Type": "application/octet-stream"}
+    address = f"{own.running.data_url}/image/v2{path}"
+    assert httpx.put(f"{address}/file", content=qcow2(backing=b"/x"), headers=headers).status_code == 415
+    assert httpx.put(f"{address}/file", content=b"no qcow2", headers=headers).status_code == 204
+    assert own.ask("MEMBER", "GET", path).json()["virtual_size"] is None

@@ -136,7 +136,8 @@ def test_what_was_changed_is_given_back_where_a_store_fails(
 def test_no_more_is_fetched_than_an_image_may_have(
     user: Importer, web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LARGEST_IMAGE", 1000)
+    chosen = msgspec.structs.replace(user.cloud.settings.image_use, image_size_cap=1000)
+    monkeypatch.setattr(user.cloud, "settings", msgspec.structs.replace(user.cloud.settings, image_use=chosen))
     for length, asked in ((None, "told"), (-1, "untold")):
         web.pages[f"/{asked}"] = Page(b"x" * 1001, length=length)
         image_id = user.create()

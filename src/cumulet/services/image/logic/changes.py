@@ -208,8 +208,8 @@ def _apply_location(drawn: Drawn, change: Change) -> None:
 def _save(cloud: Cloud, tx: Tx, ctx: Context, draft: _Draft) -> Record:
     image_id = draft.before.image.id
     if draft.properties.keys() - draft.before.properties.keys():
-        limits.check_properties(draft.properties)
-    limits.check_tags(draft.tags)
+        limits.check_properties(cloud.settings.image_use, draft.properties)
+    limits.check_tags(cloud.settings.image_use, draft.tags)
     if draft.places.fields.get("status") == ImageStatus.ACTIVE:
         _check_formats(draft)
     if draft.places.changed:

@@ -15,7 +15,7 @@ from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, Gone, Invalid, TooLarge
 from cumulet.services.image import events
 from cumulet.services.image.drivers.base import ByteStore
-from cumulet.services.image.logic import access, inspect, limits, locations, signatures, stores
+from cumulet.services.image.logic import access, inspect, locations, signatures, stores
 from cumulet.services.image.logic.bytes import UPLOAD, draft
 from cumulet.services.image.logic.stores import Store
 from cumulet.services.image.logic.sums import Summing
@@ -56,7 +56,7 @@ class Receiving:
     def write(self, data: bytes) -> None:
         """Take the next piece, which must not change any more; TooLarge beyond the limit or the disk."""
         offset = self._summing.size
-        if offset + len(data) > limits.LARGEST_IMAGE:
+        if offset + len(data) > self._cloud.settings.image_use.image_size_cap:
             raise TooLarge("The incoming image is too large: The provided image is too large.")
         self._summing.update(data)
         self._kept.write(self._draft, offset, data)

@@ -58,8 +58,8 @@ def check_visibility(cloud: Cloud, ctx: Context, visibility: str, target: Mappin
 
 def create(cloud: Cloud, tx: Tx, wish: Wish, request_id: str = "") -> Record:
     """Store a queued image; Conflict where its id is taken, TooLarge or Invalid for words beyond the limits."""
-    limits.check_properties(wish.properties)
-    limits.check_tags(wish.tags)
+    limits.check_properties(cloud.settings.image_use, wish.properties)
+    limits.check_tags(cloud.settings.image_use, wish.tags)
     for name in ("min_disk", "min_ram"):
         limits.check_number(name, getattr(wish, name))
     image_id = wish.id or ids.new_uuid()

@@ -45,7 +45,7 @@ def prepare(run: Run) -> Commit | None:
             if name != draft(STAGE, terms.image_id):
                 staging.area(run.cloud).discard(name)
             name = target
-    limits.check_properties({**record.properties, **words})
+    limits.check_properties(run.cloud.settings.image_use, {**record.properties, **words})
     run.state["data"] = _look(run, formats, name)
     return importing.change_words(run, formats, words)
 
@@ -101,7 +101,7 @@ def _work(run: Run, record: Record, formats: dict[str, str | None], name: str, t
         container_format=formats["container_format"] or "",
         properties=record.properties,
         roles=Terms(run).roles,
-        largest=limits.LARGEST_IMAGE,
+        largest=run.cloud.settings.image_use.image_size_cap,
         settings=run.cloud.settings,
         tell=Progress(run, "Prepared"),
     )

@@ -20,6 +20,7 @@ from cumulet.services.image.logic import importing, limits, staging
 from cumulet.services.image.logic.bytes import STAGE, draft
 from cumulet.services.image.logic.importing import Progress, Terms, token_name
 from cumulet.services.image.types import CONTAINER_FORMATS, DISK_FORMATS, RESERVED_PREFIX
+from cumulet.settings import ImageUse
 
 PIECE = 1 << 20  # bytes
 LONGEST_RECORD = 1 << 20  # bytes of JSON that describe another cloud's image
@@ -66,7 +67,7 @@ def _from_region(run: Run) -> Commit:
         raise Invalid(f"Source image status should be active instead of {told.get('status')}")
     if not isinstance(size, int):
         raise Invalid(f"Size attribute of remote image {terms.method['glance_image_id']} could not be determined.")
-    words = _words(told, chosen.extra_properties)
+    words = _words(told, chosen.extra_properties, run.cloud.settings.image_use)
     with download(
         f"{address}/file",
         filter_of(chosen),
@@ -107,26 +108,26 @@ def _read_record(body: Download) -> Mapping[str, Any]:
     return told
 
 
-def _words(told: Mapping[str, Any], prefixes: tuple[str, ...]) -> dict[str, str]:
+def _words(told: Mapping[str, Any], prefixes: tuple[str, ...], quotas: ImageUse) -> dict[str, str]:
     found = {
         name: value
         for name, value in told.items()
         if name.startswith(prefixes) and not name.startswith(RESERVED_PREFIX) and isinstance(value, str)
     }
-    limits.check_properties(found)
+    limits.check_properties(quotas, found)
     return found
 
 
 def _stage(run: Run, body: Download, size: int | None) -> None:
-    image_id = run.subject
-    if size is not None and size > limits.LARGEST_IMAGE:
+    image_id, cap = run.subject, run.cloud.settings.image_use.image_size_cap
+    if size is not None and size > cap:
         raise Invalid("The provided image is too large.")
     area, name, done = staging.area(run.cloud), draft(STAGE, image_id), 0
     progress = Progress(run, "Fetched")
     area.discard(name)
     area.write(name, 0, b"")
     while piece := body.read(PIECE):
-        if done + len(piece) > limits.LARGEST_IMAGE:
+        if done + len(piece) > cap:
             raise Invalid("The provided image is too large.")
         area.write(name, done, piece)
         done += len(piece)

@@ -42,7 +42,7 @@ def add(cloud: Cloud, ctx: Context, image_id: str, member_id: str) -> Member:
         tx.lock(f"image:members:{image_id}")
         if members.find(tx, image_id, member_id) is not None:
             raise Conflict(f"Member {member_id} is duplicated for image {image_id}")
-        limits.check_members(image_id, members.count(tx, image_id) + 1)
+        limits.check_members(cloud.settings.image_use, image_id, members.count(tx, image_id) + 1)
         now = clock.utcnow()
         new = Member(image_id, member_id, MemberStatus.PENDING, now, now)
         members.add(tx, new)

@@ -8,7 +8,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import TooLarge
 from cumulet.services.image.drivers.staging import StagingArea
-from cumulet.services.image.logic import access, data, limits
+from cumulet.services.image.logic import access, data
 from cumulet.services.image.logic.bytes import STAGE, draft, image_of
 from cumulet.services.image.store import images
 from cumulet.services.image.types import ImageStatus
@@ -28,7 +28,7 @@ class Staging:
 
     def write(self, data: bytes) -> None:
         """Take the next piece; TooLarge beyond the limit or the disk."""
-        if self._size + len(data) > limits.LARGEST_IMAGE:
+        if self._size + len(data) > self._cloud.settings.image_use.image_size_cap:
             raise TooLarge("The incoming image is too large: The provided image is too large.")
         self._area.write(self._draft, self._size, data)
         self._size += len(data)

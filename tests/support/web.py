@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         if page.length != -1:
             self.send_header("Content-Length", str(len(page.body) if page.length is None else page.length))
         self.end_headers()
-        self.wfile.write(page.body[:-1])
+        self.wfile.write(memoryview(page.body)[:-1])
         if page.gate is not None:
             self.wfile.flush()
             page.gate.wait(60)

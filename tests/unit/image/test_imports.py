@@ -7,6 +7,7 @@ import gzip
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -67,6 +68,12 @@ class Importer:
 
     def staged(self, image_id: str) -> list[str]:
         return [name for name in staging.area(self.cloud).drafts() if image_id in name]
+
+
+def peak_memory() -> int:
+    """The highest resident size of this process, in bytes, since it was last reset."""
+    text = Path("/proc/self/status").read_text()
+    return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
 
 
 @pytest.fixture
@@ -144,6 +151,17 @@ def test_no_more_is_fetched_than_an_image_may_have(
         task = user.fetch(image_id, f"{web.url}/{asked}")
         assert (task["status"], task["message"]) == ("failure", "The provided image is too large.")
         assert user.staged(image_id) == []
+
+
+def test_a_large_import_takes_little_memory(user: Importer, web: WebServer) -> None:
+    web.pages["/small"], web.pages["/big"] = Page(b"x" * MIB), Page(bytes(range(256)) * (96 * MIB // 256))
+    assert user.fetch(user.create(), f"{web.url}/small")["status"] == "success"  # what is loaded at the first use
+    image_id = user.create()
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak_memory()
+    assert user.fetch(image_id, f"{web.url}/big")["status"] == "success"
+    assert peak_memory() - before < 48 * MIB
+    assert user.show(image_id)["size"] == 96 * MIB
 
 
 def test_a_redirect_out_of_bounds_fails_the_task(user: Importer, web: WebServer) -> None:

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from kills.world import COMPUTE, IMAGE, KEYS, World
 
 Thing = Any
+_PICTURE = b"a picture" * 1000
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,45 @@ def _is_imported(world: World, image: Thing) -> bool:
     return (found["status"], found["size"]) == ("active", 5000) and "os_glance_import_task" not in found
 
 
+class _Pictures(BaseHTTPRequestHandler):
+    """A web server where every address has the same picture."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(_PICTURE)))
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(_PICTURE)
+
+    def log_message(self, *words: object) -> None:
+        """Nothing is said."""
+
+
+@cache
+def _pictures() -> str:
+    """The address of a picture, as long as this process lives."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Pictures)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/picture"
+
+
+def _frame(world: World) -> Thing:
+    return world.ask("POST", f"{IMAGE}/images", {"disk_format": "raw", "container_format": "bare"})["id"]
+
+
+def _register(world: World, image: Thing) -> object:
+    sums = {"os_hash_algo": "sha256", "os_hash_value": hashlib.sha256(_PICTURE).hexdigest()}
+    return world.begin("POST", f"{IMAGE}/images/{image}/locations", {"url": _pictures(), "validation_data": sums})
+
+
+def _is_registered(world: World, image: Thing) -> bool:
+    found = world.ask("GET", f"{IMAGE}/images/{image}")
+    wanted = {"status": "active", "stores": "web", "checksum": hashlib.md5(_PICTURE).hexdigest()}
+    return {name: found[name] for name in wanted} == wanted and "os_glance_import_task" not in found
+
+
 def _words(thing: Thing) -> list[str]:
     return [thing] if isinstance(thing, str) else list(thing)
 
@@ -197,6 +241,7 @@ SCENARIOS: dict[str, Scenario] = {
         _snapshot, _delete("{0}/snapshots/{1}"), lambda world, t: not world.snapshot(t)
     ),
     "image.import": Scenario(lambda world: world.stage_image(b"x" * 5000), _import, _is_imported),
+    "image.location_import": Scenario(_frame, _register, _is_registered),
     "key_manager.order": Scenario(lambda world: [], _order, _has_keys),
     "block_storage.upload": Scenario(
         _volume, _volume_action("os-volume_upload_image", {"image_name": "made", "disk_format": "raw"}), _has_image

@@ -35,6 +35,13 @@ from support.waiting import until
 NURSERY = Path(__file__).with_name("nursery.py")
 START = 240.0  # seconds that all parts may take to start on a busy machine
 TOKEN_LIFETIME = 600  # seconds
+# Images come packed, or from web servers of the test at whatever port is free.
+IMAGES = {
+    "image.stores": [{"id": "local", "type": "file"}, {"id": "web", "type": "http"}],
+    "image_import.plugins": "image_decompression",
+    "image_import.allowed_hosts": "127.0.0.1",
+    "image_import.allowed_ports": "",
+}
 
 
 class KillableCloud:
@@ -188,7 +195,7 @@ class KillableCloud:
 
     def _part(self, name: str, role: str, own: dict[str, str]) -> Settings:
         usual = {"cache": str(self._folder / "cache"), "identity.bcrypt_rounds": "4", **FAKES}
-        overrides = {**usual, "image_import.plugins": "image_decompression", **own}
+        overrides = {**usual, **IMAGES, **own}
         log = str(self.logs / f"{name}.log")
         self._parts[name] = {"name": name, "role": role, "settings": overrides, "log": log}
         return settings_module.load(environ={}, overrides=overrides)

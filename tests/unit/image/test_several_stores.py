@@ -314,7 +314,7 @@ def test_data_that_are_there_already_are_registered(world: World) -> None:
         "web",
     )
     assert register(world, wrong, f"{world.web}/nothing").status_code == 202
-    until(lambda: "Invalid location" in [each["message"] for each in tasks(world, wrong)])
+    until(lambda: "Invalid location" in [each["message"] for each in tasks(world, wrong)], every=0.1)
     assert register(world, plain, url).status_code == 409
     told = world.ask("GET", f"/images/{plain}/locations", "SERVICE")
     assert told.status_code in (200, 404)
@@ -349,7 +349,7 @@ def test_far_data_are_kept_at_hand(world: World) -> None:
     image_id = world.image(content=b"")
     assert world.change(image_id, add(f"{world.web}/one.raw")).status_code == 200
     assert world.ask("GET", f"/images/{image_id}/file").content == CONTENT
-    cached = until(lambda: [each for each in _cached(world) if each["image_id"] == image_id])[0]
+    cached = until(lambda: [each for each in _cached(world) if each["image_id"] == image_id], every=0.2)[0]
     assert (cached["size"], cached["hits"]) == (len(CONTENT), 0)
     world.server.RequestHandlerClass, before = Web, world.server.RequestHandlerClass  # it has no such file any more
     try:
@@ -372,7 +372,7 @@ def test_images_are_cached_when_asked_for(world: World) -> None:
     assert world.ask("PUT", f"/cache/{near}").status_code == 403
     for image_id in (near, far, far):
         assert world.ask("PUT", f"/cache/{image_id}", "ADMIN").status_code == 202
-    until(lambda: {near, far} <= {each["image_id"] for each in _cached(world)})
+    until(lambda: {near, far} <= {each["image_id"] for each in _cached(world)}, every=0.2)
     here = world.running.settings.state
     assert (here / "image-cache" / near).samefile(here / "images" / near)
     assert world.ask("GET", f"/cache/nodes/{near}", "ADMIN").json() == [world.running.settings.replica]
@@ -383,8 +383,8 @@ def test_images_are_cached_when_asked_for(world: World) -> None:
     big = [world.image("heavy", CONTENT * 2) for _ in range(3)]
     for image_id in big:
         world.ask("PUT", f"/cache/{image_id}", "ADMIN")
-    until(lambda: big[-1] in {each["image_id"] for each in _cached(world)})
-    until(lambda: sum(each["size"] for each in _cached(world)) <= 10_000_000)
+    until(lambda: big[-1] in {each["image_id"] for each in _cached(world)}, every=0.2)
+    until(lambda: sum(each["size"] for each in _cached(world)) <= 10_000_000, every=0.2)
     assert far not in {each["image_id"] for each in _cached(world)}
     assert world.ask("POST", "/cache/prune", "ADMIN").json() == {"total_files_pruned": 0, "total_bytes_pruned": 0}
     assert world.ask("DELETE", "/cache", "ADMIN", headers={"x-image-cache-clear-target": "odd"}).status_code == 400

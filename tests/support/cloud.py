@@ -67,7 +67,6 @@ class RunningCloud:
             },
         )
         with self._closing:
-            self._narrow()
             self.control = self._serve("control", control)
             self.data = self._serve("data", data)
             self._join()
@@ -115,15 +114,19 @@ class RunningCloud:
         listener.listen(128)
         return listener
 
-    def _narrow(self) -> None:
-        if self._packages:
-            patch = self._closing.enter_context(pytest.MonkeyPatch.context())
-            patch.setattr(
-                cumulet.app, "read_all", lambda path: [one for one in read_all(path) if one.package in self._packages]
-            )
+    def _make(self, role: Any) -> App:
+        """The application, with the services that were asked for; other clouds of this process have theirs."""
+        with pytest.MonkeyPatch.context() as patch:
+            if self._packages:
+                patch.setattr(
+                    cumulet.app,
+                    "read_all",
+                    lambda path: [one for one in read_all(path) if one.package in self._packages],
+                )
+            return App(self.settings, role)
 
     def _serve(self, role: Any, listener: socket.socket) -> App:
-        app = App(self.settings, role)
+        app = self._make(role)
         self._closing.callback(app.stop)
         app.start()
         server = cumulet.app.web_server(app, *listener.getsockname(), patience=1)

@@ -3,20 +3,25 @@
 
 from __future__ import annotations
 
+import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from cumulet.kernel.diskimage import candidates
+from cumulet.kernel.diskimage import Reader, candidates
 from cumulet.kernel.errors import Invalid
+from cumulet.services.block_storage.drivers.file import FileBackend
 from cumulet.services.image.logic.inspect import USUAL, Rules, check
 from support.cloud import RunningCloud
-from support.hostile_images import ATTACKS, HONEST, Hostile
+from support.hostile_images import ATTACKS, HONEST, NAMED, QCOW2_DATA_FILE, Hostile, qcow2
 from support.people import environment
+from support.waiting import until
 
 MIB = 1 << 20
+needs_qemu = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
 EVERY_ATTACK = [
     pytest.param(attack, declared, id=f"{attack.name} as {declared}")
     for attack in ATTACKS
@@ -24,8 +29,12 @@ EVERY_ATTACK = [
 ]
 
 
+def reader(content: bytes) -> Reader:
+    return lambda offset, length: content[offset : offset + length]
+
+
 def judged(content: bytes, declared: str, rules: Rules = USUAL, container: str = "bare") -> int | None:
-    return check(lambda offset, length: content[offset : offset + length], len(content), declared, container, rules)
+    return check(reader(content), len(content), declared, container, rules)
 
 
 @pytest.mark.parametrize(("attack", "declared"), EVERY_ATTACK)
@@ -87,7 +96,7 @@ def test_an_attack_does_not_come_in(client: httpx.Client, number: int) -> None:
     assert client.put(f"/images/{image_id}/stage", content=attack.content, headers=octets).status_code == 204
     answer = client.post(f"/images/{image_id}/import", json={"method": {"name": "glance-direct"}})
     assert answer.status_code == 202
-    assert client.get(f"/images/{image_id}").json()["status"] == "queued"
+    until(lambda: client.get(f"/images/{image_id}").json()["status"] == "queued")
     assert client.get(f"/images/{image_id}/file").status_code == 204
 
 
@@ -102,4 +111,20 @@ def test_the_files_that_attacks_name_are_never_opened(tmp_path: Path, monkeypatc
     monkeypatch.setattr("os.open", refuse)
     for attack in ATTACKS:
         content = attack.content
-        candidates(lambda offset, length, content=content: content[offset : offset + length], len(content))  # type: ignore[misc]
+        candidates(reader(content), len(content))
+
+
+@needs_qemu
+def test_what_a_guest_writes_never_becomes_a_format(tmp_path: Path) -> None:
+    """CVE-2026-24708: a disk that begins as a qcow2 does is resized and copied as what it was made."""
+    victim, image = tmp_path / "victim", tmp_path / "image"
+    victim.write_bytes(b"of the host" * 50_000)
+    for written in (qcow2(backing=str(victim).encode()), qcow2(features=QCOW2_DATA_FILE, extensions=NAMED)):
+        image.write_bytes(written)
+        volumes = FileBackend(tmp_path / uuid.uuid4().hex)
+        volumes.create_from_image("volume", MIB, image, "raw")
+        volumes.extend("volume", 2 * MIB)
+        volumes.export("volume", tmp_path / "out", "raw")
+        assert (tmp_path / "out").read_bytes() == written.ljust(2 * MIB, b"\0")
+        (tmp_path / "out").unlink()
+    assert victim.read_bytes() == b"of the host" * 50_000

@@ -15,14 +15,15 @@ import pytest
 
 from cumulet.agent import Agent
 from cumulet.kernel.context import Context
-from cumulet.kernel.errors import Conflict, Gone, Invalid, NotFound
+from cumulet.kernel.errors import Conflict, Gone, Invalid, NotFound, NotReady
 from cumulet.services.image.agent.cache import ImagesOnHost
 from cumulet.services.image.contract import ImageContract, NewImage
-from cumulet.services.image.logic import abandoned, staging, stores
+from cumulet.services.image.logic import abandoned, copies, staging, stores
 from cumulet.services.image.logic.bytes import PUSH, STAGE, draft
 from cumulet.services.image.store import images as rows
 from cumulet.services.image.types import ImageStatus
 from support.cloud import RunningCloud
+from support.hostile_images import ATTACKS
 from support.people import environment
 from support.waiting import until
 
@@ -211,6 +212,27 @@ def test_a_host_copies_an_image_and_forgets_it(client: Client, host: ImagesOnHos
     assert client.http.delete(f"/images/{image_id}").status_code == 204
     until(lambda: not path.exists())
     with pytest.raises(NotFound):
+        host.base(image_id)
+
+
+def test_a_host_fetches_an_image_ahead(client: Client, cloud: RunningCloud, host: ImagesOnHost) -> None:
+    image_id = client.create()
+    offered = contract(cloud)
+    with pytest.raises(NotFound):
+        offered.prefetch("host-of-images", image_id)
+    assert client.upload(image_id, b"data").status_code == 204
+    offered.prefetch("host-of-images", image_id)
+    assert image_id in host.report()["copies"]
+    with pytest.raises(NotReady):
+        offered.prefetch("host-that-is-none", image_id)
+    copies.tidy(cloud.control.cloud)
+    assert image_id in host.report()["copies"]
+
+
+def test_a_host_refuses_what_came_in_a_container(client: Client, host: ImagesOnHost) -> None:
+    image_id = client.create(disk_format="qcow2", container_format="ova")
+    assert client.upload(image_id, ATTACKS[0].content).status_code == 204
+    with pytest.raises(Conflict, match="is unacceptable: it names a backing file"):
         host.base(image_id)
 
 

@@ -14,6 +14,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.http import ANYONE, Reply, Request, Route
 from cumulet.kernel.schema import Phrase, Schema
 from cumulet.services.image.types import CONTAINER_FORMATS, DISK_FORMATS
+from cumulet.settings import ImageFormat
 
 Document = dict[str, Any]
 
@@ -166,14 +167,22 @@ class ImageSchema:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loaded = False
+        self._formats: dict[str, list[str | None]] = {}
         self._read({}, [])
 
-    def load(self, path: str) -> None:
-        """Take the file over, at the first call; one that cannot be used is told in the log, and changes nothing."""
+    def load(self, path: str, formats: ImageFormat) -> None:
+        """Take over the formats and the file, at the first call; a file that cannot be used is told in the log."""
         with self._lock:
-            if self._loaded or not path:
+            if self._loaded:
                 return
             self._loaded = True
+            self._formats = {
+                "container_format": [None, *formats.container_formats],
+                "disk_format": [None, *formats.disk_formats],
+            }
+            self._read({}, [])
+            if not path:
+                return
             try:
                 said = json.loads(Path(path).read_text(encoding="utf-8"))
                 own = said.get("properties") if isinstance(said.get("properties"), dict) else None
@@ -188,6 +197,8 @@ class ImageSchema:
 
     def _read(self, own: Mapping[str, Document], required: list[str]) -> None:
         properties = {**IMAGE_PROPERTIES, **own}
+        for name, allowed in self._formats.items():
+            properties[name] = {**properties[name], "enum": allowed}
         free = {"type": "string"}
         needed = {"required": required} if required else {}
         self.document = {
@@ -218,7 +229,7 @@ ACCEPTED = ImageSchema().part
 def of_images(cloud: Cloud) -> ImageSchema:
     """What images look like in this cloud: `whole` judges a new one, `part` some of its words."""
     found = cloud.keep(ImageSchema)
-    found.load(cloud.settings.image_use.schema_image_file)
+    found.load(cloud.settings.image_use.schema_image_file, cloud.settings.image_format)
     return found
 
 

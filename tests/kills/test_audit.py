@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -14,6 +15,10 @@ from kills.world import NETWORK, World
 
 pytestmark = pytest.mark.timeout(600)
 
+_IMAGE_GONE = (
+    "UPDATE image_location SET image_id = :other_image, position = 9, key = 'other' WHERE image_id = :image; "
+    "UPDATE image_image SET id = 'other' WHERE id = :image"
+)
 # What is spoilt in the database, and what is said of it. `:server` and the others are ids of the things in `stage`.
 SPOILT: dict[str, tuple[str, str]] = {
     "task": ("UPDATE compute_server SET task_state = 'pausing' WHERE id = :server", "server is pausing, and nobody"),
@@ -99,9 +104,10 @@ SPOILT: dict[str, tuple[str, str]] = {
         "which its port has not",
     ),
     "size": ("UPDATE image_image SET size = 7 WHERE id = :image", "image is said to have 7 bytes"),
-    "no bytes": ("UPDATE image_image SET id = 'other' WHERE id = :image", "its bytes are gone"),
-    "bytes": ("UPDATE image_image SET id = 'other' WHERE id = :image", "bytes of an image that is gone"),
-    "copy": ("UPDATE image_image SET id = 'other' WHERE id = :image", "keeps a copy of an image that is gone"),
+    "no bytes": ("UPDATE image_location SET key = 'other' WHERE image_id = :image", "its bytes are gone"),
+    "bytes": (_IMAGE_GONE, "bytes of an image that is gone"),
+    "copy": (_IMAGE_GONE, "keeps a copy of an image that is gone"),
+    "import": ("UPDATE image_image SET status = 'importing' WHERE id = :image", "imported, and nobody works on it"),
     "saga": (
         "UPDATE kernel_saga SET finished_at = NULL, owner = 'x', lease_until = 1e12 WHERE subject = :volume",
         "ended",
@@ -123,6 +129,7 @@ def stage(keeper: Any) -> dict[str, str]:
     return {
         "server": server, "attached": attached, "port": port, "floating": floating, "volume": volume,
         "snapshot": world.make_snapshot(volume), "free_port": world.make_port(), "image": world.image,
+        "other_image": world.make_image(),
     }  # fmt: skip
 
 
@@ -131,7 +138,9 @@ def test_what_is_spoilt_is_found(keeper, stage, what):
     world: World = keeper.world()
     assert world.findings() == []
     statement, expected = SPOILT[what]
-    with spoilt(world, statement, stage):
+    with ExitStack() as back:
+        for each in statement.split("; "):
+            back.enter_context(spoilt(world, each, stage))
         found = world.findings(0)
     assert any(expected in finding for finding in found), found
 
@@ -163,9 +172,9 @@ def spoilt(world: World, statement: str, stage: dict[str, str]) -> Iterator[None
     table, _, rest = statement.removeprefix("UPDATE ").partition(" SET ")
     assignments, _, where = rest.partition(" WHERE ")
     columns = [each.split("=")[0].strip() for each in assignments.split(", ")]
-    words = {name: value for name, value in stage.items() if f":{name}" in where}
-    rowid, *old = _run(world, f"SELECT rowid, {', '.join(columns)} FROM {table} WHERE {where}", words)[0]
-    _run(world, statement, words)
+    named = {name: value for name, value in stage.items() if re.search(rf":{name}\b", where)}
+    rowid, *old = _run(world, f"SELECT rowid, {', '.join(columns)} FROM {table} WHERE {where}", named)[0]
+    _run(world, statement, {name: value for name, value in stage.items() if re.search(rf":{name}\b", statement)})
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from cumulet.cli import credentials, seed
@@ -160,6 +161,17 @@ def test_the_file_is_read_again(own: Cloud) -> None:
     until(lambda: "secret" in own.ask("MEMBER", "GET", f"/images/{made['id']}").json())
     own.rules.write_text(RULES)
     until(lambda: "secret" not in own.ask("MEMBER", "GET", f"/images/{made['id']}").json())
+
+
+def test_rules_of_the_policy_may_say_who(own: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = own.running.data.cloud
+    chosen = msgspec.structs.replace(cloud.settings.image_use, property_protection_rule_format="policies")
+    monkeypatch.setattr(cloud, "settings", msgspec.structs.replace(cloud.settings, image_use=chosen))
+    own.rules.write_text(RULES.replace("admin, member", "default").replace("= admin\n", "= context_is_admin\n"))
+    until(lambda: own.ask("MEMBER", "POST", "/images", {"billing_code": "1"}).status_code == 403)
+    image_id = own.make("ADMIN", owner=own.people["PROJECT_ID"], billing_code="1")["id"]
+    assert own.ask("MEMBER", "GET", f"/images/{image_id}").json()["billing_code"] == "1"
+    own.rules.write_text(RULES)
 
 
 def test_a_broken_file_leaves_the_old_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,13 +33,23 @@ IMPORTS = {
     "image_import.allowed_hosts": "127.0.0.1",
     "image_import.allowed_ports": "",
 }
-STORES = """[[image.stores]]
+# Heavier first is also the order of their names, which Tempest's waiters go by.
+STORES = """[image]
+show_multiple_locations = true
+show_image_direct_url = true
+
+[[image.stores]]
 type = "file"
 id = "local"
+weight = 10
 
 [[image.stores]]
 type = "file"
 id = "second"
+
+[[image.stores]]
+type = "http"
+id = "web"
 """
 STOP = 30.0  # seconds that an agent is given to leave
 

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 from cumulet.kernel.db import Database
-from support import scenarios
+from support import scenarios, trusted
 from support.cloud import RunningCloud
 from support.engines import CHOICES, ENGINES, LAZILY, SQLITE, Engines, Lazily
 
@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    trusted.share()
     config.stash[ENGINES] = Engines(config)
     config.stash[LAZILY] = Lazily(config, config.stash[ENGINES])
     if getattr(config.option, "dist", "no") == "load":

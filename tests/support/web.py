@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,12 +27,14 @@ class Page(NamedTuple):
 class WebServer:
     """`pages` by path; `asked` are the paths and headers (by lower-case names) of the requests so far."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, tls: ssl.SSLContext | None) -> None:
         self.pages: dict[str, Page] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.server = ThreadingHTTPServer((host, 0), type("Handler", (_Handler,), {"web": self}))
         self.port: int = self.server.server_address[1]
-        self.url = f"http://{host}:{self.port}"
+        if tls is not None:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"{'http' if tls is None else 'https'}://{host}:{self.port}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -58,9 +61,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(host: str = "127.0.0.1") -> Iterator[WebServer]:
-    """The server, for as long as it is wanted."""
-    web = WebServer(host)
+def serve(host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
+    """The server, for as long as it is wanted; with `tls` it speaks HTTPS."""
+    web = WebServer(host, tls)
     thread = threading.Thread(target=web.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -205,6 +205,11 @@ class Sagas:
             thread.start()
             self._threads.append(thread)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether this process ends: a step that would take long had better raise NotReady, and go on elsewhere."""
+        return self._stop.is_set()
+
     def stop(self) -> None:
         """Take no more work; steps under way are given up, and resumed by the next owner."""
         self._stop.set()

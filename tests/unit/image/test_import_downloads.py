@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from cumulet.kernel.errors import Invalid
 from cumulet.services.image.drivers import web
 from cumulet.services.image.drivers.web import Filter, download
+from support.certificates import self_signed
 from support.web import Page, WebServer, serve
 
 NAMES = {
@@ -147,6 +151,23 @@ def test_a_trusted_address_is_not_filtered_but_those_behind_it_are(server: WebSe
         server.pages["/trusted"] = Page(status=302, headers={"Location": f"{other.url}/"})
         with pytest.raises(Invalid, match="not allowed"):
             read(f"{server.url}/trusted", Filter(), trusted=True)
+
+
+def test_a_server_has_to_be_who_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, certificate = self_signed(x509.Name([]), "127.0.0.1")
+    for name, content in (("key", key), ("certificate", certificate)):
+        (tmp_path / name).write_bytes(content)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    with serve(tls=tls) as server:
+        server.pages["/x"] = Page(b"sealed")
+        with pytest.raises(Invalid, match=r"cannot be reached: .*certificate"):
+            read(f"{server.url}/x")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate"))
+        assert read(f"{server.url}/x") == b"sealed"
+        server.pages["/x"] = Page(status=302, headers={"Location": f"http://127.0.0.1:{server.port}/x"})
+        with pytest.raises(Invalid):
+            read(f"{server.url}/x")
 
 
 def test_a_line_that_is_cut_is_told(server: WebServer) -> None:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from cumulet.kernel import clock
+from cumulet.kernel.saga import Sagas
 from cumulet.services.image.logic import abandoned, importing, imports, limits, staging, tasks
 from cumulet.services.image.store import images as rows
 from cumulet.services.image.store import tasks as task_rows
@@ -190,6 +191,19 @@ def test_an_image_that_goes_while_it_is_imported(
     task = user.ended(image_id)
     assert (task["status"], task["message"]) == ("failure", "The image is gone.")
     until(lambda: user.staged(image_id) == [])
+
+
+def test_an_import_goes_on_after_its_process_has_ended(
+    user: Importer, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.pages["/later"] = Page(b"x" * 1000)
+    image_id = user.create()
+    with monkeypatch.context() as ending:
+        ending.setattr(Sagas, "stopping", True)
+        assert user.begin(image_id, f"{web.url}/later").status_code == 202
+        until(lambda: any(saga.attempts for saga in user.cloud.sagas.unfinished(user.cloud.db, image_id)))
+    assert user.ended(image_id)["status"] == "success"
+    assert user.content(image_id) == b"x" * 1000
 
 
 def test_progress_is_told_now_and_then(user: Importer, web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def _said(request: Request) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("POST", "/images/{image_id}/import", run, ANYONE),
+    Route("POST", "/images/{image_id}/import", run, ANYONE, slow=True),  # names are looked up
     Route(
         "GET",
         "/images/{image_id}/tasks",

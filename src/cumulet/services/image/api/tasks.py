@@ -119,7 +119,7 @@ def _wish(request: Request, words: Mapping[str, Any]) -> tuple[Wish | None, str]
 
 ROUTES = (
     Route("GET", "/tasks", find_all, "tasks_api_access"),
-    Route("POST", "/tasks", create, "tasks_api_access"),
+    Route("POST", "/tasks", create, "tasks_api_access", slow=True),  # names are looked up
     Route("GET", "/tasks/{task_id}", get, "tasks_api_access"),
     Route("DELETE", "/tasks/{task_id}", delete, "tasks_api_access"),
 )

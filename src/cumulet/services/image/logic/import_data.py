@@ -59,6 +59,8 @@ def fill(run: Run) -> Commit:
                 _copy(run, terms, store_id)
         except CumuletError:
             importing.held(run.cloud.db, terms)  # it is no store's fault where the image has gone
+            if run.cloud.sagas.stopping:
+                raise
             if terms.all_must_succeed:
                 run.state["failed"] = [store_id]
                 raise

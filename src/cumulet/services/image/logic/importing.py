@@ -11,7 +11,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Gone
+from cumulet.kernel.errors import Gone, NotReady
 from cumulet.kernel.saga import Commit, Run
 from cumulet.services.image import events
 from cumulet.services.image.logic import access, staging, tasks
@@ -52,7 +52,10 @@ class Terms:
 
 
 class Progress:
-    """Tells how far an import is; raises Gone where it does not hold its image any more."""
+    """Tells how far an import is.
+
+    Raises Gone where the import does not hold its image any more, NotReady where this process ends.
+    """
 
     def __init__(self, run: Run, verb: str) -> None:
         self._cloud = run.cloud
@@ -62,6 +65,8 @@ class Progress:
 
     def __call__(self, done: int) -> None:
         """So many bytes are done."""
+        if self._cloud.sagas.stopping:
+            raise NotReady("This process ends; the import goes on elsewhere.")
         now = time.monotonic()
         if now - self._looked >= LOOK:
             self._looked = now

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 from cumulet.kernel import run
@@ -63,16 +61,20 @@ def _unpack_lha(work: Work) -> None:
     program = shutil.which(LHA)
     if program is None:
         raise Invalid("No lhafile available.")
-    with tempfile.TemporaryDirectory(dir=work.target.parent, prefix=".lha-") as folder:
-        try:
-            run.run([program, f"xqfiw={folder}", work.data], timeout=LHA_TIME)
-        except run.CommandFailed as error:
-            raise Invalid(f"The data are no sound LHA file: {error.output}") from error
-        found = list(Path(folder).iterdir())
+    folder = work.target.with_name(f"{work.target.name}.lha")
+    shutil.rmtree(folder, ignore_errors=True)  # what a crash left
+    folder.mkdir()
+    try:
+        run.run([program, f"xqfiw={folder}", work.data], timeout=LHA_TIME)
+        found = list(folder.iterdir())
         if len(found) != 1 or found[0].is_symlink() or not found[0].is_file():
             raise Invalid("Archive contains more than one file.")
         with found[0].open("rb") as source:
             _copy(source, work)
+    except run.CommandFailed as error:
+        raise Invalid(f"The data are no sound LHA file: {error.output}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy(source: _Readable, work: Work) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import resource
 import secrets
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -210,6 +211,18 @@ def test_a_large_draft_goes_to_s3_in_parts(server: S3Server) -> None:
     assert store.drafts() == {}
     assert store.published().keys() == {"key"}
     assert not store.capabilities.local
+
+
+def test_an_upload_to_s3_takes_little_memory(server: S3Server) -> None:
+    store, piece = s3(server), secrets.token_bytes(1 << 20)
+    assert store.published() == {}
+    tracemalloc.start()
+    for number in range(40):
+        store.write("draft", number << 20, piece)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    store.discard("draft")
+    assert most < 4 * PART
 
 
 def test_what_a_dead_process_left_in_s3_is_found_and_removed(server: S3Server) -> None:

@@ -14,10 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
+from cumulet.kernel.doctor import examine
 from cumulet.kernel.errors import Gone, NotFound
 from cumulet.services.image.contract import ImageContract
+from cumulet.services.image.doctor import probes
 from cumulet.services.image.logic import abandoned, cache, locations, stores
 from cumulet.services.image.types import CacheState
+from cumulet.settings import load
 from support.cloud import RunningCloud
 from support.people import environment
 from support.waiting import until
@@ -377,6 +380,8 @@ def test_images_are_cached_when_asked_for(world: World) -> None:
     assert (here / "image-cache" / near).samefile(here / "images" / near)
     assert world.ask("GET", f"/cache/nodes/{near}", "ADMIN").json() == [world.running.settings.replica]
     assert world.ask("GET", f"/images/{near}/file").content == CONTENT
+    assert world.ask("DELETE", f"/images/{near}").status_code == 204
+    until(lambda: not (here / "image-cache" / near).exists())
     (here / "image-cache" / "stray").write_bytes(b"x")
     assert world.ask("POST", "/cache/clean", "ADMIN").status_code == 200
     assert not (here / "image-cache" / "stray").exists()
@@ -468,3 +473,23 @@ def test_staged_data_go_where_they_can(world: World) -> None:
     task = imported(world, nowhere, "glance-direct", stores=["attic"], all_stores_must_succeed=False)
     assert (task["status"], task["message"]) == ("failure", "None of the uploads finished!")
     assert progress(world.show(nowhere)) == ("queued", "", "attic")
+
+
+def test_the_doctor_looks_at_each_store(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    bucket = {"type": "s3", "bucket": "x", "endpoint": "http://127.0.0.1:1", "access_key": "x"}
+    named = [
+        {"id": "local", "type": "file"},
+        {"id": "away", "type": "file", "folder": str(tmp_path / "away"), "read_only": True},
+        {"id": "web", "type": "http"},
+        {**bucket, "id": "bucket", "secret_key_file": str(tmp_path / "secret")},
+    ]
+    settings = load(environ={}, overrides={"state": str(tmp_path / "state"), "image.stores": named})
+    found = {probe.name: examine(probe).status for probe in probes(settings)}
+    assert found == {
+        "image store: local": "ok",
+        "image store: away": "missing",
+        "image store: web": "ok",
+        "image store: bucket": "missing",
+    }
+    assert probes(load(environ={}, overrides={"state": str(tmp_path / "state")})) == []

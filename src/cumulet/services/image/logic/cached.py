@@ -28,3 +28,9 @@ def is_whole(cloud: Cloud, image: Image) -> bool:
         return False
     found = cached.find(cloud.db, image.id, cloud.settings.replica)
     return found is not None and found.state == CacheState.CACHED and found.size == size == image.size
+
+
+def discard(cloud: Cloud, image_id: str) -> None:
+    """Remove the file of a copy; nothing happens where there is none."""
+    if (cloud.settings.state / FOLDER).exists():
+        kept(cloud).delete(image_id)

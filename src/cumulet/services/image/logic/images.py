@@ -14,7 +14,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid
 from cumulet.services.image import events
-from cumulet.services.image.logic import access, encryption, limits, locations, protection, staging
+from cumulet.services.image.logic import access, cached, encryption, limits, locations, protection, staging
 from cumulet.services.image.logic.access import SERVICE
 from cumulet.services.image.store import images, search
 from cumulet.services.image.store.search import Search
@@ -137,3 +137,4 @@ def remove(cloud: Cloud, tx: Tx, image: Image, request_id: str = "") -> None:
     cloud.outbox.publish(tx, events.DELETE, events.image(gone, deleted=True), request_id)
     locations.drop(cloud, tx, gone.locations)
     tx.after_commit(lambda: staging.discard(cloud, image.id))
+    tx.after_commit(lambda: cached.discard(cloud, image.id))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -64,7 +65,7 @@ def find_all(cloud: Cloud) -> tuple[Store, ...]:
         if not opened.stores:
             said = declared(cloud.settings)
             usual = _default_id(cloud.settings, said)
-            opened.stores = tuple(_open(cloud.settings, each, default=each.id == usual) for each in said)
+            opened.stores = tuple(open_store(cloud.settings, each, default=each.id == usual) for each in said)
         return opened.stores
 
 
@@ -114,6 +115,24 @@ def declared(settings: Settings) -> tuple[AnyImageStore, ...]:
     return (FileImageStore(id=LOCAL_STORE),)
 
 
+def open_store(settings: Settings, said: AnyImageStore, *, default: bool = False) -> Store:
+    """A store as the settings say it. Unsupported where what it needs is not installed."""
+    kept, properties = _driver(settings, said)
+    read_only = said.read_only or not hasattr(kept, "write")
+    return Store(said.id, _kind(said), said.description, said.weight, read_only, default, kept, properties)
+
+
+def folder_of(settings: Settings, said: ImageStore) -> Path | None:
+    """Where a store on this machine's disks has its files; None for one that is elsewhere."""
+    first = said.id == LOCAL_STORE
+    if isinstance(said, FileImageStore):
+        own = said.folder.absolute() if said.folder.name else None
+        return own or (home(settings.state) if first else settings.state / STORES_FOLDER / said.id)
+    if isinstance(said, FakeImageStore):
+        return home(settings.state, "fake") if first else settings.state / STORES_FOLDER / f"{said.id}-fake"
+    return None
+
+
 def _default_id(settings: Settings, said: tuple[AnyImageStore, ...]) -> str:
     named = settings.image.default_store
     return named or next(each.id for each in said if not each.read_only and _kind(each) != "http")
@@ -123,26 +142,17 @@ def _kind(said: ImageStore) -> str:
     return str(type(said).__struct_config__.tag)
 
 
-def _open(settings: Settings, said: AnyImageStore, *, default: bool) -> Store:
-    kept, properties = _driver(settings, said)
-    read_only = said.read_only or not hasattr(kept, "write")
-    return Store(said.id, _kind(said), said.description, said.weight, read_only, default, kept, properties)
-
-
 def _driver(settings: Settings, said: AnyImageStore) -> tuple[ReadableStore, dict[str, Any]]:
-    state = settings.state
-    first = said.id == LOCAL_STORE
-    if isinstance(said, FileImageStore):
-        own = said.folder.absolute() if said.folder.name else None
-        folder = own or (home(state) if first else state / STORES_FOLDER / said.id)
+    folder = folder_of(settings, said)
+    if folder is not None and isinstance(said, FakeImageStore):
+        return fake_store(settings.state, folder), {}
+    if folder is not None:
         return file_store(folder), {"data_dir": str(folder), "chunk_size": 1 << 20, "thin_provisioning": True}
-    if isinstance(said, FakeImageStore):
-        folder = home(state, "fake") if first else state / STORES_FOLDER / f"{said.id}-fake"
-        return fake_store(state, folder), {}
     if isinstance(said, HttpImageStore):
         return HttpStore(
             Filter(**{name: getattr(settings.image_import, name) for name in Filter.__struct_fields__}), said.timeout
         ), {}
+    assert isinstance(said, S3ImageStore)
     return _s3(said), {
         "s3_store_large_object_size": said.part_size >> 20,
         "s3_store_large_object_chunk_size": said.part_size >> 20,

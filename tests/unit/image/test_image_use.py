@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from cumulet.cli import credentials, seed
+from cumulet.kernel.db.outbox import Event
 from cumulet.services.image.logic import protection
 from support.cloud import RunningCloud
 from support.hostile_images import qcow2
@@ -322,3 +323,38 @@ def test_data_need_not_match_where_the_operator_says_so_but_are_safe_all_the_sam
     assert httpx.put(f"{address}/file", content=qcow2(backing=b"/x"), headers=headers).status_code == 415
     assert httpx.put(f"{address}/file", content=b"no qcow2", headers=headers).status_code == 204
     assert own.ask("MEMBER", "GET", path).json()["virtual_size"] is None
+
+
+def test_others_are_told_of_definitions(own: Cloud) -> None:
+    heard: list[Event] = []
+    for noun in ("namespace", "object", "property", "tag", "resource_type"):
+        own.running.control.cloud.outbox.subscribe(f"metadef_{noun}", heard.append)
+    path, schema = "/metadefs/namespaces", {"title": "Colour", "type": "string"}
+    own.ask("ADMIN", "POST", path, {"namespace": "Told", "objects": [{"name": "o", "properties": {"p": schema}}]})
+    own.ask("ADMIN", "PUT", f"{path}/Told", {"namespace": "Retold", "visibility": "public"})
+    own.ask("ADMIN", "POST", f"{path}/Retold/properties", {"name": "p", **schema})
+    own.ask("ADMIN", "PUT", f"{path}/Retold/properties/p", {"name": "q", **schema})
+    own.ask("ADMIN", "POST", f"{path}/Retold/tags/t")
+    own.ask("ADMIN", "POST", f"{path}/Retold/resource_types", {"name": "OS::Told", "prefix": "hw_"})
+    own.ask("ADMIN", "DELETE", f"{path}/Retold/tags")
+    own.ask("ADMIN", "DELETE", f"{path}/Retold/resource_types/OS::Told")
+    own.ask("ADMIN", "DELETE", f"{path}/Retold")
+    until(lambda: bool(heard) and heard[-1].topic == "metadef_namespace.delete")
+    told = {event.topic: event.payload for event in heard if event.payload["namespace"] in ("Told", "Retold")}
+    assert list(told) == [
+        "metadef_namespace.create",
+        "metadef_object.create",
+        "metadef_namespace.update",
+        "metadef_property.create",
+        "metadef_property.update",
+        "metadef_tag.create",
+        "metadef_resource_type.create",
+        "metadef_namespace.delete_tags",
+        "metadef_resource_type.delete",
+        "metadef_namespace.delete",
+    ]
+    assert told["metadef_object.create"]["properties"][0]["title"] == "Colour"
+    assert told["metadef_namespace.update"]["namespace_old"] == "Told"
+    assert (told["metadef_property.update"]["name_old"], told["metadef_property.update"]["name"]) == ("p", "q")
+    assert told["metadef_resource_type.create"]["prefix"] == "hw_"
+    assert told["metadef_namespace.delete"]["deleted"] is True

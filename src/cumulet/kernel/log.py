@@ -17,6 +17,7 @@ import logging
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import orjson
@@ -150,7 +151,13 @@ def _level(level: str) -> int:
 
 
 def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second = int(record.created)
+    return f"{_second(second)}.{int((record.created - second) * 1000):03d}Z"
+
+
+@lru_cache(2)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -158,13 +165,9 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    current = request_id.get()
-    if current:
-        fields["request_id"] = current
-    for name, value in vars(record).items():
-        if name not in _STANDARD:
-            fields[name] = value
+    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    if current := request_id.get():
+        fields = {"request_id": current, **fields}
     return {_clean(name): part for name, part in redact(fields).items()} if fields else fields
 
 

@@ -96,6 +96,8 @@ def redact(value: Any) -> Any:
     """A copy of a parsed JSON value with `***` for what stands under a secret's name or looks like a secret."""
     if isinstance(value, str):
         return redact_text(value)
+    if value is None or isinstance(value, (int, float)):
+        return value
     if isinstance(value, Mapping):
         return {
             name: MASK if isinstance(name, str) and is_secret_name(name) and _may_hold(part) else redact(part)

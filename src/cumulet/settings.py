@@ -306,8 +306,9 @@ class ImageUse(Section, frozen=True, kw_only=True):
 
     The file `property_protection_file` says whose properties are whose, by roles or by rules of the policy. With
     `use_keystone_limits` a project's images are held against its limits in the identity service. The quotas are one
-    image's; -1: as many as it likes. `image_size_cap` is in bytes. `schema_image_file` describes, as JSON, the
-    properties that the schema of images names beside the built-in ones.
+    image's; -1: as many as it likes. `user_storage_quota` is what each project may store, in bytes or with a unit
+    (`10GB` are 10 << 30), 0: as much as it likes; `image_size_cap` is in bytes. `schema_image_file` describes, as JSON,
+    the properties that the schema of images names beside the built-in ones.
     """
 
     property_protection_file: str = ""
@@ -316,6 +317,8 @@ class ImageUse(Section, frozen=True, kw_only=True):
     image_property_quota: Limit = 128
     image_tag_quota: Limit = 128
     image_member_quota: Limit = 128
+    image_location_quota: Limit = 10
+    user_storage_quota: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+([KMGT]?B)?$")] = "0"
     image_size_cap: Annotated[int, msgspec.Meta(ge=1, le=1 << 62)] = 1 << 40
     schema_image_file: str = ""
 

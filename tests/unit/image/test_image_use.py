@@ -14,7 +14,9 @@ import pytest
 
 from cumulet.cli import credentials, seed
 from cumulet.kernel.db.outbox import Event
-from cumulet.services.image.logic import protection
+from cumulet.kernel.errors import TooLarge
+from cumulet.services.image.logic import limits, protection
+from cumulet.settings import ImageUse
 from support.cloud import RunningCloud
 from support.hostile_images import qcow2
 from support.people import environment
@@ -234,6 +236,27 @@ def test_an_image_has_so_many_words(own: Cloud) -> None:
     image_id = own.make("MEMBER", a="1", b="2", c="3", tags=["a", "b"])["id"]
     assert own.change("MEMBER", image_id, "add", "d", "4") == 413
     assert own.ask("MEMBER", "PUT", f"/images/{image_id}/tags/c").status_code == 413
+
+
+def test_an_image_has_so_many_locations() -> None:
+    limits.check_locations(ImageUse(image_location_quota=-1), 1000)
+    with pytest.raises(TooLarge, match=r"image locations\. Attempted: 2, Maximum: 1"):
+        limits.check_locations(ImageUse(image_location_quota=1), 2)
+
+
+def test_a_project_has_so_much_room(own: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = own.running.data.cloud
+    chosen = msgspec.structs.replace(cloud.settings.image_use, use_keystone_limits=False, user_storage_quota="1MB")
+    monkeypatch.setattr(cloud, "settings", msgspec.structs.replace(cloud.settings, image_use=chosen))
+    path, octets = f"/images/{own.make('ADMIN')['id']}", "application/octet-stream"
+    for content in (bytes(MIB + 1), iter([bytes(MIB), b"x"])):  # a size that is declared, and one that is not
+        refused = own.ask("ADMIN", "PUT", f"{path}/file", None, octets, content=content)
+        assert refused.status_code == 413
+        assert f"The size of the data {MIB + 1} will exceed the limit. {MIB} bytes remaining." in refused.text
+    assert own.ask("ADMIN", "PUT", f"{path}/stage", None, octets, content=bytes(MIB + 1)).status_code == 204
+    assert own.ask("ADMIN", "POST", f"{path}/import", {"method": {"name": "glance-direct"}}).status_code == 413
+    path = f"/images/{own.make('ADMIN')['id']}"
+    assert own.ask("ADMIN", "PUT", f"{path}/file", None, octets, content=bytes(MIB)).status_code == 204
 
 
 def test_an_image_has_so_many_bytes(own: Cloud) -> None:

@@ -34,6 +34,8 @@ class Receiving(Protocol):
 
 
 Begin = Callable[[Cloud, str, str], Receiving]
+# How many bytes may come of those that are declared; None: any number.
+Admit = Callable[[Cloud, Context, int], int | None]
 
 
 async def upload(request: Request) -> Reply:
@@ -59,16 +61,19 @@ async def download(request: Request) -> Reply:
     return Reply(206 if wanted is not None else 200, None, headers, chunks=_send(reader, start, end))
 
 
-async def _receive(request: Request, begin: Begin, enforce: Callable[[Cloud, Context, int], None]) -> Reply:
+async def _receive(request: Request, begin: Begin, admit: Admit) -> Reply:
     _check_media_type(request)
     size = _declared_size(request)
-    if request.cloud.settings.image_use.use_keystone_limits:
+    room, received = None, 0
+    if quotas.are_set(request.cloud):
         length = request.headers.get("content-length", "0")
-        await asyncio.to_thread(enforce, request.cloud, request.ctx, int(length) if length.isdigit() else 0)
+        room = await asyncio.to_thread(admit, request.cloud, request.ctx, int(length) if length.isdigit() else 0)
     receiving = await asyncio.to_thread(begin, request.cloud, request.params["image_id"], request.request_id)
     working: asyncio.Future[None] | None = None
     try:
         async for piece in _pieces(request):
+            received += len(piece)
+            quotas.check_room(room, received)
             if working is not None:
                 await asyncio.shield(working)
             # The next piece is gathered from the line while this one goes to the disk.

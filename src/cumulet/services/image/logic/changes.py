@@ -213,6 +213,8 @@ def _save(cloud: Cloud, tx: Tx, ctx: Context, draft: _Draft) -> Record:
     if draft.places.fields.get("status") == ImageStatus.ACTIVE:
         _check_formats(draft)
     if draft.places.changed:
+        if len(draft.places.after) > len(draft.before.locations):
+            limits.check_locations(cloud.settings.image_use, len(draft.places.after))
         locations.replace(tx, image_id, draft.places.after)
         locations.drop(cloud, tx, draft.places.dropped)
     images.change(tx, image_id, {**draft.fields, **draft.places.fields, "updated_at": clock.utcnow()})

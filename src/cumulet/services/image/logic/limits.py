@@ -34,6 +34,11 @@ def check_members(quotas: ImageUse, image_id: str, count: int) -> None:
         raise TooLarge(f"Image member limit exceeded for image {image_id}: {error.message}:") from None
 
 
+def check_locations(quotas: ImageUse, count: int) -> None:
+    """TooLarge for too many locations."""
+    _check("locations", count, quotas.image_location_quota)
+
+
 def check_number(name: str, value: int) -> None:
     """Invalid for a number that is negative or larger than can be kept."""
     if value < 0:

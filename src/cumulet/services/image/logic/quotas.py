@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a project's images may take up, where its limits in the identity service count (`use_keystone_limits`).
+"""What a project's images may take up: `user_storage_quota`, and its limits in the identity service where they count.
 
-The resources have Glance's names; sizes are in MiB. One without a registered limit may not be used at all.
+With `use_keystone_limits` the resources have Glance's names; sizes are in MiB. One without a registered limit may not
+be used at all.
 """
 
 from __future__ import annotations
@@ -55,26 +56,49 @@ def enforce_new(cloud: Cloud, tx: Tx, project_id: str | None) -> None:
         enforce(cloud, tx, project_id, COUNT, 1)
 
 
-def enforce_upload(cloud: Cloud, ctx: Context, size: int) -> None:
-    """TooLarge where the caller's project may not store `size` bytes more, or not begin one more upload."""
+def are_set(cloud: Cloud) -> bool:
+    """Whether there is any such bound."""
+    chosen = cloud.settings.image_use
+    return chosen.use_keystone_limits or _bytes(chosen.user_storage_quota) > 0
+
+
+def enforce_upload(cloud: Cloud, ctx: Context, size: int) -> int | None:
+    """How many bytes the caller's project may upload now (None: any number).
+
+    TooLarge where it may not store `size` bytes more, or not begin one more upload.
+    """
     enforce(cloud, cloud.db, ctx.project_id, SIZE, size // MIB)
     enforce(cloud, cloud.db, ctx.project_id, UPLOADING, 1)
+    room = _room(cloud, ctx)
+    check_room(room, size)
+    return room
 
 
-def enforce_stage(cloud: Cloud, ctx: Context, size: int) -> None:
-    """TooLarge where the caller's project may not stage `size` bytes more, or not begin one more upload."""
+def enforce_stage(cloud: Cloud, ctx: Context, size: int) -> int | None:
+    """None: any number of bytes. TooLarge where the project may not stage `size` more, or not begin one more upload."""
     enforce(cloud, cloud.db, ctx.project_id, STAGED, size // MIB)
     enforce(cloud, cloud.db, ctx.project_id, UPLOADING, 1)
+    return None
+
+
+def check_room(room: int | None, size: int) -> None:
+    """TooLarge for more bytes than there is room for."""
+    if room is not None and size > room:
+        raise TooLarge(
+            f"Image exceeds the storage quota: The size of the data {size} will exceed the limit. "
+            f"{room} bytes remaining."
+        )
 
 
 def enforce_import(cloud: Cloud, ctx: Context, image_id: str, method: str) -> None:
     """TooLarge where the caller's project may not have what the import will take up."""
-    if not cloud.settings.image_use.use_keystone_limits:
+    if not are_set(cloud):
         return
     image = images.find(cloud.db, image_id)
     size = (image.size or 0) // MIB if image is not None else 0
     if method == _DIRECT:
         enforce(cloud, cloud.db, ctx.project_id, SIZE, size)
+        check_room(_room(cloud, ctx), (image.size or 0) if image is not None else 0)
         return
     enforce(cloud, cloud.db, ctx.project_id, SIZE)
     enforce(cloud, cloud.db, ctx.project_id, STAGED, size)
@@ -86,6 +110,20 @@ def report(cloud: Cloud, ctx: Context) -> Mapping[str, Usage]:
     if not cloud.settings.image_use.use_keystone_limits or ctx.project_id is None:
         return {}
     return _look(cloud, cloud.db, ctx.project_id)
+
+
+def _room(cloud: Cloud, ctx: Context) -> int | None:
+    quota = _bytes(cloud.settings.image_use.user_storage_quota)
+    if quota == 0 or ctx.project_id is None:
+        return None
+    return max(0, quota - store.of_project(cloud.db, ctx.project_id).size)
+
+
+def _bytes(said: str) -> int:
+    """A number with a unit: `10GB`, `512MB`, `7`."""
+    number = said.rstrip("KMGTB")
+    unit = said[len(number) :].removesuffix("B")
+    return int(number) << 10 * (" KMGT".index(unit) if unit else 0)
 
 
 def _look(cloud: Cloud, source: Source, project_id: str) -> dict[str, Usage]:

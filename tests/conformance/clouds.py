@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from conformance.lists import List
 from cumulet.kernel import lock
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.settings import FILE_NAME
-from support.real_cloud import RealCloud, until
+from support.real_cloud import RealCloud, free_port, until
 from support.two_hosts import SECOND, TwoHosts
 
 FAKES = {"compute.driver": "fake", "network.driver": "fake", "block_storage.driver": "fake"}
@@ -91,7 +92,7 @@ class TwoRealHosts(TwoHosts):
 
 
 class FakeCloud(RealCloud):
-    """Fake drivers, on so many hosts."""
+    """Fake drivers, on so many hosts; a second data process, at `other_data_url`, on the same state."""
 
     def __init__(self, folder: Path, hosts: int) -> None:
         super().__init__(folder / "state")
@@ -99,11 +100,15 @@ class FakeCloud(RealCloud):
         self._folder = folder
         self._hosts = hosts
         self._closing = ExitStack()
+        port = free_port()
+        self._other_data = {"replica": "second", "data.port": str(port)}
+        self.other_data_url = f"http://127.0.0.1:{port}"
 
     def open(self) -> None:
         """Start everything, and wait for every host."""
         self._closing.callback(self.command, "down")
         self.command("up")
+        self._begin("second-data", "data", self._other_data)
         for number in range(2, self._hosts + 1):
             self._join(f"host-{number}")
         with self.connect() as api:
@@ -117,16 +122,19 @@ class FakeCloud(RealCloud):
         """A further agent beside the first, with a state directory of its own."""
         state = self._folder / host
         state.mkdir()
-        flags = {**self.flags, "state": str(state), "run": str(self.settings.run), "host": host}
+        self._begin(host, "agent", {"state": str(state), "run": str(self.settings.run), "host": host})
+
+    def _begin(self, name: str, part: str, own: Mapping[str, str]) -> None:
+        """One more process of the cloud, until this is closed."""
         argv = [sys.executable, "-m", "cumulet.cli"]
-        for name, value in flags.items():
-            argv += ["--set", f"{name}={value}"]
-        log = self._closing.enter_context((self.settings.state / "log" / f"{host}.log").open("w"))
-        agent = subprocess.Popen(
-            [*argv, "agent", "--parent", str(os.getpid())], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        for setting, value in {**self.flags, **own}.items():
+            argv += ["--set", f"{setting}={value}"]
+        log = self._closing.enter_context((self.settings.state / "log" / f"{name}.log").open("w"))
+        begun = subprocess.Popen(
+            [*argv, part, "--parent", str(os.getpid())], stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
-        self._closing.callback(agent.wait, STOP)
-        self._closing.callback(agent.terminate)
+        self._closing.callback(begun.wait, STOP)
+        self._closing.callback(begun.terminate)
 
 
 def remove_left_behind(folder: Path) -> None:

@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 VENV = ROOT / ".make" / "tempest"
 WEB = "web"
+OTHER_IMAGES = "image-of-another-process"
 TEMPEST = "tempest==47.0.0"
 FLAVOR, FLAVOR_ALT = "m1.micro", "m1.tiny"
 
@@ -125,6 +126,7 @@ class _Found:
     extensions: str
     password: str
     guest: Path
+    other_images: str
 
 
 def _find(cloud: RealCloud, folder: Path) -> _Found:
@@ -146,7 +148,21 @@ def _find(cloud: RealCloud, folder: Path) -> _Found:
             extensions=",".join(sorted(extension.alias for extension in api.network.extensions())),
             password=api.config.config["auth"]["password"].replace("%", "%%"),
             guest=guest,
+            other_images=_other_images(cloud, api),
         )
+
+
+def _other_images(cloud: RealCloud, api: Any) -> str:
+    """The type under which the catalogue has the image API of another data process; empty where there is none."""
+    url = getattr(cloud, "other_data_url", "")
+    if not url:
+        return ""
+    service = api.identity.create_service(type=OTHER_IMAGES, name=OTHER_IMAGES)
+    for interface in ("public", "internal", "admin"):
+        api.identity.create_endpoint(
+            service_id=service.id, interface=interface, url=f"{url}/image", region_id=cloud.settings.region
+        )
+    return OTHER_IMAGES
 
 
 def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path, url: str) -> Options:
@@ -181,7 +197,10 @@ def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path, url: str) -> Op
             "volume_device_name": "vdb",
             **any_version,
         },
-        "image": dict.fromkeys(("http_image", "http_qcow2_image"), f"{url}/{found.guest.name}"),
+        "image": {
+            **dict.fromkeys(("http_image", "http_qcow2_image"), f"{url}/{found.guest.name}"),
+            "alternate_image_endpoint": found.other_images,
+        },
         "placement": {"min_microversion": "1.0", **any_version},
         "network": {"public_network_id": found.public, "floating_network_name": "public"},
         "network-feature-enabled": {"api_extensions": found.extensions},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`kill -9` of the data process while an image is being filled: nothing is lost but the upload, and nothing is left."""
+"""The data process, or the client, dies while an image is being filled: the upload alone is lost, and nothing is left."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class Upload:
         words = {"disk_format": "raw", "container_format": "bare"}
         self.id = httpx.post(self.images, json=words, headers=self.headers).json()["id"]
 
-    def dies(self, address: str, way: str = "file") -> None:
-        doomed = f"{address}/image/v2/images/{self.id}/{way}"
+    def dies(self, address: str) -> None:
+        doomed = f"{address}/image/v2/images/{self.id}/file"
         with pytest.raises(httpx.TransportError):
             httpx.put(doomed, content=CONTENT, headers=self.octets, timeout=60)
 
@@ -129,17 +129,19 @@ def test_an_upload_that_was_done_outlives_its_process(
     upload.is_whole()
 
 
-@pytest.mark.parametrize("sent", [0, 1000, 2 << 20, len(CONTENT)])
-def test_an_upload_dies_with_its_client(cloud: RunningCloud, sent: int) -> None:
+@pytest.mark.parametrize(
+    ("way", "sent"), [("file", 0), ("file", 1000), ("file", 2 << 20), ("file", len(CONTENT)), ("stage", 2 << 20)]
+)
+def test_an_upload_dies_with_its_client(cloud: RunningCloud, way: str, sent: int) -> None:
     """At whatever moment: what came is gone, and the image waits for its data again."""
     upload = Upload(cloud)
     address = urlsplit(upload.images)
     with socket.create_connection((address.hostname, address.port), timeout=60) as line:
         size = len(CONTENT) + 1  # one byte never comes
-        head = [f"PUT {address.path}/{upload.id}/file HTTP/1.1", f"Host: {address.netloc}", f"Content-Length: {size}"]
+        head = [f"PUT {address.path}/{upload.id}/{way} HTTP/1.1", f"Host: {address.netloc}", f"Content-Length: {size}"]
         head += [f"{name}: {text}" for name, text in upload.octets.items()]
         line.sendall(("\r\n".join(head) + "\r\n\r\n").encode() + CONTENT[:sent])
-        until(lambda: upload.status() == "saving")
+        until(lambda: upload.status() == {"file": "saving", "stage": "uploading"}[way])
     until(lambda: upload.status() == "queued")
     until(lambda: upload.left() == [])
     upload.works()

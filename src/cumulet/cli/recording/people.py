@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cumulet.cli.recording.client import Cloud
+from cumulet.cli.recording.web import Web
 
 # Who a step can be: the role, and where it is held.
 ACTORS = {
     "member": ("member", "project"),
     "manager": ("manager", "project"),
     "reader": ("reader", "project"),
+    "service": ("service", "project"),
     "other": ("member", "other_project"),
     "domain": ("manager", "domain"),
     "domain_reader": ("reader", "domain"),
@@ -37,6 +39,7 @@ class People:
     password: str = field(default_factory=lambda: f"Pa55-{secrets.token_hex(8)}")
     _known: dict[str, str] = field(default_factory=dict)
     _undo: list[str] = field(default_factory=list)
+    _web: Web | None = None
 
     def knows(self, name: str) -> bool:
         """Whether `value` has an answer for the name."""
@@ -68,6 +71,8 @@ class People:
 
     def tidy(self) -> None:
         """Remove what was made, the last first."""
+        if self._web is not None:
+            self._web.close()
         for path in reversed(self._undo):
             if path.startswith("/domains/"):
                 self.cloud.manage("PATCH", path, {"domain": {"enabled": False}})
@@ -91,6 +96,7 @@ class People:
             "name_admin": lambda: self.cloud.login.user,
             "token_admin": lambda: self.cloud.admin_token,
             "token_system": self._system_token,
+            "web": self._site,
             "token_stranger": lambda: "gAAAAABn" + "x" * 176,
         }
         if name in simple:
@@ -109,6 +115,10 @@ class People:
         if kind == "token" and (rest in ACTORS or rest == UNSCOPED):
             return lambda: self._token(rest)
         return None
+
+    def _site(self) -> str:
+        self._web = self._web or Web()
+        return self._web.url
 
     def _name(self, word: str) -> str:
         return f"{word}-{self.suffix}"

@@ -110,7 +110,7 @@ class _Player:
     def _is_enough(self, step: Step, answer: Answer) -> bool:
         for path, wanted in step.until.items():
             try:
-                value = answer.status if path == "status" else dig(answer.body, path)
+                value = answer.status if path == "status" else dig(answer.body, path.removeprefix("body."))
             except KeyError:
                 value = None
             if value not in wanted:

@@ -109,6 +109,18 @@ def _secret(request: Request) -> dict[str, Any]:
     return views.secret(request, found, held.get(found.id, ()))
 
 
+def _of_secret(request: Request) -> targets.Target:
+    found = targets.secret(request)
+    consumers.check_id(request.params["consumer_id"])
+    return found
+
+
+def _of_container(request: Request) -> targets.Target:
+    found = targets.container(request)
+    consumers.check_id(request.params["consumer_id"])
+    return found
+
+
 _S = "/secrets/{secret_id}/consumers"
 _C = "/containers/{container_id}/consumers"
 
@@ -116,11 +128,11 @@ ROUTES = (
     Route("GET", _S, find_of_secret, "secret_consumers:get", target=targets.secret),
     Route("POST", _S, add_to_secret, "secret_consumers:post", body=_OF_SECRET, target=targets.secret),
     Route("DELETE", _S, remove_from_secret, "secret_consumers:delete", body=_OF_SECRET, target=targets.secret),
-    Route("GET", f"{_S}/{{consumer_id}}", get_of_secret, "consumer:get", target=targets.secret),
+    Route("GET", f"{_S}/{{consumer_id}}", get_of_secret, "consumer:get", target=_of_secret),
     Route("GET", _C, find_of_container, "container_consumers:get", target=targets.container),
     Route("POST", _C, add_to_container, "container_consumers:post", body=_OF_CONTAINER, target=targets.container),
     Route(
         "DELETE", _C, remove_from_container, "container_consumers:delete", body=_OF_CONTAINER, target=targets.container
     ),
-    Route("GET", f"{_C}/{{consumer_id}}", get_of_container, "consumer:get", target=targets.container),
+    Route("GET", f"{_C}/{{consumer_id}}", get_of_container, "consumer:get", target=_of_container),
 )

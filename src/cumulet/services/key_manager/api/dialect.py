@@ -48,7 +48,6 @@ OPERATIONS = {
     "container_consumers:get": "ContainerConsumers(s) retrieval",
     "container_consumers:post": "ContainerConsumer creation",
     "container_consumers:delete": "ContainerConsumer deletion",
-    "consumer:get": "Consumer retrieval",
     "orders:get": "Order(s) retrieval",
     "orders:post": "Order creation",
     "orders:put": "Order update",
@@ -68,6 +67,13 @@ OPERATIONS = {
     "transport_keys:post": "Transport Key Creation",
     "transport_key:get": "Transport Key retrieval",
     "transport_key:delete": "Transport Key deletion",
+}
+# Operations that share a rule with others.
+_OF_PATHS = {
+    ("GET", "/secrets/{secret_id}/metadata/{key}"): "Secret metadatum retrieval",
+    ("PUT", "/secrets/{secret_id}/metadata/{key}"): "Secret metadatum update",
+    ("GET", "/secrets/{secret_id}/consumers/{consumer_id}"): "SecretConsumer retrieval",
+    ("GET", "/containers/{container_id}/consumers/{consumer_id}"): "ContainerConsumer retrieval",
 }
 _SILENT = frozenset({"NoSuchPath", "NoSuchVersion"})
 
@@ -115,25 +121,28 @@ def _is_of_another_type(error: CumuletError, request: Request) -> bool:
 def _description(error: CumuletError, request: Request) -> str:
     words: dict[str, Callable[[], str]] = {
         "PolicyNotAuthorized": lambda: (
-            f"{_operation(str(error.fields['rule']))} attempt not allowed - please review your user/project privileges"
+            f"{_operation(request, str(error.fields['rule']))} attempt not allowed"
+            " - please review your user/project privileges"
         ),
         "MalformedRequestBody": lambda: "Malformed JSON",
         "MissingBody": lambda: (
-            f"{_operation(_rule(request))} issue seen - No data supplied to process.."
+            f"{_operation(request, _rule(request))} issue seen - No data supplied to process.."
             if _rule(request) == "project_quotas:put"
             else "Malformed JSON"
         ),
-        ISSUE: lambda: f"{_operation(_rule(request))} issue seen - {error.message}.",
+        ISSUE: lambda: f"{_operation(request, _rule(request))} issue seen - {error.message}.",
     }
     if (error.status == 405 and not error.code) or error.code in _SILENT:
         return error.message if error.fields.get("said") else ""
     if error.status == 500:
-        return f"{_operation(_rule(request))} failure seen - please contact site administrator."
+        return f"{_operation(request, _rule(request))} failure seen - please contact site administrator."
     return words.get(error.code, lambda: error.message)()
 
 
-def _operation(rule: str) -> str:
-    return OPERATIONS.get(rule, "System")
+def _operation(request: Request, rule: str) -> str:
+    route = request.route
+    named = _OF_PATHS.get((route.method, route.path)) if route is not None else None
+    return named or OPERATIONS.get(rule, "System")
 
 
 def _rule(request: Request) -> str:

@@ -55,9 +55,14 @@ def of(source: Source, kind: Kind[T], owners: Iterable[Secret | Container]) -> M
     return store.find_all(source, kind.row, [owner.id for owner in owners])
 
 
-def get(cloud: Cloud, kind: Kind[T], owner_id: str, consumer_id: str) -> T:
+def check_id(consumer_id: str) -> None:
+    """Raises NotFound for what is no id at all."""
     if not secrets.is_id(consumer_id):
         raise bad_id("consumer")
+
+
+def get(cloud: Cloud, kind: Kind[T], owner_id: str, consumer_id: str) -> T:
+    check_id(consumer_id)
     found = store.find(cloud.db, kind.row, owner_id, id=consumer_id)
     if found is None:
         raise no_consumer()

@@ -23,9 +23,8 @@ class SecretStore(msgspec.Struct, frozen=True):
     since: datetime
 
 
-OWN = SecretStore(
-    "5f1b7b8e-6f0a-4f5b-9a52-1d2c7f0c9d11", "Cumulet database", "store_crypto", "vault", datetime(2026, 11, 21)
-)
+_SINCE = datetime(2026, 11, 21, 0, 0, 0, 1)  # shown with microseconds, as all times are
+OWN = SecretStore("5f1b7b8e-6f0a-4f5b-9a52-1d2c7f0c9d11", "Cumulet database", "store_crypto", "vault", _SINCE)
 
 
 def find_all() -> list[SecretStore]:

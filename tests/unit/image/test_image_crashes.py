@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The data process, or the client, dies while an image is being filled: the upload alone is lost, and nothing is left."""
+"""The data process, or the client, dies while an image is being filled: only the upload is lost, nothing is left."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ class RealCloud:
         self.faults = state.parent / "faults"
         self.flags = {
             "state": str(state),
-            "control.port": str(_free_port()),
-            "data.port": str(_free_port()),
+            "control.port": str(free_port()),
+            "data.port": str(free_port()),
             "network.external_cidr": f"{net}.0/24",
             "network.external_gateway": f"{net}.1",
             "network.external_allocation": f"{net}.10-{net}.200",
@@ -105,7 +105,7 @@ def until(what: str, ask: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     raise AssertionError(f"{what} did not happen in {seconds:g} s ({problem})")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

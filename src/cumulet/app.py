@@ -202,10 +202,13 @@ class App:
 
     def _periodic(self) -> list[Periodic]:
         work = [Periodic("kernel.policies", POLICY_RELOAD, lambda cloud: cloud.reload_policies(), everywhere=True)]
-        if self.role == "data":
-            return work
-        work.append(Periodic("kernel.sagas", SAGA_PRUNE, lambda cloud: cloud.sagas.prune()))
-        self._each_room("loops", lambda room: work.extend(room.LOOPS))
+        if self.role == "control":
+            work.append(Periodic("kernel.sagas", SAGA_PRUNE, lambda cloud: cloud.sagas.prune()))
+        for service in self.services:
+            here = service.runs == self.role
+            # What every process does for itself is done where the service's API is, all else in the control plane.
+            if (here or self.role == "control") and (room := service.room("loops")):
+                work += [each for each in room.LOOPS if (here if each.everywhere else self.role == "control")]
         return work
 
     def _load_policy(self, package: str) -> Policy:

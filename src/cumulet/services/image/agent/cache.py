@@ -7,7 +7,8 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cumulet.kernel.backup.keeper import Keeper, NothingToKeep
 from cumulet.kernel.errors import Conflict, Invalid, NotReady
 from cumulet.kernel.link.host import Body, Host, Verb
 from cumulet.services.image.agent.shelf import Copy, Limits, Shelf
+from cumulet.services.image.drivers.holes import solid, write_all
 from cumulet.services.image.types import Described
 
 LOG = logging.getLogger(__name__)
@@ -118,14 +120,13 @@ class ImagesOnHost:
     def _fetch(self, image_id: str, about: Described, path: Path) -> None:
         draft = path.with_suffix(".new")
         digest = hashlib.sha512()
-        with draft.open("wb") as sink:
+        with draft.open("wb") as sink, ThreadPoolExecutor(1, "image-fetch") as pool:
             offset = 0
-            while offset < about.size:
-                data: bytes = self._host.call("image.read", {"id": image_id, "offset": offset, "length": CHUNK})
-                if not data:
-                    break
+            for data in self._pieces(pool, image_id, about.size):
                 digest.update(data)
-                _append_sparsely(sink.fileno(), data, offset)
+                view = memoryview(data)
+                for start, stop in solid(data, 0):
+                    write_all(sink.fileno(), view[start:stop], offset + start)
                 offset += len(data)
                 faults.point("image.fetch")
             os.ftruncate(sink.fileno(), offset)
@@ -135,6 +136,21 @@ class ImagesOnHost:
             raise NotReady(f"The copy of image {image_id} did not arrive whole.", code="ImageCorrupted")
         draft.chmod(0o400)
         draft.rename(path)
+
+    def _pieces(self, pool: Executor, image_id: str, size: int) -> Iterator[bytes]:
+        """The bytes of an image; each piece is asked for while the one before is dealt with."""
+
+        def ask(offset: int) -> Future[bytes]:
+            return pool.submit(self._host.call, "image.read", {"id": image_id, "offset": offset, "length": CHUNK})
+
+        asked = ask(0) if size else None
+        offset = 0
+        while asked is not None:
+            data = asked.result()
+            offset += len(data)
+            asked = ask(offset) if data and offset < size else None
+            if data:
+                yield data
 
     def _prefetch(self, body: Body) -> Any:
         """`{"id": image id}`: have a copy of the image before anybody needs it."""
@@ -174,8 +190,3 @@ def _check(image_id: str, about: Described, path: Path) -> None:
         problem = diskimage.mismatch(found, about.disk_format) or ", ".join(dangers)
     if problem:
         raise Conflict(f"Image {image_id} is unacceptable: {problem}", code="ImageUnacceptable")
-
-
-def _append_sparsely(sink: int, data: bytes, offset: int) -> None:
-    if data.count(0) != len(data):
-        os.pwrite(sink, data, offset)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from cumulet.kernel.errors import NotFound
 from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name, is_name
+from cumulet.services.image.drivers.holes import BLOCK as BLOCK
+from cumulet.services.image.drivers.holes import solid, write_all
 
-BLOCK = 64 * 1024  # bytes: a run of zeros this long is left out of the file
 STRETCH = 8 << 20  # bytes that the disk is told to begin with
-_ZEROS = bytes(BLOCK)
 _SUMS = ".sums"  # no key begins with a dot
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -37,6 +37,11 @@ class FileStore:
         """Where the bytes of `key` are, or would be."""
         return self._folder / check_name(key)
 
+    def begin(self, draft: str, key: str) -> None:
+        """A draft can be renamed: it need not know."""
+        check_name(draft)
+        check_name(key)
+
     def write(self, draft: str, offset: int, data: bytes) -> None:
         with _room():
             sink = os.open(self._draft(draft), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -44,8 +49,8 @@ class FileStore:
                 fcntl.flock(sink, fcntl.LOCK_EX)  # else one would cut off what another has just written further on
                 end = os.fstat(sink).st_size
                 view = memoryview(data)
-                for start, stop in _solid(data, end - offset):
-                    _write_all(sink, view[start:stop], offset + start)
+                for start, stop in solid(data, end - offset):
+                    write_all(sink, view[start:stop], offset + start)
                 _write_back(sink, offset, offset + len(data))
                 if offset + len(data) > os.fstat(sink).st_size:
                     os.ftruncate(sink, offset + len(data))
@@ -149,30 +154,6 @@ def _pieces(source: int, offset: int, length: int) -> Iterator[bytes]:
     while length > 0 and (piece := os.pread(source, length, offset)):
         yield piece
         offset, length = offset + len(piece), length - len(piece)
-
-
-def _solid(data: bytes, written: int) -> Iterator[tuple[int, int]]:
-    """The parts of `data` that must be written: blocks with anything in them, and all within what is `written` already.
-
-    Zeros may be left out only where nothing has been written yet.
-    """
-    begun = None
-    for start in range(0, len(data), BLOCK):
-        size = min(BLOCK, len(data) - start)
-        is_hole = start >= written and data.startswith(_ZEROS[:size], start)
-        if is_hole and begun is not None:
-            yield begun, start
-            begun = None
-        elif not is_hole and begun is None:
-            begun = start
-    if begun is not None:
-        yield begun, len(data)
-
-
-def _write_all(sink: int, view: memoryview, offset: int) -> None:
-    while view:
-        done = os.pwrite(sink, view, offset)
-        view, offset = view[done:], offset + done
 
 
 def _write_back(sink: int, start: int, stop: int) -> None:

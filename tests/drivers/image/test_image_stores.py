@@ -77,6 +77,26 @@ def test_what_is_published_is_what_was_written(store: ByteStore) -> None:
     assert store.read("key", 11, 5) == b""
 
 
+def test_a_draft_that_is_begun_is_written_where_it_belongs(store: ByteStore) -> None:
+    store.begin("draft", "key")
+    store.write("draft", 0, b"hello")
+    with pytest.raises(NotFound):
+        store.size("key")
+    assert store.read_draft("draft", 1, 2) == b"el"
+    store.publish("draft", "key", 5)
+    assert store.drafts() == {}
+    assert store.read("key", 0, 9) == b"hello"
+    store.begin("draft", "other")
+    store.write("draft", 0, b"hello")
+    store.discard("draft")
+    assert store.published().keys() == {"key"}
+    for name in ("../x", "a/b"):
+        with pytest.raises(ValueError, match="not a name"):
+            store.begin(name, "key")
+        with pytest.raises(ValueError, match="not a name"):
+            store.begin("draft", name)
+
+
 def test_publishing_twice_does_no_harm(store: ByteStore) -> None:
     store.write("draft", 0, b"hello")
     store.publish("draft", "key", 5)
@@ -213,6 +233,26 @@ def test_a_large_draft_goes_to_s3_in_parts(server: S3Server) -> None:
     assert not store.capabilities.local
 
 
+def test_a_large_draft_that_is_begun_is_never_copied(server: S3Server) -> None:
+    store, key = s3(server), "00000000-0000-0000-0000-00000000feed"
+    for content in (b"wrong" * PART, b"right" * PART):
+        store.begin("draft", key)
+        store.write("draft", 0, content)
+        assert store.drafts().keys() == {"draft"}
+        assert store.read_draft("draft", PART, 5) == content[:5]
+        if content.startswith(b"wrong"):
+            store.discard("draft")
+            assert store.published() == {}
+    store.publish("draft", key, 5 * PART)
+    assert store.drafts() == {}
+    assert store.read(key, PART + 5, 5) == b"right"
+    store.begin("cut", "cut")
+    store.write("cut", 0, content)
+    store.publish("cut", "cut", PART + 5)
+    assert store.size("cut") == PART + 5
+    assert store.read("cut", PART, 9) == b"right"
+
+
 def test_an_upload_to_s3_takes_little_memory(server: S3Server) -> None:
     store, piece = s3(server), secrets.token_bytes(1 << 20)
     assert store.published() == {}
@@ -227,7 +267,12 @@ def test_an_upload_to_s3_takes_little_memory(server: S3Server) -> None:
 
 def test_what_a_dead_process_left_in_s3_is_found_and_removed(server: S3Server) -> None:
     dead = s3(server)
+    key = "00000000-0000-0000-0000-00000000dead"
+    dead.begin("theirs", "of-somebody-else")
+    dead.write("theirs", 0, bytes(PART + 1))
     dead.write("half", 0, bytes(PART + 1))
+    dead.begin("begun", key)
+    dead.write("begun", 0, bytes(PART + 1))
     dead.write("sealed", 0, bytes(PART + 1))
     assert dead.read_draft("sealed", PART, 9) == b"\0"
     heir = S3Store(
@@ -238,11 +283,12 @@ def test_what_a_dead_process_left_in_s3_is_found_and_removed(server: S3Server) -
         secret_key_file=server.secret_key_file,
     )
     assert all(age < 600 for age in heir.drafts().values())
-    assert heir.drafts().keys() == {"half", "sealed"}
+    assert heir.drafts().keys() == {"half", "sealed", f"placed.{key}"}
     with pytest.raises(NotFound):
         heir.publish("half", "key", PART + 1)
     heir.discard("half")
     heir.discard("sealed")
+    heir.discard(f"placed.{key}")
     assert heir.drafts() == {}
 
 

@@ -60,6 +60,12 @@ class ByteStore(ReadableStore, Protocol):
     A piece that was never written reads as zeros. A disk without room is StorageFull.
     """
 
+    def begin(self, draft: str, key: str) -> None:
+        """Say, before anything is written, as what a draft is going to be published: some stores write it there.
+
+        Nobody may be reading `key` meanwhile. What is not begun is written all the same.
+        """
+
     def write(self, draft: str, offset: int, data: bytes) -> None:
         """Put `data` into a draft at `offset` bytes; the same call twice does no harm. The first makes the draft."""
 

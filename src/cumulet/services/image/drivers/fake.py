@@ -33,6 +33,11 @@ class FakeStore:
     def capabilities(self) -> Capabilities:
         return Capabilities(sparse=False, durable=False)
 
+    def begin(self, draft: str, key: str) -> None:
+        """A draft can be renamed: it need not know."""
+        check_name(draft)
+        check_name(key)
+
     def write(self, draft: str, offset: int, data: bytes) -> None:
         with self._lock:
             content = bytearray(self._drafts.get(check_name(draft), (b"", 0.0))[0])

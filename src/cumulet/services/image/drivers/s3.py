@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image bytes in a bucket of a server that speaks S3: written in parts as they come, read by ranges.
 
-A draft is a multipart upload of `<prefix>drafts/<name>` and, once somebody looks into it, the object of that name;
-publishing copies it inside the server. One that fits into a part waits in memory and goes to its place at once.
+A draft that was begun is a multipart upload of what it is going to be, which ends when somebody looks into it or when
+it is published. Any other is one of `<prefix>drafts/<name>`, and copied inside the server. What fits into a part waits
+in memory.
 
 LIMITATIONS: a draft is written in order by the process that began it, and lives as long as that process; its last
 part, which is not full yet, is in memory. No encryption with keys of ours, no storage classes.
@@ -26,10 +27,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
 from cumulet.kernel.errors import NotFound, NotReady
+from cumulet.kernel.ids import is_uuid
 from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name, is_name
 from cumulet.services.image.drivers.streams import Body, Nothing, Streams
 
 DRAFTS = "drafts/"
+PLACED = "placed."  # what drafts are called that another process has begun in their place
+UNKNOWN = "unknown"  # the id of an upload that another process has begun
 PIECE = 4 << 20  # bytes best read at once
 MOST_PARTS = 10_000  # of one object, and the least bytes of one; Amazon's limits, which others have taken over
 LEAST_PART = 5 << 20
@@ -42,13 +46,15 @@ _FULL = frozenset({"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorage
 class _Draft:
     """What this process knows of a draft that it writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: str) -> None:
         self.lock = threading.Lock()
+        self.place = place  # the key of the object that it is an upload of
         self.upload = ""  # the id of the multipart upload, once there is one
         self.parts: list[dict[str, Any]] = []
         self.waiting = bytearray()
         self.written = 0
-        self.sealed = False
+        self.ended = False  # whether the upload is an object by now
+        self.sealed = False  # whether that object goes with the draft
         self.since = time.time()
 
 
@@ -86,21 +92,25 @@ class S3Store:
     def capabilities(self) -> Capabilities:
         return Capabilities(sparse=False, durable=True, local=False, anywhere=False, piece=PIECE)
 
+    def begin(self, draft: str, key: str) -> None:
+        with self._lock:
+            self._drafts[check_name(draft)] = _Draft(check_name(key))
+
     def write(self, draft: str, offset: int, data: bytes) -> None:
         with self._lock:
             found = self._drafts.get(check_name(draft))
             if found is None:
                 if offset:
                     raise NotFound(f"There is no draft {draft}.")
-                found = self._drafts[draft] = _Draft()
+                found = self._drafts[draft] = _Draft(DRAFTS + draft)
         with found.lock:
-            if offset != found.written or found.sealed:
+            if offset != found.written or found.ended:
                 raise NotReady(f"The draft {draft} has {found.written} bytes, and goes on there alone.")
             found.waiting += data
             found.written += len(data)
             found.since = time.time()
             while len(found.waiting) >= (size := self._next_part(found)):
-                self._send_part(draft, found, bytes(found.waiting[:size]))
+                self._send_part(found, bytes(found.waiting[:size]))
                 del found.waiting[:size]
 
     def read_draft(self, draft: str, offset: int, length: int) -> bytes:
@@ -108,15 +118,19 @@ class S3Store:
         with found.lock:
             if not found.upload:
                 return bytes(found.waiting[offset : offset + length])
-            self._seal(draft, found)
-        return self._streams.read(DRAFTS + draft, offset, min(length, max(0, found.written - offset)))
+            self._seal(found)
+        return self._streams.read(found.place, offset, min(length, max(0, found.written - offset)))
 
     def drafts(self) -> dict[str, float]:
         with self._lock:
             ages = {name: max(0.0, time.time() - each.since) for name, each in self._drafts.items()}
-        for name, when in (*self._uploads(), *self._objects(DRAFTS)):
-            age = _age(when)
-            ages[name] = min(age, ages.get(name, age))
+            own = {each.place for each in self._drafts.values()}
+        for name, when in self._objects(DRAFTS):
+            ages.setdefault(name, _age(when))
+        for place, when in self._uploads():
+            name = place.removeprefix(DRAFTS) if place.startswith(DRAFTS) else PLACED + place
+            if place not in own and is_name(name):
+                ages[name] = min(_age(when), ages.get(name, _age(when)))
         return ages
 
     def publish(self, draft: str, key: str, size: int) -> None:
@@ -133,20 +147,33 @@ class S3Store:
                 self._client.put_object(Bucket=self._bucket, Key=self._name(key), Body=content)
             else:
                 self._pad(draft, found, size)
-                self._seal(draft, found)
-                self._copy(DRAFTS + draft, key, size)
-        self.discard(draft)
+                self._seal(found)
+                if (found.place, found.written) != (key, size):
+                    self._copy(found.place, key, size)
+                found.sealed = found.place != key  # what has its place is no draft any more
+        self._forget(draft, found)
 
     def discard(self, draft: str) -> None:
         with self._lock:
-            found = self._drafts.pop(check_name(draft), None)
-        if found is not None and not found.upload:
+            found = self._drafts.get(check_name(draft))
+        if found is None:
+            found = _Draft(draft.removeprefix(PLACED) if draft.startswith(PLACED) else DRAFTS + draft)
+            found.upload, found.sealed = UNKNOWN, found.place.startswith(DRAFTS)
+        self._forget(draft, found)
+
+    def _forget(self, draft: str, found: _Draft) -> None:
+        """Remove what there is of a draft, in memory and on the server."""
+        with self._lock:
+            self._drafts.pop(draft, None)
+        self._streams.forget(found.place)
+        if not found.upload:
             return
-        name = self._name(DRAFTS + draft)
+        name = self._name(found.place)
         with _asking():
-            for upload in self._upload_ids(name):
+            for upload in self._upload_ids(name) if found.upload == UNKNOWN or not found.ended else ():
                 self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload)
-            self._client.delete_object(Bucket=self._bucket, Key=name)
+            if found.sealed:
+                self._client.delete_object(Bucket=self._bucket, Key=name)
 
     def size(self, key: str) -> int:
         found = self._size(key)
@@ -165,6 +192,7 @@ class S3Store:
         return name if name != url and is_name(name) else None
 
     def delete(self, key: str) -> None:
+        self._streams.forget(key)
         with _asking():
             self._client.delete_object(Bucket=self._bucket, Key=self._name(check_name(key)))
 
@@ -188,8 +216,8 @@ class S3Store:
     def _next_part(self, found: _Draft) -> int:
         return self._part_size * (1 if len(found.parts) < MOST_PARTS // 2 else GROWTH)
 
-    def _send_part(self, draft: str, found: _Draft, content: bytes) -> None:
-        where = {"Bucket": self._bucket, "Key": self._name(DRAFTS + draft)}
+    def _send_part(self, found: _Draft, content: bytes) -> None:
+        where = {"Bucket": self._bucket, "Key": self._name(found.place)}
         with _asking():
             if not found.upload:
                 found.upload = self._client.create_multipart_upload(**where)["UploadId"]
@@ -198,31 +226,31 @@ class S3Store:
         found.parts.append({"PartNumber": number, "ETag": answer["ETag"]})
 
     def _pad(self, draft: str, found: _Draft, size: int) -> None:
-        if found.sealed and size > found.written:
+        if found.ended and size > found.written:
             raise ValueError(f"the draft {draft} has {found.written} bytes and has been looked into")
         while found.written < size:
             more = min(self._part_size - len(found.waiting), size - found.written)
             found.waiting += bytes(more)
             found.written += more
             if len(found.waiting) >= self._part_size:
-                self._send_part(draft, found, bytes(found.waiting))
+                self._send_part(found, bytes(found.waiting))
                 found.waiting.clear()
 
-    def _seal(self, draft: str, found: _Draft) -> None:
+    def _seal(self, found: _Draft) -> None:
         """Make of the parts of a draft an object that can be read."""
-        if found.sealed:
+        if found.ended:
             return
         if found.waiting:
-            self._send_part(draft, found, bytes(found.waiting))
+            self._send_part(found, bytes(found.waiting))
             found.waiting.clear()
         with _asking():
             self._client.complete_multipart_upload(
                 Bucket=self._bucket,
-                Key=self._name(DRAFTS + draft),
+                Key=self._name(found.place),
                 UploadId=found.upload,
                 MultipartUpload={"Parts": found.parts},
             )
-        found.sealed = True
+        found.ended = found.sealed = True
 
     def _copy(self, source: str, key: str, size: int) -> None:
         """Copy the first `size` bytes of an object inside the server."""
@@ -260,18 +288,20 @@ class S3Store:
         return _Answer(answer["Body"])
 
     def _uploads(self) -> Iterator[tuple[str, datetime]]:
-        """The multipart uploads of drafts, and when each was last added to."""
+        """The places of our multipart uploads, and when each was last added to; other names are somebody else's."""
         where = {"Bucket": self._bucket}
-        start = self._name(DRAFTS)
+        start = self._prefix
         with _asking():
             for page in self._client.get_paginator("list_multipart_uploads").paginate(**where, Prefix=start):
                 for each in page.get("Uploads", ()):
-                    when = each.get("Initiated")
+                    place, when = each["Key"].removeprefix(start), each.get("Initiated")
+                    if not place.startswith(DRAFTS) and not is_uuid(place):
+                        continue
                     parts = self._client.get_paginator("list_parts")
                     for found in parts.paginate(**where, Key=each["Key"], UploadId=each["UploadId"]):
                         stamps = [part["LastModified"] for part in found.get("Parts", ()) if "LastModified" in part]
                         when = max([*stamps, *([when] if when else [])], default=None)
-                    yield each["Key"].removeprefix(start), when or datetime.now().astimezone()
+                    yield place, when or datetime.now().astimezone()
 
     def _upload_ids(self, name: str) -> list[str]:
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=name)

@@ -68,6 +68,14 @@ class Streams:
             found.body.close()
             raise
 
+    def forget(self, key: str) -> None:
+        """Close what is open of `key`: other bytes may come to that name."""
+        with self._lock:
+            gone = [each for each in self._idle if each.key == key]
+            self._idle = [each for each in self._idle if each.key != key]
+        for each in gone:
+            each.body.close()
+
     def _read(self, found: _Open, length: int) -> bytes:
         pieces = []
         while length > 0 and (piece := found.body.read(length)):

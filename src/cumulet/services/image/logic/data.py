@@ -53,6 +53,11 @@ class Receiving:
         self._verifier = verifier
         self._summing = Summing(verifier)
 
+    def open(self) -> None:
+        """Make the draft, so that even no data at all are data."""
+        self._kept.begin(self._draft, self._image.id)
+        self.write(b"")
+
     def write(self, data: bytes) -> None:
         """Take the next piece, which must not change any more; TooLarge beyond the limit or the disk."""
         offset = self._summing.size
@@ -139,6 +144,7 @@ def activate(
     kept, name, sums = draft_.kept, draft_.name, draft_.sums
     assert image.disk_format is not None
     assert image.container_format is not None
+    _check_still(cloud, image.id, status)
     virtual_size = inspect.check(
         lambda offset, length: kept.read_draft(name, offset, length),
         sums.size,
@@ -193,9 +199,8 @@ def _gone(image_id: str) -> Gone:
 
 
 def _open(receiving: Receiving) -> Receiving:
-    """Make the draft, so that even no data at all are data."""
     try:
-        receiving.write(b"")
+        receiving.open()
     except BaseException:
         receiving.cancel()
         raise

@@ -142,6 +142,7 @@ def stream(read: Read, target: ByteStore, name: str, key: str, size: int) -> str
     target.discard(name)
     offset = 0
     try:
+        target.begin(name, key)
         target.write(name, 0, b"")
         while offset < size:
             piece = read(offset, min(PIECE, size - offset))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from cumulet.kernel.http import Reply, Request
-from cumulet.services.placement.api.views import UUID, body_schema, getter, reply, usual, writer
+from cumulet.services.placement.api.views import UUID, getter, part_schema, reply, usual, writer
 from cumulet.services.placement.logic import aggregates as logic
 from cumulet.services.placement.logic import providers
 from cumulet.services.placement.types import Provider
@@ -13,8 +13,8 @@ PATH = "/resource_providers/{uuid}/aggregates"
 _SINCE = (1, 1)
 _WITH_GENERATION = (1, 19)
 _LIST = {"type": "array", "items": UUID, "uniqueItems": True}
-_REPLACE_LIST = body_schema(_LIST)
-_REPLACE = body_schema(
+_REPLACE_LIST = part_schema(_LIST)
+_REPLACE = part_schema(
     {
         "type": "object",
         "properties": {"aggregates": _LIST, "resource_provider_generation": {"type": "integer"}},

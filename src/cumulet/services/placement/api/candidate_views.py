@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -43,7 +43,9 @@ def body(request: Request, query: Query, answer: Answer) -> bytes:
     return b'{"allocation_requests":[%b],"provider_summaries":{%b}}' % (requests, summaries)
 
 
-def _requests(request: Request, query: Query, found: Iterable[Found]) -> Iterator[bytes]:
+def _requests(request: Request, query: Query, found: Sequence[Found]) -> Iterator[bytes]:
+    if not found:
+        return  # an amount that is had nowhere may be more than JSON is made of
     alike = orjson.dumps(_request(request, alone(query, _PLACE))).split(orjson.dumps(_PLACE))
     for each in found:
         if isinstance(each, Node):

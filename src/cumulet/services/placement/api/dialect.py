@@ -7,14 +7,42 @@ with a sentence that the status alone decides.
 
 from __future__ import annotations
 
+import html
 import json
+import re
+from collections.abc import Mapping
 from http import HTTPStatus
 
-from cumulet.kernel.errors import CumuletError, Invalid
+from cumulet.kernel.errors import CumuletError, Invalid, NotAcceptable, NotFound
 from cumulet.kernel.http import Microversions, Reply, Request
 from cumulet.kernel.http.errors import title
+from cumulet.kernel.http.microversions import Version, text
+from cumulet.kernel.schema import Schema
+from cumulet.services.placement.logic import providers
 
-MICROVERSIONS = Microversions("placement", (1, 0), (1, 39))
+
+class PlacementMicroversions(Microversions):
+    """Placement's own ways: `0.9` is a version, which is not there, and `Vary` has small letters."""
+
+    def negotiate(self, headers: Mapping[str, str]) -> Version:
+        try:
+            return super().negotiate(headers)
+        except Invalid as error:
+            if re.fullmatch(r"0\.\d+", self._asked(headers) or "") is None:
+                raise
+            raise NotAcceptable(
+                error.message, code="InvalidGlobalAPIVersion", least=text(self.least), most=text(self.most)
+            ) from error
+
+    def headers(self, version: Version) -> dict[str, str]:
+        return {**super().headers(version), "Vary": "openstack-api-version"}
+
+
+class PartOfProvider(Schema):
+    """The body of a request on a provider, which has to be there before anybody looks at the body."""
+
+
+MICROVERSIONS = PlacementMicroversions("placement", (1, 0), (1, 39))
 
 BODY_REFUSED = "JSON does not validate: "
 UNDEFINED = "placement.undefined_code"
@@ -44,26 +72,36 @@ class PlacementDialect:
     """Words the kernel's errors as Placement does."""
 
     def error(self, error: CumuletError, request: Request) -> Reply:
-        media = self._media(error, request)
-        if media is not None:
-            error = media
+        error = self._first(error, request)
         status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE if error.code == "UnsupportedMediaType" else error.status
-        body = {"status": int(status), "title": title(status), "detail": _detail(error, request, int(status))}
         version = _version(request)
+        headers = {**(MICROVERSIONS.headers(version) if version != (0, 0) else {}), **error.headers}
+        if _wants_html(request):
+            return Reply(int(status), _page(int(status), _message(error, request)), headers, "text/html; charset=UTF-8")
+        body = {"status": int(status), "title": title(status), "detail": _detail(error, request, int(status))}
         if version >= (1, 23):
             body["code"] = _CODES.get(error.code, UNDEFINED)
         body["request_id"] = request.request_id
         if error.code == "InvalidGlobalAPIVersion":
             body |= {"max_version": error.fields["most"], "min_version": error.fields["least"]}
-        headers = MICROVERSIONS.headers(version) if version != (0, 0) else {}
-        return Reply(int(status), {"errors": [body]}, {**headers, **error.headers})
+        return Reply(int(status), {"errors": [body]}, headers)
 
     @staticmethod
-    def _media(error: CumuletError, request: Request) -> CumuletError | None:
-        """What is wrong with the body's media type, which is judged before the body."""
-        takes_body = request.route is None or request.route.body is not None
+    def _first(error: CumuletError, request: Request) -> CumuletError:
+        """What Placement says first where the body is wrong: what it judges before the body may be wrong too."""
         from_body = error.code in ("MalformedRequestBody", "MissingBody") or error.message.startswith(BODY_REFUSED)
-        return media_error(request) if takes_body and from_body else None
+        if not from_body:
+            return error
+        if request.candidates and not any(route.serves(_version(request)) for route in request.candidates):
+            return NotFound("The resource could not be found.", code="NoSuchVersion")
+        if request.route is None or request.route.body is not None:
+            error = media_error(request) or error
+        if error.code != "UnsupportedMediaType" and isinstance(getattr(request.route, "body", None), PartOfProvider):
+            try:
+                providers.get(request.cloud.db, request.params["uuid"])
+            except NotFound as missing:
+                return missing
+        return error
 
 
 def media_error(request: Request) -> CumuletError | None:
@@ -95,12 +133,28 @@ def _detail(error: CumuletError, request: Request, status: int) -> str:
     return f"{_OPENINGS.get(status, title(status))}\n\n {message}  "
 
 
+def _wants_html(request: Request) -> bool:
+    """Whether the caller takes a page for people, and no JSON."""
+    accepted = request.headers.get("accept", "")
+    return "text/html" in accepted and "json" not in accepted and "*/*" not in accepted
+
+
+def _page(status: int, message: str) -> bytes:
+    heading = f"{status} {title(status)}"
+    opening = html.escape(_OPENINGS.get(status, ""))
+    words = f"<h1>{heading}</h1>\n  {opening}<br /><br />\n{html.escape(message)}"
+    page = f"<html>\n <head>\n  <title>{heading}</title>\n </head>\n <body>\n  {words}\n </body>\n</html>"
+    return page.encode()
+
+
 def _message(error: CumuletError, request: Request) -> str:
     match error.code:
         case "NoSuchPath" | "NoSuchVersion":
             return ""
         case "PolicyNotAuthorized":
-            return f"Policy does not allow {error.fields['rule']} to be performed."
+            rule = str(error.fields["rule"])
+            of_a_project = not (request.ctx.system_scope or request.ctx.domain_id)
+            return f"Policy does not allow {rule} to be performed." if of_a_project else rule
         case "InvalidGlobalAPIVersion":
             return f"Invalid microversion: Unacceptable version header: {_asked(request)}"
         case "InvalidAPIVersionString":

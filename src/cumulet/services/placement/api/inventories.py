@@ -8,7 +8,7 @@ from typing import Any
 
 from cumulet.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from cumulet.kernel.http import Reply, Request, Route
-from cumulet.services.placement.api.views import NAME_KEY, body_schema, done, getter, newest, reply, writer
+from cumulet.services.placement.api.views import NAME_KEY, done, getter, newest, part_schema, reply, writer
 from cumulet.services.placement.logic import inventories as logic
 from cumulet.services.placement.logic import providers
 from cumulet.services.placement.types import MAX_INT, Inventory, Provider
@@ -49,9 +49,9 @@ ALL_DOCUMENT = {
     "required": ["resource_provider_generation", "inventories"],
     "additionalProperties": False,
 }
-_CREATE = body_schema(_document("total", "resource_class", resource_class={"type": "string", "pattern": NAME_KEY}))
-_UPDATE = body_schema(_document("total", "resource_provider_generation"))
-_REPLACE = body_schema(ALL_DOCUMENT)
+_CREATE = part_schema(_document("total", "resource_class", resource_class={"type": "string", "pattern": NAME_KEY}))
+_UPDATE = part_schema(_document("total", "resource_provider_generation"))
+_REPLACE = part_schema(ALL_DOCUMENT)
 
 
 def find_all(request: Request) -> Reply:

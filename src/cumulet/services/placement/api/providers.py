@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from cumulet.kernel import ids
@@ -17,6 +18,7 @@ from cumulet.services.placement.api.views import (
     done,
     getter,
     newest,
+    part_schema,
     query_schema,
     reply,
     writer,
@@ -36,7 +38,7 @@ _CREATE = body_schema(
         "additionalProperties": False,
     }
 )
-_UPDATE = body_schema(
+_UPDATE = part_schema(
     {
         "type": "object",
         "properties": {"name": _NAME, "parent_provider_uuid": _PARENT},
@@ -98,15 +100,16 @@ def create(request: Request) -> Reply:
 
 def update(request: Request) -> Reply:
     body = request.body
-    changed = logic.update(
+    before, changed = logic.update(
         request.cloud,
         request.params["uuid"],
         body["name"],
         body.get("parent_provider_uuid", logic.UNSET),
         may_move=request.version >= (1, 37),
     )
-    shown = _shown(request, changed)
-    shown.headers.pop("Last-Modified", None)  # Placement says it of what it shows, not of what it has changed
+    shown = _shown(request, changed, modified=before.updated_at)
+    if before.updated_at is None:
+        shown.headers.pop("Last-Modified", None)  # Placement tells the time of the change before this one
     return shown
 
 
@@ -135,8 +138,8 @@ def _links(request: Request, provider: Provider) -> list[dict[str, str]]:
     return [{"rel": "self", "href": own}, *below]
 
 
-def _shown(request: Request, provider: Provider, location: str = "") -> Reply:
-    modified = provider.updated_at or provider.created_at
+def _shown(request: Request, provider: Provider, location: str = "", modified: datetime | None = None) -> Reply:
+    modified = modified or provider.updated_at or provider.created_at
     return reply(request, 200, view(request, provider), modified, location)
 
 

@@ -14,7 +14,7 @@ from cumulet.kernel.errors import NotAcceptable
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.routes import Handler
 from cumulet.kernel.schema import Phrase, Schema
-from cumulet.services.placement.api.dialect import BODY_REFUSED, media_error
+from cumulet.services.placement.api.dialect import BODY_REFUSED, PartOfProvider, media_error
 
 JSON = "application/json"
 UUID = {"type": "string", "format": "uuid"}
@@ -33,6 +33,11 @@ def query_schema(properties: Mapping[str, Any], **keywords: Any) -> Schema:
 
 def body_schema(document: Mapping[str, Any]) -> Schema:
     return Schema(document, phrase=_IN_BODY)
+
+
+def part_schema(document: Mapping[str, Any]) -> Schema:
+    """`body_schema` for what is asked of a provider."""
+    return PartOfProvider(document, phrase=_IN_BODY)
 
 
 def check_query(request: Request, schema: Schema) -> None:

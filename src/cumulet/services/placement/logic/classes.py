@@ -32,6 +32,12 @@ def find_all(source: Source) -> list[tuple[str, datetime | None]]:
     return [*((name, None) for name in standard.classes()), *own]
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """The names in the order in which the classes came to be, those of the cloud's own after all others by name."""
+    places = {name: place for place, name in enumerate(standard.classes())}
+    return sorted(names, key=lambda name: (places.get(name, len(places)), name))
+
+
 def check(source: Source, names: Iterable[str]) -> None:
     """Raise NotFound unless all classes exist."""
     own = set(names) - set(standard.classes())

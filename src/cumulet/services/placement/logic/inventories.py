@@ -143,7 +143,7 @@ def _change(tx: Tx, new: Inventory) -> None:
 
 
 def _remove(tx: Tx, uuid: str, names: set[str]) -> None:
-    used = sorted(name for provider, name in usages.of_providers(tx, [uuid]) if name in names)
+    used = classes.in_order({name for _, name in usages.of_providers(tx, [uuid])} & names)
     if used:
         raise Conflict(
             f"Inventory for '{', '.join(used)}' on resource provider '{uuid}' in use.", code="InventoryInUse"

@@ -109,14 +109,25 @@ def add(tx: Tx, uuid: str, name: str, parent_uuid: str | None) -> Provider:
     if taken:
         raise Conflict(f"Conflicting resource provider {', '.join(taken)} already exists.", code="DuplicateName")
     root = uuid if parent is None else parent.root_uuid
-    new = Provider(uuid, name, 0, parent_uuid, root, clock.utcnow(), None)
+    now = clock.utcnow()
+    new = Provider(uuid, name, 0, parent_uuid, root, now, now if parent is None else None)
     store.add(tx, new)
     return new
 
 
-def update(cloud: Cloud, uuid: str, name: str, parent_uuid: str | Unset | None, *, may_move: bool) -> Provider:
-    """Rename a provider, and give it a parent; one that has a parent gets another, or none, only if it `may_move`."""
-    return cloud.db.write(lambda tx: change(tx, uuid, name, parent_uuid, may_move=may_move))
+def update(
+    cloud: Cloud, uuid: str, name: str, parent_uuid: str | Unset | None, *, may_move: bool
+) -> tuple[Provider, Provider]:
+    """Rename a provider, and give it a parent; one that has a parent gets another, or none, only if it `may_move`.
+
+    Returns the provider as it was and as it is.
+    """
+
+    def write(tx: Tx) -> tuple[Provider, Provider]:
+        before = get(tx, uuid)
+        return before, change(tx, uuid, name, parent_uuid, may_move=may_move)
+
+    return cloud.db.write(write)
 
 
 def change(tx: Tx, uuid: str, name: str, parent_uuid: str | Unset | None, *, may_move: bool) -> Provider:

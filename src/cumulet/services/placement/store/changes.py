@@ -93,43 +93,49 @@ def forget_removed(tx: Tx, before: int) -> int:
 
 def some(source: Source, uuids: Sequence[str]) -> list[Row]:
     """Those of `uuids` that exist."""
-    return _rows(source, lambda key: sql.any_of(key, uuids))
+    return _rows(source, _SOME, {"uuids": uuids})
 
 
 def page(source: Source, after: str, count: int) -> list[Row]:
     """The next `count` providers by uuid."""
     query = select(provider.c.uuid).where(provider.c.uuid > after).order_by(provider.c.uuid).limit(count)
     uuids = sql.column(source, query)
-    return _rows(source, lambda key: key.between(uuids[0], uuids[-1])) if uuids else []
+    return _rows(source, _PAGE, {"first": uuids[0], "last": uuids[-1]}) if uuids else []
 
 
-def _rows(source: Source, within: Callable[[Any], Any]) -> list[Row]:
-    parts: dict[str, Row] = {}
-    own = (provider.c.uuid, provider.c.name, provider.c.parent_uuid, provider.c.root_uuid)
-    traits = _together(source, provider_trait.c.provider_uuid, provider_trait.c.trait, within)
-    aggregates = _together(source, provider_aggregate.c.provider_uuid, provider_aggregate.c.aggregate_uuid, within)
-    for each in sql.tuples(source, select(*own).where(within(provider.c.uuid))):
-        uuid = each[0]
-        none: frozenset[str] = frozenset()
-        parts[uuid] = Row(tuple(each), [], {}, traits.get(uuid, none), aggregates.get(uuid, none))
-    for uuid, *stock in sql.tuples(source, _STOCK.where(within(inventory.c.provider_uuid))):
-        if uuid in parts:
-            parts[uuid].stock.append(tuple(stock))
-    for uuid, name, used in sql.tuples(source, _USED.where(within(allocation.c.provider_uuid))):
-        if uuid in parts:
-            parts[uuid].used[name] = int(used)
-    return list(parts.values())
+class _Queries(msgspec.Struct, frozen=True):
+    """What is asked of some providers, made once: to make a statement costs more than to run it on few."""
+
+    own: Select[Any]
+    stock: Select[Any]
+    used: Select[Any]
+    traits: Select[Any]
+    aggregates: Select[Any]
 
 
-def _together(source: Source, key: Any, name: Any, within: Callable[[Any], Any]) -> dict[str, frozenset[str]]:
+def _rows(source: Source, queries: _Queries, values: dict[str, Any]) -> list[Row]:
+    def ask(query: Select[Any]) -> Sequence[Any]:
+        return sql.tuples(source, query.params(values))
+
+    none: frozenset[str] = frozenset()
+    traits, aggregates = _sets(ask(queries.traits)), _sets(ask(queries.aggregates))
+    found = {
+        each[0]: Row(tuple(each), [], {}, traits.get(each[0], none), aggregates.get(each[0], none))
+        for each in ask(queries.own)
+    }
+    for uuid, *stock in ask(queries.stock):
+        if uuid in found:
+            found[uuid].stock.append(tuple(stock))
+    for uuid, name, used in ask(queries.used):
+        if uuid in found:
+            found[uuid].used[name] = int(used)
+    return list(found.values())
+
+
+def _sets(rows: Sequence[Any]) -> dict[str, frozenset[str]]:
     """The names of each provider, which hold no comma; many have the same ones."""
     known: dict[str, frozenset[str]] = {}
-    found = {}
-    for uuid, names in sql.tuples(
-        source, select(key, func.aggregate_strings(name, _COMMA)).where(within(key)).group_by(key)
-    ):
-        found[uuid] = known.get(names) or known.setdefault(names, frozenset(names.split(_COMMA)))
-    return found
+    return {uuid: known.get(names) or known.setdefault(names, frozenset(names.split(_COMMA))) for uuid, names in rows}
 
 
 def _parse(text: str) -> Moment:
@@ -144,14 +150,30 @@ def _beside(*columns: Any, further: Any = None) -> Select[Any]:
     return select(_VIEW.c.moment, *columns).select_from(_VIEW.outerjoin(change, unseen))
 
 
+def _queries(within: Callable[[Any], Any]) -> _Queries:
+    key = inventory.c.provider_uuid
+    stock = (
+        inventory.c.resource_class, inventory.c.total, inventory.c.reserved, inventory.c.allocation_ratio,
+        inventory.c.min_unit, inventory.c.max_unit, inventory.c.step_size,
+    )  # fmt: skip
+    pair = (allocation.c.provider_uuid, allocation.c.resource_class)
+    own = (provider.c.uuid, provider.c.name, provider.c.parent_uuid, provider.c.root_uuid)
+    return _Queries(
+        own=select(*own).where(within(provider.c.uuid)),
+        stock=select(key, *stock).where(within(key)).order_by(key, inventory.c.resource_class),
+        used=select(*pair, func.sum(allocation.c.used)).where(within(allocation.c.provider_uuid)).group_by(*pair),
+        traits=_together(provider_trait.c.provider_uuid, provider_trait.c.trait, within),
+        aggregates=_together(provider_aggregate.c.provider_uuid, provider_aggregate.c.aggregate_uuid, within),
+    )
+
+
+def _together(key: Any, name: Any, within: Callable[[Any], Any]) -> Select[Any]:
+    return select(key, func.aggregate_strings(name, _COMMA)).where(within(key)).group_by(key)
+
+
 _SINCE = _beside(change.c.provider_uuid)
 _RUNNING = change.c.number.in_(bindparam("running", expanding=True))
 _SINCE_RUNNING = _beside(change.c.provider_uuid, further=_RUNNING)
 _NUMBERED = _beside(change.c.provider_uuid, change.c.number)
-_STOCK = select(
-    inventory.c.provider_uuid, inventory.c.resource_class, inventory.c.total, inventory.c.reserved,
-    inventory.c.allocation_ratio, inventory.c.min_unit, inventory.c.max_unit, inventory.c.step_size,
-).order_by(inventory.c.provider_uuid, inventory.c.resource_class)  # fmt: skip
-_USED = select(allocation.c.provider_uuid, allocation.c.resource_class, func.sum(allocation.c.used)).group_by(
-    allocation.c.provider_uuid, allocation.c.resource_class
-)
+_SOME = _queries(lambda key: key.in_(bindparam("uuids", expanding=True)))
+_PAGE = _queries(lambda key: key.between(bindparam("first"), bindparam("last")))

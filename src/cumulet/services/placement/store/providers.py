@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, select, update
 
+from cumulet.kernel import clock
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.placement.store import candidates
 from cumulet.services.placement.tables import allocation, inventory, provider, provider_aggregate, provider_trait
@@ -83,7 +84,7 @@ def move_to_root(tx: Tx, uuids: Iterable[str], root_uuid: str) -> None:
 
 def bump(tx: Tx, uuids: Iterable[str]) -> None:
     """Count a change of each provider."""
-    values = {"generation": provider.c.generation + 1}
+    values = {"generation": provider.c.generation + 1, "updated_at": clock.utcnow()}
     sql.execute(tx, update(provider).where(sql.any_of(provider.c.uuid, uuids)).values(values))
 
 

@@ -70,8 +70,11 @@ async def _receive(request: Request, begin: Begin, admit: Admit) -> Reply:
         room = await asyncio.to_thread(admit, request.cloud, request.ctx, int(length) if length.isdigit() else 0)
     receiving = await asyncio.to_thread(begin, request.cloud, request.params["image_id"], request.request_id)
     working: asyncio.Future[None] | None = None
+    received = 0
     try:
         async for piece in _pieces(request):
+            received += len(piece)
+            data.check_size(received, size, whole=False)
             received += len(piece)
             quotas.check_room(room, received)
             if working is not None:

@@ -120,10 +120,12 @@ def start_saving(tx: Tx, image_id: str) -> Image:
     return image
 
 
-def check_size(size: int, declared: int | None) -> None:
-    """Invalid where other data came than were declared; sizes in bytes."""
-    if declared is not None and declared != size:
-        raise Invalid(f"The image has {size} bytes, {declared} were declared.")
+def check_size(size: int, declared: int | None, *, whole: bool = True) -> None:
+    """Invalid where other data came than were declared (0: any), or more so far; sizes in bytes."""
+    if declared and size > declared:
+        raise Invalid(f"Size exceeds: expected {declared} bytes, got {size} bytes")
+    if declared and whole and size != declared:
+        raise Invalid(f"Size mismatch: expected {declared} bytes, got {size} bytes")
 
 
 def check_formats(image: Image) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from cumulet.kernel.doctor import examine
@@ -473,6 +474,29 @@ def test_staged_data_go_where_they_can(world: World) -> None:
     task = imported(world, nowhere, "glance-direct", stores=["attic"], all_stores_must_succeed=False)
     assert (task["status"], task["message"]) == ("failure", "None of the uploads finished!")
     assert progress(world.show(nowhere)) == ("queued", "", "attic")
+
+
+def test_a_cloud_without_a_cache(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud, image_id = world.running.data.cloud, world.image("heavy")
+    image = msgspec.structs.replace(cloud.settings.image, cache_size=0)
+    monkeypatch.setattr(cloud, "settings", msgspec.structs.replace(cloud.settings, image=image))
+    for method, path in (("GET", ""), ("DELETE", ""), ("PUT", f"/{image_id}"), ("POST", "/clean"), ("POST", "/prune")):
+        answer = world.ask(method, f"/cache{path}", "ADMIN")
+        assert (answer.status_code, "not supported at this site" in answer.text) == (404, True), path
+    versions = httpx.get(f"{world.running.data_url}/image/versions").json()["versions"]
+    assert [each["id"] for each in versions][:3] == ["v2.17", "v2.15", "v2.13"]
+    assert world.ask("GET", f"/images/{image_id}/file").content == CONTENT
+
+
+def test_hosts_read_on_where_a_store_fails(world: World) -> None:
+    cloud, image_id = world.running.control.cloud, world.image("heavy")
+    locations.copy(cloud, image_id, "local")
+    assert locations.read(cloud, image_id, 0, 7) == b"sixteen"
+    stores.get(cloud, "heavy").writable.delete(image_id)
+    assert locations.read(cloud, image_id, 8, 8) == b"letters!"
+    (world.running.settings.state / "images" / image_id).unlink()
+    with pytest.raises(NotFound):
+        locations.read(cloud, image_id, 0, 1)
 
 
 def test_the_doctor_looks_at_each_store(tmp_path: Path) -> None:

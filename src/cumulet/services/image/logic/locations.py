@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,6 +25,7 @@ from cumulet.settings import LOCAL_STORE
 LOG = logging.getLogger(__name__)
 
 PIECE = 1 << 20  # bytes that are copied at once
+MOST_OPENED = 64  # images that are remembered to be read piece by piece
 
 Read = Callable[[int, int], bytes]
 
@@ -40,6 +42,26 @@ class Reader:
     def read(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset` on, fewer at the end."""
         return self.kept.read(self.key, offset, min(length, max(0, self.size - offset)))
+
+
+class _Opened:
+    """The data that this process read last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers: dict[str, tuple[Image, Reader]] = {}
+
+    def find(self, image: Image) -> Reader | None:
+        with self._lock:
+            known, reader = self._readers.get(image.id, (None, None))
+        return reader if known == image else None
+
+    def keep(self, image: Image, reader: Reader) -> None:
+        with self._lock:
+            self._readers.pop(image.id, None)
+            self._readers[image.id] = image, reader
+            while len(self._readers) > MOST_OPENED:
+                del self._readers[next(iter(self._readers))]
 
 
 def of_image(source: Source, image: Image) -> list[Location]:
@@ -93,11 +115,23 @@ def open_image(cloud: Cloud, image: Image) -> Reader:
 
 
 def read(cloud: Cloud, image_id: str, offset: int, length: int) -> bytes:
-    """Up to `length` bytes of an image's data, fewer at their end; NotFound where there are none."""
+    """Up to `length` bytes of an image's data, fewer at their end; NotFound where there are none.
+
+    Who reads piece by piece has the data looked for once, as long as the image stays as it is.
+    """
     image = images.find(cloud.db, image_id)
     if image is None or image.status not in WITH_DATA:
         raise NotFound(f"There are no bytes of image {image_id}.")
-    return open_image(cloud, image).read(offset, length)
+    opened = cloud.keep(_Opened)
+    reader = opened.find(image)
+    if reader is not None:
+        try:
+            return reader.read(offset, length)
+        except CumuletError as error:
+            LOG.info("the data of image %s are looked for anew: %s", image_id, error.message)
+    reader = open_image(cloud, image)
+    opened.keep(image, reader)
+    return reader.read(offset, length)
 
 
 def known_sha512(image: Image) -> str | None:

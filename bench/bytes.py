@@ -89,20 +89,21 @@ def _page(copies: list[Cost], clouds: Sequence[Cloud], size: int, repeats: int) 
         f"Cumulet {version('cumulet')}. An image of {size // MIB} MiB of random bytes goes in and comes out over "
         f"loopback, by turns; medians of {repeats} runs. What goes in is on the disk when the answer comes, as with "
         "`cp` and an fsync; the client shares the cores with the cloud. CPU is what all processes of the cloud used, "
-        "memory how much more than before the process had that grew most."
+        "memory how much more than before the process had that grew most. *Others* is how many cores unrelated programs "
+        "kept busy meanwhile: an upload needs all of two, so its time on the clock depends on them."
     )
     yield ""
-    yield "| | way | MB/s | of `cp` | CPU s/GiB | memory MiB |"
-    yield "| --- | --- | ---: | ---: | ---: | ---: |"
+    yield "| | way | MB/s | of `cp` | CPU s/GiB | memory MiB | others |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
     fastest = _rate(copies, size)
-    yield f"| `cp` + fsync | | {number(fastest)} | 1.00 | {number(_cpu(copies, size))} | |"
+    yield f"| `cp` + fsync | | {number(fastest)} | 1.00 | {number(_cpu(copies, size))} | | {_others(copies)} |"
     for cloud in clouds:
         for way, costs in (("in", cloud.uploads), ("out", cloud.downloads)):
             rate = _rate(costs, size)
             memory = max(cost.memory for cost in costs) / MIB
             yield (
                 f"| {cloud.label} | {way} | {number(rate)} | {rate / fastest:.2f} | {number(_cpu(costs, size))} "
-                f"| {number(memory)} |"
+                f"| {number(memory)} | {_others(costs)} |"
             )
 
 
@@ -112,6 +113,10 @@ def _rate(costs: Sequence[Cost], size: int) -> float:
 
 def _cpu(costs: Sequence[Cost], size: int) -> float:
     return statistics.median(cost.cpu for cost in costs) * (1 << 30) / size
+
+
+def _others(costs: Sequence[Cost]) -> str:
+    return number(statistics.median(cost.others for cost in costs))
 
 
 if __name__ == "__main__":

@@ -37,11 +37,15 @@ class Limits:
 
 @dataclass
 class Subject:
-    """A cloud that is measured: its name in the report, and its processes where they are known."""
+    """A cloud that is measured: its name in the report, and its processes where they are known.
+
+    One that is `passing` goes when the run ends, with all that was made in it.
+    """
 
     label: str
     client: Client
     top: dict[int, str] = field(default_factory=dict)
+    passing: bool = False
 
     def __post_init__(self) -> None:
         self.stock = Stock(self.client)

@@ -76,7 +76,7 @@ def _roots(folder: Path | None) -> dict[int, str]:
 async def _all(clouds: dict[str, tuple[logins.Login, dict[int, str]]], names: list[str], limits: Limits) -> list[Row]:
     async with AsyncExitStack() as stack:
         subjects = [
-            Subject(label, await stack.enter_async_context(Client(login, limits.timeout)), top)
+            Subject(label, await stack.enter_async_context(Client(login, limits.timeout)), top, passing=label == OURS)
             for label, (login, top) in clouds.items()
         ]
         return await all_of(subjects, names, limits)

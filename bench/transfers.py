@@ -27,12 +27,13 @@ class WrongBytes(Exception):
 @dataclass
 class Cost:
     """What one transfer took: seconds on the clock, of CPU by all processes of the cloud, and bytes of memory more than
-    before, in the process that grew most.
+    before, in the process that grew most. `others` is how many cores unrelated programs kept busy meanwhile.
     """
 
     seconds: float
     cpu: float = 0.0
     memory: int = 0
+    others: float = 0.0
 
 
 @dataclass
@@ -61,13 +62,14 @@ def make_file(path: Path, size: int) -> str:
 def copy(source: Path) -> Cost:
     """`cp` to the same disk, and the disk's word that it has it all."""
     target = source.with_suffix(".copy")
-    began, before = time.perf_counter(), os.times()
+    bystanders, began, before = processes.Bystanders({}), time.perf_counter(), os.times()
     subprocess.run(["cp", "--reflink=never", "--sparse=never", str(source), str(target)], check=True)
     with target.open("rb") as copied:
         os.fsync(copied.fileno())
     took, after = time.perf_counter() - began, os.times()
     target.unlink()
-    return Cost(took, sum(after[:4]) - sum(before[:4]))
+    children = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cost(took, sum(after[:4]) - sum(before[:4]), others=max(0.0, bystanders.cores() - children / took))
 
 
 async def measure(cloud: Cloud, source: Path, sha512: str) -> None:
@@ -95,10 +97,12 @@ async def measure(cloud: Cloud, source: Path, sha512: str) -> None:
 def spending(top: dict[int, str]) -> Iterator[Cost]:
     """What happens within is what the cost tells, once it is over."""
     before = {pid: _forget_peak(pid) for pid in processes.members(top)}
+    bystanders = processes.Bystanders(top)
     cpu, cost, began = sum(processes.spent(top).values()), Cost(0.0), time.perf_counter()
     yield cost
     cost.seconds = time.perf_counter() - began
     cost.cpu = sum(processes.spent(top).values()) - cpu
+    cost.others = bystanders.cores()
     cost.memory = max((_memory(pid, "VmHWM") - was for pid, was in before.items()), default=0)
 
 

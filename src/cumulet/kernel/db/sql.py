@@ -65,9 +65,9 @@ def find(source: Source, table: Table, struct: type[T], **equal: Any) -> T | Non
     return None if found is None else struct(*found)
 
 
-def tuples(source: Source, query: Select[Any]) -> Sequence[Any]:
-    """All rows of `query` as tuples."""
-    return list(_ask(source, query, CursorResult.all))
+def tuples(source: Source, query: Select[Any], values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+    """All rows of `query` as tuples; `values` are those of its bound parameters."""
+    return list(_ask(source, query, CursorResult.all, values))
 
 
 def scalar(source: Source, query: Select[Any]) -> Any:

@@ -63,14 +63,16 @@ def since(source: Source, then: Moment) -> tuple[Moment, list[str]]:
     """The moment now, and the providers of which something was written since `then`, gone ones among them."""
     if sql.quick(source, _MOMENT) == then.text:
         return then, []
-    query = _SINCE_RUNNING.params(end=then.end, running=then.running) if then.running else _SINCE.params(end=then.end)
-    found = sql.tuples(source, query)
+    if then.running:
+        found = sql.tuples(source, _SINCE_RUNNING, {"end": then.end, "running": then.running})
+    else:
+        found = sql.tuples(source, _SINCE, {"end": then.end})
     return _parse(found[0][0]), [uuid for _, uuid in found if uuid is not None]
 
 
 def foreign(source: Source) -> list[tuple[str, int]]:
     """Notes of numbers that are not given yet, with the number: they came with a backup of another server."""
-    found = sql.tuples(source, _NUMBERED.params(end=moment(source).end))
+    found = sql.tuples(source, _NUMBERED, {"end": moment(source).end})
     end = _parse(found[0][0]).end
     return [(uuid, number) for _, uuid, number in found if uuid is not None and number >= end]
 
@@ -115,7 +117,7 @@ class _Queries(msgspec.Struct, frozen=True):
 
 def _rows(source: Source, queries: _Queries, values: dict[str, Any]) -> list[Row]:
     def ask(query: Select[Any]) -> Sequence[Any]:
-        return sql.tuples(source, query.params(values))
+        return sql.tuples(source, query, values)
 
     none: frozenset[str] = frozenset()
     traits, aggregates = _sets(ask(queries.traits)), _sets(ask(queries.aggregates))

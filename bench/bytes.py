@@ -89,8 +89,8 @@ def _page(copies: list[Cost], clouds: Sequence[Cloud], size: int, repeats: int) 
         f"Cumulet {version('cumulet')}. An image of {size // MIB} MiB of random bytes goes in and comes out over "
         f"loopback, by turns; medians of {repeats} runs. What goes in is on the disk when the answer comes, as with "
         "`cp` and an fsync; the client shares the cores with the cloud. CPU is what all processes of the cloud used, "
-        "memory how much more than before the process had that grew most. *Others* is how many cores unrelated programs "
-        "kept busy meanwhile: an upload needs all of two, so its time on the clock depends on them."
+        "memory how much more than before the process had that grew most. *Others* is how many cores unrelated "
+        "programs kept busy meanwhile: an upload needs all of two, so its time on the clock depends on them."
     )
     yield ""
     yield "| | way | MB/s | of `cp` | CPU s/GiB | memory MiB | others |"

@@ -20,6 +20,7 @@ from cumulet.kernel.errors import NotFound
 from cumulet.services.key_manager.contract import KeyManagerContract, NewSecret
 from support.cloud import RunningCloud
 from support.people import environment
+from support.waiting import until
 
 DATA = b"what was signed" * 200_000  # more than one piece on its way
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -115,6 +116,17 @@ def test_what_was_signed_is_taken_and_nothing_else(signer: Signer, kind: str, me
     assert signer.status(image_id) == "queued"
     assert signer.fill(image_id).status_code == 204
     assert signer.status(image_id) == "active"
+
+
+def test_what_is_imported_is_held_against_the_signature_as_well(signer: Signer) -> None:
+    image_id = signer.signed_image()
+    for data, becomes in ((DATA + b"!", "queued"), (DATA, "active")):
+        assert signer.http.put(f"/images/{image_id}/stage", content=data, headers=OCTETS).status_code == 204
+        answer = signer.http.post(f"/images/{image_id}/import", json={"method": {"name": "glance-direct"}})
+        assert answer.status_code == 202
+        until(lambda: signer.status(image_id) == becomes)  # noqa: B023 - called at once
+    tasks = signer.http.get(f"/images/{image_id}/tasks").json()["tasks"]
+    assert any("Signature verification failed" in task["message"] for task in tasks)
 
 
 REFUSALS: list[tuple[dict[str, str], str]] = [

@@ -16,7 +16,9 @@ import pytest
 
 from cumulet.kernel import clock
 from cumulet.kernel.saga import Sagas
+from cumulet.services.image.drivers.file import FileStore
 from cumulet.services.image.logic import abandoned, importing, imports, limits, staging, tasks
+from cumulet.services.image.logic.bytes import STAGE, draft
 from cumulet.services.image.store import images as rows
 from cumulet.services.image.store import tasks as task_rows
 from cumulet.services.image.types import IMPORT_LOCK, ImageStatus, Task
@@ -114,6 +116,19 @@ def test_data_go_through_the_plugins_in_their_order(user: Importer, web: WebServ
     assert user.staged(image_id) == []
 
 
+def test_a_store_on_the_same_disk_takes_over_the_staged_file(user: Importer, web: WebServer) -> None:
+    gate = threading.Event()
+    web.pages["/held"] = Page(b"x" * MIB, gate=gate)
+    image_id = user.create()
+    assert user.begin(image_id, f"{web.url}/held").status_code == 202
+    until(lambda: bool(user.staged(image_id)))
+    staged = staging.area(user.cloud).draft_path(draft(STAGE, image_id)).stat().st_ino
+    gate.set()
+    assert user.ended(image_id)["status"] == "success"
+    kept = user.cloud.settings.state / "images" / image_id
+    assert (kept.stat().st_ino, kept.stat().st_nlink, user.content(image_id)) == (staged, 1, b"x" * MIB)
+
+
 def test_what_a_plugin_refuses_leaves_the_image_as_it_was(user: Importer, web: WebServer, plugged: None) -> None:
     web.pages["/no.qcow2"] = Page(gzip.compress(b"no qcow2"))
     image_id = user.create(disk_format="qcow2")
@@ -129,10 +144,10 @@ def test_what_a_plugin_refuses_leaves_the_image_as_it_was(user: Importer, web: W
 def test_what_was_changed_is_given_back_where_a_store_fails(
     user: Importer, web: WebServer, plugged: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_words: object) -> str:
+    def full(*_words: object) -> None:
         raise limits.TooLarge("there is no room")
 
-    monkeypatch.setattr("cumulet.services.image.logic.locations.stream", full)
+    monkeypatch.setattr(FileStore, "publish", full)
     web.pages["/disk"] = Page(bytes(MIB))
     image_id = user.create(injected="before")
     assert user.fetch(image_id, f"{web.url}/disk")["message"] == "there is no room"
@@ -211,6 +226,7 @@ def test_progress_is_told_now_and_then(user: Importer, web: WebServer, monkeypat
     tell = tasks.tell
     monkeypatch.setattr(tasks, "tell", lambda tx, task_id, words: (told.append(words), tell(tx, task_id, words)))
     monkeypatch.setattr(importing, "TELL", 0.0)
+    monkeypatch.setattr(FileStore, "adopt", lambda *_words: False)  # as if it were on another disk
     web.pages["/large"] = Page(b"x" * 3 * MIB)
     image_id = user.create()
     assert user.fetch(image_id, f"{web.url}/large")["status"] == "success"

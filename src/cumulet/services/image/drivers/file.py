@@ -85,6 +85,15 @@ class FileStore:
     def discard(self, draft: str) -> None:
         self._draft(draft).unlink(missing_ok=True)
 
+    def adopt(self, path: Path, draft: str) -> bool:
+        """Have a file of this disk, which changes no more, as a draft without a copy of it; whether that can be."""
+        self.discard(draft)
+        try:
+            self._draft(draft).hardlink_to(path)
+        except OSError:
+            return False
+        return True
+
     def size(self, key: str) -> int:
         try:
             return self.path(key).stat().st_size

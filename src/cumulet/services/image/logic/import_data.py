@@ -10,6 +10,7 @@ from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import CumuletError, Invalid
 from cumulet.kernel.saga import Commit, Run
 from cumulet.services.image.contract import Outcome, Work
+from cumulet.services.image.drivers.file import FileStore
 from cumulet.services.image.logic import (
     data,
     importing,
@@ -141,8 +142,13 @@ def _copy(run: Run, terms: Terms, store_id: str) -> None:
         locations.copy(run.cloud, terms.image_id, store_id)
         return
     target = stores.get(run.cloud, store_id).writable
-    name = draft(IMPORT, terms.image_id, secrets.token_hex(8))
-    sha512 = locations.stream(_reader(run), target, name, terms.image_id, run.state["data"]["size"])
+    name, size = draft(IMPORT, terms.image_id, secrets.token_hex(8)), run.state["data"]["size"]
+    staged = staging.area(run.cloud).draft_path(run.state["data"]["name"])
+    if isinstance(target, FileStore) and target.adopt(staged, name):
+        target.publish(name, terms.image_id, size)
+        target.discard(name)  # it is still there where this had been done before
+        return
+    sha512 = locations.stream(_reader(run), target, name, terms.image_id, size)
     if sha512 != run.state["data"]["sha512"]:
         raise Invalid("The staged data have changed meanwhile.")
 

@@ -47,8 +47,8 @@ class Client:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
-    def upload(self, image_id: str, content: bytes | Iterator[bytes]) -> httpx.Response:
-        headers = {"Content-Type": "application/octet-stream"}
+    def upload(self, image_id: str, content: bytes | Iterator[bytes], **headers: str) -> httpx.Response:
+        headers = {"Content-Type": "application/octet-stream", **headers}
         return self.http.put(f"/images/{image_id}/file", content=content, headers=headers)
 
     def show(self, image_id: str) -> dict[str, Any]:
@@ -100,6 +100,13 @@ def test_a_large_image_takes_little_memory(client: Client) -> None:
     assert peak_memory() - before < 64 * MIB
     assert client.show(image_id)["size"] == 192 * MIB
     assert client.show(image_id)["os_hash_value"] == digest.hexdigest()
+
+
+@pytest.mark.parametrize(("declared", "status"), [(0, 204), (-1, 400), (1, 400)])
+def test_a_size_that_is_declared_holds_for_all_pieces(client: Client, declared: int, status: int) -> None:
+    content = b"x" * (3 * MIB)
+    answer = client.upload(client.create(), content, **{"X-OpenStack-Image-Size": str(len(content) + declared)})
+    assert answer.status_code == status, answer.text
 
 
 def test_zeros_take_no_room(client: Client, cloud: RunningCloud) -> None:

@@ -64,7 +64,7 @@ async def download(request: Request) -> Reply:
 async def _receive(request: Request, begin: Begin, admit: Admit) -> Reply:
     _check_media_type(request)
     size = _declared_size(request)
-    room, received = None, 0
+    room = None
     if quotas.are_set(request.cloud):
         length = request.headers.get("content-length", "0")
         room = await asyncio.to_thread(admit, request.cloud, request.ctx, int(length) if length.isdigit() else 0)
@@ -75,7 +75,6 @@ async def _receive(request: Request, begin: Begin, admit: Admit) -> Reply:
         async for piece in _pieces(request):
             received += len(piece)
             data.check_size(received, size, whole=False)
-            received += len(piece)
             quotas.check_room(room, received)
             if working is not None:
                 await asyncio.shield(working)

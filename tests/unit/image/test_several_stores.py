@@ -17,9 +17,10 @@ import pytest
 
 from cumulet.kernel.doctor import examine
 from cumulet.kernel.errors import Gone, NotFound
+from cumulet.services.image.backup import ImagesKeeper
 from cumulet.services.image.contract import ImageContract
 from cumulet.services.image.doctor import probes
-from cumulet.services.image.logic import abandoned, cache, locations, stores
+from cumulet.services.image.logic import abandoned, cache, cached, locations, stores
 from cumulet.services.image.types import CacheState
 from cumulet.settings import load
 from support.cloud import RunningCloud
@@ -353,8 +354,8 @@ def test_far_data_are_kept_at_hand(world: World) -> None:
     image_id = world.image(content=b"")
     assert world.change(image_id, add(f"{world.web}/one.raw")).status_code == 200
     assert world.ask("GET", f"/images/{image_id}/file").content == CONTENT
-    cached = until(lambda: [each for each in _cached(world) if each["image_id"] == image_id], every=0.2)[0]
-    assert (cached["size"], cached["hits"]) == (len(CONTENT), 0)
+    copy = until(lambda: [each for each in _cached(world) if each["image_id"] == image_id], every=0.2)[0]
+    assert (copy["size"], copy["hits"]) == (len(CONTENT), 0)
     world.server.RequestHandlerClass, before = Web, world.server.RequestHandlerClass  # it has no such file any more
     try:
         assert world.ask("GET", f"/images/{image_id}/file").content == CONTENT
@@ -386,6 +387,9 @@ def test_images_are_cached_when_asked_for(world: World) -> None:
     (here / "image-cache" / "stray").write_bytes(b"x")
     assert world.ask("POST", "/cache/clean", "ADMIN").status_code == 200
     assert not (here / "image-cache" / "stray").exists()
+    cached.kept(world.running.data.cloud).write("copy.of-a-dead-process", 0, b"half")
+    cache.clean(world.running.data.cloud, patience=-1.0)
+    assert cached.kept(world.running.data.cloud).drafts() == {}
     big = [world.image("heavy", CONTENT * 2) for _ in range(3)]
     for image_id in big:
         world.ask("PUT", f"/cache/{image_id}", "ADMIN")
@@ -497,6 +501,19 @@ def test_hosts_read_on_where_a_store_fails(world: World) -> None:
     (world.running.settings.state / "images" / image_id).unlink()
     with pytest.raises(NotFound):
         locations.read(cloud, image_id, 0, 1)
+
+
+def test_a_backup_holds_each_store_of_the_state_directory(tmp_path: Path) -> None:
+    state, pinned, into = (tmp_path / name for name in ("state", "pinned", "into"))
+    for path in ("images/one", "images/drafts/half", "image-stores/second/two", "image-cache/one"):
+        (state / path).parent.mkdir(parents=True, exist_ok=True)
+        (state / path).write_bytes(b"bytes")
+    keeper = ImagesKeeper(state)
+    assert keeper.pin(pinned) == ["images/one", "image-stores/second/two"]
+    for piece in ("images/one", "image-stores/second/two"):
+        keeper.copy(piece, pinned, into)
+        assert (into / piece).read_bytes() == b"bytes"
+    assert "image-cache" in keeper.folders
 
 
 def test_the_doctor_looks_at_each_store(tmp_path: Path) -> None:

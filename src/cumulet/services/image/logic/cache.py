@@ -122,7 +122,7 @@ def work(cloud: Cloud) -> None:
     worker = cloud.keep(_Worker)
     busy = worker.thread is not None and worker.thread.is_alive()
     if not busy and find_all(cloud, CacheState.QUEUED):
-        worker.thread = threading.Thread(target=fetch_all, args=(cloud,), name="image-cache", daemon=True)
+        worker.thread = threading.Thread(target=_work_apart, args=(cloud,), name="image-cache", daemon=True)
         worker.thread.start()
 
 
@@ -143,6 +143,14 @@ def fetch_all(cloud: Cloud) -> None:
                 LOG.warning("image %s is not cached: %s", each.image_id, error.message)
                 _forget(cloud, each.image_id)
         prune(cloud)
+
+
+def _work_apart(cloud: Cloud) -> None:
+    """What is not done when the process ends is still wanted at its next start."""
+    try:
+        fetch_all(cloud)
+    except Exception:
+        LOG.exception("images could not be cached")
 
 
 def _fetch(cloud: Cloud, image_id: str) -> None:

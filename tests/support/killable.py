@@ -29,7 +29,7 @@ from cumulet.kernel.link.membership import Membership
 from cumulet.kernel.secrets import Secrets
 from cumulet.kernel.vault import Vault
 from cumulet.settings import Settings
-from support.cloud import FAKES
+from support.cloud import FAKES, IMPORTS
 from support.waiting import until
 
 NURSERY = Path(__file__).with_name("nursery.py")
@@ -194,7 +194,7 @@ class KillableCloud:
         return controls
 
     def _part(self, name: str, role: str, own: dict[str, str]) -> Settings:
-        usual = {"cache": str(self._folder / "cache"), "identity.bcrypt_rounds": "4", **FAKES}
+        usual = {"cache": str(self._folder / "cache"), "identity.bcrypt_rounds": "4", **FAKES, **IMPORTS}
         overrides = {**usual, **IMAGES, **own}
         log = str(self.logs / f"{name}.log")
         self._parts[name] = {"name": name, "role": role, "settings": overrides, "log": log}

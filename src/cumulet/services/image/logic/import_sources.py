@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from cumulet.kernel import faults
 from cumulet.kernel.errors import Invalid
 from cumulet.kernel.saga import Commit, Run
 from cumulet.services.identity.contract import IdentityContract
@@ -131,6 +132,7 @@ def _stage(run: Run, body: Download, size: int | None) -> None:
             raise Invalid("The provided image is too large.")
         area.write(name, done, piece)
         done += len(piece)
+        faults.point("image.fetch")
         progress(done)
     if size is not None and done != size:
         raise Invalid(f"The downloaded data have {done} bytes, {size} were expected.")

@@ -128,6 +128,9 @@ def list_stores(tx: Tx, record: Record, *, done: Iterable[str] = (), failed: Ite
 def succeeded(cloud: Cloud, tx: Tx, terms: Terms) -> None:
     """The import is done: nobody holds the image any more."""
     images.set_properties(tx, terms.image_id, {IMPORT_LOCK: None})
+    image = images.find(tx, terms.image_id)
+    if not terms.is_new and image is not None and image.size is not None:
+        tasks.tell(tx, terms.task_id, f"Copied {image.size // MIB} MiB")  # the last that Glance tells of an import
     tasks.end(cloud, tx, terms.task_id, terms.image_id)
     cloud.vault.remove(token_name(terms.task_id), tx)
     tx.after_commit(lambda: staging.discard(cloud, terms.image_id))

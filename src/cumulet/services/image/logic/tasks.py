@@ -72,7 +72,7 @@ def end(cloud: Cloud, tx: Tx, task_id: str, image_id: str, problem: str = "") ->
         return
     changes: dict[str, Any] = {
         "status": TaskStatus.FAILURE if problem else TaskStatus.SUCCESS,
-        "message": problem,
+        "message": problem or found.message,
         "result": None if problem else {"image_id": image_id},
         "expires_at": clock.utcnow() + timedelta(hours=cloud.settings.image_import.task_time_to_live),
     }

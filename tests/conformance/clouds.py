@@ -65,7 +65,7 @@ def make(folder: Path, wanted: List) -> FakeCloud | OneHost | TwoRealHosts:
     state = made.settings.state
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     (state / FILE_NAME).write_text(STORES)
-    made.use({**RULES, **IMPORTS})
+    made.use({**RULES, **IMPORTS, **wanted.settings})
     return made
 
 

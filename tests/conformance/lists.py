@@ -6,9 +6,9 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 HERE = Path(__file__).parent
 UNKNOWN = 5.0  # seconds that a test without a known duration is taken for
@@ -18,12 +18,17 @@ Score = Literal["api", "guest"]
 
 @dataclass(frozen=True)
 class List:
-    """A list of `tests` (ids without attributes), its score, and how many hosts its cloud has."""
+    """A list of `tests` (ids without attributes), its score, and how many hosts its cloud has.
+
+    `settings` are the cloud's own beside those of every list, `told` Tempest's options of it by section.
+    """
 
     name: str
     score: Score
     hosts: int
     tests: tuple[str, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -39,7 +44,8 @@ def load(name: str) -> List:
     words = known[name]
     left_out = set(words.get("without", ()))
     tests = (HERE / "lists" / words["tests"]).read_text().split()
-    return List(name, words["score"], words["hosts"], tuple(sorted(set(tests) - left_out)))
+    chosen = tuple(sorted(set(tests) - left_out))
+    return List(name, words["score"], words["hosts"], chosen, words.get("settings", {}), words.get("told", {}))
 
 
 def class_of(test: str) -> str:

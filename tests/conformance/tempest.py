@@ -79,7 +79,7 @@ def configure(cloud: RealCloud, wanted: List, folder: Path, url: str) -> None:
 def options(cloud: RealCloud, wanted: List, folder: Path, url: str) -> dict[str, dict[str, str]]:
     """All options: the features that the cloud claims, and the names and ids of this one."""
     chosen = _of_this_cloud(cloud, wanted, folder, url)
-    for section, flags in tomllib.loads((HERE / "features.toml").read_text()).items():
+    for section, flags in (*tomllib.loads((HERE / "features.toml").read_text()).items(), *wanted.told.items()):
         chosen.setdefault(section, {}).update(flags)
     return {section: {name: str(value) for name, value in flags.items()} for section, flags in chosen.items()}
 

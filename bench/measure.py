@@ -39,16 +39,17 @@ class Limits:
 class Subject:
     """A cloud that is measured: its name in the report, and its processes where they are known.
 
-    One that is `passing` goes when the run ends, with all that was made in it.
+    One that is `passing` goes when the run ends, with all that was made in it. `fill` is told of in `Stock`.
     """
 
     label: str
     client: Client
     top: dict[int, str] = field(default_factory=dict)
     passing: bool = False
+    fill: Callable[[int, int], None] | None = None
 
     def __post_init__(self) -> None:
-        self.stock = Stock(self.client)
+        self.stock = Stock(self.client, self.fill)
 
 
 @dataclass(frozen=True)

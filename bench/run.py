@@ -15,10 +15,12 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
-from bench import logins, measure, own_cloud, processes, report
+from bench import fill, logins, measure, own_cloud, processes, report
 from bench.__main__ import all_of
 from bench.client import Client, Refused
 from bench.measure import Limits, Row, Subject
@@ -50,7 +52,8 @@ def main() -> int:
         peer = (_login(words.peer), _roots(words.peer_processes)) if words.peer else None
         with own_cloud.OwnCloud(keep=words.keep) as own:
             ours = (logins.read(own.clouds, "cumulet"), processes.roots(own.state))
-            rows = asyncio.run(_all({OURS: ours} | ({words.peer_name: peer} if peer else {}), names, limits))
+            clouds = {OURS: ours} | ({words.peer_name: peer} if peer else {})
+            rows = asyncio.run(_all(clouds, partial(fill.providers, own.state), names, limits))
     except (logins.BadLogin, logins.NotLoopback, processes.NoProcesses, own_cloud.NotStarted, Refused) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
@@ -73,12 +76,18 @@ def _roots(folder: Path | None) -> dict[int, str]:
     return processes.roots(folder) if folder is not None else {}
 
 
-async def _all(clouds: dict[str, tuple[logins.Login, dict[int, str]]], names: list[str], limits: Limits) -> list[Row]:
+async def _all(
+    clouds: dict[str, tuple[logins.Login, dict[int, str]]],
+    own_fill: Callable[[int, int], None],
+    names: list[str],
+    limits: Limits,
+) -> list[Row]:
     async with AsyncExitStack() as stack:
-        subjects = [
-            Subject(label, await stack.enter_async_context(Client(login, limits.timeout)), top, passing=label == OURS)
-            for label, (login, top) in clouds.items()
-        ]
+        subjects = []
+        for label, (login, top) in clouds.items():
+            client = await stack.enter_async_context(Client(login, limits.timeout))
+            is_ours = label == OURS
+            subjects.append(Subject(label, client, top, passing=is_ours, fill=own_fill if is_ours else None))
         return await all_of(subjects, names, limits)
 
 

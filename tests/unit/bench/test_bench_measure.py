@@ -110,4 +110,5 @@ def test_two_clouds_stand_side_by_side() -> None:
 
 def test_all_scenarios_say_what_they_do() -> None:
     assert all(kind.summary() for kind in ALL.values())
-    assert len(ALL) == 17
+    assert len(ALL) == 21
+    assert sum(kind.usual for kind in ALL.values()) == 17

@@ -192,6 +192,7 @@ def wish(request: Request, body: Mapping[str, Any]) -> Wish:
 
 
 def _replace(request: Request, wishes: Mapping[str, Wish], about: str) -> None:
+    logic.check_generations(request.cloud.db, wishes)
     logic.check_providers(request.cloud.db, wishes.values())
     try:
         request.cloud.db.write(lambda tx: logic.replace(tx, wishes))

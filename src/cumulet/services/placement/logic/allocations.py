@@ -92,6 +92,13 @@ def check_providers(source: Source, wishes: Iterable[Wish]) -> None:
         raise Invalid(f"Allocation for resource provider '{uuid}' that does not exist.", code="ProviderNotFound")
 
 
+def check_generations(source: Source, wishes: Mapping[str, Wish]) -> None:
+    """Raise Conflict for a consumer that has changed since its owner knew it."""
+    consumers = store.find_consumers(source, wishes)
+    for uuid, wish in wishes.items():
+        _check_generation(consumers.get(uuid), wish)
+
+
 def replace(tx: Tx, wishes: Mapping[str, Wish]) -> None:
     """Let each consumer hold what it wishes, instead of what it held; all of them or none.
 

@@ -23,6 +23,7 @@ def reshape(cloud: Cloud, inventory: Mapping[str, tuple[int, Sequence[Inventory]
     def write(tx: Tx) -> None:
         providers.lock_all(tx, inventory)
         _check_providers(tx, inventory)
+        allocations.check_generations(tx, wishes)
         allocations.check_providers(tx, wishes.values())
         for uuid, (_, wanted) in inventory.items():
             if wanted:

@@ -362,7 +362,7 @@ def test_far_data_are_kept_at_hand(world: World) -> None:
     finally:
         world.server.RequestHandlerClass = before
     assert next(each for each in _cached(world) if each["image_id"] == image_id)["hits"] == 1
-    file = world.running.settings.state / "image-cache" / image_id
+    file = cached.folder(cloud) / image_id
     file.write_bytes(b"cut")
     assert world.ask("GET", f"/images/{image_id}/file").content == CONTENT
     assert world.ask("DELETE", f"/cache/{image_id}", "ADMIN").status_code == 204
@@ -378,15 +378,15 @@ def test_images_are_cached_when_asked_for(world: World) -> None:
     for image_id in (near, far, far):
         assert world.ask("PUT", f"/cache/{image_id}", "ADMIN").status_code == 202
     until(lambda: {near, far} <= {each["image_id"] for each in _cached(world)}, every=0.2)
-    here = world.running.settings.state
-    assert (here / "image-cache" / near).samefile(here / "images" / near)
+    here, copies = world.running.settings.state, cached.folder(world.running.data.cloud)
+    assert (copies / near).samefile(here / "images" / near)
     assert world.ask("GET", f"/cache/nodes/{near}", "ADMIN").json() == [world.running.settings.replica]
     assert world.ask("GET", f"/images/{near}/file").content == CONTENT
     assert world.ask("DELETE", f"/images/{near}").status_code == 204
-    until(lambda: not (here / "image-cache" / near).exists())
-    (here / "image-cache" / "stray").write_bytes(b"x")
+    until(lambda: not (copies / near).exists())
+    (copies / "stray").write_bytes(b"x")
     assert world.ask("POST", "/cache/clean", "ADMIN").status_code == 200
-    assert not (here / "image-cache" / "stray").exists()
+    assert not (copies / "stray").exists()
     cached.kept(world.running.data.cloud).write("copy.of-a-dead-process", 0, b"half")
     cache.clean(world.running.data.cloud, patience=-1.0)
     assert cached.kept(world.running.data.cloud).drafts() == {}

@@ -18,7 +18,7 @@ from cumulet.kernel.errors import CumuletError, Invalid, NotFound
 from cumulet.services.image.drivers.file import FileStore
 from cumulet.services.image.logic import access, locations
 from cumulet.services.image.logic.bytes import COPY, draft
-from cumulet.services.image.logic.cached import FOLDER, is_whole, kept
+from cumulet.services.image.logic.cached import FOLDER, folder, is_whole, kept
 from cumulet.services.image.logic.locations import Reader
 from cumulet.services.image.store import cached, images
 from cumulet.services.image.types import WITH_DATA, Cached, CacheState, Image, ImageStatus
@@ -128,7 +128,7 @@ def work(cloud: Cloud) -> None:
 
 def tidy(cloud: Cloud) -> None:
     """Make room, and remove what is left of images that are gone."""
-    if cloud.settings.image.cache_size and (cloud.settings.state / FOLDER).exists():
+    if cloud.settings.image.cache_size and folder(cloud).exists():
         clean(cloud)
         prune(cloud)
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import NotFound
 from cumulet.services.image.drivers.base import ByteStore
@@ -13,9 +15,14 @@ from cumulet.services.image.types import CacheState, Image
 FOLDER = "image-cache"  # in the state directory
 
 
+def folder(cloud: Cloud) -> Path:
+    """Where this replica has its copies: several may share a state directory."""
+    return cloud.settings.state / FOLDER / cloud.settings.replica
+
+
 def kept(cloud: Cloud) -> ByteStore:
     """The files of the copies, each under its image's id."""
-    return file_store(cloud.settings.state / FOLDER)
+    return file_store(folder(cloud))
 
 
 def is_whole(cloud: Cloud, image: Image) -> bool:
@@ -32,5 +39,5 @@ def is_whole(cloud: Cloud, image: Image) -> bool:
 
 def discard(cloud: Cloud, image_id: str) -> None:
     """Remove the file of a copy; nothing happens where there is none."""
-    if (cloud.settings.state / FOLDER).exists():
+    if folder(cloud).exists():
         kept(cloud).delete(image_id)

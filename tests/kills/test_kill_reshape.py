@@ -16,7 +16,7 @@ from kills.reshaping import DISK, HOST, SERVERS
 
 PROGRAM = Path(__file__).with_name("reshaping.py")
 STATE = ("has", "holds", "generations", "consumers", "found")
-STEP = "1" if os.environ.get("KILLS") == "all" else "4"  # statements from one kill to the next
+STEP = "1" if os.environ.get("KILLS") == "all" else "6"  # statements from one kill to the next
 FEWEST = 5  # kills
 
 pytestmark = pytest.mark.timeout(300)

@@ -167,7 +167,7 @@ def found_by_walk(memory, query, **how):
     return [plain(alone(query, each.uuid) if isinstance(each, Node) else each) for each in found]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(worlds(), queries())
 def test_the_search_finds_what_the_definition_says(world, query):
     found = found_by_search(world, query)
@@ -189,12 +189,13 @@ def test_a_limit_takes_the_first_ones(world, query, limit):
     assert found_by_search(world, limited) == found_by_search(world, query)[:limit]
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(worlds(), queries())
 def test_a_walk_finds_what_the_search_does_in_the_same_order(world, query):
     assert found_by_walk(remembered(world), query) == found_by_search(world, query)
 
 
+@settings(max_examples=60)
 @given(worlds(), queries())
 def test_a_walk_breadth_first_finds_the_same_and_one_of_each_tree_first(world, query):
     found = found_by_walk(remembered(world), query, breadth_first=True)

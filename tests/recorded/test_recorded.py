@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,10 @@ from support.engines import ENGINES
 HERE = Path(__file__).parent
 SCENARIOS = HERE / "scenarios"
 DATA = HERE / "data"
-# Settings of the clouds that scenarios ask for by their `kind`; but for the ordinary kind they serve identity alone.
-KINDS = {
+# Settings of the clouds that scenarios ask for by their `kind`, and what they serve besides identity (nothing: all).
+KINDS: dict[str, dict[str, Any]] = {
     "": {},
+    "plain": {"image.cache_size": "0"},
     "strict": {
         "identity.limit_model": "strict_two_level",
         "security_compliance.lockout_failure_attempts": "3",
@@ -32,6 +34,7 @@ KINDS = {
         "security_compliance.unique_last_password_count": "2",
     },
 }
+SERVED = {"": (), "plain": ("identity", "image"), "strict": ("identity",)}
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -44,8 +47,7 @@ def target(engine, pytestconfig, tmp_path_factory):
     def of(kind):
         if kind not in made:
             url = pytestconfig.stash[ENGINES].new_url(engine)
-            packages = ("identity",) if kind else ()
-            own = RunningCloud(tmp_path_factory.mktemp("recorded"), packages, url, KINDS[kind])
+            own = RunningCloud(tmp_path_factory.mktemp("recorded"), SERVED[kind], url, KINDS[kind])
             ending.callback(own.close)
             made[kind] = Cloud(Login(f"{own.control_url}/identity/v3", "admin", own.admin_password, "admin"))
             made[kind].enter()

@@ -13,6 +13,7 @@ from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.http import Reply, Request
 from cumulet.kernel.http.errors import title
 from cumulet.services.image.logic.changes import PROPERTY_CONFLICT
+from cumulet.services.image.logic.images import FOREIGN_OWNER
 from cumulet.services.image.logic.inspect import BAD_DATA
 
 UNSUPPORTED_MEDIA = "UnsupportedMediaType"
@@ -35,6 +36,7 @@ _PAGE = """<html>
   {inner}
  </body>
 </html>"""
+_WHOLE = "\0"  # in the place of a detail: the explanation is all
 _BREAK = re.compile(r"<br.*?>")
 _TAG = re.compile(r"<.*?>")
 
@@ -56,6 +58,11 @@ class ImageDialect:
             explanation, detail = "The Range requested is not available.", message
         elif error.code == PROPERTY_CONFLICT:
             explanation, detail = "There was a conflict when trying to complete your request.", message
+        elif error.code == FOREIGN_OWNER:
+            explanation, detail = "Access was denied to this resource.", message
+        elif status == 405:
+            said = f"The method {request.method} is not allowed for this resource. <br /><br />\n"
+            explanation, detail = message if error.code else said, _WHOLE
         body, media_type = _render(kind, status, explanation, detail)
         return Reply(status, body, error.headers, media_type)
 
@@ -74,6 +81,8 @@ def _render(kind: str, status: int, explanation: str, detail: str) -> tuple[obje
 
 
 def _inner(explanation: str, detail: str) -> str:
+    if detail == _WHOLE:
+        return explanation
     return f"{explanation}<br /><br />\n{detail}\n\n"
 
 

@@ -110,7 +110,7 @@ def _proposed(request: Request) -> Mapping[str, Any]:
     owner = body.get("owner", request.ctx.project_id)
     target = {"project_id": owner, "owner": owner, "visibility": body.get("visibility", "private")}
     if owner != request.ctx.project_id and not request.allows("add_image", target):
-        raise Forbidden(f"You are not permitted to create images owned by '{owner}'")
+        raise Forbidden(f"You are not permitted to create images owned by '{owner}'", code=images.FOREIGN_OWNER)
     return target
 
 

@@ -61,7 +61,7 @@ def create(request: Request) -> Reply:
             request.require(rule)
     made = logic.create(request.cloud, request.ctx, words)
     view = {**metadefs.namespace_view(made), **{name: words[name] for name in _RULES if name in words}}
-    return Reply(201, view, {"Location": f"{_LIST}/{made.namespace}"})
+    return Reply(201, view, {"Location": f"{request.root_url}{_LIST}/{made.namespace}"})
 
 
 def update(request: Request) -> Reply:

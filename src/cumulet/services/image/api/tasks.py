@@ -67,7 +67,7 @@ def create(request: Request) -> Reply:
     if kind == tasks.NEW_IMAGE:
         wish, problem = _wish(request, words)
     made = imports.run_task(request.cloud, request.ctx, kind, words, wish, problem)
-    return Reply(201, views.task(made), {"Location": f"{_PATH}/{made.id}"})
+    return Reply(201, views.task(made), {"Location": f"{request.root_url}{_PATH}/{made.id}"})
 
 
 def delete(request: Request) -> Reply:
@@ -75,6 +75,7 @@ def delete(request: Request) -> Reply:
         "This operation is currently not permitted on Glance Tasks. They are auto deleted after reaching the time "
         "based on their expires_at property.",
         headers={"Allow": "GET"},
+        code="TasksStay",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cumulet.kernel.clock import iso_z
+from cumulet.kernel.clock import iso_micro, iso_z
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.http import Request
 from cumulet.services.image.logic import access, locations, protection
@@ -92,7 +92,9 @@ def task(found: Task) -> dict[str, Any]:
 def task_of_image(found: Task) -> dict[str, Any]:
     """A task as `/images/{id}/tasks` shows it."""
     view = {name: value for name, value in task_stub(found).items() if name not in ("self", "schema")}
-    return {"expires_at": None, **view, **_work(found), "deleted": False, "deleted_at": None}
+    times = {name: getattr(found, name) for name in ("created_at", "updated_at", "expires_at")}
+    view |= {name: None if moment is None else iso_micro(moment) for name, moment in times.items()}
+    return {**view, **_work(found), "deleted": False, "deleted_at": None}
 
 
 def _work(found: Task) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def _work(found: Task) -> dict[str, Any]:
         "input": found.input,
         "result": found.result,
         "message": found.message,
-        "image_id": found.image_id,
         "user_id": found.user_id,
         "request_id": found.request_id,
+        **({"image_id": found.image_id} if found.image_id else {}),
     }

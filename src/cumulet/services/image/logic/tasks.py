@@ -82,7 +82,7 @@ def end(cloud: Cloud, tx: Tx, task_id: str, image_id: str, problem: str = "") ->
 def get(cloud: Cloud, task_id: str) -> Task:
     found = store.find(cloud.db, task_id)
     if found is None:
-        raise NotFound(f"No task found with ID {task_id}")
+        raise NotFound(f"Could not find task {task_id}")
     return found
 
 
@@ -100,7 +100,7 @@ def find_all(
     if marker is not None:
         after = store.find(cloud.db, marker)
         if after is None:
-            raise Invalid(f"No task found with ID {marker}")
+            raise Invalid(f"Task with the given id {marker} was not found")
     wanted = {name: value for name, value in filters.items() if name in FILTERS}
     order = tuple(dict.fromkeys((sort_key, "created_at", "id")))
     return store.find_all(

@@ -33,8 +33,9 @@ def providers(state: Path, first: int, end: int) -> None:
 
 def _write(numbers: range, tx: Tx) -> None:
     now = clock.utcnow()
+    stock = []
     for number in numbers:
         uuid = ids.new_uuid()
         provider_store.add(tx, Provider(uuid, f"{PROVIDER}{number}", 1, None, uuid, now, now))
-        stock = [inventories.make(uuid, name, {"total": total}) for name, total in zip(RESOURCES, ROOM, strict=True)]
-        inventory_store.add(tx, *stock)
+        stock += [inventories.make(uuid, name, {"total": total}) for name, total in zip(RESOURCES, ROOM, strict=True)]
+    inventory_store.add(tx, *stock)

@@ -152,7 +152,7 @@ class Stock:
         if not have or have > count:
             await self._remove_providers()
             have = 0
-        if self._fill is not None and count - have > BATCH:
+        if self._fill is not None and count - have >= BATCH:
             await asyncio.to_thread(self._fill, have, count)
             have = count
         for start in range(have, count, BATCH):

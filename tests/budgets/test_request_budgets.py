@@ -7,9 +7,10 @@ The bounds are about three times what a quiet machine of 2026 needs: a busy one 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
-from bench import logins, own_cloud, processes
+from bench import fill, logins, own_cloud, processes
 from bench.client import Client
 from bench.measure import Limits, Subject, run_once
 from bench.scenarios import ALL
@@ -40,7 +41,9 @@ def test_a_hot_request_stays_within_its_budget(cloud, name):
 
     async def measured():
         async with Client(login) as client:
-            return await run_once(Subject("own", client, top), ALL[name], 1, LIMITS)
+            return await run_once(
+                Subject("own", client, top, fill=partial(fill.providers, cloud.state)), ALL[name], 1, LIMITS
+            )
 
     (sample,) = asyncio.run(measured()).values()
     assert not sample.errors

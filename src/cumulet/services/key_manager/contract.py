@@ -85,4 +85,7 @@ class KeyManagerContract(Protocol):
         """Delete a secret that the calling service has stored for itself; one that is not there is no matter."""
 
     def delete_as(self, tx: Tx, ctx: Context, ref: str) -> None:
-        """Delete a secret as its user may. Raises NotFound, Forbidden (`secret:delete`), Invalid while it has consumers."""
+        """Delete a secret as its user may.
+
+        Raises NotFound, Forbidden (`secret:delete`), Invalid while it has consumers.
+        """

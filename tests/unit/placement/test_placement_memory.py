@@ -65,6 +65,14 @@ STEPS = st.one_of(
 )
 
 
+QUERIES = (
+    Query({"": Group({"VCPU": 2})}),
+    Query({"": Group({"VCPU": 1, "DISK_GB": 2}, required=[frozenset({"HW_CPU_X86_VMX"})])}),
+    Query({"1": Group({"VCPU": 1}), "2": Group({"DISK_GB": 1}, member_of=[frozenset({AGGREGATE})])}),
+    Query({"1": Group({"VCPU": 1}, in_tree=HOST), "": Group({"DISK_GB": 1})}, nested=False),
+)
+
+
 def perform(tx, step):
     placement = Placement(Memory())
     match step:
@@ -101,6 +109,9 @@ def test_the_memory_is_what_the_database_holds(db, transactions):
         with contextlib.suppress(CumuletError):
             db.write(lambda tx, steps=steps: [perform(tx, step) for step in steps])
         assert seen(memory, db) == seen(Memory(), db)
+        for query in QUERIES:
+            in_transaction = db.write(lambda tx, query=query: candidates.candidates(Memory(), tx, query))
+            assert candidates.candidates(memory, db, query) == in_transaction
 
 
 def test_what_another_process_wrote_is_found(db, again):

@@ -25,6 +25,15 @@ DATA = HERE / "data"
 KINDS: dict[str, dict[str, Any]] = {
     "": {},
     "plain": {"image.cache_size": "0"},
+    "stores": {
+        "image.stores": [
+            {"id": "fast", "type": "file", "description": "the fast one", "weight": 10},
+            {"id": "cheap", "type": "file", "description": "the cheap one"},
+            {"id": "web", "type": "http", "description": "what is elsewhere"},
+        ],
+        "image.show_multiple_locations": True,
+        "image.show_image_direct_url": True,
+    },
     "strict": {
         "identity.limit_model": "strict_two_level",
         "security_compliance.lockout_failure_attempts": "3",
@@ -34,7 +43,8 @@ KINDS: dict[str, dict[str, Any]] = {
         "security_compliance.unique_last_password_count": "2",
     },
 }
-SERVED = {"": (), "plain": ("identity", "image"), "strict": ("identity",)}
+_IMAGES = ("identity", "image")
+SERVED = {"": (), "plain": _IMAGES, "stores": _IMAGES, "strict": ("identity",)}
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -12,8 +12,8 @@ import re
 from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.http import Reply, Request
 from cumulet.kernel.http.errors import title
+from cumulet.services.image.logic.access import DENIED
 from cumulet.services.image.logic.changes import PROPERTY_CONFLICT
-from cumulet.services.image.logic.images import FOREIGN_OWNER
 from cumulet.services.image.logic.inspect import BAD_DATA
 
 UNSUPPORTED_MEDIA = "UnsupportedMediaType"
@@ -58,7 +58,7 @@ class ImageDialect:
             explanation, detail = "The Range requested is not available.", message
         elif error.code == PROPERTY_CONFLICT:
             explanation, detail = "There was a conflict when trying to complete your request.", message
-        elif error.code == FOREIGN_OWNER:
+        elif error.code == DENIED:
             explanation, detail = "Access was denied to this resource.", message
         elif status == 405:
             said = f"The method {request.method} is not allowed for this resource. <br /><br />\n"

@@ -13,7 +13,7 @@ from cumulet.kernel.errors import Forbidden, Invalid, NotFound
 from cumulet.kernel.http import ANYONE, Reply, Request, Route
 from cumulet.services.image.api import listing, patch, targets, views
 from cumulet.services.image.api.schemas import of_images
-from cumulet.services.image.logic import changes, images, imports, protection, quotas, stores
+from cumulet.services.image.logic import access, changes, images, imports, protection, quotas, stores
 from cumulet.services.image.logic.images import Wish
 from cumulet.services.image.types import Record
 
@@ -110,7 +110,7 @@ def _proposed(request: Request) -> Mapping[str, Any]:
     owner = body.get("owner", request.ctx.project_id)
     target = {"project_id": owner, "owner": owner, "visibility": body.get("visibility", "private")}
     if owner != request.ctx.project_id and not request.allows("add_image", target):
-        raise Forbidden(f"You are not permitted to create images owned by '{owner}'", code=images.FOREIGN_OWNER)
+        raise Forbidden(f"You are not permitted to create images owned by '{owner}'", code=access.DENIED)
     return target
 
 

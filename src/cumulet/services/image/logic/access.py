@@ -17,6 +17,7 @@ from cumulet.services.image.store import images, members
 from cumulet.services.image.types import Image, Record, Visibility
 
 SERVICE = "image"
+DENIED = "Denied"  # the code of refusals that name what is denied in their second sentence
 
 
 def not_found(image_id: str) -> NotFound:

@@ -156,7 +156,7 @@ def _check_allowed(cloud: Cloud, source: Source, ctx: Context, image: Image, cha
 
 def _check_locations(cloud: Cloud, source: Source, ctx: Context, image: Image, change: Change) -> None:
     if change.operation == "replace" and not change.value:
-        raise Forbidden("Cannot set locations to empty list.")
+        raise Forbidden("Cannot set locations to empty list.", code=access.DENIED)
     rule = "delete_image_location" if change.operation == "remove" else "set_image_location"
     access.require(cloud, source, ctx, rule, image)
     if not cloud.settings.image.show_multiple_locations:

@@ -20,8 +20,6 @@ from cumulet.services.image.store import images, search
 from cumulet.services.image.store.search import Search
 from cumulet.services.image.types import Image, ImageStatus, Record, Visibility
 
-FOREIGN_OWNER = "ForeignOwner"
-
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """An image as it is asked for; the fields are those of Image."""
@@ -45,7 +43,7 @@ def check_create(cloud: Cloud, ctx: Context, owner: str | None, visibility: str)
     target = {"project_id": owner, "owner": owner, "visibility": visibility}
     if not cloud.allows(SERVICE, "add_image", ctx, target):
         if owner != ctx.project_id:
-            raise Forbidden(f"You are not permitted to create images owned by '{owner}'", code=FOREIGN_OWNER)
+            raise Forbidden(f"You are not permitted to create images owned by '{owner}'", code=access.DENIED)
         raise access.refused("add_image")
     check_visibility(cloud, ctx, visibility, target)
 

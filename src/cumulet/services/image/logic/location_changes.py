@@ -111,9 +111,14 @@ class Drawn:
 
     def _new(self, said: Mapping[str, Any], among: list[Location]) -> Location:
         place = self._places.get(said["url"])
-        if place is None:
+        known = next((each for each in self.before if self._url(each) == said["url"]), None)
+        if place is not None:
+            store, key = place.store.id, place.key
+        elif known is not None:
+            store, key = known.store, known.key
+        else:
             raise Invalid("Invalid location")
-        made = Location(self._image.id, len(among), place.store.id, place.key, _metadata(said))
+        made = Location(self._image.id, len(among), store, key, _metadata(said))
         if any((each.store, each.key, each.metadata) == (made.store, made.key, made.metadata) for each in among):
             raise Invalid(f"The location {said['url']} already exists")
         return made

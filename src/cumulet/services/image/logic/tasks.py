@@ -109,8 +109,9 @@ def find_all(
 
 
 def of_image(cloud: Cloud, ctx: Context, image_id: str) -> list[Task]:
-    """The tasks that worked on an image that the caller sees."""
-    return store.of_image(cloud.db, access.get(cloud.db, ctx, image_id).id, clock.utcnow())
+    """The tasks of the caller's project (for administrators: of all) that worked on an image that the caller sees."""
+    found = store.of_image(cloud.db, access.get(cloud.db, ctx, image_id).id, clock.utcnow())
+    return [each for each in found if ctx.is_admin or each.owner == ctx.project_id]
 
 
 def _change(cloud: Cloud, tx: Tx, task: Task, event: str, changes: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ DATA = HERE / "data"
 # Settings of the clouds that scenarios ask for by their `kind`, and what they serve besides identity (nothing: all).
 KINDS: dict[str, dict[str, Any]] = {
     "": {},
+    "limits": {"image_use.use_keystone_limits": "true"},
     "plain": {"image.cache_size": "0"},
     "stores": {
         "image.stores": [
@@ -44,7 +45,7 @@ KINDS: dict[str, dict[str, Any]] = {
     },
 }
 _IMAGES = ("identity", "image")
-SERVED = {"": (), "plain": _IMAGES, "stores": _IMAGES, "strict": ("identity",)}
+SERVED = {"": (), "limits": _IMAGES, "plain": _IMAGES, "stores": _IMAGES, "strict": ("identity",)}
 
 pytestmark = pytest.mark.timeout(300)
 

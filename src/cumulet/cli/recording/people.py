@@ -97,6 +97,7 @@ class People:
             "token_admin": lambda: self.cloud.admin_token,
             "token_system": self._system_token,
             "web": self._site,
+            "region": lambda: self.cloud.login.region or "RegionOne",
             "token_stranger": lambda: "gAAAAABn" + "x" * 176,
         }
         if name in simple:

@@ -98,7 +98,7 @@ class _Names:
             if isinstance(value, str) and _ID.fullmatch(value):
                 self._ids.setdefault(value, f"<{name}>")
                 self._words.append((hashlib.sha256(value.encode()).hexdigest(), f"<hash of {name}>"))
-            elif name in ("suffix", "upper", "password", "web", *_NAMES):
+            elif name in ("suffix", "upper", "password", "web", "region", *_NAMES):
                 self._words.append((value, f"<{name}>"))
         self._words.sort(key=lambda pair: (-len(pair[0]), pair[1]))
         roots = sorted(((url, service) for service, url in played.roots.items()), key=lambda pair: -len(pair[0]))

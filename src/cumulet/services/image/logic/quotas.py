@@ -40,6 +40,8 @@ def enforce(cloud: Cloud, source: Source, project_id: str | None, resource: str,
     if not cloud.settings.image_use.use_keystone_limits or project_id is None:
         return
     found = _look(cloud, source, project_id)[resource]
+    if resource == UPLOADING:  # the one that begins is told as one of them
+        found, more = found._replace(usage=found.usage + more), 0
     if found.limit >= 0 and found.usage + more > found.limit:
         raise TooLarge(
             "The request returned a 413 Request Entity Too Large. This generally means that rate limiting or a quota "

@@ -9,7 +9,7 @@ from cumulet.kernel.clock import iso_micro, iso_z
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.http import Request
 from cumulet.services.image.logic import access, locations, protection
-from cumulet.services.image.types import Location, Member, Record, Task
+from cumulet.services.image.types import ImageStatus, Location, Member, Record, Task
 
 BASE = "/v2"
 
@@ -42,6 +42,8 @@ def location(found: Location, cloud: Cloud) -> dict[str, Any]:
 def _places(record: Record, request: Request) -> dict[str, Any]:
     cloud, chosen = request.cloud, request.cloud.settings.image
     found = locations.ordered(cloud, record.locations)
+    if record.image.status == ImageStatus.DEACTIVATED and not request.ctx.is_admin:
+        found = []  # where its data are concerns administrators alone
     view: dict[str, Any] = {}
     shown: list[Location] = []
     if chosen.show_multiple_locations or chosen.show_image_direct_url:

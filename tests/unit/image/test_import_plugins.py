@@ -67,7 +67,7 @@ def lha(name: bytes, data: bytes) -> bytes:
     return bytes([len(rest), sum(rest) & 0xFF]) + rest + data + b"\0"
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(b"content" * 1000), zipped(disk=b"content" * 1000)])
+@pytest.mark.parametrize("packed", [gzip.compress(b"content" * 1000), zipped(disk=b"content" * 1000)], ids=["gzip", "zip"])
 def test_packed_data_are_unpacked(work: Callable[..., Work], packed: bytes) -> None:
     given = work(packed)
     assert plugins.find("image_decompression")(given) == Outcome(replaced=True)
@@ -91,13 +91,14 @@ def test_what_is_not_packed_or_meant_to_be_stays(work: Callable[..., Work]) -> N
         (zipped(one=b"1" * 100)[:40], "zip"),
         (b"PK\x03\x04", "zip"),
     ],
+    ids=["gzip cut off", "no gzip", "zip of two", "zip cut off", "no zip"],
 )
 def test_damaged_archives_are_refused(work: Callable[..., Work], packed: bytes, says: str) -> None:
     with pytest.raises(Invalid, match=says):
         plugins.find("image_decompression")(work(packed))
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(bytes(11 * MIB)), zipped(bomb=bytes(11 * MIB))])
+@pytest.mark.parametrize("packed", [gzip.compress(bytes(11 * MIB)), zipped(bomb=bytes(11 * MIB))], ids=["gzip", "zip"])
 def test_a_bomb_does_not_go_off(work: Callable[..., Work], packed: bytes) -> None:
     given = work(packed)
     with pytest.raises(TooLarge):

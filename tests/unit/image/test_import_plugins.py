@@ -67,7 +67,9 @@ def lha(name: bytes, data: bytes) -> bytes:
     return bytes([len(rest), sum(rest) & 0xFF]) + rest + data + b"\0"
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(b"content" * 1000), zipped(disk=b"content" * 1000)], ids=["gzip", "zip"])
+@pytest.mark.parametrize(
+    "packed", [gzip.compress(b"content" * 1000), zipped(disk=b"content" * 1000)], ids=["gzip", "zip"]
+)
 def test_packed_data_are_unpacked(work: Callable[..., Work], packed: bytes) -> None:
     given = work(packed)
     assert plugins.find("image_decompression")(given) == Outcome(replaced=True)

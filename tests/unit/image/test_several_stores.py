@@ -284,14 +284,12 @@ def register(world: World, image_id: str, url: str, who: str = "MEMBER", **words
 
 
 def tasks(world: World, image_id: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = world.ask("GET", f"/images/{image_id}/tasks").json()["tasks"]
+    found: list[dict[str, Any]] = world.ask("GET", f"/images/{image_id}/tasks", "ADMIN").json()["tasks"]
     return found
 
 
 def ended(world: World, image_id: str, status: str) -> dict[str, Any]:
-    until(
-        lambda: [each["status"] for each in world.ask("GET", f"/images/{image_id}/tasks").json()["tasks"]] == [status]
-    )
+    until(lambda: [each["status"] for each in tasks(world, image_id)] == [status])
     return world.show(image_id)
 
 

@@ -20,7 +20,8 @@ Score = Literal["api", "guest"]
 class List:
     """A list of `tests` (ids without attributes), its score, and how many hosts its cloud has.
 
-    `settings` are the cloud's own beside those of every list, `told` Tempest's options of it by section.
+    `settings` are the cloud's own beside those of every list, `told` Tempest's options of it by section. `samples`:
+    its tests are of sample images, each behind its test's name in brackets.
     """
 
     name: str
@@ -29,6 +30,7 @@ class List:
     tests: tuple[str, ...]
     settings: Mapping[str, str] = field(default_factory=dict)
     told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    samples: bool = False
 
     @property
     def digest(self) -> str:
@@ -45,7 +47,8 @@ def load(name: str) -> List:
     left_out = set(words.get("without", ()))
     tests = (HERE / "lists" / words["tests"]).read_text().split()
     chosen = tuple(sorted(set(tests) - left_out))
-    return List(name, words["score"], words["hosts"], chosen, words.get("settings", {}), words.get("told", {}))
+    own = {key: words[key] for key in ("settings", "told", "samples") if key in words}
+    return List(name, words["score"], words["hosts"], chosen, **own)
 
 
 def class_of(test: str) -> str:

@@ -16,12 +16,13 @@ import testtools
 
 ENDINGS = {"success": "passed", "fail": "failed", "skip": "skipped", "xfail": "passed", "uxsuccess": "failed"}
 CLASS = re.compile(r"(setUpClass|tearDownClass) \((.+)\)")
+ATTRIBUTES = re.compile(r"\[[^]]*\]")
 KEPT = 3000  # characters of a traceback
 
 
 def outcome(test: dict) -> dict | None:
     """One test's outcome; None for what is no test's end."""
-    name = test["id"].partition("[")[0]
+    name = ATTRIBUTES.sub("", test["id"])
     status = ENDINGS.get(test["status"])
     whole = CLASS.fullmatch(name)
     if status is None or (whole and status == "passed"):

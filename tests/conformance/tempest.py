@@ -6,6 +6,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from conformance import samples
 from conformance.lists import List
 from support.real_cloud import RealCloud
 
@@ -38,6 +40,7 @@ RULES = {
 }
 
 Options = dict[str, dict[str, Any]]
+ATTRIBUTES = re.compile(r"\[[^]]*\]")  # of a test, behind its name
 
 
 def install() -> None:
@@ -93,7 +96,7 @@ def judge(folder: Path, tests: Iterable[str], workers: int) -> Iterator[dict[str
         stdin=subprocess.DEVNULL, check=True,
     ).stdout.decode().split()  # fmt: skip
     asked, chosen = set(tests), folder / "asked.txt"
-    chosen.write_text("".join(f"{test}\n" for test in known if test.partition("[")[0] in asked))
+    chosen.write_text("".join(f"{test}\n" for test in known if ATTRIBUTES.sub("", test) in asked))
     if not chosen.stat().st_size:
         return
     command = [VENV / "bin" / "tempest", "run", "--subunit", "--load-list", chosen, "--concurrency", str(workers)]
@@ -200,6 +203,7 @@ def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path, url: str) -> Op
         "image": {
             **dict.fromkeys(("http_image", "http_qcow2_image"), f"{url}/{found.guest.name}"),
             "alternate_image_endpoint": found.other_images,
+            **({"images_manifest_file": samples.write(folder / "samples")} if wanted.samples else {}),
         },
         "placement": {"min_microversion": "1.0", **any_version},
         "network": {"public_network_id": found.public, "floating_network_name": "public"},

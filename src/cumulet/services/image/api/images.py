@@ -119,7 +119,7 @@ ROUTES = (
     Route("POST", "/images", create, "add_image", target=_proposed),
     Route("DELETE", "/images", no_image, ANYONE),
     Route("GET", "/images/{image_id}", get, "get_image", target=targets.image),
-    Route("PATCH", "/images/{image_id}", update, "modify_image", target=targets.image),
+    Route("PATCH", "/images/{image_id}", update, "modify_image", target=targets.image, slow=True),  # of locations
     Route(
         "DELETE",
         "/images/{image_id}",

@@ -60,5 +60,7 @@ def _seen_for(rule: str) -> targets.Target:
 _FETCH, _ADD = "fetch_image_location", "add_image_location"
 ROUTES = (
     Route("GET", "/images/{image_id}/locations", find_all, _FETCH, target=_seen_for(_FETCH)),
-    Route("POST", "/images/{image_id}/locations", add, _ADD, target=_seen_for(_ADD), body=_NEW),
+    Route(  # a web server far away is asked
+        "POST", "/images/{image_id}/locations", add, _ADD, target=_seen_for(_ADD), body=_NEW, slow=True
+    ),
 )

@@ -250,10 +250,19 @@ class World:
             raise AssertionError(f"no rest: {self.unfinished()}\n{self.cloud.last_words()}") from None
 
     def findings(self, seconds: float = CALM) -> list[str]:
-        """What is not as it should be, and stays so for so long."""
-        answer = door.ask(door.path_of(self.cloud.settings.run, "control"), "audit", timeout=None, seconds=seconds)
+        """What is not as it should be, and stays so for so long; a host that dies meanwhile is waited for."""
+        deadline = time.monotonic() + PATIENCE
+        answer = self._audit(seconds)
+        while answer["hosts"] != self.cloud.hosts and time.monotonic() < deadline:
+            time.sleep(PAUSE)
+            answer = self._audit(seconds)
         found = [f"{each['service']}: {each['text']} ({each['subject']})" for each in answer["findings"]]
         return found if answer["hosts"] == self.cloud.hosts else [*found, f"only {answer['hosts']} were asked"]
+
+    def _audit(self, seconds: float) -> Body:
+        path = door.path_of(self.cloud.settings.run, "control")
+        answer: Body = door.ask(path, "audit", timeout=None, seconds=seconds)
+        return answer
 
     def quiet(self) -> None:
         """Wait until no saga is left, whoever is there."""

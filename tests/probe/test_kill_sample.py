@@ -24,8 +24,13 @@ pytestmark = [pytest.mark.guest, pytest.mark.root, pytest.mark.timeout(600)]
 # The default suite takes some, always the same; KILLS=all takes every place.
 HOW_MANY = 6
 # Servers here have nothing to boot: no guest lets go of a device (test_kills.py has one that does).
+# Images are files wherever the matrix is run: nothing of theirs would be any more real here.
 FORWARD = ("before", "inside", "after")
-EVERY = [place for place in matrix.CONTROL if ".detach_" not in place and place.partition(":")[2] in FORWARD]
+EVERY = [
+    place
+    for place in matrix.CONTROL
+    if ".detach_" not in place and not place.startswith("image.") and place.partition(":")[2] in FORWARD
+]
 PLACES = EVERY if os.environ.get("KILLS") == "all" else random.Random(7).sample(EVERY, HOW_MANY)
 VERBS = ("compute.boot", ["server.build:inside"]), ("compute.delete", ["server.destroy:inside"])
 

@@ -35,7 +35,8 @@ class People:
     """The makers of everything that a placeholder can name before a step has kept anything."""
 
     cloud: Cloud
-    suffix: str = field(default_factory=lambda: secrets.token_hex(4))
+    # With a letter in it: of digits alone, its capitals would be the same text.
+    suffix: str = field(default_factory=lambda: secrets.choice("abcdef") + secrets.token_hex(4)[1:])
     password: str = field(default_factory=lambda: f"Pa55-{secrets.token_hex(8)}")
     _known: dict[str, str] = field(default_factory=dict)
     _undo: list[str] = field(default_factory=list)

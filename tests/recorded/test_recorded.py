@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from cumulet.cli import dev_record
-from cumulet.cli.recording.client import Cloud, Login
+from cumulet.cli.recording.client import Cloud, Login, NotThere
 from cumulet.cli.recording.compare import differences, is_of
 from cumulet.cli.recording.play import play
 from cumulet.cli.recording.scenario import names, read, read_given
 from cumulet.cli.recording.stable import facts
 from support.cloud import RunningCloud
 from support.engines import ENGINES
+from support.waiting import until
 
 HERE = Path(__file__).parent
 SCENARIOS = HERE / "scenarios"
@@ -60,12 +61,22 @@ def target(engine, pytestconfig, tmp_path_factory):
             url = pytestconfig.stash[ENGINES].new_url(engine)
             own = RunningCloud(tmp_path_factory.mktemp("recorded"), SERVED[kind], url, KINDS[kind])
             ending.callback(own.close)
-            made[kind] = Cloud(Login(f"{own.control_url}/identity/v3", "admin", own.admin_password, "admin"))
-            made[kind].enter()
+            cloud = Cloud(Login(f"{own.control_url}/identity/v3", "admin", own.admin_password, "admin"))
+            until(lambda: _is_entered(cloud))
+            made[kind] = cloud
         return made[kind]
 
     with ExitStack() as ending:
         yield of
+
+
+def _is_entered(cloud):
+    """Whether all is there that the scenarios name: a host is listed a moment after it has joined."""
+    try:
+        cloud.enter()
+    except NotThere:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", names(SCENARIOS))

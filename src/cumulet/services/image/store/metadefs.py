@@ -16,7 +16,7 @@ from sqlalchemy import Table, delete, select, update
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.image import tables
-from cumulet.services.image.store.pages import after
+from cumulet.services.image.store.pages import paged
 from cumulet.services.image.types import Association, MetadefObject, MetadefProperty, MetadefTag, ResourceType
 
 Part: TypeAlias = MetadefObject | MetadefProperty | MetadefTag | Association
@@ -65,11 +65,12 @@ def tags(
     """One page of a namespace's tags; `limit` None: all of them."""
     table = tables.metadef_tag
     names = list(dict.fromkeys((sort_key, "created_at", "name")))
-    keys = [table.c[name] for name in names]
     query = select(table).where(table.c.namespace_id == namespace_id)
-    if marker is not None:
-        query = query.where(after(keys, [getattr(marker, name) for name in names], descending=descending))
-    query = query.order_by(*(key.desc() if descending else key.asc() for key in keys))
+    query = paged(
+        query,
+        [(table.c[name], descending) for name in names],
+        None if marker is None else [getattr(marker, name) for name in names],
+    )
     return sql.rows(source, query if limit is None else query.limit(limit), MetadefTag)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
 from cumulet.kernel.db import Source, Tx, sql
-from cumulet.services.image.store.pages import after
+from cumulet.services.image.store.pages import paged
 from cumulet.services.image.tables import metadef_association
 from cumulet.services.image.tables import metadef_namespace as table
 from cumulet.services.image.types import Namespace
@@ -56,12 +56,12 @@ def find_all(source: Source, page: NamespacePage) -> list[Namespace]:
         )
         query = query.where(table.c.id.in_(meant))
     names = list(dict.fromkeys((page.sort_key, "created_at", "id")))
-    keys = [_key(name) for name in names]
-    if page.marker is not None:
-        values = [_value(page.marker, name) for name in names]
-        query = query.where(after(keys, values, descending=page.descending))
-    order = (key.desc() if page.descending else key.asc() for key in keys)
-    return sql.rows(source, query.order_by(*order).limit(page.limit), Namespace)
+    query = paged(
+        query,
+        [(_key(name), page.descending) for name in names],
+        None if page.marker is None else [_value(page.marker, name) for name in names],
+    )
+    return sql.rows(source, query.limit(page.limit), Namespace)
 
 
 def every(source: Source) -> list[Namespace]:

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from cumulet.kernel.db import Source, sql
+from cumulet.services.image.store.pages import paged
 from cumulet.services.image.tables import image, member, property_, tag
 from cumulet.services.image.types import Image, Visibility
 
@@ -75,9 +76,11 @@ def find(source: Source, search: Search) -> list[Image]:
         query = query.where(image.c.id.in_(has))
     for value in search.tags:
         query = query.where(image.c.id.in_(select(tag.c.image_id).where(tag.c.value == value)))
-    query = query.order_by(*(key.desc() if descending else key.asc() for key, descending in _keys(search)))
-    if search.marker is not None:
-        query = query.where(_after(search, search.marker))
+    query = paged(
+        query,
+        [(_key(each.column), each.descending) for each in search.order],
+        None if search.marker is None else [_value(search.marker, each.column) for each in search.order],
+    )
     return sql.rows(source, query.limit(search.limit), Image)
 
 
@@ -107,23 +110,8 @@ def _condition(condition: Filter) -> ColumnElement[bool]:
     return found
 
 
-def _keys(search: Search) -> list[tuple[ColumnElement[Any], bool]]:
-    return [(_key(each.column), each.descending) for each in search.order]
-
-
 def _key(name: str) -> ColumnElement[Any]:
     return func.coalesce(image.c[name], _INSTEAD[name]) if name in _INSTEAD else image.c[name]
-
-
-def _after(search: Search, marker: Image) -> ColumnElement[bool]:
-    """Beyond the marker by the first key, or equal in it and beyond by the next, and so on."""
-    ways: list[ColumnElement[bool]] = []
-    equal: list[ColumnElement[bool]] = []
-    for each in search.order:
-        key, value = _key(each.column), _value(marker, each.column)
-        ways.append(and_(*equal, key < value if each.descending else key > value))
-        equal.append(key == value)
-    return or_(*ways)
 
 
 def _value(marker: Image, name: str) -> str | int | datetime:

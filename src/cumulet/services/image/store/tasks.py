@@ -6,9 +6,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
 from cumulet.kernel.db import Source, Tx, sql
+from cumulet.services.image.store.pages import paged
 from cumulet.services.image.tables import task
 from cumulet.services.image.types import Task
 
@@ -34,11 +35,11 @@ def find_all(
     query = select(task).where(_shown(now))
     for name, value in filters.items():
         query = query.where(task.c[name] == value)
-    keys = [_key(name) for name in order]
-    if marker is not None:
-        values = [_INSTEAD.get(name) if (value := getattr(marker, name)) is None else value for name in order]
-        query = query.where(_beyond(keys, values, descending=descending))
-    query = query.order_by(*(key.desc() if descending else key for key in keys))
+    query = paged(
+        query,
+        [(_key(name), descending) for name in order],
+        None if marker is None else [_value(marker, name) for name in order],
+    )
     return sql.rows(source, query.limit(limit), Task)
 
 
@@ -68,11 +69,6 @@ def _key(name: str) -> ColumnElement[Any]:
     return func.coalesce(task.c[name], _INSTEAD[name]) if name in _INSTEAD else task.c[name]
 
 
-def _beyond(keys: list[ColumnElement[Any]], values: list[Any], *, descending: bool) -> ColumnElement[bool]:
-    """Beyond the marker by the first key, or equal in it and beyond by the next, and so on."""
-    ways: list[ColumnElement[bool]] = []
-    equal: list[ColumnElement[bool]] = []
-    for key, value in zip(keys, values, strict=True):
-        ways.append(and_(*equal, key < value if descending else key > value))
-        equal.append(key == value)
-    return or_(*ways)
+def _value(marker: Task, name: str) -> Any:
+    value = getattr(marker, name)
+    return _INSTEAD.get(name) if value is None else value

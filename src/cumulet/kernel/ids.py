@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import secrets
 import uuid
@@ -18,6 +19,12 @@ def new_uuid() -> str:
 def new_hex() -> str:
     """A random UUID as 32 hexadecimal digits: identity's own objects."""
     return uuid.uuid4().hex
+
+
+def new_request_id() -> str:
+    """`req-<uuid>`: unlike any other, but no secret, so it need not come from the system's source of randomness."""
+    digits = f"{random.getrandbits(128):032x}"
+    return f"req-{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def is_uuid(text: str) -> bool:

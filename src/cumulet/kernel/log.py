@@ -78,10 +78,10 @@ class _Handler(logging.StreamHandler[TextIO]):
     """A stream handler that does not print a record which it cannot format: it may hold a secret."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
-        """Say where the faulty call stands; a stream that is gone is past help."""
+        """Say whose record it was; a stream that is gone is past help."""
         kind = sys.exc_info()[0]
         try:
-            self.stream.write(f"cannot log: {record.pathname}:{record.lineno}: {kind.__name__ if kind else ''}\n")
+            self.stream.write(f"cannot log: a record of {record.name}: {kind.__name__ if kind else ''}\n")
         except (OSError, ValueError):
             return
 
@@ -107,6 +107,7 @@ def setup(level: str = "info", stream: TextIO | None = None, fmt: Literal["json"
 def _spare() -> None:
     """Collect nothing for a record that no line shows (what Python's documentation calls "Optimization")."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
 
 
 def get(name: str) -> logging.Logger:

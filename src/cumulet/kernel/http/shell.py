@@ -155,7 +155,7 @@ def _request_id(headers: Mapping[str, str]) -> str:
     asked = headers.get("x-openstack-request-id", "")
     if asked.startswith("req-") and ids.is_uuid(asked[4:]):
         return asked
-    return f"req-{ids.new_uuid()}"
+    return ids.new_request_id()
 
 
 async def _read(request: Request, receive: Receive) -> bytes:

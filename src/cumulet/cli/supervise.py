@@ -32,7 +32,8 @@ from cumulet.cli.parts import (
 from cumulet.kernel import lock
 from cumulet.kernel import run as programs
 from cumulet.kernel.bell import Bell
-from cumulet.settings import Log, Settings
+from cumulet.settings import Settings
+from cumulet.settings.processes import Log
 
 FIRST_PAUSE = 0.2  # seconds before a part that died is started again; doubled each time, up to LAST_PAUSE
 LAST_PAUSE = 10.0

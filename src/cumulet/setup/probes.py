@@ -17,7 +17,8 @@ from cumulet.cli import parts
 from cumulet.kernel import lock
 from cumulet.kernel.doctor import Finding, Probe, Status
 from cumulet.kernel.run import run
-from cumulet.settings import Listen, Settings
+from cumulet.settings import Settings
+from cumulet.settings.processes import Listen
 from cumulet.setup import packages
 
 GB = 10**9

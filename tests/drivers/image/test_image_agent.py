@@ -19,7 +19,7 @@ from cumulet.kernel.link.host import Host
 from cumulet.kernel.loop import Loop
 from cumulet.services.image.agent import create, shelf
 from cumulet.services.image.contract import HostImages
-from cumulet.settings import ImageCopies
+from cumulet.settings.image import ImageCopies
 from support.hostile_images import ATTACKS, HONEST
 
 IMAGE = "5f6b3a0e-52a5-4a59-bd8f-0d8a3f0f6b1a"

@@ -18,7 +18,8 @@ from cumulet.services.network.drivers.fabric.links import Links
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.drivers.fabric.paths import carries
 from cumulet.services.network.types import HostState, RemoteState
-from cumulet.settings import Network, Settings
+from cumulet.settings import Settings
+from cumulet.settings.network import Network
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces")]
 NEAR, FAR = "198.18.8.1", "198.18.8.2"

@@ -13,7 +13,8 @@ from cumulet import cli
 from cumulet.cli import doctor, parts
 from cumulet.kernel import lock
 from cumulet.kernel.doctor import Finding, Probe, examine
-from cumulet.settings import Listen, Settings
+from cumulet.settings import Settings
+from cumulet.settings.processes import Listen
 from cumulet.setup import packages, probes
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from cumulet.cli import parts
 from cumulet.cli.supervise import rotate
-from cumulet.settings import Log, Settings
+from cumulet.settings import Settings
+from cumulet.settings.processes import Log
 from support.waiting import until
 
 PROGRAM = """

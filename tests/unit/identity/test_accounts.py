@@ -17,7 +17,7 @@ from cumulet.kernel.errors import CumuletError, Invalid, Unauthorized
 from cumulet.services.identity.logic import accounts, passwords, users
 from cumulet.services.identity.store import users as store
 from cumulet.services.identity.types import User
-from cumulet.settings import Identity, SecurityCompliance
+from cumulet.settings.identity import Identity, SecurityCompliance
 
 CTX = Context(system_scope="all")
 FIRST = "first password 1"

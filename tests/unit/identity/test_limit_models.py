@@ -13,7 +13,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.errors import Forbidden
 from cumulet.services.identity.logic import domains, limits, projects, registered_limits, services
-from cumulet.settings import Identity
+from cumulet.settings.identity import Identity
 
 CTX = Context(system_scope="all")
 

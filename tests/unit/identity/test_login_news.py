@@ -25,7 +25,7 @@ from cumulet.services.identity.logic import (
     protocols,
     wrong_passwords,
 )
-from cumulet.settings import SecurityCompliance
+from cumulet.settings.identity import SecurityCompliance
 
 PASSWORD = "correct horse"
 ISSUER = "https://company"

@@ -16,7 +16,7 @@ from cumulet.cli import credentials, seed
 from cumulet.kernel.db.outbox import Event
 from cumulet.kernel.errors import TooLarge
 from cumulet.services.image.logic import limits, protection
-from cumulet.settings import ImageUse
+from cumulet.settings.image import ImageUse
 from support.cloud import RunningCloud
 from support.hostile_images import qcow2
 from support.people import environment

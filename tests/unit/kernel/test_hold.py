@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 
 from cumulet.kernel.db import Database, migrate, sql, tables
 from cumulet.kernel.db.hold import DUMP, hold, load
-from cumulet.settings import Database as DatabaseSettings
 from cumulet.settings import Settings
+from cumulet.settings.processes import Database as DatabaseSettings
 from support.engines import ENGINES, POSTGRES
 
 

@@ -16,7 +16,7 @@ from cumulet.services.network.agent import create
 from cumulet.services.network.agent.metadata import MetadataSource
 from cumulet.services.network.contract import HostPorts, MetadataQuery
 from cumulet.services.network.types import FixedAddress, HostDelta, HostState, NetworkState, PortState, RemoteState
-from cumulet.settings import Network
+from cumulet.settings.network import Network
 
 NETWORK = NetworkState(id="n1", mtu=1450)
 PORT = PortState(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import bcrypt
 
 if TYPE_CHECKING:
-    from cumulet.settings import Identity
+    from cumulet.settings.identity import Identity
 
     How = Identity | int  # the settings, or the rounds of bcrypt
 

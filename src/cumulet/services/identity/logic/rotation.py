@@ -9,7 +9,7 @@ from cumulet.kernel.db import Database
 from cumulet.kernel.vault import Vault
 from cumulet.services.identity.logic import keys
 from cumulet.services.identity.store import credentials
-from cumulet.settings import Identity
+from cumulet.settings.identity import Identity
 
 
 def rotate(db: Database, vault: Vault, settings: Identity, ring: str) -> int:

@@ -14,7 +14,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.http import ANYONE, Reply, Request, Route
 from cumulet.kernel.schema import Phrase, Schema
 from cumulet.services.image.types import CONTAINER_FORMATS, DISK_FORMATS
-from cumulet.settings import ImageFormat
+from cumulet.settings.image import ImageFormat
 
 Document = dict[str, Any]
 

@@ -21,7 +21,7 @@ from cumulet.services.image.logic import importing, limits, staging
 from cumulet.services.image.logic.bytes import STAGE, draft
 from cumulet.services.image.logic.importing import Progress, Terms, token_name
 from cumulet.services.image.types import CONTAINER_FORMATS, DISK_FORMATS, RESERVED_PREFIX
-from cumulet.settings import ImageUse
+from cumulet.settings.image import ImageUse
 
 PIECE = 1 << 20  # bytes
 LONGEST_RECORD = 1 << 20  # bytes of JSON that describe another cloud's image

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 from cumulet.kernel.errors import Invalid, TooLarge
 from cumulet.services.image.types import RESERVED_PREFIX
-from cumulet.settings import ImageUse
+from cumulet.settings.image import ImageUse
 
 LONGEST_NAME = 255  # characters of a property's name
 LARGEST_NUMBER = (1 << 31) - 1

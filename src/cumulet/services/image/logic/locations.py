@@ -20,7 +20,7 @@ from cumulet.services.image.logic.bytes import COPY, draft
 from cumulet.services.image.logic.stores import Store
 from cumulet.services.image.store import images, locations
 from cumulet.services.image.types import HASH_ALGORITHM, WITH_DATA, Image, ImageStatus, Location
-from cumulet.settings import LOCAL_STORE
+from cumulet.settings.image import LOCAL_STORE
 
 LOG = logging.getLogger(__name__)
 

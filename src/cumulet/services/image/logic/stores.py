@@ -15,7 +15,8 @@ from cumulet.services.image.drivers.base import ByteStore, ReadableStore
 from cumulet.services.image.drivers.http import HttpStore
 from cumulet.services.image.drivers.web import Filter
 from cumulet.services.image.logic.bytes import fake_store, file_store, home
-from cumulet.settings import (
+from cumulet.settings import Settings
+from cumulet.settings.image import (
     LOCAL_STORE,
     AnyImageStore,
     FakeImageStore,
@@ -23,7 +24,6 @@ from cumulet.settings import (
     HttpImageStore,
     ImageStore,
     S3ImageStore,
-    Settings,
 )
 
 NO_STORE = "NoSuchStore"

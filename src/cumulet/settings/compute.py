@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of servers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from cumulet.settings.base import Section
+
+
+class Compute(Section, frozen=True, kw_only=True):
+    """Servers. `stop_timeout` is how long a guest may take to shut down, in seconds, before its power is cut."""
+
+    driver: Literal["qemu", "fake"] = "qemu"
+    accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    stop_timeout: Annotated[float, msgspec.Meta(ge=0)] = 60.0

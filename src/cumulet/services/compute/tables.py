@@ -120,6 +120,26 @@ server_password = Table(
     Column("password", Text, nullable=False),
 )
 
+server_life = Table(
+    "compute_server_life",
+    metadata,
+    Column("server_id", String(64), ForeignKey("compute_server.id", ondelete="CASCADE"), primary_key=True),
+    Column("shelved_at", DateTime),
+    Column("shelved_image_id", String(64)),
+    Column("rescue", Json),
+    Column("soft_deleted_at", DateTime),
+)
+
+backup = Table(
+    "compute_backup",
+    metadata,
+    Column("image_id", String(64), primary_key=True),
+    Column("server_id", String(64), ForeignKey("compute_server.id", ondelete="CASCADE"), nullable=False),
+    Column("type", String(255), nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Index("compute_backup_server", "server_id"),
+)
+
 device = Table(
     "compute_device",
     metadata,

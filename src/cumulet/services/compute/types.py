@@ -19,6 +19,12 @@ class VmState(enum.StrEnum):
     ACTIVE = "active"
     PAUSED = "paused"
     STOPPED = "stopped"
+    SUSPENDED = "suspended"
+    RESCUED = "rescued"
+    SHELVED = "shelved"
+    SHELVED_OFFLOADED = "shelved_offloaded"
+    SOFT_DELETED = "soft-delete"
+    RESIZED = "resized"
     ERROR = "error"
     DELETED = "deleted"
 
@@ -36,7 +42,28 @@ class TaskState(enum.StrEnum):
     REBOOTING_HARD = "rebooting_hard"
     PAUSING = "pausing"
     UNPAUSING = "unpausing"
+    SUSPENDING = "suspending"
+    RESUMING = "resuming"
+    REBUILDING = "rebuilding"
+    REBUILD_BLOCK_DEVICE_MAPPING = "rebuild_block_device_mapping"
+    REBUILD_SPAWNING = "rebuild_spawning"
+    RESCUING = "rescuing"
+    UNRESCUING = "unrescuing"
+    SHELVING = "shelving"
+    SHELVING_IMAGE_UPLOADING = "shelving_image_uploading"
+    SHELVING_OFFLOADING = "shelving_offloading"
+    UNSHELVING = "unshelving"
     IMAGE_SNAPSHOT = "image_snapshot"
+    IMAGE_BACKUP = "image_backup"
+    SOFT_DELETING = "soft-deleting"
+    RESTORING = "restoring"
+    RESIZE_PREP = "resize_prep"
+    RESIZE_MIGRATING = "resize_migrating"
+    RESIZE_MIGRATED = "resize_migrated"
+    RESIZE_FINISH = "resize_finish"
+    RESIZE_CONFIRMING = "resize_confirming"
+    RESIZE_REVERTING = "resize_reverting"
+    MIGRATING = "migrating"
     DELETING = "deleting"
 
 
@@ -56,10 +83,22 @@ ACTION_STATES: dict[str, frozenset[VmState]] = {
     "start": frozenset({VmState.STOPPED}),
     "stop": frozenset({VmState.ACTIVE, VmState.ERROR}),
     "reboot_soft": frozenset({VmState.ACTIVE}),
-    "reboot_hard": frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.ERROR}),
+    "reboot_hard": frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED, VmState.ERROR}),
     "pause": frozenset({VmState.ACTIVE}),
     "unpause": frozenset({VmState.PAUSED}),
-    "create_image": frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED}),
+    "suspend": frozenset({VmState.ACTIVE}),
+    "resume": frozenset({VmState.SUSPENDED}),
+    "rebuild": frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR}),
+    "rescue": frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR}),
+    "unrescue": frozenset({VmState.RESCUED}),
+    "shelve": frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED}),
+    "shelve_offload": frozenset({VmState.SHELVED}),
+    "unshelve": frozenset({VmState.SHELVED, VmState.SHELVED_OFFLOADED}),
+    "restore": frozenset({VmState.SOFT_DELETED}),
+    "create_backup": frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED}),
+    "change_password": frozenset({VmState.ACTIVE}),
+    "crash_dump": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.RESCUED, VmState.ERROR}),
+    "create_image": frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED}),
     "attach_volume": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED}),
     "detach_volume": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED}),
     "swap_volume": frozenset({VmState.ACTIVE, VmState.PAUSED}),
@@ -68,17 +107,39 @@ ACTION_STATES: dict[str, frozenset[VmState]] = {
     "get_diagnostics": frozenset({VmState.ACTIVE, VmState.PAUSED}),
 }
 INTERRUPTS: dict[str, frozenset[TaskState]] = {
-    "reboot_hard": frozenset({TaskState.REBOOTING, TaskState.REBOOTING_HARD, TaskState.PAUSING, TaskState.UNPAUSING}),
+    "reboot_hard": frozenset(
+        {
+            TaskState.REBOOTING,
+            TaskState.REBOOTING_HARD,
+            TaskState.PAUSING,
+            TaskState.UNPAUSING,
+            TaskState.SUSPENDING,
+            TaskState.RESUMING,
+        }
+    ),
     "delete": frozenset(TaskState) - {TaskState.DELETING},
 }
 
 # vm_state and task_state, as the API words them (`status`). A missing task state falls back to None's entry.
+_REBUILD: dict[TaskState | None, str] = dict.fromkeys(
+    (TaskState.REBUILDING, TaskState.REBUILD_BLOCK_DEVICE_MAPPING, TaskState.REBUILD_SPAWNING), "REBUILD"
+)
 STATUSES: dict[VmState, dict[TaskState | None, str]] = {
-    VmState.ACTIVE: {None: "ACTIVE", TaskState.REBOOTING: "REBOOT", TaskState.REBOOTING_HARD: "HARD_REBOOT"},
+    VmState.ACTIVE: {
+        None: "ACTIVE",
+        TaskState.REBOOTING: "REBOOT",
+        TaskState.REBOOTING_HARD: "HARD_REBOOT",
+        **_REBUILD,
+    },
     VmState.BUILDING: {None: "BUILD"},
-    VmState.STOPPED: {None: "SHUTOFF", TaskState.REBOOTING_HARD: "HARD_REBOOT"},
+    VmState.STOPPED: {None: "SHUTOFF", TaskState.REBOOTING_HARD: "HARD_REBOOT", **_REBUILD},
     VmState.PAUSED: {None: "PAUSED", TaskState.REBOOTING_HARD: "HARD_REBOOT"},
-    VmState.ERROR: {None: "ERROR"},
+    VmState.SUSPENDED: {None: "SUSPENDED"},
+    VmState.RESCUED: {None: "RESCUE"},
+    VmState.SHELVED: {None: "SHELVED"},
+    VmState.SHELVED_OFFLOADED: {None: "SHELVED_OFFLOADED"},
+    VmState.SOFT_DELETED: {None: "SOFT_DELETED"},
+    VmState.ERROR: {None: "ERROR", **_REBUILD},
     VmState.DELETED: {None: "DELETED"},
 }
 
@@ -118,6 +179,20 @@ class LocalDisk(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class RescueSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The disk that a server boots from instead of its own, made of an image.
+
+    With `bus` "" the disk comes first, the server's own root disk second, and nothing else is plugged in. Else all of
+    the server's disks keep their places, and the disk comes last: `bus` is virtio, scsi, ide, sata or usb, `device`
+    disk or cdrom.
+    """
+
+    image_id: str
+    image_format: str = "qcow2"
+    bus: str = ""
+    device: str = "disk"
+
+
 class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that a host has to know to run a server; sizes: `ram` in MiB, `disk` in GiB (0: as large as the image).
 
@@ -137,6 +212,7 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     volumes: list[VolumeSpec] = []
     disks: list[LocalDisk] = []
     config_drive: dict[str, bytes] | None = None
+    rescue: RescueSpec | None = None
 
 
 class Flavor(msgspec.Struct):
@@ -242,6 +318,28 @@ class ServerPassword(msgspec.Struct):
 
     server_id: str
     password: str
+
+
+class ServerLife(msgspec.Struct):
+    """What is kept of a server while it is shelved, rescued or deleted for the time being.
+
+    `shelved_image_id` is the image of its root disk, None where that is a volume. `rescue` is a RescueSpec.
+    """
+
+    server_id: str
+    shelved_at: datetime | None = None
+    shelved_image_id: str | None = None
+    rescue: dict[str, Any] | None = None
+    soft_deleted_at: datetime | None = None
+
+
+class Backup(msgspec.Struct):
+    """An image that was made as a backup; `type` is the user's word (`daily`), by which the oldest are rotated out."""
+
+    image_id: str
+    server_id: str
+    type: str
+    created_at: datetime
 
 
 class Device(msgspec.Struct):

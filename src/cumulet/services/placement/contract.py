@@ -93,6 +93,12 @@ class PlacementContract(Protocol):
     def set_traits(self, tx: Tx, provider: str, traits: Iterable[str]) -> None:
         """Replace the provider's traits. Raises Invalid for a name that is neither standard nor `CUSTOM_`."""
 
+    def is_standard_trait(self, name: str) -> bool:
+        """Whether OpenStack has given this name to a trait, the same in every cloud."""
+
+    def is_standard_class(self, name: str) -> bool:
+        """The same of a resource class."""
+
     def set_aggregates(self, tx: Tx, provider: str, aggregates: Iterable[str]) -> None:
         """Replace the aggregates (UUIDs) that the provider is a member of."""
 

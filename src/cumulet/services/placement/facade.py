@@ -20,7 +20,7 @@ from cumulet.services.placement.contract import (
 )
 from cumulet.services.placement.logic import aggregates as aggregate_verbs
 from cumulet.services.placement.logic import allocations as claim_verbs
-from cumulet.services.placement.logic import candidates, inventories, providers, usages
+from cumulet.services.placement.logic import candidates, inventories, providers, standard, usages
 from cumulet.services.placement.logic import traits as trait_verbs
 from cumulet.services.placement.logic.allocations import Wish
 from cumulet.services.placement.logic.memory import Memory
@@ -49,6 +49,12 @@ class Placement:
 
     def set_traits(self, tx: Tx, provider: str, traits: Iterable[str]) -> None:
         trait_verbs.ensure(tx, provider, set(traits))
+
+    def is_standard_trait(self, name: str) -> bool:
+        return name in standard.traits()
+
+    def is_standard_class(self, name: str) -> bool:
+        return name in standard.classes()
 
     def set_aggregates(self, tx: Tx, provider: str, aggregates: Iterable[str]) -> None:
         aggregate_verbs.ensure(tx, provider, set(aggregates))

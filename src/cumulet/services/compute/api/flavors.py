@@ -10,6 +10,7 @@ from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.schema import Schema
 from cumulet.services.compute.api import common, fields
+from cumulet.services.compute.logic import extra_specs as extra_specs_logic
 from cumulet.services.compute.logic import flavors as logic
 from cumulet.services.compute.types import Flavor
 
@@ -168,7 +169,7 @@ def extra_specs(request: Request) -> Reply:
 
 
 def add_extra_specs(request: Request) -> Reply:
-    specs = {key: str(value) for key, value in request.body["extra_specs"].items()}
+    specs = _checked(request, request.body["extra_specs"])
     return Reply(200, {"extra_specs": logic.set_extra_specs(request.cloud, request.params["flavor_id"], specs)})
 
 
@@ -179,10 +180,9 @@ def extra_spec(request: Request) -> Reply:
 
 
 def set_extra_spec(request: Request) -> Reply:
-    key = request.params["key"]
-    if key not in request.body:
+    specs = _checked(request, request.body)
+    if request.params["key"] not in specs:
         raise Invalid("Request body and URI mismatch")
-    specs = {key: str(request.body[key])}
     return Reply(200, logic.set_extra_specs(request.cloud, request.params["flavor_id"], specs))
 
 
@@ -224,6 +224,18 @@ def view(request: Request, flavor: Flavor, shows_specs: bool) -> dict[str, Any]:
     if request.version >= (2, 61) and shows_specs:
         found["extra_specs"] = flavor.extra_specs
     return found
+
+
+def _checked(request: Request, body: dict[str, Any]) -> dict[str, str]:
+    """Extra specs as words; from 2.86 on only those that mean something."""
+    specs = {key: str(value) for key, value in body.items()}
+    for value in specs.values():
+        if len(value) > extra_specs_logic.MAX_LENGTH:
+            words = f"Invalid input received: extra_specs value has {len(value)} characters, more than 255."
+            raise Invalid(words, code="InvalidInput")
+    if request.version >= (2, 86):
+        extra_specs_logic.check(request.cloud, specs)
+    return specs
 
 
 def _shows_specs(request: Request) -> bool:

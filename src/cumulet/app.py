@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -29,6 +29,7 @@ from cumulet.kernel.db import Database, migrate, sql
 from cumulet.kernel.db.outbox import Outbox
 from cumulet.kernel.door import Door
 from cumulet.kernel.errors import NotReady
+from cumulet.kernel.http import websockets
 from cumulet.kernel.http.gathering import GatheringProtocol
 from cumulet.kernel.http.message import Reply
 from cumulet.kernel.http.routes import Api
@@ -289,11 +290,13 @@ class App:
 def web_server(app: App, host: str, port: int, patience: int = 5) -> uvicorn.Server:
     """The server of the app's APIs; requests under way have `patience` seconds when it ends.
 
-    It believes no `X-Forwarded-For`: who may speak for others is for the settings to say.
+    It believes no `X-Forwarded-For`: who may speak for others is for the settings to say. Websockets are the data
+    process's.
     """
     config = uvicorn.Config(
         app.shell, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        http=GatheringProtocol, ws="none", lifespan="off",
+        http=GatheringProtocol, ws=cast(Any, websockets.protocol) if app.role == "data" else "none", lifespan="off",
+        ws_max_size=websockets.LARGEST, ws_per_message_deflate=False,
         timeout_graceful_shutdown=patience, timeout_keep_alive=KEEP_ALIVE,
     )  # fmt: skip
     return uvicorn.Server(config)

@@ -29,6 +29,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"gAAAA[A-Za-z0-9_=%-]{16,}+"), MASK),
     (re.compile(r"(cumulet1\.[\w-]{8,}+\.)[\w-]{8,}+"), rf"\1{MASK}"),
+    (re.compile(r"(os-console-auth-tokens/)[^\s/?]++"), rf"\1{MASK}"),
     (re.compile(r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{22,}+"), MASK),
     (re.compile(r"(://[^\s/:@]*+:)[^\s/@]++(?=@)"), rf"\1{MASK}"),
 )

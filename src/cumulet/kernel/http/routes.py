@@ -14,6 +14,7 @@ from cumulet.kernel.schema import Schema
 if TYPE_CHECKING:
     from cumulet.kernel.errors import CumuletError
     from cumulet.kernel.http.message import Reply, Request
+    from cumulet.kernel.http.websockets import WebsocketRoute
 
 PUBLIC = "public"  # the rule of a route that needs no token: version documents, logging in
 ANYONE = "@"  # the rule of a route that any valid token may use
@@ -73,7 +74,7 @@ class Api:
     in every answer, and the request's id in each of `request_id_headers`. With `final_slash` a path may end in a slash,
     as it may everywhere at the doors: the unversioned paths and the bases. `closed_to` says of which methods of logging
     in the service takes no tokens, and in which words it refuses them. `token_of` finds a token for a request that
-    brought none but proves its caller otherwise.
+    brought none but proves its caller otherwise. `websockets` stand below the root; no step of the pipeline sees them.
     """
 
     service: str
@@ -89,6 +90,7 @@ class Api:
     final_slash: bool = False
     closed_to: Mapping[str, str] = field(default_factory=dict)
     token_of: Callable[[Request], str | None] | None = None
+    websockets: tuple[WebsocketRoute, ...] = ()
 
     def find(self, path: str) -> Iterator[tuple[Node, dict[str, str]]]:
         """The nodes that `path` can mean, the most literal first, with the variables' values."""

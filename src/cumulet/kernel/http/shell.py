@@ -15,7 +15,7 @@ import orjson
 from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import TooLarge
-from cumulet.kernel.http import pipeline
+from cumulet.kernel.http import pipeline, websockets
 from cumulet.kernel.http.message import Reply, Request
 from cumulet.kernel.http.routes import Api, StreamHandler
 from cumulet.kernel.metrics import Counter, Histogram
@@ -56,7 +56,7 @@ class Shell:
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1000})
+            await self._websocket(scope, receive, send)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -86,6 +86,19 @@ class Shell:
             "%s %s%s %d", request.method, api.root, request.path, status,
             extra={"request_id": request.request_id, "ms": round(took * 1000, 1), "user": request.ctx.user_id},
         )  # fmt: skip
+
+    async def _websocket(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Hand the client to the route of its path; where there is none it is answered 403."""
+        await receive()  # that it wants to connect
+        path: str = scope["path"]
+        first = path.removeprefix("/").partition("/")[0]
+        api = self._apis.get(first) or await self._load(first)
+        for route in api.websockets if api is not None else ():
+            if api is not None and path == api.root + route.path:
+                websocket = websockets.Websocket(self._cloud, scope, receive, send, self._pool)
+                await websockets.serve(websocket, route.handler)
+                return
+        await send({"type": "websocket.close", "code": websockets.REFUSED})
 
     async def _load(self, segment: str) -> Api | None:
         api = await self._in_pool(self._find_api, segment)

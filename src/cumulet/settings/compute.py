@@ -11,8 +11,13 @@ from cumulet.settings.base import Section
 
 
 class Compute(Section, frozen=True, kw_only=True):
-    """Servers. `stop_timeout` is how long a guest may take to shut down, in seconds, before its power is cut."""
+    """Servers.
+
+    `stop_timeout` is how long a guest may take to shut down, in seconds, before its power is cut. A resize that nobody
+    confirms is confirmed after `resize_confirm_window` seconds; 0 leaves it to the user.
+    """
 
     driver: Literal["qemu", "fake"] = "qemu"
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     stop_timeout: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+    resize_confirm_window: Annotated[float, msgspec.Meta(ge=0)] = 0.0

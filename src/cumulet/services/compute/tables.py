@@ -159,8 +159,32 @@ device = Table(
     Column("tag", String(255)),
     Column("attached", Boolean, nullable=False),
     Column("created_at", DateTime, nullable=False),
+    Column("disk_bus", String(255)),
+    Column("device_type", String(255)),
     Index("compute_device_server", "server_id"),
     Index("compute_device_volume", "volume_id"),
+)
+
+migration = Table(
+    "compute_migration",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("uuid", String(64), nullable=False),
+    Column("server_id", String(64), ForeignKey("compute_server.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("type", String(255), nullable=False),
+    Column("status", String(255), nullable=False),
+    Column("source", String(255), nullable=False),
+    Column("destination", String(255)),
+    Column("old_flavor", Json, nullable=False),
+    Column("new_flavor", Json, nullable=False),
+    Column("old_state", String(255), nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("updated_at", DateTime),
+    UniqueConstraint("uuid", name="compute_migration_uuid"),
+    Index("compute_migration_server", "server_id"),
+    Index("compute_migration_status", "status"),
 )
 
 action = Table(

@@ -105,6 +105,11 @@ ACTION_STATES: dict[str, frozenset[VmState]] = {
     "attach_interface": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED}),
     "detach_interface": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED}),
     "get_diagnostics": frozenset({VmState.ACTIVE, VmState.PAUSED}),
+    "resize": frozenset({VmState.ACTIVE, VmState.STOPPED}),
+    "confirm_resize": frozenset({VmState.RESIZED}),
+    "revert_resize": frozenset({VmState.RESIZED}),
+    "migrate_live": frozenset({VmState.ACTIVE, VmState.PAUSED}),
+    "evacuate": frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR}),
 }
 INTERRUPTS: dict[str, frozenset[TaskState]] = {
     "reboot_hard": frozenset(
@@ -124,16 +129,22 @@ INTERRUPTS: dict[str, frozenset[TaskState]] = {
 _REBUILD: dict[TaskState | None, str] = dict.fromkeys(
     (TaskState.REBUILDING, TaskState.REBUILD_BLOCK_DEVICE_MAPPING, TaskState.REBUILD_SPAWNING), "REBUILD"
 )
+_RESIZE: dict[TaskState | None, str] = dict.fromkeys(
+    (TaskState.RESIZE_PREP, TaskState.RESIZE_MIGRATING, TaskState.RESIZE_MIGRATED, TaskState.RESIZE_FINISH), "RESIZE"
+)
 STATUSES: dict[VmState, dict[TaskState | None, str]] = {
     VmState.ACTIVE: {
         None: "ACTIVE",
         TaskState.REBOOTING: "REBOOT",
         TaskState.REBOOTING_HARD: "HARD_REBOOT",
+        TaskState.MIGRATING: "MIGRATING",
         **_REBUILD,
+        **_RESIZE,
     },
     VmState.BUILDING: {None: "BUILD"},
-    VmState.STOPPED: {None: "SHUTOFF", TaskState.REBOOTING_HARD: "HARD_REBOOT", **_REBUILD},
-    VmState.PAUSED: {None: "PAUSED", TaskState.REBOOTING_HARD: "HARD_REBOOT"},
+    VmState.STOPPED: {None: "SHUTOFF", TaskState.REBOOTING_HARD: "HARD_REBOOT", **_REBUILD, **_RESIZE},
+    VmState.RESIZED: {None: "VERIFY_RESIZE", TaskState.RESIZE_REVERTING: "REVERT_RESIZE"},
+    VmState.PAUSED: {None: "PAUSED", TaskState.REBOOTING_HARD: "HARD_REBOOT", TaskState.MIGRATING: "MIGRATING"},
     VmState.SUSPENDED: {None: "SUSPENDED"},
     VmState.RESCUED: {None: "RESCUE"},
     VmState.SHELVED: {None: "SHELVED"},
@@ -342,8 +353,33 @@ class Backup(msgspec.Struct):
     created_at: datetime
 
 
+class Migration(msgspec.Struct):
+    """A change of a server's place or size; `id` is the old integer name of it, and the newest is the greatest.
+
+    `type` is resize, migration, live-migration or evacuation. `source` and `destination` are hosts; there is no
+    destination until one is chosen. `old_flavor` and `new_flavor` are copies of flavors (fields of Flavor).
+    `old_state` is the VmState that the server had. In placement the migration, by its `uuid`, holds what the server
+    took before.
+    """
+
+    id: int
+    uuid: str
+    server_id: str
+    project_id: str
+    user_id: str
+    type: str
+    status: str
+    source: str
+    destination: str | None
+    old_flavor: dict[str, Any]
+    new_flavor: dict[str, Any]
+    old_state: str
+    created_at: datetime
+    updated_at: datetime | None
+
+
 class Device(msgspec.Struct):
-    """A disk of a server (block device mapping); sizes in GiB.
+    """A disk of a server (block device mapping); sizes in GiB, of swap disks in MiB.
 
     `attachment_id` is block storage's attachment, `volume_id` is None until there is a volume. `destination_type` is
     `local` or `volume`. `source_id` is the image, snapshot or volume that it is made from. `attached` says that the
@@ -366,6 +402,8 @@ class Device(msgspec.Struct):
     tag: str | None
     attached: bool
     created_at: datetime
+    disk_bus: str | None
+    device_type: str | None
 
 
 class Action(msgspec.Struct):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -167,7 +167,8 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """An attached volume: `device` as the user knows it (`/dev/vdb`), `boot_index` 0 for the root disk.
 
     The guest sees the first 20 characters of the volume's id as the disk's serial number, as with OpenStack. `remote`
-    is where the volume's host exports it, None where it is on the server's own; `generation` is the attachment's.
+    is where the volume's host exports it, None where it is on the server's own; `generation` is the attachment's. `bus`
+    is that of the disk, "" the guest's own.
     """
 
     volume_id: str
@@ -177,6 +178,7 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     device: str = ""
     boot_index: int | None = None
     tag: str | None = None
+    bus: str = ""
 
     @property
     def serial(self) -> str:
@@ -204,6 +206,62 @@ class RescueSpec(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "disk"
 
 
+class Guest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A server's hardware as image and flavor ask for it, in words of no hypervisor; "" leaves the choice to the host.
+
+    The defaults are those of an image and a flavor that say nothing. `machine` is QEMU's name of a machine type. `tpm`
+    is "", 1.2 or 2.0. Buses are virtio, scsi, ide, sata, usb; `cdrom_bus` "" leaves the config drive a plain disk.
+    `watchdog` is what happens when the guest does not answer: "" (there is none), none, pause, poweroff, reset.
+    `rng_bytes` each `rng_period` milliseconds are all that the guest gets of random numbers (0: no limit). `video` is
+    "" (a card only where there is a graphical console), none or a card's model with `video_ram` MiB (0: its own
+    choice). `tablet` and `keyboard` are "" or a bus (usb, virtio). `sockets`, `cores` and `threads` 0: a socket for
+    each processor. `pmu` and `hpet` None: as the hypervisor has them. `address_mode` is "", passthrough or emulate.
+    `kernel_id` and `ramdisk_id` are images, with which the guest is started past its own boot loader.
+    """
+
+    machine: str = ""
+    firmware: Literal["bios", "uefi"] = "bios"
+    secure_boot: Literal["disabled", "optional", "required"] = "disabled"
+    tpm: str = ""
+    tpm_model: str = "tpm-tis"
+    disk_bus: str = "virtio"
+    cdrom_bus: str = ""
+    scsi_model: str = "virtio-scsi"
+    nic: str = "virtio"
+    multiqueue: bool = False
+    packed_ring: bool = False
+    agent: bool = False
+    admin_user: str = ""
+    needs_quiesce: bool = False
+    windows: bool = False
+    watchdog: str = ""
+    rng: bool = True
+    rng_bytes: int = 0
+    rng_period: int = 0
+    video: str = ""
+    video_ram: int = 0
+    tablet: str = ""
+    keyboard: str = ""
+    usb: str = ""
+    usb_redirections: int = 0
+    sound: str = ""
+    iommu: str = ""
+    serial_ports: int = 1
+    boot_menu: bool = False
+    sockets: int = 0
+    cores: int = 0
+    threads: int = 0
+    pmu: bool | None = None
+    hpet: bool | None = None
+    hidden: bool = False
+    address_mode: str = ""
+    address_bits: int = 0
+    locked_memory: bool = False
+    kernel_id: str = ""
+    ramdisk_id: str = ""
+    command_line: str = ""
+
+
 class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that a host has to know to run a server; sizes: `ram` in MiB, `disk` in GiB (0: as large as the image).
 
@@ -224,6 +282,7 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     disks: list[LocalDisk] = []
     config_drive: dict[str, bytes] | None = None
     rescue: RescueSpec | None = None
+    guest: Guest = Guest()
 
 
 class Flavor(msgspec.Struct):

@@ -5,6 +5,7 @@ from cumulet.kernel.http import Api
 from cumulet.services.compute.api import (
     aggregates,
     availability_zones,
+    baremetal_nodes,
     extensions,
     external_events,
     flavors,
@@ -13,6 +14,7 @@ from cumulet.services.compute.api import (
     keypairs,
     limits,
     quotas,
+    removed,
     security_groups,
     server_actions,
     server_details,
@@ -23,6 +25,7 @@ from cumulet.services.compute.api import (
     servers,
     services,
     usage,
+    usage_audit_log,
     versions,
 )
 from cumulet.services.compute.api.dialect import MICROVERSIONS, ComputeDialect
@@ -52,6 +55,10 @@ API = Api(
         *services.ROUTES,
         *security_groups.ROUTES,
         *extensions.ROUTES,
+        *usage_audit_log.ROUTES,
+        *baremetal_nodes.ROUTES,
+        *removed.ROUTES,
+        *versions.ROUTES,
     ),
     unversioned=versions.UNVERSIONED,
     dialect=ComputeDialect(),

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cumulet.kernel.errors import NotFound
 from cumulet.kernel.http import PUBLIC, Reply, Request, Route
 from cumulet.kernel.http.microversions import text
+from cumulet.kernel.http.routes import ANYONE
 from cumulet.services.compute.api.dialect import MICROVERSIONS
 
 _DOCUMENTATION = {"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"}
@@ -23,6 +25,7 @@ _VERSIONS = {
         "updated": "2013-07-23T11:33:21Z",
     },
 }
+_PATHS = {"v2.0": "v2", "v2.1": "v2.1"}
 
 
 def find_all(request: Request) -> Reply:
@@ -39,6 +42,14 @@ def _one(path: str) -> Callable[[Request], Reply]:
     return get
 
 
+def get_by_id(request: Request) -> Reply:
+    """The same by the older path."""
+    path = _PATHS.get(request.params["version_id"])
+    if path is None:
+        raise NotFound("The resource could not be found.")
+    return _one(path)(request)
+
+
 def _self(request: Request, path: str) -> dict[str, Any]:
     return {"rel": "self", "href": f"{request.root_url}/{path}/"}
 
@@ -47,3 +58,5 @@ UNVERSIONED = (
     Route("GET", "/", find_all, PUBLIC),
     *(Route("GET", f"/{path}", _one(path), PUBLIC) for path in _VERSIONS),
 )
+
+ROUTES = (Route("GET", "/versions/{version_id}", get_by_id, ANYONE),)

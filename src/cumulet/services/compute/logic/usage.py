@@ -17,6 +17,7 @@ from cumulet.services.compute.types import Server
 
 TERMINATED = "terminated"
 _SECONDS_AN_HOUR = 3600.0
+_MONTHS = 12
 
 
 class ServerUsage(msgspec.Struct):
@@ -75,6 +76,25 @@ def by_project(usages: Sequence[ServerUsage]) -> list[ProjectUsage]:
         project_id = each.server.project_id
         found.setdefault(project_id, ProjectUsage(project_id, [])).servers.append(each)
     return list(found.values())
+
+
+def last_month(before: datetime) -> tuple[datetime, datetime]:
+    """Begin and end of the last calendar month that had ended before the moment.
+
+    Invalid for a moment before which no month can be named.
+    """
+    end = before.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    if end == before:
+        end = _month_before(end)
+    return _month_before(end), end
+
+
+def _month_before(first: datetime) -> datetime:
+    if first.month > 1:
+        return first.replace(month=first.month - 1)
+    if first.year == 1:
+        raise Invalid(f"Invalid timestamp for date {first}")
+    return first.replace(year=first.year - 1, month=_MONTHS)
 
 
 def _usage(server: Server, start: datetime, stop: datetime) -> ServerUsage:

@@ -20,4 +20,7 @@ class Compute(Section, frozen=True, kw_only=True):
     driver: Literal["qemu", "fake"] = "qemu"
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     stop_timeout: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+    resume_guests_state_on_host_boot: bool = True
+    shelved_offload_time: Annotated[int, msgspec.Meta(ge=-1)] = 0
+    reclaim_instance_interval: Annotated[int, msgspec.Meta(ge=0)] = 0
     resize_confirm_window: Annotated[float, msgspec.Meta(ge=0)] = 0.0

@@ -86,7 +86,9 @@ def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str
         state=folder,
         run_dir=folder / "run",
         settings=SimpleNamespace(
-            compute=SimpleNamespace(driver=driver, accelerator=accelerator, stop_timeout=5.0),
+            compute=SimpleNamespace(
+                driver=driver, accelerator=accelerator, stop_timeout=5.0, resume_guests_state_on_host_boot=True
+            ),
         ),
         loop=Loop(),
         contracts=contracts,

@@ -14,17 +14,21 @@ from cumulet.kernel.errors import NotFound, NotReady
 from cumulet.kernel.link.host import Journal
 from cumulet.services.compute.types import ServerSpec
 
-Wish = Literal["running", "paused", "shutdown"]
+Wish = Literal["running", "paused", "shutdown", "suspended"]
 
 LOCK_TIMEOUT = 120.0  # seconds; longer than a graceful stop takes
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A server of this host. `boot_id` is the machine's run in which it was last known to run; "" asks for a start."""
+    """A server of this host. `boot_id` is the machine's run in which it was last known to run; "" asks for a start.
+
+    `rebuilt` is the operation by which its disks were last made anew, which then is not done again.
+    """
 
     spec: ServerSpec
     wish: Wish
     boot_id: str = ""
+    rebuilt: str = ""
 
 
 class Records:

@@ -16,6 +16,7 @@ from cumulet.kernel.link.host import Body, Host, Verb
 from cumulet.services.block_storage.contract import HostVolumes
 from cumulet.services.compute.agent.backup import ServersKeeper
 from cumulet.services.compute.agent.disks import DisksOnHost
+from cumulet.services.compute.agent.life import LifeOnHost
 from cumulet.services.compute.agent.records import Record, Records, Wish
 from cumulet.services.compute.drivers.base import Hypervisor, Stopped, boot_id
 from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
@@ -27,6 +28,7 @@ LOG = logging.getLogger(__name__)
 ROTATE_PERIOD = 30.0  # seconds between two looks at the logs
 DRAIN_TIMEOUT = 20.0  # seconds that guests get when the whole host is shut down
 STOPPED_EVENT = "server.stopped"
+_AT_REST = ("shutdown", "suspended")
 
 
 class ServersOnHost:
@@ -43,6 +45,7 @@ class ServersOnHost:
         self._boot_id = boot_id()
         self._rotation: Future[Any] | None = None
         self._closing = False
+        self._life = LifeOnHost(self._hypervisor, self._records, self._wish)
         self.disks = DisksOnHost(self._hypervisor, self._records)
         self.keeper = ServersKeeper(self._hypervisor, self._records, host.contracts)
 
@@ -63,6 +66,7 @@ class ServersOnHost:
             "server.console": self.console,
             "server.diagnostics": self.diagnostics,
             "server.power": self.power,
+            **self._life.verbs,
             "server.resize_disk": self.resize_disk,
             "server.create_image": self.create_image,
             "server.report": lambda _body: self.report(),
@@ -263,7 +267,10 @@ class ServersOnHost:
     def _restore(self, record: Record) -> None:
         server_id = record.spec.id
         with self._records.lock(server_id):
-            if self._hypervisor.adopt(server_id) or record.wish == "shutdown":
+            if self._hypervisor.adopt(server_id) or record.wish in _AT_REST:
+                return
+            if record.boot_id != self._boot_id and not self._host.settings.compute.resume_guests_state_on_host_boot:
+                self._wish(record, "shutdown")
                 return
             if record.boot_id == self._boot_id:
                 # The machine was not restarted: the server ended while nobody looked.
@@ -281,6 +288,8 @@ class ServersOnHost:
 
     def _drain(self, record: Record) -> None:
         with self._records.lock(record.spec.id):
+            if record.wish == "suspended":
+                return
             self._hypervisor.stop(record.spec.id, min(self._host.settings.compute.stop_timeout, DRAIN_TIMEOUT))
             for port in record.spec.ports:
                 self._close_tap(port.id)

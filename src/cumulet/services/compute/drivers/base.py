@@ -88,16 +88,45 @@ class Hypervisor(Protocol):
         """What it spends now."""
 
     def build(self, spec: ServerSpec) -> None:
-        """Make the server's disks; does not start it."""
+        """Make the disks that the server lacks, that of its rescue too, and take away one of a rescue that ended.
+
+        Does not start it. An image is needed only for a disk that is not there yet.
+        """
 
     def start(self, spec: ServerSpec) -> None:
-        """See that the server runs: start it, or take up one that is running already."""
+        """See that the server runs: start it, let it go on where `suspend` held it, or take up one that runs already.
+
+        Conflict where kept memory cannot be taken up; it is kept then.
+        """
+
+    def suspend(self, server_id: str) -> None:
+        """Keep the running server's memory in a file and end its run, for `start` to go on; `stop` drops the file.
+
+        Nothing happens where that is done already. Conflict where the server does not run; where the memory cannot be
+        kept it runs on.
+        """
+
+    def discard_disks(self, spec: ServerSpec, *, keep_ephemeral: bool) -> None:
+        """Throw away what `build` made of a server that does not run, with or without its ephemeral disks."""
+
+    def fill_volume(self, volume: VolumeSpec, image_id: str, image_format: str) -> None:
+        """Write an image over a volume that no server has open. Conflict where the image is larger."""
+
+    def interrupt(self, server_id: str) -> None:
+        """Send the running guest the interrupt (NMI) upon which systems write a dump of themselves."""
+
+    def set_password(self, server_id: str, user: str, password: str) -> None:
+        """Have the guest's agent set a user's password; Conflict where no agent answers (`QemuGuestAgentNotEnabled`)
+        or the guest refuses (`InstancePasswordSetFailed`)."""
 
     def adopt(self, server_id: str) -> bool:
         """Take up a server that runs already, such as one started before the agent; False where it does not."""
 
     def stop(self, server_id: str, timeout: float) -> None:
-        """Press the power button, wait up to `timeout` seconds, then take the power away (at once where it is 0)."""
+        """Press the power button, wait up to `timeout` seconds, then take the power away (at once where it is 0).
+
+        The memory of a suspended server is dropped.
+        """
 
     def reboot(self, spec: ServerSpec, *, soft: bool, timeout: float) -> None:
         """Stop and start; `soft` presses the power button first and waits up to `timeout` seconds."""

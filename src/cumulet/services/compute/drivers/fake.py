@@ -8,6 +8,7 @@ everything at once and writes one line to its console at each start.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import struct
@@ -43,6 +44,10 @@ class _Guest(msgspec.Struct):
     console: str = ""
     started: float = 0.0
     volumes: dict[str, int] = {}
+    is_suspended: bool = False
+    interrupts: int = 0
+    passwords: dict[str, str] = {}
+    rescue_image: str = ""
     snapshots: dict[str, list[str]] = {}
     ports: dict[str, str] = {}
 
@@ -84,6 +89,7 @@ class FakeHypervisor:
     def build(self, spec: ServerSpec) -> None:
         with self._lock:
             if self._journal.get(spec.id) is not None:
+                self._prepare_rescue(spec)
                 return
             size = spec.disk * GIB
             if spec.image_id is not None:
@@ -93,6 +99,7 @@ class FakeHypervisor:
                 size = max(size, length)
             guest = _Guest(power=PowerState.SHUTDOWN, root_size=size, memory=spec.ram, vcpus=spec.vcpus)
             self._write(spec.id, guest)
+            self._prepare_rescue(spec)
 
     def start(self, spec: ServerSpec) -> None:
         with self._lock:
@@ -105,9 +112,48 @@ class FakeHypervisor:
             for port in spec.ports:
                 self._open_port(guest, port)
             guest.power = PowerState.RUNNING
-            guest.started = time.time()
-            guest.console += f"server {spec.id} started\n"
+            if not guest.is_suspended:
+                guest.started = time.time()
+                guest.console += f"server {spec.id} started{' for rescue' if spec.rescue else ''}\n"
+            guest.is_suspended = False
             self._write(spec.id, guest)
+
+    def suspend(self, server_id: str) -> None:
+        with self._lock:
+            guest = self._read(server_id)
+            if guest.is_suspended:
+                return
+            self._running(server_id)
+            guest.is_suspended, guest.power = True, PowerState.SHUTDOWN
+            self._write(server_id, guest)
+
+    def discard_disks(self, spec: ServerSpec, *, keep_ephemeral: bool) -> None:
+        """Disks here are empty: the record that stands for them is made anew, with the console."""
+        with self._lock:
+            console = self._read(spec.id).console
+            self._journal.delete(spec.id)
+            self.build(spec)
+            guest = self._read(spec.id)
+            guest.console = console
+            self._write(spec.id, guest)
+
+    def fill_volume(self, volume: VolumeSpec, image_id: str, image_format: str) -> None:
+        """Both are looked for; nothing is written, for nothing is ever read."""
+        self._supplies.open_volume(volume)
+        self._supplies.base(image_id)
+
+    def interrupt(self, server_id: str) -> None:
+        with self._lock:
+            guest = self._running(server_id)
+            guest.interrupts += 1
+            guest.console += "interrupted\n"
+            self._write(server_id, guest)
+
+    def set_password(self, server_id: str, user: str, password: str) -> None:
+        with self._lock:
+            guest = self._running(server_id)
+            guest.passwords[user] = hashlib.sha256(password.encode()).hexdigest()
+            self._write(server_id, guest)
 
     def adopt(self, server_id: str) -> bool:
         with self._lock:
@@ -118,6 +164,10 @@ class FakeHypervisor:
         with self._lock:
             if self.adopt(server_id):
                 self._set_power(server_id, PowerState.SHUTDOWN)
+            elif self._journal.get(server_id) is not None:
+                guest = self._read(server_id)
+                guest.is_suspended = False
+                self._write(server_id, guest)
 
     def reboot(self, spec: ServerSpec, *, soft: bool, timeout: float) -> None:
         with self._lock:
@@ -253,6 +303,14 @@ class FakeHypervisor:
         with self._lock:
             self._set_power(server_id, PowerState.SHUTDOWN)
         self._stopped(server_id, reason)
+
+    def _prepare_rescue(self, spec: ServerSpec) -> None:
+        guest, wanted = self._read(spec.id), "" if spec.rescue is None else spec.rescue.image_id
+        if guest.rescue_image != wanted:
+            if wanted:
+                self._supplies.base(wanted)
+            guest.rescue_image = wanted
+            self._write(spec.id, guest)
 
     def _open_volume(self, guest: _Guest, volume: VolumeSpec) -> None:
         disk = self._supplies.open_volume(volume)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cumulet.kernel.backup.keeper import pin_file
 from cumulet.services.compute.drivers.base import Disk
-from cumulet.services.compute.drivers.qemu import overlay
+from cumulet.services.compute.drivers.qemu import memory, overlay
 from cumulet.services.compute.drivers.qemu.command_line import (
     CONFIG_DRIVE,
     CONSOLE_LOG,
@@ -50,7 +50,7 @@ def copy_closed_disks(server: Path, folder: Path) -> None:
 
 
 def copy_rest(server: Path, folder: Path) -> None:
-    """Copy the config drive and what the guest said."""
-    for name in (CONFIG_DRIVE, CONSOLE_LOG):
+    """Copy the config drive, what the guest said, and the memory of a suspended server."""
+    for name in (CONFIG_DRIVE, CONSOLE_LOG, memory.FILE):
         if (server / name).exists():
             shutil.copyfile(server / name, folder / name)

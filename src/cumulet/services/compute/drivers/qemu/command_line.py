@@ -11,7 +11,8 @@ from pathlib import Path
 
 from cumulet.services.block_storage.contract import RemoteDisk
 from cumulet.services.compute.drivers.base import Disk
-from cumulet.services.compute.types import PortSpec, ServerSpec, VolumeSpec
+from cumulet.services.compute.drivers.qemu import rescue
+from cumulet.services.compute.types import PortSpec, RescueSpec, ServerSpec, VolumeSpec
 
 PROGRAM = "qemu-system-x86_64"
 # 32 slots, less those of the host bridge, the south bridge, the random number generator and the root disk.
@@ -203,6 +204,8 @@ def _serial(folder: Path, inherited: Inheritance) -> list[str]:
 
 def _disks(spec: ServerSpec, folder: Path, volumes: dict[str, Disk]) -> list[str]:
     words: list[str] = []
+    if spec.rescue is not None and not spec.rescue.bus:
+        words += _rescue(spec.rescue, folder)
     if spec.image_id is not None:
         root = block_arguments("root", Disk(path=str(folder / ROOT_DISK), format="qcow2"))
         words += ["-blockdev", _flatten(root), "-device", "virtio-blk-pci,drive=root,id=root,bootindex=1"]
@@ -220,10 +223,17 @@ def _disks(spec: ServerSpec, folder: Path, volumes: dict[str, Disk]) -> list[str
         label = local_node(disk.name)
         node = block_arguments(label, Disk(path=str(folder / f"{disk.name}.qcow2"), format="qcow2"))
         words += ["-blockdev", _flatten(node), "-device", f"virtio-blk-pci,drive={label},id={label}"]
+    if spec.rescue is not None and spec.rescue.bus:
+        words += _rescue(spec.rescue, folder)
     if spec.config_drive is not None:
         node = block_arguments("config", Disk(path=str(folder / CONFIG_DRIVE), format="raw"), read_only=True)
         words += ["-blockdev", _flatten(node), "-device", "virtio-blk-pci,drive=config,id=config"]
     return words
+
+
+def _rescue(wanted: RescueSpec, folder: Path) -> list[str]:
+    node = block_arguments(rescue.NODE, Disk(path=str(folder / rescue.DISK), format="qcow2"))
+    return ["-blockdev", _flatten(node), *rescue.device(wanted)]
 
 
 def _attach_order(volume: VolumeSpec) -> tuple[bool, str, str]:

@@ -24,7 +24,7 @@ from cumulet.services.compute.drivers.base import (
     Supplies,
     Usage,
 )
-from cumulet.services.compute.drivers.qemu import backup, configdrive, console, host, overlay, work
+from cumulet.services.compute.drivers.qemu import backup, configdrive, console, host, memory, overlay, rescue, work
 from cumulet.services.compute.drivers.qemu.command_line import (
     CONFIG_DRIVE,
     CONSOLE_LOG,
@@ -93,9 +93,10 @@ class QemuHypervisor:
         with self._lock(spec.id):
             folder = self._servers / spec.id
             folder.mkdir(exist_ok=True, mode=0o700)
-            if spec.image_id is not None:
+            if spec.image_id is not None and not (folder / ROOT_DISK).exists():
                 base = self._supplies.base(spec.image_id)
                 overlay.make_root(folder / ROOT_DISK, base, spec.image_format, spec.disk)
+            rescue.prepare(folder, spec.rescue, self._supplies)
             for disk in spec.disks:
                 overlay.make_empty(folder / f"{disk.name}.qcow2", disk.size * MIB)
             if spec.config_drive is not None and not (folder / CONFIG_DRIVE).exists():
@@ -106,11 +107,14 @@ class QemuHypervisor:
             if self.adopt(spec.id):
                 return
             folder = self._folder_of(spec.id)
+            spec = rescue.plugged(spec)
             machine = Machine(accelerator=self.capabilities().accelerator)
             volumes = {volume.volume_id: self._supplies.open_volume(volume) for volume in spec.volumes}
             with contextlib.ExitStack() as stack:
                 inherited = self._inheritance(spec, folder, stack)
                 argv = command_line(spec, folder, machine, volumes, inherited)
+                if memory.is_kept(folder):
+                    argv += memory.ARGUMENTS
                 detached.launch(argv, folder / LOG_FILE, inherited.all())
             try:
                 self._watch(spec.id)
@@ -118,9 +122,15 @@ class QemuHypervisor:
                 words = detached.last_words(folder / LOG_FILE) or str(error)
                 self._end(spec.id)
                 raise Conflict(f"QEMU did not start: {words}", code="HypervisorFailed") from error
+            if memory.is_kept(folder):
+                self._load_memory(spec.id, folder)
 
     def adopt(self, server_id: str) -> bool:
         with self._lock(server_id):
+            if memory.is_kept(self._servers / server_id):
+                # What is kept is the truth: a process beside it was about to end, or has not run since.
+                self._end(server_id)
+                return False
             watch = self._watches.get(server_id)
             if watch is not None and not watch.ended:
                 return True
@@ -135,8 +145,33 @@ class QemuHypervisor:
                 return False
             return True
 
+    def suspend(self, server_id: str) -> None:
+        with self._lock(server_id):
+            folder = self._folder_of(server_id)
+            if not memory.is_kept(folder):
+                if not self.adopt(server_id):
+                    raise Conflict("the server does not run", code="InstanceNotRunning")
+                memory.keep(folder, lambda target: self._control(server_id, memory.save, target))
+            self._end(server_id)
+
+    def discard_disks(self, spec: ServerSpec, *, keep_ephemeral: bool) -> None:
+        with self._lock(spec.id):
+            kept = {f"{disk.name}.qcow2" for disk in spec.disks} if keep_ephemeral else set()
+            overlay.discard(self._folder_of(spec.id), kept)
+
+    def fill_volume(self, volume: VolumeSpec, image_id: str, image_format: str) -> None:
+        rescue.fill_volume(self._supplies.open_volume(volume), self._supplies.base(image_id), image_format)
+
+    def interrupt(self, server_id: str) -> None:
+        self._on_running(server_id, work.interrupt)
+
+    def set_password(self, server_id: str, user: str, password: str) -> None:
+        self._folder_of(server_id)
+        raise Conflict("QEMU guest agent is not enabled", code="QemuGuestAgentNotEnabled")
+
     def stop(self, server_id: str, timeout: float) -> None:
         with self._lock(server_id), self._process(server_id) as running:
+            memory.drop(self._servers / server_id)
             if running is None:
                 return
             self._expect_end(server_id)
@@ -344,6 +379,17 @@ class QemuHypervisor:
             if running is not None:
                 running.kill()
         self._forget(server_id)
+
+    def _load_memory(self, server_id: str, folder: Path) -> None:
+        try:
+            with memory.kept(folder) as source:
+                self._control(server_id, memory.load, source)
+        except (Conflict, NotReady) as error:
+            words = detached.last_words(folder / LOG_FILE) or str(error)
+            self._end(server_id)
+            raise Conflict(f"The memory that was kept cannot be taken up: {words}", code="HypervisorFailed") from error
+        memory.drop(folder)
+        self._control(server_id, work.unpause)
 
     def _on_running(self, server_id: str, job: work.Job[T], *arguments: Any) -> T:
         with self._lock(server_id):

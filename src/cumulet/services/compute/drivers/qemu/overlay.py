@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 from pathlib import Path
 
 from cumulet.kernel import run
@@ -61,6 +62,20 @@ def overlay_size(path: Path) -> int:
 def copy(source: Path, target: Path, target_format: str) -> None:
     """A full copy of a disk that no server has open, without its backing file."""
     run.run([IMAGE_TOOL, "convert", "-q", "-f", "qcow2", "-O", target_format, source, target], timeout=3600)
+
+
+def overwrite(target: Path, target_format: str, source: Path, source_format: str) -> None:
+    """Write a whole image over a disk that nobody has open; what lies behind the image's end is left as it is."""
+    run.run(
+        [IMAGE_TOOL, "convert", "-q", "-n", "-f", source_format, "-O", target_format, source, target], timeout=3600
+    )
+
+
+def discard(folder: Path, kept: Collection[str]) -> None:
+    """Remove the disks and the config drive in a server's folder, save those named in `kept`."""
+    for path in [*folder.glob("*.qcow2"), *folder.glob("*.iso")]:
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
 
 
 def _create(path: Path, size: int, *extra: str) -> None:

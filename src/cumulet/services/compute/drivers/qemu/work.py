@@ -51,6 +51,10 @@ async def unpause(monitor: Monitor) -> None:
     await monitor.execute("cont")
 
 
+async def interrupt(monitor: Monitor) -> None:
+    await monitor.execute("inject-nmi")
+
+
 async def status(monitor: Monitor) -> str:
     """QEMU's word for its state (`running`, `paused`)."""
     found: str = (await monitor.execute("query-status"))["status"]

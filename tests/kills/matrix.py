@@ -64,6 +64,8 @@ def run(world: World, flow: str, wanted: list[str], *, alone: bool = False) -> l
     failed = any(wish.endswith(" fail") for wish in wanted)
     if not failed and not wrong and not scenario.reached(world, thing):
         wrong.append(f"{flow} has not reached its goal")
+    if failed and not scenario.undone(world, thing):
+        wrong.append(f"{flow} was not undone")
     wrong += [f"in the end: {finding}" for finding in world.findings()]
     world.clear()
     return wrong + [f"after everything was deleted: {finding}" for finding in world.findings()]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +21,13 @@ _PICTURE = b"a picture" * 1000
 @dataclass(frozen=True)
 class Scenario:
     """`prepare(world)` makes what the flow works on; `drive(world, thing)` starts the flow through the API; `reached`
-    says whether the flow has done what it is for."""
+    says whether the flow has done what it is for, `undone` whether nothing is left of one that failed, as far as no
+    examination would find it."""
 
     prepare: Callable[[World], Thing]
     drive: Callable[[World, Thing], object]
     reached: Callable[[World, Thing], bool]
+    undone: Callable[[World, Thing], bool] = lambda _world, _thing: True
 
 
 def _new_image(world: World) -> Thing:
@@ -93,6 +96,26 @@ def _boot(world: World, thing: Thing) -> object:
         world.begin("POST", f"{COMPUTE}/servers", world.server_words(imageRef="", block_device_mapping_v2=disks))
     )
     return thing[0]
+
+
+def _on_volume(world: World) -> Thing:
+    new = {"destination_type": "volume", "volume_size": 1, "delete_on_termination": True}
+    disks = [{"boot_index": 0, "source_type": "image", "uuid": world.make_image(), **new}]
+    return world.make_server(imageRef="", block_device_mapping_v2=disks)
+
+
+def _has_volume_image(world: World, _thing: Thing) -> bool:
+    """One image that names one snapshot, which can be used."""
+    made = [image for image in world.images() if image.get("bdm_v2")]
+    listed = [entry["snapshot_id"] for image in made for entry in json.loads(image["block_device_mapping"])]
+    found = [world.snapshot(each) or {} for each in listed]
+    return [image["status"] for image in made] == ["active"] and [each.get("status") for each in found] == ["available"]
+
+
+def _has_no_snapshots(world: World, _thing: Thing) -> bool:
+    return not world.ask("GET", f"{world.volumes_root}/snapshots")["snapshots"] and not any(
+        image.get("bdm_v2") for image in world.images()
+    )
 
 
 def _make_volume(world: World, thing: Thing) -> object:
@@ -210,6 +233,9 @@ SCENARIOS: dict[str, Scenario] = {
     "compute.boot": Scenario(_new_image, _boot, _is("ACTIVE")),
     "compute.delete": Scenario(_attached, _delete(COMPUTE + "/servers/{1}"), lambda world, t: not world.server(t[0])),
     "compute.create_image": Scenario(_server, _action("createImage", {"name": "made"}), _has_image),
+    "compute.create_volume_image": Scenario(
+        _on_volume, _action("createImage", {"name": "made"}), _has_volume_image, _has_no_snapshots
+    ),
     "compute.start": Scenario(_stopped, _action("os-start"), _is("ACTIVE")),
     "compute.stop": Scenario(_server, _action("os-stop"), _is("SHUTOFF")),
     "compute.reboot": Scenario(_server, _action("reboot", {"type": "HARD"}), _is("ACTIVE")),

@@ -110,6 +110,15 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     remote: RemoteDisk | None = None
 
 
+class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot as compute sees it: `size` in GiB."""
+
+    id: str
+    volume_id: str
+    size: int
+    status: str
+
+
 class BootVolume(msgspec.Struct, frozen=True, kw_only=True):
     """A volume to be made with a server: from at most one of the three sources, else blank.
 
@@ -197,3 +206,12 @@ class VolumesContract(Protocol):
 
     def snapshot_ready(self, source: Source, snapshot_id: str) -> None:
         """Returns once the snapshot is whole: NotReady while it is being made, Conflict where that has failed."""
+
+    def drop_snapshot(self, tx: Tx, snapshot_id: str, request_id: str = "") -> None:
+        """Delete a snapshot that `snapshot_for_image` began, whole or not. Idempotent."""
+
+    def snapshot(self, source: Source, ctx: Context, snapshot_id: str) -> SnapshotInfo:
+        """A snapshot that the caller may use; NotFound for any other."""
+
+    def volume_type(self, source: Source, ctx: Context, name_or_id: str) -> str:
+        """The name of a volume type that the caller may use; NotFound for any other."""

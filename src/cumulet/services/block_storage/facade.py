@@ -12,7 +12,7 @@ from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.services.block_storage import contract
 from cumulet.services.block_storage.contract import BootVolume, VolumeInfo, VolumesContract
-from cumulet.services.block_storage.logic import claims, exports, progress, snapshots, volumes
+from cumulet.services.block_storage.logic import claims, exports, progress, snapshots, volume_types, volumes
 from cumulet.services.block_storage.logic.refusals import attachment_not_found, volume_not_found
 from cumulet.services.block_storage.store import attachments as attachment_store
 from cumulet.services.block_storage.store import snapshots as snapshot_store
@@ -129,6 +129,16 @@ class Volumes:
             raise NotReady(f"Snapshot {snapshot_id} is being made.")
         if found is None or found.status != SnapshotStatus.AVAILABLE:
             raise Conflict(f"Snapshot {snapshot_id} could not be made.")
+
+    def drop_snapshot(self, tx: Tx, snapshot_id: str, request_id: str = "") -> None:
+        snapshots.drop(self._cloud, tx, snapshot_id, request_id)
+
+    def snapshot(self, source: Source, ctx: Context, snapshot_id: str) -> contract.SnapshotInfo:
+        found = snapshots.get(source, ctx, snapshot_id)
+        return contract.SnapshotInfo(id=found.id, volume_id=found.volume_id, size=found.size, status=found.status)
+
+    def volume_type(self, source: Source, ctx: Context, name_or_id: str) -> str:
+        return volume_types.find(source, ctx, name_or_id).name
 
     def _volume(self, source: Source, volume_id: str) -> Volume:
         found = volume_store.find(source, volume_id)

@@ -130,6 +130,9 @@ class ImageContract(Protocol):
         Gone where the image went away meanwhile, Invalid where the data are not of its format (it is queued again).
         """
 
+    def activate_empty(self, tx: Tx, image_id: str) -> bool:
+        """A queued image is its words alone: active, with no bytes at all. Whether it is (still) there. Idempotent."""
+
     def delete(self, tx: Tx, image_id: str) -> None:
         """Remove an image, protected or not, with its data; nothing happens where it is gone."""
 

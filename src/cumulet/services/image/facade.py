@@ -69,6 +69,9 @@ class Images:
             receiving.cancel()
             raise
 
+    def activate_empty(self, tx: Tx, image_id: str) -> bool:
+        return data.activate_empty(self._cloud, tx, image_id)
+
     def delete(self, tx: Tx, image_id: str) -> None:
         found = rows.find(tx, image_id)
         if found is not None:

@@ -151,7 +151,18 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, snapshot_id: str, *, force: bool 
         raise invalid_snapshot(
             f"Snapshot status must be {words(sorted(allowed))} and Snapshot must not be part of a group."
         )
+    _begin_delete(cloud, tx, snapshot_id, ctx.request_id)
+
+
+def drop(cloud: Cloud, tx: Tx, snapshot_id: str, request_id: str) -> None:
+    """Begin to delete, whatever it is and whoever owns it; nothing happens where that is under way already."""
+    found = store.find(tx, snapshot_id)
+    if found is not None and found.status != SnapshotStatus.DELETING:
+        _begin_delete(cloud, tx, snapshot_id, request_id)
+
+
+def _begin_delete(cloud: Cloud, tx: Tx, snapshot_id: str, request_id: str) -> None:
     cloud.sagas.cancel(tx, snapshot_id)
     store.change(tx, snapshot_id, status=SnapshotStatus.DELETING)
-    news.snapshot(cloud, tx, events.SNAPSHOT_DELETE, events.START, snapshot_id, ctx.request_id)
-    cloud.sagas.start(tx, "block_storage.delete_snapshot", snapshot_id, {}, ctx.request_id)
+    news.snapshot(cloud, tx, events.SNAPSHOT_DELETE, events.START, snapshot_id, request_id)
+    cloud.sagas.start(tx, "block_storage.delete_snapshot", snapshot_id, {}, request_id)

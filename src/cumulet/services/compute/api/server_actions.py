@@ -85,7 +85,11 @@ def console_output(request: Request) -> Reply:
 
 def create_image(request: Request) -> Reply:
     server, body = the_server(request), request.body["createImage"]
-    image_id = snapshots.create_image(request.cloud, request.ctx, server, body["name"], body.get("metadata", {}))
+    make = snapshots.create_image
+    if not server.image_id:
+        request.require(f"{_PREFIX}:servers:create_image:allow_volume_backed", server_target(request))
+        make = snapshots.create_volume_image
+    image_id = make(request.cloud, request.ctx, server, body["name"].strip(), body.get("metadata", {}))
     if request.version >= (2, 45):
         return Reply(202, {"image_id": image_id})
     return Reply(202, headers={"Location": f"{request.origin}/image/v2/images/{image_id}"})

@@ -8,11 +8,12 @@ from typing import Any
 from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Reply, Request
 from cumulet.kernel.ids import is_uuid
+from cumulet.services.compute.api import server_devices
 from cumulet.services.compute.api import server_views as views
 from cumulet.services.compute.api.common import self_link
 from cumulet.services.compute.api.fields import as_boolean
 from cumulet.services.compute.logic import create as logic
-from cumulet.services.compute.logic.devices import DeviceRequest
+from cumulet.services.compute.logic.mappings import DeviceRequest
 from cumulet.services.network.contract import PortRequest
 
 _RULE = "os_compute_api:servers:create"
@@ -43,7 +44,7 @@ def wanted(request: Request) -> logic.Wanted:
     if hostname is not None and most > 1:
         raise Invalid("Unable to allocate a single hostname to multiple instances", code="AmbiguousHostname")
     zone, host = _zone_and_host(request, body)
-    devices = _devices(body)
+    devices = server_devices.asked(body)
     if devices:
         request.require(f"{_RULE}:attach_volume")
     networks, none = _networks(body.get("networks"))
@@ -72,6 +73,7 @@ def wanted(request: Request) -> logic.Wanted:
         zone=zone,
         host=host,
         devices=devices,
+        legacy_devices=not body.get("block_device_mapping_v2"),
         least=least,
         most=most,
         tags=body.get("tags", []),
@@ -148,68 +150,3 @@ def _networks(asked: Any) -> tuple[list[PortRequest] | None, bool]:
         else:
             found.append(PortRequest(network_id=network["uuid"], address=address, tag=network.get("tag")))
     return found or None, False
-
-
-def _devices(body: dict[str, Any]) -> list[DeviceRequest]:
-    legacy, modern = body.get("block_device_mapping", []), body.get("block_device_mapping_v2", [])
-    if legacy and modern:
-        raise Invalid("Using different block_device_mapping syntaxes is not allowed in the same request.")
-    if modern:
-        return [_device(each) for each in modern if not as_boolean(each.get("no_device", False))]
-    return [_legacy_device(each, index == 0 and not body.get("imageRef")) for index, each in enumerate(legacy)]
-
-
-def _device(entry: dict[str, Any]) -> DeviceRequest:
-    source = entry.get("source_type")
-    named = {"volume": "volume_id", "image": "image_id", "snapshot": "snapshot_id"}
-    if source is None:
-        source = next((kind for kind, key in named.items() if entry.get(key)), "blank")
-    source_id = entry.get("uuid") or entry.get(named.get(source, ""))
-    if source != "blank" and not source_id:
-        raise Invalid("Block Device Mapping is Invalid: Missing device UUID.", code="InvalidBDMFormat")
-    if source == "blank" and source_id:
-        raise Invalid("Block Device Mapping is Invalid: Invalid device UUID.", code="InvalidBDMFormat")
-    destination = entry.get("destination_type") or ("local" if source in ("image", "blank") else "volume")
-    if source == "volume" and destination == "local":
-        raise Invalid("Block Device Mapping is Invalid: Invalid source_type volume for destination local.")
-    index = entry.get("boot_index")
-    if index is None and source == "image" and destination == "local":
-        index = -1
-    size = entry.get("volume_size")
-    if entry.get("volume_type") and destination == "local":
-        raise Invalid("Block Device Mapping is Invalid: Specifying volume type to existing volume is not supported.")
-    return DeviceRequest(
-        source_type=source,
-        destination_type=destination,
-        source_id=source_id,
-        boot_index=None if index is None else int(index),
-        device_name=_path(entry.get("device_name")),
-        volume_size=None if size is None else int(size),
-        volume_type=entry.get("volume_type"),
-        delete_on_termination=as_boolean(
-            entry.get("delete_on_termination", source == "blank" and destination == "local")
-        ),
-        guest_format=entry.get("guest_format"),
-        tag=entry.get("tag"),
-    )
-
-
-def _legacy_device(entry: dict[str, Any], is_root: bool) -> DeviceRequest:
-    """The first syntax: volumes and snapshots only, the root disk being the first of them, or the one called vda."""
-    source = "snapshot" if entry.get("snapshot_id") else "volume"
-    size = entry.get("volume_size")
-    return DeviceRequest(
-        source_type=source,
-        destination_type="volume",
-        source_id=entry.get("snapshot_id") or entry.get("volume_id"),
-        boot_index=0 if is_root else None,
-        device_name="" if is_root else _path(entry.get("device_name")),
-        volume_size=None if size is None else int(size),
-        delete_on_termination=as_boolean(entry.get("delete_on_termination", False)),
-    )
-
-
-def _path(name: str | None) -> str:
-    if not name:
-        return ""
-    return name if name.startswith("/dev/") else f"/dev/{name}"

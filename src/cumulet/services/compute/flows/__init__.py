@@ -5,4 +5,4 @@ from __future__ import annotations
 
 from cumulet.services.compute.flows import boot, create_image, delete, interfaces, power, volumes
 
-FLOWS = (boot.FLOW, delete.FLOW, create_image.FLOW, *power.FLOWS, *volumes.FLOWS, *interfaces.FLOWS)
+FLOWS = (boot.FLOW, delete.FLOW, *create_image.FLOWS, *power.FLOWS, *volumes.FLOWS, *interfaces.FLOWS)

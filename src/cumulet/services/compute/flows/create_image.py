@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making an image of a server's root disk."""
+"""Making an image of a server: of its root disk, or of its volumes."""
 
 from __future__ import annotations
 
@@ -40,4 +40,25 @@ def _done(run: Run, tx: Tx, error: str | None) -> None:
     actions.event_ended(tx, server.id, run.request_id, EVENT, server.host, error)
 
 
-FLOW = Flow(snapshots.CREATE_IMAGE, (Step("copy", copy),), failed)
+def snapshot(run: Run) -> Commit:
+    """Wait until all snapshots are whole: then the image that names them can be used."""
+    snapshots.wait(run.cloud, run.cloud.db, run.args["snapshots"])
+
+    def commit(tx: Tx) -> None:
+        if not run.cloud.contracts.use(ImageContract).activate_empty(tx, run.args["image"]):
+            # Deleted meanwhile; snapshots stay when an image goes.
+            return _done(run, tx, f"Image {run.args['image']} could not be found.")
+        return _done(run, tx, None)
+
+    return commit
+
+
+def drop_snapshots(run: Run) -> Commit:
+    """Without an image nobody would find them."""
+    return lambda tx: snapshots.drop(run.cloud, tx, run.args["snapshots"], run.request_id)
+
+
+FLOWS = (
+    Flow(snapshots.CREATE_IMAGE, (Step("copy", copy),), failed),
+    Flow(snapshots.CREATE_VOLUME_IMAGE, (Step("snapshot", snapshot, drop_snapshots),), failed),
+)

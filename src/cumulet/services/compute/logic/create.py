@@ -18,8 +18,8 @@ from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from cumulet.services.block_storage.contract import VolumesContract
 from cumulet.services.compute import events
-from cumulet.services.compute.logic import actions, devices, flavors, hosts, images, quotas, servers
-from cumulet.services.compute.logic.devices import DeviceRequest
+from cumulet.services.compute.logic import actions, devices, flavors, hosts, images, mappings, quotas, servers
+from cumulet.services.compute.logic.mappings import DeviceRequest
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import keypairs as keypairs_store
 from cumulet.services.compute.store import quotas as groups_store
@@ -28,7 +28,6 @@ from cumulet.services.compute.types import Flavor, PowerState, Server, TaskState
 from cumulet.services.network.contract import NetworkContract, PortRequest
 
 BOOT = "compute.boot"
-ROOT_DEVICE = "/dev/vda"
 PASSWORD_LENGTH = 12
 
 
@@ -36,7 +35,8 @@ class Wanted(msgspec.Struct, kw_only=True):
     """A request for servers, as the API understood it.
 
     `networks` None means that nothing was said, `no_networks` that none are wanted. `image_id` "" means a boot from
-    a volume among `devices`. `host` is one that an administrator insists on. `zone` names an availability zone.
+    a volume among `devices`; `legacy_devices` that these have the first syntax, or that none were given. `host` is
+    one that an administrator insists on. `zone` names an availability zone.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Wanted(msgspec.Struct, kw_only=True):
     zone: str | None = None
     host: str = ""
     devices: list[DeviceRequest] = []
+    legacy_devices: bool = True
     least: int = 1
     most: int = 1
     tags: list[str] = []
@@ -65,11 +66,15 @@ class Wanted(msgspec.Struct, kw_only=True):
 
 
 class Checked(msgspec.Struct, kw_only=True):
-    """The same with everything that it names looked up."""
+    """The same with everything that it names looked up.
+
+    `image` describes the system on the root disk, wherever that is; `image_id` is "" where the disk is a volume.
+    """
 
     wanted: Wanted
     flavor: Flavor
     image: images.Image | None
+    image_id: str
     keypair: dict[str, str] | None
     networks: list[PortRequest]
     devices: list[DeviceRequest]
@@ -100,8 +105,10 @@ def check(cloud: Cloud, ctx: Context, wanted: Wanted) -> Checked:
     if wanted.most > 1 and any(each.port_id or each.address for each in wanted.networks or ()):
         raise Invalid(_several_message(wanted), code="MultiplePortsNotApplicable")
     servers.check_metadata_count(cloud.db, ctx.project_id or "", wanted.metadata)
-    checked_devices = devices.check(cloud, ctx, wanted.devices, bool(wanted.image_id))
-    image = _image(cloud, ctx, wanted, flavor, checked_devices)
+    image = _image(cloud, ctx, wanted)
+    requests = _devices(wanted, flavor, image)
+    root = next(each for each in requests if each.boot_index == mappings.ROOT)
+    _check_root(cloud, ctx, flavor, image, root)
     _check_user_data(wanted.user_data)
     hosts.check_zone(cloud.db, wanted.zone)
     if wanted.host:
@@ -110,9 +117,10 @@ def check(cloud: Cloud, ctx: Context, wanted: Wanted) -> Checked:
         wanted=wanted,
         flavor=flavor,
         image=image,
+        image_id="" if root.is_volume else wanted.image_id,
         keypair=_keypair(cloud, ctx, wanted.key_name),
         networks=_networks(cloud, ctx, wanted),
-        devices=checked_devices,
+        devices=devices.check(cloud, ctx, requests),
         group_id=_group(cloud, ctx, wanted.scheduler_hints),
     )
 
@@ -146,7 +154,7 @@ def _add(cloud: Cloud, tx: Tx, ctx: Context, checked: Checked, index: int, most:
         power_state=PowerState.NOSTATE.value,
         host="",
         availability_zone=wanted.zone,
-        image_id=wanted.image_id,
+        image_id=checked.image_id,
         image={} if checked.image is None else checked.image.described(),
         flavor=msgspec.to_builtins(checked.flavor),
         keypair=checked.keypair,
@@ -161,7 +169,7 @@ def _add(cloud: Cloud, tx: Tx, ctx: Context, checked: Checked, index: int, most:
         progress=0,
         launch_index=index,
         reservation_id=reservation,
-        root_device_name=ROOT_DEVICE,
+        root_device_name=mappings.ROOT_NAME,
         scheduler_hints=wanted.scheduler_hints,
         trusted_certs=wanted.trusted_certs,
         group_id=checked.group_id,
@@ -216,24 +224,57 @@ def _networks(cloud: Cloud, ctx: Context, wanted: Wanted) -> list[PortRequest]:
         raise Invalid(error.message, code=error.code) from error
 
 
-def _image(
-    cloud: Cloud, ctx: Context, wanted: Wanted, flavor: Flavor, requests: list[DeviceRequest]
-) -> images.Image | None:
-    """The image that the server is made from, directly or through a volume."""
+def _image(cloud: Cloud, ctx: Context, wanted: Wanted) -> images.Image | None:
+    """The image that the server is made from, directly or through a volume; None where nothing says so."""
     if wanted.image_id:
-        image = images.get_usable(cloud, ctx, wanted.image_id)
-        images.check_fits(image, flavor, local=True)
-        if flavor.disk == 0 and not cloud.allows("compute", "os_compute_api:servers:create:zero_disk_flavor", ctx):
-            raise Forbidden(
-                "Only volume-backed servers are allowed for flavors with zero disk.",
-                code="BootFromVolumeRequiredForZeroDiskFlavor",
-            )
-        return image
-    root = next(each for each in requests if each.boot_index == 0)
+        return images.get_usable(cloud, ctx, wanted.image_id)
+    root = next((each for each in wanted.devices if _is_asked_root(wanted, each)), None)
+    if root is None or root.source_type == "blank":
+        return None
     if root.source_type == "image":
-        image = images.get_usable(cloud, ctx, root.source_id or "")
-        images.check_fits(image, flavor, local=False)
-    return None
+        try:
+            return images.get_usable(cloud, ctx, root.source_id or "")
+        except Invalid as error:
+            if error.code != "ImageNotFound":
+                raise
+            raise mappings.invalid(f"failed to get image {root.source_id}.", "InvalidBDMImage") from error
+    return images.of_volume(devices.volume_of_root(cloud, ctx, root))
+
+
+def _is_asked_root(wanted: Wanted, request: DeviceRequest) -> bool:
+    if wanted.legacy_devices:
+        return request.device_name == mappings.ROOT_NAME
+    return request.boot_index == mappings.ROOT
+
+
+def _devices(wanted: Wanted, flavor: Flavor, image: images.Image | None) -> list[DeviceRequest]:
+    """All disks, the root disk among them; what the flavor adds by itself is not."""
+    words = {} if image is None else image.properties
+    requests = mappings.merge(
+        wanted.devices,
+        mappings.of_image(words),
+        legacy=wanted.legacy_devices,
+        image_id=wanted.image_id,
+        root_name=mappings.root_name_of(words),
+    )
+    mappings.check(requests, ephemeral=flavor.ephemeral, swap=flavor.swap, several=wanted.most > 1)
+    return requests
+
+
+def _check_root(cloud: Cloud, ctx: Context, flavor: Flavor, image: images.Image | None, root: DeviceRequest) -> None:
+    """Whether the flavor, or the volume, has room for the image."""
+    if image is None:
+        return
+    images.check_fits(image, flavor)
+    if root.is_volume:
+        images.check_volume(image, root.volume_size)
+        return
+    images.check_disk(image, flavor)
+    if flavor.disk == 0 and not cloud.allows("compute", "os_compute_api:servers:create:zero_disk_flavor", ctx):
+        raise Forbidden(
+            "Only volume-backed servers are allowed for flavors with zero disk.",
+            code="BootFromVolumeRequiredForZeroDiskFlavor",
+        )
 
 
 def _keypair(cloud: Cloud, ctx: Context, name: str | None) -> dict[str, str] | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disks that a new server asks for (block device mappings), and the names that disks get."""
+"""The disks of a new server: whether what they are made from is there, the names that they get, their rows."""
 
 from __future__ import annotations
 
@@ -10,58 +10,61 @@ import msgspec
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
-from cumulet.kernel.errors import CumuletError, Invalid
-from cumulet.services.block_storage.contract import VolumesContract
+from cumulet.kernel.db import Source
+from cumulet.kernel.errors import CumuletError, Invalid, NotFound
+from cumulet.services.block_storage.contract import VolumeInfo, VolumesContract
+from cumulet.services.compute.logic import mappings
+from cumulet.services.compute.logic.mappings import ROOT, SWAP, DeviceRequest
 from cumulet.services.compute.types import Device, Flavor, LocalDisk, Server
+from cumulet.services.image.contract import ImageContract
 
-ROOT = 0
 MIB_PER_GIB = 1024
-SWAP = "swap"
 
 
-class DeviceRequest(msgspec.Struct, kw_only=True):
-    """One disk: `source_type` volume, image, snapshot or blank; `destination_type` local or volume; size in GiB."""
+def check(cloud: Cloud, ctx: Context, requests: list[DeviceRequest]) -> list[DeviceRequest]:
+    """The same with the sizes of what is there already and types by their names; Invalid for what the caller has not.
 
-    source_type: str
-    destination_type: str
-    source_id: str | None = None
-    boot_index: int | None = None
-    device_name: str = ""
-    volume_size: int | None = None
-    volume_type: str | None = None
-    delete_on_termination: bool = False
-    guest_format: str | None = None
-    tag: str | None = None
-
-
-def check(cloud: Cloud, ctx: Context, requests: list[DeviceRequest], has_image: bool) -> list[DeviceRequest]:
-    """Refuse combinations that make no server; an image's own entry among the requests is left out of the answer."""
-    kept = [each for each in requests if not (each.source_type == "image" and each.destination_type == "local")]
-    indexes = sorted(each.boot_index for each in kept if each.boot_index is not None and each.boot_index >= 0)
-    if has_image and ROOT in indexes:
-        raise _invalid("Boot sequence for the instance and image/block device mapping combination is not valid.")
-    if not has_image and len(kept) < len(requests):
-        raise Invalid("Invalid imageRef provided.")
-    expected = list(range(1, len(indexes) + 1)) if has_image else list(range(len(indexes)))
-    if indexes != expected or (not has_image and ROOT not in indexes):
-        raise _invalid("Boot sequence for the instance and image/block device mapping combination is not valid.")
-    volume_ids = [each.source_id for each in kept if each.source_type == "volume"]
+    A server's own copy of an image is left out: it has no row.
+    """
+    volume_ids = [each.source_id for each in requests if each.source_type == "volume"]
     if len(volume_ids) != len(set(volume_ids)):
-        raise _invalid("A volume is given twice.")
-    for each in kept:
-        _check_one(cloud, ctx, each)
-    return kept
+        raise mappings.invalid("A volume is given twice.")
+    return [_checked(cloud, ctx, each) for each in requests if each.is_volume or each.source_type == "blank"]
+
+
+def volume_of_root(cloud: Cloud, ctx: Context, request: DeviceRequest) -> VolumeInfo:
+    """The volume that says what system is on the root disk: the disk itself, or the snapshot's origin.
+
+    Invalid where it is not there or not bootable.
+    """
+    contract = cloud.contracts.use(VolumesContract)
+    volume_id = request.source_id or ""
+    if request.source_type == "snapshot":
+        volume_id = _snapshot(cloud, ctx, volume_id)[0]
+    found = contract.info(cloud.db, [volume_id]).get(volume_id)
+    if found is None or (found.project_id != ctx.project_id and not ctx.is_admin):
+        raise mappings.invalid(f"failed to get volume {volume_id}.", "InvalidBDMVolume")
+    if not found.bootable:
+        raise Invalid(f"Block Device {volume_id} is not bootable.", code="InvalidBDMVolumeNotBootable")
+    return found
 
 
 def rows(server: Server, requests: list[DeviceRequest]) -> list[Device]:
-    """The devices of a new server, each with a name; those of the flavor's own disks are not among them."""
-    taken = {server.root_device_name} if server.image_id else set()
-    taken |= {each.device_name for each in requests if each.device_name}
+    """The devices of a new server, each with a name.
+
+    Guests see the root disk first, then the flavor's empty disks, then volumes; the names follow. Whatever name was
+    asked for is passed over, as by Nova's drivers for QEMU.
+    """
+    taken = {server.root_device_name}
     found: list[Device] = []
-    for request in sorted(requests, key=lambda each: (each.boot_index is None or each.boot_index < 0, each.boot_index)):
-        name = server.root_device_name if request.boot_index == ROOT else (request.device_name or free_name(taken))
-        taken.add(name)
-        found.append(_row(server, request, name))
+    locals_ = [each for each in requests if not each.is_volume]
+    volumes = [each for each in requests if each.is_volume]
+    for request in locals_:
+        found.append(_row(server, request, _next(taken)))
+    for _disk in _implied(server.kind, found):
+        _next(taken)
+    for request in sorted(volumes, key=lambda each: (each.boot_index is None or each.boot_index < 0, each.boot_index)):
+        found.append(_row(server, request, server.root_device_name if request.boot_index == ROOT else _next(taken)))
     return found
 
 
@@ -74,55 +77,81 @@ def free_name(taken: set[str]) -> str:
 
 def names_of(server: Server, devices: list[Device]) -> set[str]:
     """The device names that a server's disks have."""
-    flavor = server.kind
-    own = {server.root_device_name} if server.image_id else set()
-    taken = own | {each.device_name for each in devices}
-    for _disk in local_disks(flavor, []):
-        taken.add(free_name(taken))
+    taken = {server.root_device_name} | {each.device_name for each in devices}
+    for _disk in _implied(server.kind, devices):
+        _next(taken)
     return taken
 
 
 def local_disks(flavor: Flavor, devices: list[Device]) -> list[LocalDisk]:
-    """The empty disks that live with a server: the flavor's, or what was asked for in their place."""
+    """The empty disks that live with a server: what was asked for, else the flavor's."""
     asked = [each for each in devices if each.destination_type == "local" and each.source_type == "blank"]
+    ephemerals = [(each.volume_size or flavor.ephemeral, each) for each in asked if each.guest_format != SWAP]
     disks = [
-        LocalDisk(name=f"ephemeral{index}", size=(each.volume_size or flavor.ephemeral) * MIB_PER_GIB)
-        for index, each in enumerate(each for each in asked if each.guest_format != SWAP)
+        LocalDisk(name=f"ephemeral{index}", size=size * MIB_PER_GIB) for index, (size, _each) in enumerate(ephemerals)
     ]
-    if not disks and flavor.ephemeral:
-        disks.append(LocalDisk(name="ephemeral0", size=flavor.ephemeral * MIB_PER_GIB))
-    if flavor.swap:
-        disks.append(LocalDisk(name=SWAP, size=flavor.swap))
-    return [disk for disk in disks if disk.size]
+    swaps = [LocalDisk(name=SWAP, size=each.volume_size or flavor.swap) for each in asked if each.guest_format == SWAP]
+    return [disk for disk in [*disks, *swaps, *_implied(flavor, devices)] if disk.size]
 
 
-def _check_one(cloud: Cloud, ctx: Context, request: DeviceRequest) -> None:
-    if request.source_type == "volume":
+def _implied(flavor: Flavor, devices: list[Device]) -> list[LocalDisk]:
+    """The flavor's empty disks that nobody asked for by themselves."""
+    asked = {each.guest_format == SWAP for each in devices if each.destination_type == "local"}
+    found: list[LocalDisk] = []
+    if flavor.ephemeral and False not in asked:
+        found.append(LocalDisk(name="ephemeral0", size=flavor.ephemeral * MIB_PER_GIB))
+    if flavor.swap and True not in asked:
+        found.append(LocalDisk(name=SWAP, size=flavor.swap))
+    return found
+
+
+def _next(taken: set[str]) -> str:
+    """Take the first free name."""
+    name = free_name(taken)
+    taken.add(name)
+    return name
+
+
+def _checked(cloud: Cloud, ctx: Context, request: DeviceRequest) -> DeviceRequest:
+    size, kind = request.volume_size, request.volume_type
+    contract = cloud.contracts.use(VolumesContract)
+    if kind:
         try:
-            volume = cloud.contracts.use(VolumesContract).check(cloud.db, ctx, request.source_id or "")
-        except CumuletError as error:
-            raise Invalid(_volume_words(error, request), code="InvalidBDMVolume") from error
-        if request.boot_index == ROOT and not volume.bootable:
-            raise _invalid(f"Volume {volume.id} is not bootable.", "InvalidBDMVolumeNotBootable")
-    elif request.destination_type == "volume" and request.source_type in ("blank", "image"):
-        if not request.volume_size:
-            raise _invalid(
-                "Images with destination_type 'volume' need to have a non-zero size specified"
-                if request.source_type == "image"
-                else "Blank volumes (source: 'blank', dest: 'volume') need to have non-zero size"
-            )
-    elif request.destination_type == "local" and request.source_type != "blank":
-        raise _invalid("Mapping snapshot to local is not supported." if request.source_type == "snapshot" else "local")
+            kind = contract.volume_type(cloud.db, ctx, kind)
+        except NotFound as error:
+            raise Invalid(f"Volume type {kind} could not be found.", code="VolumeTypeNotFound") from error
+    if request.source_type == "volume":
+        size = _volume(cloud, ctx, request).size
+    elif request.source_type == "snapshot":
+        size = size or _snapshot(cloud, ctx, request.source_id or "")[1]
+    elif request.source_type == "image":
+        _check_image(cloud.db, cloud, ctx, request.source_id or "")
+    return msgspec.structs.replace(request, volume_size=size, volume_type=kind)
 
 
-def _volume_words(error: CumuletError, request: DeviceRequest) -> str:
-    if error.status == 404:
-        return f"Block Device Mapping is Invalid: failed to get volume {request.source_id}."
-    return error.message
+def _volume(cloud: Cloud, ctx: Context, request: DeviceRequest) -> VolumeInfo:
+    try:
+        return cloud.contracts.use(VolumesContract).check(cloud.db, ctx, request.source_id or "")
+    except CumuletError as error:
+        if error.status == NotFound.status:
+            raise mappings.invalid(f"failed to get volume {request.source_id}.", "InvalidBDMVolume") from error
+        raise Invalid(error.message, code="InvalidVolume") from error
 
 
-def _invalid(words: str, code: str = "InvalidBDM") -> Invalid:
-    return Invalid(f"Block Device Mapping is Invalid: {words}", code=code)
+def _snapshot(cloud: Cloud, ctx: Context, snapshot_id: str) -> tuple[str, int]:
+    """The id of a snapshot's volume, and its size in GiB."""
+    try:
+        found = cloud.contracts.use(VolumesContract).snapshot(cloud.db, ctx, snapshot_id)
+    except CumuletError as error:
+        raise mappings.invalid(f"failed to get snapshot {snapshot_id}.", "InvalidBDMSnapshot") from error
+    return found.volume_id, found.size
+
+
+def _check_image(source: Source, cloud: Cloud, ctx: Context, image_id: str) -> None:
+    try:
+        cloud.contracts.use(ImageContract).get(source, ctx, image_id)
+    except CumuletError as error:
+        raise mappings.invalid(f"failed to get image {image_id}.", "InvalidBDMImage") from error
 
 
 def _row(server: Server, request: DeviceRequest, name: str) -> Device:
@@ -143,4 +172,6 @@ def _row(server: Server, request: DeviceRequest, name: str) -> Device:
         tag=request.tag,
         attached=False,
         created_at=clock.utcnow(),
+        disk_bus=request.disk_bus,
+        device_type=request.device_type,
     )

@@ -10,11 +10,15 @@ import msgspec
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.errors import CumuletError, Invalid
+from cumulet.services.block_storage.contract import VolumeInfo
+from cumulet.services.compute.logic import mappings
 from cumulet.services.compute.types import Flavor
 from cumulet.services.image.contract import ImageContract
 
 GIB = 1 << 30
 FORMATS = ("qcow2", "raw")
+# What block storage keeps of an image's file among its words.
+_OF_FILE = ("image_id", "image_name", "size", "checksum", "container_format", "disk_format", "min_ram", "min_disk")
 _NOT_FOUND = "Can not find requested image"
 
 
@@ -36,7 +40,7 @@ class Image(msgspec.Struct, kw_only=True):
             "disk_format": self.disk_format,
             "min_disk": self.min_disk,
             "min_ram": self.min_ram,
-            "properties": self.properties,
+            "properties": {name: value for name, value in self.properties.items() if name not in mappings.WORDS},
         }
 
 
@@ -64,11 +68,43 @@ def get_usable(cloud: Cloud, ctx: Context, image_id: str) -> Image:
     )
 
 
-def check_fits(image: Image, flavor: Flavor, *, local: bool) -> None:
-    """Invalid where the flavor is too small for the image; the disk counts only where it is the flavor's own."""
+def of_volume(volume: VolumeInfo) -> Image:
+    """The system on a volume, by what block storage kept of the image that it came from."""
+    words = volume.image_metadata
+    return Image(
+        id=words.get("image_id", ""),
+        name=words.get("image_name", ""),
+        disk_format=words.get("disk_format", ""),
+        size=volume.size * GIB,
+        min_disk=_count(words.get("min_disk")),
+        min_ram=_count(words.get("min_ram")),
+        properties={name: value for name, value in words.items() if name not in _OF_FILE},
+    )
+
+
+def _count(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
+
+
+def check_fits(image: Image, flavor: Flavor) -> None:
+    """Invalid where the flavor's memory is too small for the image."""
     if flavor.ram < image.min_ram:
         raise Invalid("Flavor's memory is too small for requested image.", code="FlavorMemoryTooSmall")
-    if not local or flavor.disk == 0:
+
+
+def check_volume(image: Image, size: int | None) -> None:
+    """Invalid where a volume of `size` GiB, which may not be known yet, is too small for the image."""
+    if size is not None and size < image.min_disk:
+        raise Invalid(
+            "Volume is smaller than the minimum size specified in image metadata. Volume size is "
+            f"{size * GIB} bytes, minimum size is {image.min_disk * GIB} bytes.",
+            code="VolumeSmallerThanMinDisk",
+        )
+
+
+def check_disk(image: Image, flavor: Flavor) -> None:
+    """Invalid where the flavor's own disk is too small for the image; one of no size takes any."""
+    if flavor.disk == 0:
         return
     if flavor.disk * GIB < image.size:
         raise Invalid(

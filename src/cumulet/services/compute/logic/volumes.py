@@ -14,6 +14,7 @@ from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, Invalid, NotFound
 from cumulet.services.block_storage.contract import Connection, VolumesContract
 from cumulet.services.compute.logic import actions, devices, servers
+from cumulet.services.compute.logic.mappings import ROOT
 from cumulet.services.compute.store import devices as store
 from cumulet.services.compute.store import servers as servers_store
 from cumulet.services.compute.types import Device, Server
@@ -74,7 +75,7 @@ def detach(cloud: Cloud, ctx: Context, server: Server, volume_id: str) -> None:
     servers.check_unlocked(ctx, server)
     servers.check_state(server, "detach_volume", "detach_volume")
     device = get(cloud.db, server, volume_id)
-    if device.boot_index == devices.ROOT:
+    if device.boot_index == ROOT:
         raise Forbidden("Cannot detach a root device volume")
     volumes = cloud.contracts.use(VolumesContract)
 
@@ -190,4 +191,6 @@ def _new(tx: Tx, server: Server, volume_id: str, wanted: str | None, attachment_
         tag=None,
         attached=False,
         created_at=clock.utcnow(),
+        disk_bus=None,
+        device_type=None,
     )

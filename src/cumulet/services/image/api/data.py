@@ -136,7 +136,7 @@ def _readable(request: Request) -> tuple[Image, Reader | None]:
     image = access.get(request.cloud.db, request.ctx, request.params["image_id"])
     if image.status == ImageStatus.DEACTIVATED and not request.ctx.is_admin:
         raise Forbidden("The requested image has been deactivated. Image data download is forbidden.")
-    if image.status not in WITH_DATA:
+    if image.status not in WITH_DATA or (image.size == 0 and not locations.of_image(request.cloud.db, image)):
         return image, None
     reader = locations.open_image(request.cloud, image)
     cache.used(request.cloud, image, reader)

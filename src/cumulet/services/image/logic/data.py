@@ -231,6 +231,22 @@ def set_active(
     request_id: str,
 ) -> bool:
     """An image that still has `status` has its data now; whether there is such an image."""
+    if not _fill(tx, image_id, sums, virtual_size, status):
+        return False
+    locations.replace(tx, image_id, [Location(image_id, 0, store.id, image_id, {})])
+    _tell_active(cloud, tx, image_id, request_id)
+    return True
+
+
+def activate_empty(cloud: Cloud, tx: Tx, image_id: str) -> bool:
+    """A queued image has no bytes and needs none, as Nova's of volumes; whether it is active now."""
+    if _fill(tx, image_id, Summing().end(), None, ImageStatus.QUEUED):
+        _tell_active(cloud, tx, image_id, "")
+    found = images.find(tx, image_id)
+    return found is not None and found.status == ImageStatus.ACTIVE
+
+
+def _fill(tx: Tx, image_id: str, sums: Sums, virtual_size: int | None, status: ImageStatus) -> bool:
     changes = {
         "status": ImageStatus.ACTIVE,
         "size": sums.size,
@@ -240,12 +256,12 @@ def set_active(
         "os_hash_value": sums.sha512,
         "updated_at": clock.utcnow(),
     }
-    if not images.change(tx, image_id, changes, status=status):
-        return False
+    return bool(images.change(tx, image_id, changes, status=status))
+
+
+def _tell_active(cloud: Cloud, tx: Tx, image_id: str, request_id: str) -> None:
     image = images.find(tx, image_id)
     assert image is not None
-    locations.replace(tx, image_id, [Location(image_id, 0, store.id, image_id, {})])
     payload = events.image(access.record(tx, image))
     cloud.outbox.publish(tx, events.UPLOAD, payload, request_id)
     cloud.outbox.publish(tx, events.ACTIVATE, payload, request_id)
-    return True

@@ -72,7 +72,8 @@ def of_image(source: Source, image: Image) -> list[Location]:
 def of_images(source: Source, found: Iterable[Image]) -> dict[str, list[Location]]:
     """The locations of each of the images, in their order.
 
-    The release before this one writes none: what it filled is in the store that it had.
+    The release before this one writes none: what it filled is in the store that it had. An image without any bytes,
+    such as Nova makes of volumes, is nowhere.
     """
     listed = list(found)
     known = locations.of_images(source, [image.id for image in listed])
@@ -296,4 +297,4 @@ def _copied(tx: Tx, image_id: str, store_id: str) -> bool:
 
 
 def _implied(image: Image) -> list[Location]:
-    return [Location(image.id, 0, LOCAL_STORE, image.id, {})] if image.status in WITH_DATA else []
+    return [Location(image.id, 0, LOCAL_STORE, image.id, {})] if image.status in WITH_DATA and image.size else []

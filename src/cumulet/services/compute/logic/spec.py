@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from cumulet.kernel.cloud import Cloud
 from cumulet.services.block_storage.contract import Connection
 from cumulet.services.compute.logic import devices, metadata
+from cumulet.services.compute.logic.guest import hardware
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.types import Device, PortSpec, Server, ServerSpec, VolumeSpec
 from cumulet.services.network.contract import NetworkContract, PortInfo
@@ -33,6 +34,7 @@ def server_spec(cloud: Cloud, server: Server, connections: Mapping[str, Connecti
         ],
         disks=devices.local_disks(flavor, disks),
         config_drive=metadata.config_drive(cloud, server) if server.config_drive else None,
+        guest=hardware.describe(flavor, server.image.get("properties", {}), server.image.get("name"), server.image_id),
     )
 
 
@@ -55,4 +57,5 @@ def volume_spec(device: Device, connection: Connection | None) -> VolumeSpec:
         device=device.device_name,
         boot_index=device.boot_index,
         tag=device.tag,
+        bus=device.disk_bus or "",
     )

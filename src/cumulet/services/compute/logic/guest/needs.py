@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a host must have for a server's hardware, in placement's words: traits and resources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cumulet.services.compute.logic.extra_specs import is_true
+from cumulet.services.compute.logic.guest import encryption
+from cumulet.services.compute.logic.guest.agreement import Wishes
+from cumulet.services.compute.logic.guest.hardware import describe
+from cumulet.services.compute.types import Flavor
+
+_SECURITY = "COMPUTE_SECURITY_"
+
+
+def traits(flavor: Flavor, words: Mapping[str, str]) -> set[str]:
+    """The traits that the image asks for by name, and those that the hardware needs. Raises Invalid as `describe`."""
+    wishes = Wishes.of(flavor, words)
+    guest = describe(flavor, words)
+    needed = {name.removeprefix("trait:") for name, value in words.items() if _is_required(name, value)}
+    if guest.secure_boot == "required":
+        needed.add(f"{_SECURITY}UEFI_SECURE_BOOT")
+    if guest.tpm:
+        version, model = guest.tpm.replace(".", "_"), guest.tpm_model.removeprefix("tpm-").upper()
+        needed |= {f"{_SECURITY}TPM_{version}", f"{_SECURITY}TPM_{model}"}
+        # Nobody's word means here what hosts offer.
+        secrecy = wishes.spec("tpm_secret_security") or "host"
+        needed.add(f"{_SECURITY}TPM_SECRET_SECURITY_{secrecy.upper()}")
+    if wishes.image.get("hw_firmware_stateless") and guest.firmware == "uefi":
+        needed.add(f"{_SECURITY}STATELESS_FIRMWARE")
+    if guest.packed_ring:
+        needed.add("COMPUTE_NET_VIRTIO_PACKED")
+    if guest.address_mode:
+        needed.add(f"COMPUTE_ADDRESS_SPACE_{'PASSTHROUGH' if guest.address_mode == 'passthrough' else 'EMULATED'}")
+    if guest.sound == "virtio":
+        needed.add("COMPUTE_SOUND_MODEL_VIRTIO")
+    return needed | _encrypted_disks(wishes)
+
+
+def resources(flavor: Flavor, words: Mapping[str, str]) -> dict[str, int]:
+    """What else of a host a server takes: a context of encrypted memory."""
+    return {"MEM_ENCRYPTION_CONTEXT": 1} if encryption.is_wanted(Wishes.of(flavor, words)) else {}
+
+
+def _encrypted_disks(wishes: Wishes) -> set[str]:
+    spec, word = wishes.pair("ephemeral_encryption")
+    if not (is_true(spec or "no") or word):
+        return set()
+    disk_format = wishes.one("ephemeral_encryption_format")
+    name = "COMPUTE_EPHEMERAL_ENCRYPTION"
+    return {name} | ({f"{name}_{disk_format.upper()}"} if disk_format else set())
+
+
+def _is_required(name: str, value: str) -> bool:
+    return name.startswith("trait:") and value == "required"

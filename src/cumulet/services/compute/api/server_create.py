@@ -74,6 +74,7 @@ def wanted(request: Request) -> logic.Wanted:
         host=host,
         devices=devices,
         legacy_devices=not body.get("block_device_mapping_v2"),
+        multiattach=version >= (2, 60),
         least=least,
         most=most,
         tags=body.get("tags", []),

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cumulet.kernel.errors import Conflict, Invalid
+from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.paging import whole_number
 from cumulet.services.compute.api import fields
 from cumulet.services.compute.api.common import server_target, the_server
 from cumulet.services.compute.logic import volumes as logic
-from cumulet.services.compute.types import Device
+from cumulet.services.compute.types import Device, Server
 
 _PATH = "/servers/{server_id}/os-volume_attachments"
 _RULE = "os_compute_api:os-volumes-attachments"
@@ -68,6 +68,7 @@ def create(request: Request) -> Reply:
         device_name=body.get("device"),
         tag=body.get("tag"),
         delete_on_termination=fields.as_boolean(body.get("delete_on_termination", False)),
+        several=request.version >= (2, 60),
     )
     if request.version >= (2, 101):
         return Reply(202)
@@ -85,11 +86,19 @@ def create(request: Request) -> Reply:
 
 
 def update(request: Request) -> Reply:
-    """Only the flag for deletion can change; another volume in the place of this one is block storage's own affair."""
+    """Change the flag for deletion; another volume in the place of this one is block storage's own affair."""
     server, volume_id, body = the_server(request), request.params["volume_id"], request.body["volumeAttachment"]
-    if request.version < (2, 85) or body["volumeId"] != volume_id:
+    other = body["volumeId"] != volume_id
+    if request.version < (2, 85) or other:
         request.require(f"{_RULE}:swap")
-        raise Conflict(f"volume {volume_id} is not migrating; this API should only be called by Cinder")
+    if request.version >= (2, 85):
+        _change(request, server, volume_id, body)
+    if request.version < (2, 85) or other:
+        logic.refuse_swap(request.cloud, request.ctx, volume_id)
+    return Reply(202)
+
+
+def _change(request: Request, server: Server, volume_id: str, body: dict[str, Any]) -> None:
     device = logic.get(request.cloud.db, server, volume_id)
     fixed = {"id": volume_id, "serverId": server.id, "device": device.device_name, "tag": device.tag}
     for name, value in fixed.items():
@@ -98,7 +107,6 @@ def update(request: Request) -> Reply:
     if "delete_on_termination" in body:
         flag = fields.as_boolean(body["delete_on_termination"])
         logic.change(request.cloud, server, volume_id, flag)
-    return Reply(202)
 
 
 def delete(request: Request) -> Reply:

@@ -35,8 +35,9 @@ class Wanted(msgspec.Struct, kw_only=True):
     """A request for servers, as the API understood it.
 
     `networks` None means that nothing was said, `no_networks` that none are wanted. `image_id` "" means a boot from
-    a volume among `devices`; `legacy_devices` that these have the first syntax, or that none were given. `host` is
-    one that an administrator insists on. `zone` names an availability zone.
+    a volume among `devices`; `legacy_devices` that these have the first syntax, or that none were given.
+    `multiattach` says that the caller knows of volumes that several servers have. `host` is one that an administrator
+    insists on. `zone` names an availability zone.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Wanted(msgspec.Struct, kw_only=True):
     host: str = ""
     devices: list[DeviceRequest] = []
     legacy_devices: bool = True
+    multiattach: bool = False
     least: int = 1
     most: int = 1
     tags: list[str] = []
@@ -120,7 +122,7 @@ def check(cloud: Cloud, ctx: Context, wanted: Wanted) -> Checked:
         image_id="" if root.is_volume else wanted.image_id,
         keypair=_keypair(cloud, ctx, wanted.key_name),
         networks=_networks(cloud, ctx, wanted),
-        devices=devices.check(cloud, ctx, requests),
+        devices=devices.check(cloud, ctx, requests, several=wanted.multiattach),
         group_id=_group(cloud, ctx, wanted.scheduler_hints),
     )
 

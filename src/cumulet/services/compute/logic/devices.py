@@ -21,15 +21,24 @@ from cumulet.services.image.contract import ImageContract
 MIB_PER_GIB = 1024
 
 
-def check(cloud: Cloud, ctx: Context, requests: list[DeviceRequest]) -> list[DeviceRequest]:
+def check(cloud: Cloud, ctx: Context, requests: list[DeviceRequest], *, several: bool) -> list[DeviceRequest]:
     """The same with the sizes of what is there already and types by their names; Invalid for what the caller has not.
 
-    A server's own copy of an image is left out: it has no row.
+    A server's own copy of an image is left out: it has no row. `several`: see `check_several`.
     """
     volume_ids = [each.source_id for each in requests if each.source_type == "volume"]
     if len(volume_ids) != len(set(volume_ids)):
         raise mappings.invalid("A volume is given twice.")
-    return [_checked(cloud, ctx, each) for each in requests if each.is_volume or each.source_type == "blank"]
+    return [_checked(cloud, ctx, each, several) for each in requests if each.is_volume or each.source_type == "blank"]
+
+
+def check_several(volume: VolumeInfo, *, several: bool) -> None:
+    """Invalid for a volume that more than one server may have, unless the caller knows of such."""
+    if volume.multiattach and not several:
+        raise Invalid(
+            "Multiattach volumes are only supported starting with compute API version 2.60.",
+            code="MultiattachNotSupportedOldMicroversion",
+        )
 
 
 def volume_of_root(cloud: Cloud, ctx: Context, request: DeviceRequest) -> VolumeInfo:
@@ -112,7 +121,7 @@ def _next(taken: set[str]) -> str:
     return name
 
 
-def _checked(cloud: Cloud, ctx: Context, request: DeviceRequest) -> DeviceRequest:
+def _checked(cloud: Cloud, ctx: Context, request: DeviceRequest, several: bool) -> DeviceRequest:
     size, kind = request.volume_size, request.volume_type
     contract = cloud.contracts.use(VolumesContract)
     if kind:
@@ -121,7 +130,9 @@ def _checked(cloud: Cloud, ctx: Context, request: DeviceRequest) -> DeviceReques
         except NotFound as error:
             raise Invalid(f"Volume type {kind} could not be found.", code="VolumeTypeNotFound") from error
     if request.source_type == "volume":
-        size = _volume(cloud, ctx, request).size
+        volume = _volume(cloud, ctx, request)
+        check_several(volume, several=several)
+        size = volume.size
     elif request.source_type == "snapshot":
         size = size or _snapshot(cloud, ctx, request.source_id or "")[1]
     elif request.source_type == "image":

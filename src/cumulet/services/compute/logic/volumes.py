@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
@@ -45,16 +45,16 @@ def attach(
     device_name: str | None = None,
     tag: str | None = None,
     delete_on_termination: bool = False,
+    several: bool = False,
 ) -> Device:
-    """Claim the volume and begin to plug it in; the answer names the device."""
+    """Claim the volume and begin to plug it in; the answer names the device.
+
+    `several` says that the caller knows of volumes that more than one server may have.
+    """
     servers.check_unlocked(ctx, server)
     servers.check_state(server, "attach_volume", "attach_volume")
     volumes = cloud.contracts.use(VolumesContract)
-    if store.find(cloud.db, server.id, volume_id) is not None:
-        raise Invalid(
-            f"Invalid volume: volume {volume_id} is already attached to instances: {server.id}", code="InvalidVolume"
-        )
-    volumes.check(cloud.db, ctx, volume_id)
+    _check_free(cloud, ctx, server, volume_id, several=several)
 
     def write(tx: Tx) -> Device:
         fresh = servers.get(tx, ctx, server.id)
@@ -76,7 +76,7 @@ def detach(cloud: Cloud, ctx: Context, server: Server, volume_id: str) -> None:
     servers.check_state(server, "detach_volume", "detach_volume")
     device = get(cloud.db, server, volume_id)
     if device.boot_index == ROOT:
-        raise Forbidden("Cannot detach a root device volume")
+        raise Invalid("Cannot detach a root device volume")
     volumes = cloud.contracts.use(VolumesContract)
 
     def write(tx: Tx) -> None:
@@ -93,10 +93,35 @@ def detach(cloud: Cloud, ctx: Context, server: Server, volume_id: str) -> None:
         raise Invalid(f"Invalid volume: {error.message}", code="InvalidVolume") from error
 
 
+def _check_free(cloud: Cloud, ctx: Context, server: Server, volume_id: str, *, several: bool) -> None:
+    """Refuse, in Nova's words, a volume that the caller has not, or that a server has already."""
+    contract = cloud.contracts.use(VolumesContract)
+    owners = [device.server_id for device in store.of_volume(cloud.db, volume_id)]
+    known = contract.info(cloud.db, [volume_id]).get(volume_id)
+    if owners and known is not None and (known.project_id == ctx.project_id or ctx.is_admin):
+        if not known.multiattach:
+            words = f"volume {volume_id} is already attached to instances: {' '.join(owners)}"
+            raise Invalid(f"Invalid volume: {words}", code="InvalidVolume")
+        if server.id in owners:
+            raise Invalid(f"Invalid volume: volume {volume_id} already attached", code="InvalidVolume")
+    devices.check_several(contract.check(cloud.db, ctx, volume_id), several=several)
+
+
 def change(cloud: Cloud, server: Server, volume_id: str, delete_on_termination: bool) -> None:
     """Say whether the volume goes when the server goes."""
     device = get(cloud.db, server, volume_id)
     cloud.db.write(lambda tx: store.change(tx, device.id, {"delete_on_termination": delete_on_termination}))
+
+
+def refuse_swap(cloud: Cloud, ctx: Context, volume_id: str) -> NoReturn:
+    """No volume here is migrating, so none can take another's place: Conflict, or NotFound for one that is not there.
+
+    The words are those by which Nova sends users away.
+    """
+    found = cloud.contracts.use(VolumesContract).info(cloud.db, [volume_id]).get(volume_id)
+    if found is None or not (found.project_id == ctx.project_id or ctx.is_admin or ctx.is_service):
+        raise NotFound(f"Volume {volume_id} could not be found.", code="VolumeNotFound")
+    raise Conflict(f"volume {volume_id} is not migrating; this API should only be called by Cinder")
 
 
 def connect(cloud: Cloud, server: Server, device: Device) -> Connection | None:

@@ -44,6 +44,18 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
+def connect(path: Path) -> socket.socket:
+    """A stream to the socket at `path`, whatever the length of its name. Raises OSError."""
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        with _folder(path) as folder:
+            stream.connect(f"/proc/self/fd/{folder}/{path.name}")
+    except OSError:
+        stream.close()
+        raise
+    return stream
+
+
 class Monitor:
     """A conversation with one QEMU. Use it on one event loop; close it in the end."""
 

@@ -14,7 +14,9 @@ class Compute(Section, frozen=True, kw_only=True):
     """Servers.
 
     `stop_timeout` is how long a guest may take to shut down, in seconds, before its power is cut. A resize that nobody
-    confirms is confirmed after `resize_confirm_window` seconds; 0 leaves it to the user.
+    confirms is confirmed after `resize_confirm_window` seconds; 0 leaves it to the user. `consoles` are the kinds that
+    servers started from now on have; a token opens one within `console_token_ttl` seconds, from a page of this cloud
+    or of one of the names in `console_allowed_origins`.
     """
 
     driver: Literal["qemu", "fake"] = "qemu"
@@ -24,3 +26,6 @@ class Compute(Section, frozen=True, kw_only=True):
     shelved_offload_time: Annotated[int, msgspec.Meta(ge=-1)] = 0
     reclaim_instance_interval: Annotated[int, msgspec.Meta(ge=0)] = 0
     resize_confirm_window: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    consoles: tuple[Literal["vnc", "spice", "serial"], ...] = ("vnc", "serial")
+    console_token_ttl: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 600
+    console_allowed_origins: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ LISTS = Path("/var/lib/apt/lists")
 INSTALL_TIMEOUT = 1800.0
 ADMIN_PATHS = ("/usr/sbin", "/sbin", "/usr/local/sbin")  # not on everybody's PATH
 WHEELS = Path("/usr/share/python-wheels")
+UNPACKED = Path("/usr/local/share/cumulet/debian")  # below it, files of packages that are unpacked and not installed
 
 
 class Package(NamedTuple):

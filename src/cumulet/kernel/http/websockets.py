@@ -8,7 +8,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from http import cookies
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -53,19 +52,6 @@ class Websocket:
         self._receive = receive
         self._send = send
         self._pool = pool
-
-    @property
-    def cookies(self) -> dict[str, str]:
-        """The client's cookies; those that are malformed are passed over."""
-        found: dict[str, str] = {}
-        for part in self.headers.get("cookie", "").split(";"):
-            jar: cookies.SimpleCookie = cookies.SimpleCookie()
-            try:
-                jar.load(part.strip())
-            except cookies.CookieError:
-                continue
-            found.update({name: morsel.value for name, morsel in jar.items()})
-        return found
 
     async def run(self, fn: Callable[..., T], *args: Any) -> T:
         """Call plain `fn`, which may query, in a thread."""

@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cumulet.kernel import clock
 from cumulet.kernel.errors import Invalid
 from cumulet.kernel.link import certificates
-from cumulet.kernel.link.names import CONTROL_NAME, is_host_name
+from cumulet.kernel.link.names import CONTROL_NAME, door_name, is_host_name
 from cumulet.kernel.vault import Vault
 
 SECRET = "link.authority"  # noqa: S105 - a name in the vault
@@ -63,6 +63,16 @@ class Authority:
             raise Invalid(f"{name!r} cannot be the name of a host")
         names = [x509.DNSName(name), x509.UniformResourceIdentifier(certificates.uri("host", name))]
         return _pem(self._sign(_public_key(request), name, names, [ExtendedKeyUsageOID.CLIENT_AUTH], lifetime))
+
+    def sign_door(self, name: str, request: str, lifetime: float) -> str:
+        """A certificate, as PEM, by which the host `name` proves its door (`kernel.link.pipes`) and nothing else.
+
+        Raises Invalid.
+        """
+        if not is_host_name(name):
+            raise Invalid(f"{name!r} cannot be the name of a host")
+        names = [x509.DNSName(door_name(name))]
+        return _pem(self._sign(_public_key(request), name, names, [ExtendedKeyUsageOID.SERVER_AUTH], lifetime))
 
     def issue_replica(self, name: str, address: str) -> tuple[str, str]:
         """A certificate and its new private key, as PEM, of the replica `name`, reached at `address`."""

@@ -116,6 +116,11 @@ def blind_context() -> ssl.SSLContext:
     return context
 
 
+def show(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Have a context show another certificate from now on, both as PEM."""
+    _load(context, certificate, key)
+
+
 def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
     """Let `context` show this certificate. The library reads files only, so one is there for a moment."""
     with tempfile.NamedTemporaryFile("w", prefix="cumulet-", suffix=".pem", encoding="ascii") as file:

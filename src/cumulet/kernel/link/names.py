@@ -33,3 +33,8 @@ class NotJoined(Exception):
 def is_host_name(name: object) -> bool:
     """Whether a host may be called so: letters, digits, dots, dashes and underscores, 64 at most."""
     return isinstance(name, str) and _HOST_NAME.fullmatch(name) is not None
+
+
+def door_name(host: str) -> str:
+    """The name in the certificate of a host's door for bytes; no replica is called so."""
+    return f"{host}.host.cumulet.internal"

@@ -27,6 +27,27 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     task_state: str | None = None
 
 
+class ConsoleWay(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a console is: a `display` (`vnc`, `spice`, `serial`) of a server, behind the door of its host.
+
+    That is the UNIX socket `path` on the host's own machine, and for others `address` and `port` (0: there is none).
+    """
+
+    server_id: str
+    display: str
+    host: str
+    path: str
+    address: str
+    port: int
+
+
+class ConsolesContract(Protocol):
+    """Where clients of consoles are let in."""
+
+    def admit(self, token: str, display: str) -> ConsoleWay:
+        """Use up a token; NotFound where it opens no console of this kind (any more)."""
+
+
 class ServersContract(Protocol):
     """In the control plane."""
 

@@ -9,8 +9,8 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.compute.contract import ServerInfo, ServersContract
-from cumulet.services.compute.logic import servers, volumes
+from cumulet.services.compute.contract import ConsolesContract, ConsoleWay, ServerInfo, ServersContract
+from cumulet.services.compute.logic import consoles, servers, volumes
 
 
 class Servers:
@@ -46,5 +46,15 @@ class Servers:
         return volumes.resize(self._cloud, server_id, volume_id, size, request_id)
 
 
+class Consoles:
+    """`ConsolesContract`."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def admit(self, token: str, display: str) -> ConsoleWay:
+        return consoles.admit(self._cloud, token, display)
+
+
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
-    return {ServersContract: lambda: Servers(cloud)}
+    return {ConsolesContract: lambda: Consoles(cloud), ServersContract: lambda: Servers(cloud)}

@@ -9,7 +9,7 @@ import msgspec
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.link.controller import HostInfo
-from cumulet.services.compute.logic import hosts, metadata, power
+from cumulet.services.compute.logic import consoles, hosts, metadata, power
 from cumulet.services.network.contract import MetadataQuery
 
 SERVICE = "compute"
@@ -32,3 +32,4 @@ def listen(cloud: Cloud) -> None:
     cloud.hosts.on_connect(joined)
     cloud.hosts.on_event("server.stopped", stopped)
     cloud.hosts.offer("compute.metadata", asked)
+    cloud.hosts.offer("compute.console_certificate", lambda host, body: consoles.certificate(cloud, host, body))

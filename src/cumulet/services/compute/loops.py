@@ -12,7 +12,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.periodic import Periodic
-from cumulet.services.compute.logic import hosts, power, servers
+from cumulet.services.compute.logic import consoles, hosts, power, servers
 
 LOG = logging.getLogger(__name__)
 
@@ -44,5 +44,6 @@ def _look_after(cloud: Cloud, host: str) -> None:
 
 LOOPS = [
     Periodic("compute.hosts", 30.0, look_after_hosts),
+    Periodic("compute.consoles", 60.0, consoles.forget_expired),
     Periodic("compute.deleted", 3600.0, forget_deleted),
 ]

@@ -268,3 +268,20 @@ server_group = Table(
     Column("created_at", DateTime, nullable=False),
     Index("compute_server_group_project", "project_id"),
 )
+
+console_token = Table(
+    "compute_console_token",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("server_id", String(64), ForeignKey("compute_server.id", ondelete="CASCADE"), nullable=False),
+    Column("display", String(255), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("path", String(255), nullable=False),
+    Column("address", String(255), nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("expires_at", DateTime, nullable=False),
+    Index("compute_console_token_server", "server_id"),
+    Index("compute_console_token_expiry", "expires_at"),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -75,6 +75,11 @@ class PowerState(enum.IntEnum):
     PAUSED = 3
     SHUTDOWN = 4
     CRASHED = 6
+
+
+# What a server shows of itself: the kinds of consoles by which a driver is asked for one.
+Display: TypeAlias = Literal["vnc", "spice", "serial"]
+DISPLAYS: tuple[Display, ...] = ("vnc", "spice", "serial")
 
 
 # From which states an action may begin, and with which task state it marks the server. `reboot` soft needs ACTIVE
@@ -541,3 +546,21 @@ class ServerGroup(msgspec.Struct):
     policy: str
     rules: dict[str, Any]
     created_at: datetime
+
+
+class ConsoleToken(msgspec.Struct, frozen=True):
+    """A token for a console, known by its hash; `uses` counts the connections that it has opened.
+
+    The host's door is the UNIX socket `path` on its own machine, and for others `address` and `port` (0: it has none).
+    """
+
+    hash: str
+    server_id: str
+    display: str
+    host: str
+    path: str
+    address: str
+    port: int
+    uses: int
+    created_at: datetime
+    expires_at: datetime

@@ -28,6 +28,12 @@ def _hypervisor(host: Host, supplies: Supplies, stopped: Stopped) -> Hypervisor:
         return host.injection.wrap(fake, "compute.fake", host.name)
     from cumulet.services.compute.drivers.qemu.driver import QemuHypervisor
 
+    settings = host.settings.compute
     return QemuHypervisor(
-        host.state / "compute", host.loop, supplies, stopped, accelerator=host.settings.compute.accelerator
+        host.state / "compute",
+        host.loop,
+        supplies,
+        stopped,
+        accelerator=settings.accelerator,
+        displays=settings.consoles,
     )

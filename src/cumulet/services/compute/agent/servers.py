@@ -15,6 +15,7 @@ from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.link.host import Body, Host, Verb
 from cumulet.services.block_storage.contract import HostVolumes
 from cumulet.services.compute.agent.backup import ServersKeeper
+from cumulet.services.compute.agent.consoles import ConsolesOnHost
 from cumulet.services.compute.agent.disks import DisksOnHost
 from cumulet.services.compute.agent.life import LifeOnHost
 from cumulet.services.compute.agent.records import Record, Records, Wish
@@ -46,6 +47,7 @@ class ServersOnHost:
         self._rotation: Future[Any] | None = None
         self._closing = False
         self._life = LifeOnHost(self._hypervisor, self._records, self._wish)
+        self._consoles = ConsolesOnHost(host, self._hypervisor)
         self.disks = DisksOnHost(self._hypervisor, self._records)
         self.keeper = ServersKeeper(self._hypervisor, self._records, host.contracts)
 
@@ -64,6 +66,7 @@ class ServersOnHost:
             "server.attach_port": self.attach_port,
             "server.detach_port": self.detach_port,
             "server.console": self.console,
+            "server.consoles": self._consoles.way,
             "server.diagnostics": self.diagnostics,
             "server.power": self.power,
             **self._life.verbs,
@@ -87,6 +90,7 @@ class ServersOnHost:
         self._closing = True
         if self._rotation is not None:
             self._rotation.cancel()
+        self._consoles.stop()
         self._hypervisor.close()
 
     def shutdown(self) -> None:

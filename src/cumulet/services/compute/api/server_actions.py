@@ -210,9 +210,6 @@ _NOT_THERE = (
     ("createBackup", "os-create-backup"),
     ("restore", "os-deferred-delete:restore"),
     ("trigger_crash_dump", "servers:trigger_crash_dump"),
-    ("os-getVNCConsole", "os-remote-consoles"),
-    ("os-getSPICEConsole", "os-remote-consoles"),
-    ("os-getSerialConsole", "os-remote-consoles"),
 )
 
 ROUTES = (

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from cumulet.services.block_storage.contract import NetworkSource
-from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
+from cumulet.services.compute.types import Display, PortSpec, PowerState, ServerSpec, VolumeSpec
 
 # A server's run ended and nobody here asked for it: its id, and why ("guest", "killed").
 Stopped = Callable[[str, str], None]
@@ -183,6 +184,16 @@ class Hypervisor(Protocol):
 
     def console(self, server_id: str, lines: int | None) -> bytes:
         """The end of what the guest wrote to its serial console: `lines` of it, or all that is kept."""
+
+    def displays(self, server_id: str) -> tuple[Display, ...]:
+        """By which consoles the server can be used, running or not. NotFound where it is not here."""
+
+    def open_display(self, server_id: str, display: Display) -> socket.socket:
+        """A new stream to a console of the running server, which the caller closes.
+
+        VNC needs no password there. The serial port has one user at a time: a new one takes it over. Conflict where
+        the server does not run (`InstanceNotRunning`) or has no such console (`ConsoleTypeUnavailable`).
+        """
 
     def rotate(self) -> None:
         """Keep the logs of all servers inside their limits; called now and then."""

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import socket
 import struct
 import threading
 import time
@@ -21,6 +22,7 @@ import msgspec
 
 from cumulet.kernel.errors import Conflict, NotFound
 from cumulet.kernel.link.host import Journal
+from cumulet.services.compute.drivers import fake_displays
 from cumulet.services.compute.drivers.base import (
     Capabilities,
     Diagnostics,
@@ -29,7 +31,7 @@ from cumulet.services.compute.drivers.base import (
     Supplies,
     Usage,
 )
-from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
+from cumulet.services.compute.types import Display, PortSpec, PowerState, ServerSpec, VolumeSpec
 
 GIB = 1 << 30
 
@@ -263,6 +265,18 @@ class FakeHypervisor:
         if lines is None or lines < 0:
             return text
         return b"".join(text.splitlines(keepends=True)[-lines:]) if lines else b""
+
+    def displays(self, server_id: str) -> tuple[Display, ...]:
+        with self._lock:
+            self._read(server_id)
+        return "vnc", "serial"
+
+    def open_display(self, server_id: str, display: Display) -> socket.socket:
+        with self._lock:
+            guest = self._running(server_id)
+        if display not in self.displays(server_id):
+            raise Conflict(f"the server has no {display} console", code="ConsoleTypeUnavailable")
+        return fake_displays.open_display(server_id, display, guest.console)
 
     def rotate(self) -> None:
         with self._lock:

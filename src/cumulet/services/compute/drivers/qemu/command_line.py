@@ -42,13 +42,14 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Inheritance:
-    """The file descriptors that QEMU inherits: listening sockets by name, taps by port id."""
+    """The file descriptors that QEMU inherits: listening sockets by name, taps by port id, the server's folder."""
 
     sockets: dict[str, int]
+    folder: int = -1
     taps: dict[str, int] = field(default_factory=dict)
 
     def all(self) -> list[int]:
-        return [*self.sockets.values(), *self.taps.values()]
+        return [*self.sockets.values(), *self.taps.values(), *([self.folder] if self.folder >= 0 else [])]
 
 
 def command_line(

@@ -6,9 +6,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,17 @@ from cumulet.services.compute.drivers.base import (
     Supplies,
     Usage,
 )
-from cumulet.services.compute.drivers.qemu import backup, configdrive, console, host, memory, overlay, rescue, work
+from cumulet.services.compute.drivers.qemu import (
+    backup,
+    configdrive,
+    console,
+    displays,
+    host,
+    memory,
+    overlay,
+    rescue,
+    work,
+)
 from cumulet.services.compute.drivers.qemu.command_line import (
     CONFIG_DRIVE,
     CONSOLE_LOG,
@@ -39,8 +50,9 @@ from cumulet.services.compute.drivers.qemu.command_line import (
     command_line,
     volume_node,
 )
+from cumulet.services.compute.drivers.qemu.displays import Streams
 from cumulet.services.compute.drivers.qemu.watch import Watch
-from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
+from cumulet.services.compute.types import Display, PortSpec, PowerState, ServerSpec, VolumeSpec
 
 T = TypeVar("T")
 
@@ -60,12 +72,18 @@ class QemuHypervisor:
 
     A server's folder holds its disks, sockets, logs and pid file; a folder is all that `destroy` has to remove.
 
-    LIMITATIONS: x86_64 guests; no graphical console; all processors in one NUMA node without pinning; QEMU runs as the
+    LIMITATIONS: x86_64 guests; all processors in one NUMA node without pinning; QEMU runs as the
     agent's user, inside QEMU's own system call filter.
     """
 
     def __init__(
-        self, folder: Path, loop: Loop, supplies: Supplies, stopped: Stopped, accelerator: str = "auto"
+        self,
+        folder: Path,
+        loop: Loop,
+        supplies: Supplies,
+        stopped: Stopped,
+        accelerator: str = "auto",
+        displays: Sequence[Display] = ("vnc", "serial"),
     ) -> None:
         self._folder = folder.resolve()
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -75,6 +93,8 @@ class QemuHypervisor:
         self._supplies = supplies
         self._stopped = stopped
         self._accelerator = accelerator
+        self._displays = displays
+        self._streams = Streams()
         self._capabilities: Capabilities | None = None
         self._guard = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
@@ -113,6 +133,7 @@ class QemuHypervisor:
             with contextlib.ExitStack() as stack:
                 inherited = self._inheritance(spec, folder, stack)
                 argv = command_line(spec, folder, machine, volumes, inherited)
+                argv += displays.arguments(self._displays, inherited.folder, card=not spec.guest.video)
                 if memory.is_kept(folder):
                     argv += memory.ARGUMENTS
                 detached.launch(argv, folder / LOG_FILE, inherited.all())
@@ -194,6 +215,7 @@ class QemuHypervisor:
         with self._lock(server_id):
             self._end(server_id)
             shutil.rmtree(self._servers / server_id, ignore_errors=True)
+        self._streams.forget(server_id)
         with self._guard:
             self._locks.pop(server_id, None)
 
@@ -267,6 +289,16 @@ class QemuHypervisor:
     def console(self, server_id: str, lines: int | None) -> bytes:
         return console.tail(self._folder_of(server_id) / CONSOLE_LOG, lines)
 
+    def displays(self, server_id: str) -> tuple[Display, ...]:
+        folder = self._folder_of(server_id)
+        return displays.found(folder, self._displays, runs=self.adopt(server_id))
+
+    def open_display(self, server_id: str, display: Display) -> socket.socket:
+        folder = self._folder_of(server_id)
+        if not self.adopt(server_id):
+            raise Conflict("the server does not run", code="InstanceNotRunning")
+        return self._streams.open(server_id, folder, display)
+
     def rotate(self) -> None:
         for folder in self._servers.iterdir():
             console.rotate(folder / CONSOLE_LOG)
@@ -337,11 +369,13 @@ class QemuHypervisor:
         sockets: dict[str, int] = {}
         for name in (CONTROL_SOCKET, EVENTS_SOCKET, SERIAL_SOCKET):
             sockets[name] = stack.enter_context(listen(folder / name)).fileno()
+        opened = displays.open_folder(folder)
+        stack.callback(os.close, opened)
         taps: dict[str, int] = {}
         for port in spec.ports:
             taps[port.id] = self._supplies.open_tap(port.id)
             stack.callback(os.close, taps[port.id])
-        return Inheritance(sockets=sockets, taps=taps)
+        return Inheritance(sockets=sockets, taps=taps, folder=opened)
 
     def _watch(self, server_id: str) -> None:
         path = self._servers / server_id / EVENTS_SOCKET

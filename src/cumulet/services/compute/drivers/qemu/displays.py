@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server's consoles on QEMU: the arguments that make them, and streams to them.
+
+VNC and SPICE listen at sockets in the server's folder, which QEMU names by an inherited descriptor of the folder: names
+of UNIX sockets are short. The serial port's socket is that of its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from cumulet.kernel.errors import Conflict
+from cumulet.kernel.qmp import connect
+from cumulet.services.compute.types import DISPLAYS, Display
+
+SOCKETS: dict[Display, str] = {"vnc": "vnc.sock", "spice": "spice.sock", "serial": "serial.sock"}
+
+
+def arguments(displays: Sequence[Display], folder: int, *, card: bool) -> list[str]:
+    """Displays in the folder behind the descriptor; with `card`, a plain one for the guest to draw on."""
+    here = f"/proc/self/fd/{folder}"
+    words: list[str] = []
+    if "vnc" in displays:
+        words += ["-vnc", f"unix:{here}/{SOCKETS['vnc']}"]
+    if "spice" in displays:
+        words += ["-spice", f"unix=on,addr={here}/{SOCKETS['spice']},disable-ticketing=on,seamless-migration=off"]
+    if card and words:
+        words += ["-device", "VGA,id=video0"]
+    return words
+
+
+def found(folder: Path, wanted: Sequence[Display], *, runs: bool) -> tuple[Display, ...]:
+    """Those of the server in `folder`: of one that runs what it was started with, else what is `wanted`."""
+    return tuple(each for each in DISPLAYS if ((folder / SOCKETS[each]).exists() if runs else each in wanted))
+
+
+class Streams:
+    """Streams to consoles; a serial port has one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._serial: dict[str, socket.socket] = {}
+
+    def open(self, server_id: str, folder: Path, display: Display) -> socket.socket:
+        """Conflict where there is no such console."""
+        try:
+            stream = connect(folder / SOCKETS[display])
+        except OSError:
+            raise Conflict(f"the server has no {display} console", code="ConsoleTypeUnavailable") from None
+        if display == "serial":
+            with self._lock:
+                before, self._serial[server_id] = self._serial.get(server_id), stream
+            if before is not None:
+                with contextlib.suppress(OSError):
+                    before.shutdown(socket.SHUT_RDWR)
+        return stream
+
+    def forget(self, server_id: str) -> None:
+        """The server is gone."""
+        with self._lock:
+            self._serial.pop(server_id, None)
+
+
+def open_folder(folder: Path) -> int:
+    """A descriptor for `arguments`, to be inherited by QEMU."""
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The console proxy: what browsers open the consoles of servers with."""

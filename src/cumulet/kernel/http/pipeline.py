@@ -195,6 +195,8 @@ def _by_action(request: Request, routes: list[Route]) -> Route:
         if route.action in body:
             return route
     name = next(iter(body))
+    if any(route.action == name for route in request.candidates):
+        raise NotFound("The resource could not be found.", code="NoSuchVersion")
     raise Invalid(f"There is no such action: {name}", code="NoSuchAction")
 
 

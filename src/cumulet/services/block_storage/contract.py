@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -133,6 +134,80 @@ class BootVolume(msgspec.Struct, frozen=True, kw_only=True):
     volume_type: str | None = None
     availability_zone: str | None = None
     host: str = ""
+
+
+class OlderVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume as compute's older API shows it; `server_id` and `device` are of its first attachment."""
+
+    id: str
+    name: str | None
+    description: str | None
+    size: int
+    status: str
+    volume_type: str
+    availability_zone: str
+    snapshot_id: str | None
+    metadata: dict[str, str]
+    created_at: datetime
+    server_id: str | None = None
+    device: str | None = None
+
+
+class OlderSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot as compute's older API shows it; `size` in GiB."""
+
+    id: str
+    volume_id: str
+    name: str | None
+    description: str | None
+    size: int
+    status: str
+    created_at: datetime
+
+
+class NewOlderVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume that is asked for through compute; `size` in GiB."""
+
+    size: int
+    name: str | None = None
+    description: str | None = None
+    volume_type: str | None = None
+    snapshot_id: str | None = None
+    availability_zone: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class OlderVolumes(Protocol):
+    """In the control plane: volumes and snapshots as compute's older API lists and changes them.
+
+    Errors are those of `VolumesContract`, and Invalid (InvalidSnapshot) and NotFound (SnapshotNotFound).
+    """
+
+    def volumes(self, source: Source, ctx: Context) -> list[OlderVolume]:
+        """The volumes of the caller's project, the newest first."""
+
+    def volume(self, source: Source, ctx: Context, volume_id: str) -> OlderVolume:
+        """One that the caller may see."""
+
+    def create_volume(self, tx: Tx, ctx: Context, new: NewOlderVolume) -> OlderVolume:
+        """Begin to make a volume."""
+
+    def delete_volume(self, tx: Tx, ctx: Context, volume_id: str) -> None:
+        """Begin to delete it; Invalid while it is attached or has snapshots."""
+
+    def snapshots(self, source: Source, ctx: Context) -> list[OlderSnapshot]:
+        """The snapshots of the caller's project, the newest first."""
+
+    def snapshot(self, source: Source, ctx: Context, snapshot_id: str) -> OlderSnapshot:
+        """One that the caller may see."""
+
+    def create_snapshot(
+        self, tx: Tx, ctx: Context, volume_id: str, name: str | None, description: str | None, *, in_use: bool
+    ) -> OlderSnapshot:
+        """Begin a snapshot; `in_use` says that the volume may be attached."""
+
+    def delete_snapshot(self, tx: Tx, ctx: Context, snapshot_id: str) -> None:
+        """Begin to delete it; Invalid in a status that forbids it."""
 
 
 class VolumesContract(Protocol):

@@ -11,8 +11,8 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.services.block_storage import contract
-from cumulet.services.block_storage.contract import BootVolume, VolumeInfo, VolumesContract
-from cumulet.services.block_storage.logic import claims, exports, progress, snapshots, volume_types, volumes
+from cumulet.services.block_storage.contract import BootVolume, OlderVolumes, VolumeInfo, VolumesContract
+from cumulet.services.block_storage.logic import claims, exports, older, progress, snapshots, volume_types, volumes
 from cumulet.services.block_storage.logic.refusals import attachment_not_found, volume_not_found
 from cumulet.services.block_storage.store import attachments as attachment_store
 from cumulet.services.block_storage.store import snapshots as snapshot_store
@@ -22,7 +22,7 @@ from cumulet.services.block_storage.types import Attachment, SnapshotStatus, Vol
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
     """What this service offers: Protocol to maker."""
-    return {VolumesContract: lambda: Volumes(cloud)}
+    return {VolumesContract: lambda: Volumes(cloud), OlderVolumes: lambda: older.Volumes(cloud)}
 
 
 class Volumes:

@@ -143,6 +143,35 @@ class ImageContract(Protocol):
         """
 
 
+class ImageQuery(msgspec.Struct, kw_only=True, frozen=True):
+    """Which images a list of compute's shows: fields that are given must be equal, all of `properties` be there.
+
+    `changed_since` is in UTC without a zone. The page begins after the image `marker`; `limit` is its length.
+    """
+
+    name: str | None = None
+    status: str | None = None
+    min_ram: int | None = None
+    min_disk: int | None = None
+    changed_since: datetime | None = None
+    properties: Mapping[str, str] = {}
+    marker: str | None = None
+    limit: int = 1000
+
+
+class OlderImages(Protocol):
+    """In the control plane: images as compute's older API lists and changes them, by the rules of the image service."""
+
+    def find_all(self, ctx: Context, wanted: ImageQuery) -> list[ImageInfo]:
+        """What the caller may see, the newest first; Invalid for a marker that is not there."""
+
+    def replace_properties(self, ctx: Context, image_id: str, properties: Mapping[str, str]) -> ImageInfo:
+        """These are all of the image's words from now on. NotFound, Forbidden."""
+
+    def delete(self, ctx: Context, image_id: str) -> None:
+        """Remove it with its data. NotFound, Forbidden (also while it is protected)."""
+
+
 class HostImages(Protocol):
     """On a host."""
 

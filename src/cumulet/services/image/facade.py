@@ -9,15 +9,15 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.image.contract import ImageContract, ImageInfo, NewImage
-from cumulet.services.image.logic import access, copies, data, images, locations, quotas
+from cumulet.services.image.contract import ImageContract, ImageInfo, ImageQuery, NewImage, OlderImages
+from cumulet.services.image.logic import access, copies, data, images, locations, older, quotas
 from cumulet.services.image.logic.images import Wish
 from cumulet.services.image.store import images as rows
 from cumulet.services.image.types import Record
 
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
-    return {ImageContract: lambda: Images(cloud)}
+    return {ImageContract: lambda: Images(cloud), OlderImages: lambda: Older(cloud)}
 
 
 class Images:
@@ -79,6 +79,22 @@ class Images:
 
     def prefetch(self, host: str, image_id: str) -> None:
         copies.prefetch(self._cloud, host, image_id)
+
+
+class Older:
+    """`contract.OlderImages`."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def find_all(self, ctx: Context, wanted: ImageQuery) -> list[ImageInfo]:
+        return [_info(record) for record in older.find_all(self._cloud, ctx, wanted)]
+
+    def replace_properties(self, ctx: Context, image_id: str, properties: Mapping[str, str]) -> ImageInfo:
+        return _info(older.replace_properties(self._cloud, ctx, image_id, properties))
+
+    def delete(self, ctx: Context, image_id: str) -> None:
+        older.delete(self._cloud, ctx, image_id)
 
 
 def _info(record: Record) -> ImageInfo:

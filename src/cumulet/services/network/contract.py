@@ -122,6 +122,23 @@ class NetworkUsage(msgspec.Struct, kw_only=True, frozen=True):
     ports_used: int
 
 
+class NetworkName(msgspec.Struct, kw_only=True, frozen=True):
+    """A network as compute's older API shows it."""
+
+    id: str
+    name: str
+
+
+class FloatingInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """A floating address as compute's older API shows it: `pool` is its network, `server_id` whom it leads to."""
+
+    id: str
+    address: str
+    pool: NetworkName
+    fixed_address: str | None
+    server_id: str | None
+
+
 PASSWORD_LIMIT = 1020  # bytes: an RSA-encrypted password as guests post it
 
 
@@ -264,3 +281,33 @@ class NetworkContract(Protocol):
 
     def usage(self, source: Source, project_id: str) -> NetworkUsage:
         """Limits and use of the project."""
+
+
+class OlderNetworks(Protocol):
+    """In the control plane: networks and floating addresses as compute's older API lists and changes them."""
+
+    def networks(self, source: Source, ctx: Context, *, external: bool | None = None) -> list[NetworkName]:
+        """The networks that the caller sees, oldest first; with `external` those that lead outside, or do not."""
+
+    def network(self, source: Source, ctx: Context, network_id: str) -> NetworkName:
+        """One of them. Raises NotFound."""
+
+    def floating_ips(self, source: Source, ctx: Context, *, address: str | None = None) -> list[FloatingInfo]:
+        """The floating addresses of the caller's project, or that one of them."""
+
+    def floating_ip(self, source: Source, ctx: Context, floating_id: str) -> FloatingInfo:
+        """One that the caller may see. Raises NotFound."""
+
+    def create_floating_ip(self, tx: Tx, ctx: Context, network_id: str) -> FloatingInfo:
+        """A new one for the caller's project. Raises Conflict (OverQuota, IpAddressGenerationFailure)."""
+
+    def delete_floating_ip(self, tx: Tx, ctx: Context, floating_id: str) -> None:
+        """Give it back, whomever it leads to. Raises NotFound."""
+
+    def lead_floating_ip(
+        self, tx: Tx, ctx: Context, floating_id: str, server_id: str | None, fixed_address: str | None = None
+    ) -> None:
+        """Let it lead to the server's fixed address, the first where none is named, or (`server_id` None) nowhere.
+
+        Raises NotFound, Invalid, Conflict.
+        """

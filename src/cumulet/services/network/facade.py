@@ -10,23 +10,30 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.services.network.contract import (
+    FloatingInfo,
     GroupDetails,
     GroupInfo,
     GroupRule,
     NetworkContract,
+    NetworkName,
     NetworkUsage,
+    OlderNetworks,
     PortInfo,
     PortRequest,
 )
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import access, concern, describe, group_details, security_groups, servers
+from cumulet.services.network.logic import access, concern, describe, group_details, older, security_groups, servers
 from cumulet.services.network.store import addresses, lookups
-from cumulet.services.network.types import OWNER_COMPUTE, Port, SecurityGroup, SecurityGroupRule
+from cumulet.services.network.types import OWNER_COMPUTE, FloatingIp, Port, SecurityGroup, SecurityGroupRule
 
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
     """What this service offers; the Converger is its own, one for each process."""
-    return {NetworkContract: lambda: NetworkService(cloud), Converger: lambda: Converger(cloud)}
+    return {
+        NetworkContract: lambda: NetworkService(cloud),
+        OlderNetworks: lambda: Older(cloud),
+        Converger: lambda: Converger(cloud),
+    }
 
 
 class NetworkService:
@@ -149,3 +156,38 @@ class NetworkService:
 
     def _concerned(self, tx: Tx, server_id: str) -> set[str]:
         return concern.of_ports(tx, lookups.server_ports(tx, [server_id]))
+
+
+class Older:
+    """`contract.OlderNetworks`."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._converger = cloud.contracts.use(Converger)
+
+    def networks(self, source: Source, ctx: Context, *, external: bool | None = None) -> list[NetworkName]:
+        return older.networks(source, ctx, external)
+
+    def network(self, source: Source, ctx: Context, network_id: str) -> NetworkName:
+        return older.network(source, ctx, network_id)
+
+    def floating_ips(self, source: Source, ctx: Context, *, address: str | None = None) -> list[FloatingInfo]:
+        return older.floating_ips(source, ctx, address)
+
+    def floating_ip(self, source: Source, ctx: Context, floating_id: str) -> FloatingInfo:
+        return older.floating_ip(source, ctx, floating_id)
+
+    def create_floating_ip(self, tx: Tx, ctx: Context, network_id: str) -> FloatingInfo:
+        return older.create(self._cloud, tx, ctx, network_id)
+
+    def delete_floating_ip(self, tx: Tx, ctx: Context, floating_id: str) -> None:
+        concerned = concern.of(tx, FloatingIp, [floating_id])
+        older.delete(self._cloud, tx, ctx, floating_id)
+        self._converger.tell(tx, concerned)
+
+    def lead_floating_ip(
+        self, tx: Tx, ctx: Context, floating_id: str, server_id: str | None, fixed_address: str | None = None
+    ) -> None:
+        before = concern.of(tx, FloatingIp, [floating_id])
+        older.lead(self._cloud, tx, ctx, floating_id, server_id, fixed_address)
+        self._converger.tell(tx, before | concern.of(tx, FloatingIp, [floating_id]))

@@ -9,10 +9,13 @@ from cumulet.services.compute.api import (
     extensions,
     external_events,
     flavors,
+    floating_ips,
     hosts,
     hypervisors,
+    images,
     keypairs,
     limits,
+    networks,
     quotas,
     remote_consoles,
     removed,
@@ -28,6 +31,7 @@ from cumulet.services.compute.api import (
     usage,
     usage_audit_log,
     versions,
+    volumes,
 )
 from cumulet.services.compute.api.dialect import MICROVERSIONS, ComputeDialect
 
@@ -59,6 +63,10 @@ API = Api(
         *extensions.ROUTES,
         *usage_audit_log.ROUTES,
         *baremetal_nodes.ROUTES,
+        *images.ROUTES,
+        *networks.ROUTES,
+        *floating_ips.ROUTES,
+        *volumes.ROUTES,
         *removed.ROUTES,
         *versions.ROUTES,
     ),

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from cumulet.kernel import clock
 from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Request
-from cumulet.kernel.http.paging import link, whole_number
+from cumulet.kernel.http.paging import whole_number
 from cumulet.services.compute.logic import servers
 from cumulet.services.compute.types import Server
 
@@ -44,7 +45,8 @@ def next_links(request: Request, rows: list[Any], limit: int, marker: str) -> li
     """The link to the next page, where this one is full; `marker` is its last row's."""
     if limit == 0 or len(rows) < limit:
         return []
-    return [{"rel": "next", "href": link(request, marker=marker)}]
+    pairs = sorted((name, value) for name, value in request.query_pairs if name != "marker")
+    return [{"rel": "next", "href": f"{request.url}?{urlencode([*pairs, ('marker', marker)])}"}]
 
 
 def the_server(request: Request) -> Server:

@@ -37,7 +37,10 @@ def of_server(cloud: Cloud, server: Server) -> list[GroupDetails]:
 
 
 def create(cloud: Cloud, ctx: Context, name: str, description: str) -> GroupDetails:
-    return _write(cloud, lambda tx: _network(cloud).create_security_group(tx, ctx, name, description))
+    try:
+        return cloud.db.write(lambda tx: _network(cloud).create_security_group(tx, ctx, name, description))
+    except Conflict as error:
+        raise OverQuota(error.message, code=error.code) from error
 
 
 def change(cloud: Cloud, ctx: Context, group_id: str, name: str, description: str) -> GroupDetails:
@@ -49,7 +52,12 @@ def delete(cloud: Cloud, ctx: Context, group_id: str) -> None:
 
 
 def add_rule(cloud: Cloud, ctx: Context, wanted: GroupRule) -> GroupRule:
-    return _write(cloud, lambda tx: _network(cloud).add_security_group_rule(tx, ctx, wanted))
+    try:
+        return _write(cloud, lambda tx: _network(cloud).add_security_group_rule(tx, ctx, wanted))
+    except Invalid as error:
+        if error.code != "SecurityGroupRuleExists":
+            raise
+        raise Invalid(f"This rule already exists in group {wanted.group_id}", code=error.code) from error
 
 
 def delete_rule(cloud: Cloud, ctx: Context, rule_id: str) -> None:

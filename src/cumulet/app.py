@@ -101,7 +101,7 @@ class App:
         settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.loop = Loop()
         self.db = Database.open(settings)
-        self.bus = self.db.dialect.bus()
+        self.bus = self.db.dialect.bus(settings.run)
         contracts = Contracts()
         owner = f"{settings.replica}/{role}"
         here = [service.package for service in self.services if service.runs == role]

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hearing import Heard
 from sqlalchemy import func, select
 
 from cumulet.kernel import clock
@@ -263,51 +263,12 @@ def test_passwords_are_in_no_log_and_no_error(open_database, caplog):
     assert "hunter2" not in caplog.text + str(told.value) + repr(told.value.__cause__)
 
 
-class Heard:
-    def __init__(self, database):
-        self.bus = database.dialect.bus()
-        self.keys = []
-        self._changed = threading.Condition()
-        self.bus.hear("things", self._hear)
-        self.bus.start()
-        self.wait_for(ANY)  # listening has begun
-        self.keys.clear()
-
-    def _hear(self, key):
-        with self._changed:
-            self.keys.append(key)
-            self._changed.notify_all()
-
-    def wait_for(self, key):
-        with self._changed:
-            assert self._changed.wait_for(lambda: key in self.keys, 30), f"{key!r} was not heard: {self.keys}"
-
-
 @pytest.fixture
-def replicas(db, open_database):
-    pair = (Heard(db), Heard(open_database()))
+def replicas(db, open_database, tmp_path):
+    pair = (Heard(db.dialect.bus(tmp_path)), Heard(open_database().dialect.bus(tmp_path)))
     yield pair
     for each in pair:
         each.bus.stop()
-
-
-def test_a_wake_up_is_heard_in_both_replicas_after_the_commit_once(db, replicas):
-    here, there = replicas
-
-    def fail(tx):
-        here.bus.tell(tx, "things", "never")
-        raise ValueError
-
-    with pytest.raises(ValueError):  # noqa: PT011
-        db.write(fail)
-    db.write(lambda tx: here.bus.tell(tx, "things", "7"))
-    db.write(lambda tx: here.bus.tell(tx, "others", "8"))
-    db.write(lambda tx: here.bus.tell(tx, "things", "9"))
-    for each in replicas:
-        each.wait_for("9")
-    time.sleep(0.2)
-    assert here.keys == ["7", "9"]
-    assert sorted(there.keys) == ["7", "9"]
 
 
 def test_whoever_was_deaf_is_woken_for_everything(url, db, replicas):

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import func, select
 
+from cumulet.kernel.bus.memory import Memory
 from cumulet.kernel.db import Database, migrate, sql, tables
 from cumulet.kernel.db.dialects import postgres as dialect
 from cumulet.kernel.db.outbox import Outbox
@@ -42,7 +43,7 @@ def last(run):
     note("ended")
 flow = Flow("t.f", (Step("one", slow), Step("two", last)))
 db = Database.postgres(url)
-bus = db.dialect.bus()
+bus = db.dialect.bus(notes)
 bus.start()
 sagas = Sagas(db, bus, {"t.f": flow}.__getitem__, owner)
 sagas.run(SimpleNamespace(db=db))
@@ -106,7 +107,7 @@ def fleet(db, tmp_path):
 
 
 def start_saga(db, subject="s"):
-    sagas = Sagas(db, db.dialect.bus(), {}.__getitem__, "tests")
+    sagas = Sagas(db, Memory(), {}.__getitem__, "tests")
     return db.write(lambda tx: sagas.start(tx, "t.f", subject))
 
 
@@ -178,7 +179,7 @@ def test_a_restart_of_the_database_in_mid_step_costs_no_saga(server, db, fleet):
 
 
 def test_sagas_of_one_subject_keep_their_order_whoever_commits_first(db):
-    sagas = Sagas(db, db.dialect.bus(), {}.__getitem__, "tests")
+    sagas = Sagas(db, Memory(), {}.__getitem__, "tests")
     first_in, go_on = threading.Event(), threading.Event()
     seen = {}
 
@@ -202,7 +203,7 @@ def test_sagas_of_one_subject_keep_their_order_whoever_commits_first(db):
     assert [saga.id for saga in sagas.unfinished(db, "s")] == [seen["first"], seen["second"]]
 
 
-def test_two_replicas_share_sagas_and_run_each_once(db):
+def test_two_replicas_share_sagas_and_run_each_once(db, tmp_path):
     ran, lock = [], threading.Lock()
 
     def work(owner):
@@ -216,7 +217,7 @@ def test_two_replicas_share_sagas_and_run_each_once(db):
     databases = [Database.postgres(db.dialect.url) for _ in range(2)]
     replicas = []
     for owner, database in zip("ab", databases, strict=True):
-        bus = database.dialect.bus()
+        bus = database.dialect.bus(tmp_path)
         bus.start()
         flow = Flow("t.f", (Step("one", work(owner)),))
         sagas = Sagas(database, bus, {"t.f": flow}.__getitem__, owner)
@@ -234,11 +235,11 @@ def test_two_replicas_share_sagas_and_run_each_once(db):
     assert sorted(int(subject) for subject, _ in ran) == list(range(100))
 
 
-def test_events_are_delivered_by_one_replica_and_by_the_next_when_it_leaves(db):
+def test_events_are_delivered_by_one_replica_and_by_the_next_when_it_leaves(db, tmp_path):
     databases = [Database.postgres(db.dialect.url) for _ in range(2)]
     seen, boxes, buses = [], [], []
     for owner, database in zip("ab", databases, strict=True):
-        buses.append(database.dialect.bus())
+        buses.append(database.dialect.bus(tmp_path))
         buses[-1].start()
         box = Outbox(database, buses[-1], owner)
         box.subscribe("t", lambda event, o=owner: seen.append((o, event.payload)))

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import select, update
 
 from cumulet.kernel import clock
+from cumulet.kernel.bus.memory import Memory
 from cumulet.kernel.db import Database, migrate, sql, tables
 from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.kernel.saga import DONE, FAILED, Flow, Saga, Sagas, Step, places
@@ -33,7 +34,7 @@ class Bench:
         self.db = db
         self.ran = []
         self.flows = {flow.name: flow for flow in flows}
-        self.sagas = Sagas(db, db.dialect.bus(), self.flows.__getitem__, owner, packages)
+        self.sagas = Sagas(db, Memory(), self.flows.__getitem__, owner, packages)
 
     def go(self):
         self.sagas.run(SimpleNamespace(db=self.db))
@@ -288,6 +289,7 @@ CHILD = """
 import sys, threading
 from pathlib import Path
 from types import SimpleNamespace
+from cumulet.kernel.bus.memory import Memory
 from cumulet.kernel.db import Database, migrate, sql, tables
 from cumulet.kernel.saga import Flow, Sagas, Step
 log = Path(sys.argv[2])
@@ -300,7 +302,7 @@ def act(word):
 flow = Flow("t.f", (Step("one", act("one")), Step("two", act("two")), Step("three", act("three"))))
 db = Database.sqlite(Path(sys.argv[1]), durable=False)
 migrate.migrate(db, {})
-sagas = Sagas(db, db.dialect.bus(), {"t.f": flow}.__getitem__, "a")
+sagas = Sagas(db, Memory(), {"t.f": flow}.__getitem__, "a")
 if sys.argv[3] == "first":
     db.write(lambda tx: sagas.start(tx, "t.f", "s"))
 sagas.run(SimpleNamespace(db=db))

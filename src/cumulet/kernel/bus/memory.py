@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wake-ups within one process: all that one replica on a file needs."""
+"""Wake-ups within one process."""
 
 from __future__ import annotations
 

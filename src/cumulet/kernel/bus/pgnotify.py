@@ -17,6 +17,7 @@ import psycopg
 
 from cumulet.kernel import ids
 from cumulet.kernel.bus import ANY, Hearer
+from cumulet.kernel.bus.gatherer import Gatherer
 from cumulet.kernel.bus.memory import Memory
 from cumulet.kernel.db.tx import Tx
 
@@ -35,13 +36,11 @@ class PgNotify:
 
     def __init__(self, connect: Connect, send: Send) -> None:
         self._connect = connect
-        self._send = send
         self._here = Memory()
+        self._elsewhere = Gatherer(lambda words: send(CHANNEL, words))
         self._name = ids.new_hex()[:12]  # marks our own words when they come back
-        self._waiting: set[str] = set()
-        self._changed = threading.Condition()
         self._stopped = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._thread = threading.Thread(target=self._listen_loop, name="bus-listen", daemon=True)
 
     def tell(self, tx: Tx, topic: str, key: str = ANY) -> None:
         tx.after_commit(lambda: self._told(topic, key))
@@ -50,36 +49,18 @@ class PgNotify:
         self._here.hear(topic, fn)
 
     def start(self) -> None:
-        for name, target in (("bus-listen", self._listen_loop), ("bus-send", self._send_loop)):
-            thread = threading.Thread(target=target, name=name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._thread.start()
+        self._elsewhere.start()
 
     def stop(self) -> None:
+        self._elsewhere.stop()
         self._stopped.set()
-        with self._changed:
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join(LOOK + 5)
+        if self._thread.is_alive():
+            self._thread.join(LOOK + 5)
 
     def _told(self, topic: str, key: str) -> None:
         self._here.wake(topic, key)
-        with self._changed:
-            self._waiting.add(f"{self._name} {topic} {key}")
-            self._changed.notify_all()
-
-    def _send_loop(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._stopped.is_set())
-                words, self._waiting = sorted(self._waiting), set()
-            if words:
-                try:
-                    self._send(CHANNEL, words)
-                except Exception as error:
-                    LOG.warning("other replicas were not woken: %s", error)
-            if self._stopped.is_set():
-                return
+        self._elsewhere.say(f"{self._name} {topic} {key}")
 
     def _listen_loop(self) -> None:
         while not self._stopped.is_set():

@@ -37,8 +37,8 @@ class Dialect(Protocol):
     def alone(self, name: str) -> AbstractContextManager[None]:
         """Hold `name` for the length of the block, which may hold many transactions: no other replica does."""
 
-    def bus(self) -> Bus:
-        """How those who look after rows are woken on this engine."""
+    def bus(self, run: Path) -> Bus:
+        """How those who look after rows are woken on this engine; `run` is where this machine's sockets are."""
 
     def check(self) -> None:
         """Raise RuntimeError, in words for the operator, where this database cannot hold a cloud."""

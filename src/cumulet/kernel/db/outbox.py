@@ -66,6 +66,7 @@ class Outbox:
 
     def start(self) -> None:
         self._bus.hear(TOPIC, lambda _: self._wake.set())
+        self._wake.set()  # for what a former life left behind
         self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
         self._thread.start()
 

@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
@@ -157,8 +158,8 @@ class Postgres:
             finally:
                 self._unhurried = False
 
-    def bus(self) -> Bus:
-        """Wake-ups by NOTIFY."""
+    def bus(self, run: Path) -> Bus:
+        """Wake-ups by NOTIFY, between replicas on whatever machines."""
         return PgNotify(self._listener, self._notify)
 
     def check(self) -> None:

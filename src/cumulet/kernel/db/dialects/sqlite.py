@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 from cumulet.kernel.bus import Bus
-from cumulet.kernel.bus.memory import Memory
+from cumulet.kernel.bus.datagrams import Datagrams
 from cumulet.kernel.db.tx import Tx
 
 T = TypeVar("T")
@@ -64,9 +64,9 @@ class Sqlite:
         """There is one control plane to a file, which the lock in the run directory sees to."""
         return nullcontext()
 
-    def bus(self) -> Bus:
-        """Wake-ups within this process; the data process's events wait for the next look."""
-        return Memory()
+    def bus(self, run: Path) -> Bus:
+        """Wake-ups between the processes of this machine."""
+        return Datagrams(run / "wake")
 
     def check(self) -> None:
         """Any file will do."""

@@ -21,7 +21,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a host offers; `memory` in MiB, `disk` in GiB.
 
     `version` is major * 1000000 + minor * 1000 + micro, as the API shows it. `features` are names of CPU features
-    (`avx2`). `accelerator` is `kvm`, `tcg` or `fake`, `accelerator_reason` says why it was chosen.
+    (`avx2`), `traits` placement's names for what else guests can have here. `accelerator` is `kvm`, `tcg` or `fake`,
+    `accelerator_reason` says why it was chosen.
     """
 
     hypervisor: str
@@ -35,6 +36,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     cpu_model: str
     cpu_vendor: str
     features: list[str]
+    traits: list[str] = []
     max_interfaces: int
     max_volumes: int
 
@@ -119,6 +121,15 @@ class Hypervisor(Protocol):
     def set_password(self, server_id: str, user: str, password: str) -> None:
         """Have the guest's agent set a user's password; Conflict where no agent answers (`QemuGuestAgentNotEnabled`)
         or the guest refuses (`InstancePasswordSetFailed`)."""
+
+    def quiesce(self, server_id: str) -> None:
+        """Have the running guest's agent hold its file systems, all written out, until `unquiesce`.
+
+        Conflict where no agent answers (`QemuGuestAgentNotEnabled`) or the guest refuses (`InstanceQuiesceFailed`).
+        """
+
+    def unquiesce(self, server_id: str) -> None:
+        """Let the file systems go on; nothing happens where they do."""
 
     def adopt(self, server_id: str) -> bool:
         """Take up a server that runs already, such as one started before the agent; False where it does not."""

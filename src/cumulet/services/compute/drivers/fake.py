@@ -47,6 +47,8 @@ class _Guest(msgspec.Struct):
     started: float = 0.0
     volumes: dict[str, int] = {}
     is_suspended: bool = False
+    has_agent: bool = False
+    is_quiesced: bool = False
     interrupts: int = 0
     passwords: dict[str, str] = {}
     rescue_image: str = ""
@@ -109,6 +111,7 @@ class FakeHypervisor:
             if guest.power != PowerState.SHUTDOWN:
                 return
             guest.volumes, guest.ports = {}, {}
+            guest.has_agent, guest.is_quiesced = spec.guest.agent, False
             for volume in spec.volumes:
                 self._open_volume(guest, volume)
             for port in spec.ports:
@@ -156,6 +159,12 @@ class FakeHypervisor:
             guest = self._running(server_id)
             guest.passwords[user] = hashlib.sha256(password.encode()).hexdigest()
             self._write(server_id, guest)
+
+    def quiesce(self, server_id: str) -> None:
+        self._hold(server_id, True)
+
+    def unquiesce(self, server_id: str) -> None:
+        self._hold(server_id, False)
 
     def adopt(self, server_id: str) -> bool:
         with self._lock:
@@ -325,6 +334,14 @@ class FakeHypervisor:
                 self._supplies.base(wanted)
             guest.rescue_image = wanted
             self._write(spec.id, guest)
+
+    def _hold(self, server_id: str, held: bool) -> None:
+        with self._lock:
+            guest = self._running(server_id)
+            if not guest.has_agent:
+                raise Conflict("QEMU guest agent is not enabled", code="QemuGuestAgentNotEnabled")
+            guest.is_quiesced = held
+            self._write(server_id, guest)
 
     def _open_volume(self, guest: _Guest, volume: VolumeSpec) -> None:
         disk = self._supplies.open_volume(volume)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server's QEMU command line, as a pure function of what the server is.
 
-The machine is `pc`: it starts sooner than `q35`, and all slots of its one PCI bus take hot-plugged devices.
+Where an image says nothing the machine is `pc`: it starts sooner than `q35`, and all slots of its one PCI bus take
+hot-plugged devices.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from pathlib import Path
 
 from cumulet.services.block_storage.contract import RemoteDisk
 from cumulet.services.compute.drivers.base import Disk
-from cumulet.services.compute.drivers.qemu import rescue
-from cumulet.services.compute.types import PortSpec, RescueSpec, ServerSpec, VolumeSpec
+from cumulet.services.compute.drivers.qemu import guest_agent, hardware, rescue
+from cumulet.services.compute.drivers.qemu.board import Board, Device
+from cumulet.services.compute.drivers.qemu.firmware import VARIABLES, Build
+from cumulet.services.compute.types import Guest, PortSpec, RescueSpec, ServerSpec, VolumeSpec
 
 PROGRAM = "qemu-system-x86_64"
 # 32 slots, less those of the host bridge, the south bridge, the random number generator and the root disk.
 PCI_SLOTS = 28
-# Without a bound the cache of translated code makes each guest grow beyond 1 GB.
-TRANSLATION_CACHE = 128  # MiB
 # Seconds that a guest's requests wait for another host's disk, and that opening one at a start may take.
 RECONNECT_TIME = 3600
 OPEN_TIME = 20
@@ -34,36 +35,63 @@ CONFIG_DRIVE = "config-drive.iso"
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What the host decides: `accelerator` `kvm` or `tcg`, `cpu` a QEMU CPU model or "" for the accelerator's own."""
+    """What the host decides: `accelerator` `kvm` or `tcg`, `cpu` a QEMU CPU model or "" for the accelerator's own.
+
+    `firmware` is the UEFI of a server that has one.
+    """
 
     accelerator: str
     cpu: str = ""
+    firmware: Build | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inheritance:
-    """The file descriptors that QEMU inherits: listening sockets by name, taps by port id, the server's folder."""
+    """The file descriptors that QEMU inherits: listening sockets by name, taps by port id, the server's folder.
+
+    `tpm` is the stream to its TPM; `kernel` holds the paths of the kernel and the first file system, which stay paths.
+    """
 
     sockets: dict[str, int]
     folder: int = -1
+    tpm: int = -1
     taps: dict[str, int] = field(default_factory=dict)
+    kernel: tuple[Path, ...] = ()
 
     def all(self) -> list[int]:
-        return [*self.sockets.values(), *self.taps.values(), *([self.folder] if self.folder >= 0 else [])]
+        others = [each for each in (self.folder, self.tpm) if each >= 0]
+        return [*self.sockets.values(), *self.taps.values(), *others]
 
 
 def command_line(
     spec: ServerSpec, folder: Path, machine: Machine, volumes: dict[str, Disk], inherited: Inheritance
 ) -> list[str]:
-    """The argument list. `folder` holds the server's disks; `volumes` says where each attached volume is opened."""
+    """The argument list. `folder` holds the server's disks; `volumes` says where each attached volume is opened.
+
+    Conflict where the guest asks for hardware that QEMU has not.
+    """
+    guest, board = spec.guest, Board(spec.guest)
+    disks = _disks(spec, folder, volumes, board)
+    interfaces = [word for port in spec.ports for word in _interface(port, inherited.taps[port.id], guest, board)]
+    extras = _devices(hardware.extras(guest, board))
     return [
         PROGRAM,
         *_identity(spec, folder),
-        *_processors(spec, machine),
+        *hardware.machine(guest, machine.accelerator, machine.firmware),
+        *_firmware(machine.firmware, folder),
+        *hardware.processors(guest, spec.vcpus, machine.accelerator, machine.cpu),
+        *("-m", f"{spec.ram}M"),
         *_monitors(inherited),
-        *_serial(folder, inherited),
-        *_disks(spec, folder, volumes),
-        *[word for port in spec.ports for word in _interface(port, inherited.taps[port.id])],
+        *_kernel(spec, inherited),
+        *_devices(hardware.iommu(guest)),
+        *_devices(board.controllers()),
+        *_serial(guest, folder, inherited),
+        *hardware.random_numbers(guest),
+        *disks,
+        *interfaces,
+        *_channels(guest, inherited),
+        *hardware.backends(guest),
+        *extras,
     ]
 
 
@@ -90,9 +118,8 @@ def port_device(port_id: str) -> str:
 
 
 def disk_arguments(volume: VolumeSpec) -> dict[str, str]:
-    """The device of a volume, as `device_add` and `-device` take it."""
+    """The device of a volume, but for its place, as `device_add` and `-device` take it."""
     return {
-        "driver": "virtio-blk-pci",
         "drive": volume_node(volume.volume_id),
         "id": volume_device(volume.volume_id),
         "serial": volume.serial,
@@ -140,16 +167,16 @@ def _export(node: str, remote: RemoteDisk) -> dict[str, object]:
     }
 
 
-def interface_arguments(port: PortSpec) -> dict[str, str]:
-    """The device of a port. It has no boot ROM, which would cost seconds at each start."""
+def interface_arguments(port: PortSpec, guest: Guest) -> dict[str, str]:
+    """The device of a port, but for its place. It has no boot ROM, which would cost seconds at each start."""
     found = {
-        "driver": "virtio-net-pci",
+        **hardware.interface(guest),
         "netdev": port_netdev(port.id),
         "id": port_device(port.id),
         "mac": port.mac,
         "romfile": "",
     }
-    if port.mtu:
+    if port.mtu and guest.nic == "virtio":
         found["host_mtu"] = str(port.mtu)
     return found
 
@@ -159,27 +186,42 @@ def _identity(spec: ServerSpec, folder: Path) -> list[str]:
         *("-name", f"guest={spec.id}"),
         *("-uuid", spec.id),
         *("-pidfile", str(folder / PID_FILE)),
-        *("-machine", "pc,usb=off,vmport=off"),
         *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         # Guests find out by these that they run in an OpenStack cloud.
         *("-smbios", f"type=1,manufacturer=Cumulet,product=OpenStack Compute,serial={spec.id},uuid={spec.id}"),
-        *("-rtc", "base=utc,driftfix=slew"),
-        *("-boot", "strict=on"),
     ]
 
 
-def _processors(spec: ServerSpec, machine: Machine) -> list[str]:
-    accelerator = machine.accelerator
-    if accelerator == "tcg":
-        accelerator = f"tcg,thread=multi,tb-size={TRANSLATION_CACHE}"
-    cpu = machine.cpu or ("host" if machine.accelerator == "kvm" else "")
-    return [
-        *("-accel", accelerator),
-        *(("-cpu", cpu) if cpu else ()),
-        *("-m", f"{spec.ram}M"),
-        *("-smp", f"cpus={spec.vcpus},sockets={spec.vcpus},cores=1,threads=1"),
-    ]
+def _firmware(build: Build | None, folder: Path) -> list[str]:
+    """The firmware's code, shared by all, and the server's own variables."""
+    if build is None:
+        return []
+    words: list[str] = []
+    for node, path, read_only in (("firmware", build.code, True), ("nvram", folder / VARIABLES, False)):
+        file = {"driver": "file", "filename": str(path)}
+        arguments = {"node-name": node, "driver": "raw", "read-only": read_only, "file": file}
+        words += ["-blockdev", _flatten(arguments)]
+    return words
+
+
+def _kernel(spec: ServerSpec, inherited: Inheritance) -> list[str]:
+    """A kernel that is started past the boot loader; it finds its root where the first disk is."""
+    if not inherited.kernel:
+        return []
+    kernel, *ramdisk = inherited.kernel
+    default = f"root=/dev/{'vda' if spec.guest.disk_bus == 'virtio' else 'sda'} console=tty0 console=ttyS0"
+    words = ["-kernel", str(kernel), "-append", spec.guest.command_line or default]
+    return [*words, "-initrd", str(ramdisk[0])] if ramdisk else words
+
+
+def _channels(guest: Guest, inherited: Inheritance) -> list[str]:
+    words: list[str] = []
+    if guest.agent:
+        words += ["-chardev", f"socket,id=agent,fd={inherited.sockets[guest_agent.SOCKET]},server=on,wait=off"]
+    if guest.tpm:
+        words += ["-chardev", f"socket,id=tpm,fd={inherited.tpm}"]
+    return words
 
 
 def _monitors(inherited: Inheritance) -> list[str]:
@@ -191,45 +233,63 @@ def _monitors(inherited: Inheritance) -> list[str]:
     return words
 
 
-def _serial(folder: Path, inherited: Inheritance) -> list[str]:
+def _serial(guest: Guest, folder: Path, inherited: Inheritance) -> list[str]:
+    """The first port is the console, which is kept; what goes to the others is lost where nobody listens."""
     log = _escape(str(folder / CONSOLE_LOG))
-    socket = inherited.sockets[SERIAL_SOCKET]
-    return [
-        "-chardev",
-        f"socket,id=serial0,fd={socket},server=on,wait=off,logfile={log},logappend=on",
-        *("-serial", "chardev:serial0"),
-        *("-object", "rng-random,id=random0,filename=/dev/urandom"),
-        *("-device", "virtio-rng-pci,rng=random0"),
-    ]
-
-
-def _disks(spec: ServerSpec, folder: Path, volumes: dict[str, Disk]) -> list[str]:
     words: list[str] = []
+    for number, name in enumerate(serial_sockets(guest)):
+        kept = f",logfile={log},logappend=on" if number == 0 else ""
+        socket = inherited.sockets[name]
+        words += ["-chardev", f"socket,id=serial{number},fd={socket},server=on,wait=off{kept}"]
+        words += ["-serial", f"chardev:serial{number}"]
+    return words
+
+
+def serial_sockets(guest: Guest) -> list[str]:
+    """The names of the sockets behind the serial ports. Conflict for more ports than there can be."""
+    others = [f"serial{number}.sock" for number in range(1, hardware.serial_ports(guest))]
+    return [SERIAL_SOCKET, *others]
+
+
+def _disks(spec: ServerSpec, folder: Path, volumes: dict[str, Disk], board: Board) -> list[str]:
+    words: list[str] = []
+    own = spec.guest.disk_bus
     if spec.rescue is not None and not spec.rescue.bus:
         words += _rescue(spec.rescue, folder)
     if spec.image_id is not None:
         root = block_arguments("root", Disk(path=str(folder / ROOT_DISK), format="qcow2"))
-        words += ["-blockdev", _flatten(root), "-device", "virtio-blk-pci,drive=root,id=root,bootindex=1"]
-    for volume in sorted(spec.volumes, key=_attach_order):
-        source = volumes[volume.volume_id]
-        node = block_arguments(volume_node(volume.volume_id), source)
-        if (secret := credentials_arguments(volume_node(volume.volume_id), source)) is not None:
-            kind = secret.pop("qom-type")
-            words += ["-object", f"{kind},{_flatten(secret)}"]
-        device = disk_arguments(volume)
-        if volume.boot_index is not None and volume.boot_index >= 0:
-            device["bootindex"] = str(volume.boot_index + 1)
-        words += ["-blockdev", _flatten(node), "-device", _device(device)]
+        device = board.drive(own, {"drive": "root", "id": "root", "bootindex": "1"})
+        words += ["-blockdev", _flatten(root), "-device", _device(device)]
+    roots = [volume for volume in spec.volumes if volume.boot_index == 0]
+    for volume in roots:
+        words += _volume(volume, volumes[volume.volume_id], own, board)
     for disk in spec.disks:
         label = local_node(disk.name)
         node = block_arguments(label, Disk(path=str(folder / f"{disk.name}.qcow2"), format="qcow2"))
-        words += ["-blockdev", _flatten(node), "-device", f"virtio-blk-pci,drive={label},id={label}"]
+        device = board.drive(own, {"drive": label, "id": label})
+        words += ["-blockdev", _flatten(node), "-device", _device(device)]
+    for volume in sorted((each for each in spec.volumes if each not in roots), key=_attach_order):
+        words += _volume(volume, volumes[volume.volume_id], own, board)
     if spec.rescue is not None and spec.rescue.bus:
         words += _rescue(spec.rescue, folder)
     if spec.config_drive is not None:
         node = block_arguments("config", Disk(path=str(folder / CONFIG_DRIVE), format="raw"), read_only=True)
-        words += ["-blockdev", _flatten(node), "-device", "virtio-blk-pci,drive=config,id=config"]
+        bus = spec.guest.cdrom_bus
+        device = board.drive(bus or "virtio", {"drive": "config", "id": "config"}, cdrom=bool(bus))
+        words += ["-blockdev", _flatten(node), "-device", _device(device)]
     return words
+
+
+def _volume(volume: VolumeSpec, source: Disk, own: str, board: Board) -> list[str]:
+    words: list[str] = []
+    node = block_arguments(volume_node(volume.volume_id), source)
+    if (secret := credentials_arguments(volume_node(volume.volume_id), source)) is not None:
+        kind = secret.pop("qom-type")
+        words += ["-object", f"{kind},{_flatten(secret)}"]
+    device = board.drive(volume.bus or own, disk_arguments(volume))
+    if volume.boot_index is not None and volume.boot_index >= 0:
+        device["bootindex"] = str(volume.boot_index + 1)
+    return [*words, "-blockdev", _flatten(node), "-device", _device(device)]
 
 
 def _rescue(wanted: RescueSpec, folder: Path) -> list[str]:
@@ -237,14 +297,18 @@ def _rescue(wanted: RescueSpec, folder: Path) -> list[str]:
     return ["-blockdev", _flatten(node), *rescue.device(wanted)]
 
 
-def _attach_order(volume: VolumeSpec) -> tuple[bool, str, str]:
-    """The root disk first, then by device name, which is what guests number their disks by."""
-    return volume.boot_index != 0, f"{len(volume.device):04}", volume.device
+def _attach_order(volume: VolumeSpec) -> tuple[int, str]:
+    """By device name, which is what guests number their disks by."""
+    return len(volume.device), volume.device
 
 
-def _interface(port: PortSpec, tap: int) -> list[str]:
+def _interface(port: PortSpec, tap: int, guest: Guest, board: Board) -> list[str]:
     netdev = f"tap,id={port_netdev(port.id)},fd={tap}"
-    return ["-netdev", netdev, "-device", _device(interface_arguments(port))]
+    return ["-netdev", netdev, "-device", _device(board.slot(interface_arguments(port, guest)))]
+
+
+def _devices(devices: list[Device]) -> list[str]:
+    return [word for device in devices for word in ("-device", _device(device))]
 
 
 def _device(arguments: dict[str, str]) -> str:

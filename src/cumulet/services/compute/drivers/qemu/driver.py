@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,10 +30,14 @@ from cumulet.services.compute.drivers.qemu import (
     configdrive,
     console,
     displays,
+    firmware,
+    guest_agent,
     host,
+    hotplug,
     memory,
     overlay,
     rescue,
+    tpm,
     work,
 )
 from cumulet.services.compute.drivers.qemu.command_line import (
@@ -44,15 +48,15 @@ from cumulet.services.compute.drivers.qemu.command_line import (
     LOG_FILE,
     PID_FILE,
     ROOT_DISK,
-    SERIAL_SOCKET,
     Inheritance,
     Machine,
     command_line,
+    serial_sockets,
     volume_node,
 )
 from cumulet.services.compute.drivers.qemu.displays import Streams
 from cumulet.services.compute.drivers.qemu.watch import Watch
-from cumulet.services.compute.types import Display, PortSpec, PowerState, ServerSpec, VolumeSpec
+from cumulet.services.compute.types import Display, Guest, PortSpec, PowerState, ServerSpec, VolumeSpec
 
 T = TypeVar("T")
 
@@ -117,6 +121,7 @@ class QemuHypervisor:
                 base = self._supplies.base(spec.image_id)
                 overlay.make_root(folder / ROOT_DISK, base, spec.image_format, spec.disk)
             rescue.prepare(folder, spec.rescue, self._supplies)
+            firmware.prepare(folder, spec.guest)
             for disk in spec.disks:
                 overlay.make_empty(folder / f"{disk.name}.qcow2", disk.size * MIB)
             if spec.config_drive is not None and not (folder / CONFIG_DRIVE).exists():
@@ -128,7 +133,7 @@ class QemuHypervisor:
                 return
             folder = self._folder_of(spec.id)
             spec = rescue.plugged(spec)
-            machine = Machine(accelerator=self.capabilities().accelerator)
+            machine = Machine(accelerator=self.capabilities().accelerator, firmware=firmware.choose(spec.guest))
             volumes = {volume.volume_id: self._supplies.open_volume(volume) for volume in spec.volumes}
             with contextlib.ExitStack() as stack:
                 inherited = self._inheritance(spec, folder, stack)
@@ -136,6 +141,7 @@ class QemuHypervisor:
                 argv += displays.arguments(self._displays, inherited.folder, card=not spec.guest.video)
                 if memory.is_kept(folder):
                     argv += memory.ARGUMENTS
+                hotplug.remember(folder, spec.guest)
                 detached.launch(argv, folder / LOG_FILE, inherited.all())
             try:
                 self._watch(spec.id)
@@ -187,8 +193,13 @@ class QemuHypervisor:
         self._on_running(server_id, work.interrupt)
 
     def set_password(self, server_id: str, user: str, password: str) -> None:
-        self._folder_of(server_id)
-        raise Conflict("QEMU guest agent is not enabled", code="QemuGuestAgentNotEnabled")
+        self._ask_agent(server_id, guest_agent.set_password, user, password)
+
+    def quiesce(self, server_id: str) -> None:
+        self._ask_agent(server_id, guest_agent.freeze)
+
+    def unquiesce(self, server_id: str) -> None:
+        self._ask_agent(server_id, guest_agent.thaw)
 
     def stop(self, server_id: str, timeout: float) -> None:
         with self._lock(server_id), self._process(server_id) as running:
@@ -224,7 +235,7 @@ class QemuHypervisor:
             self._folder_of(server_id)
             if self.adopt(server_id):
                 disk = self._supplies.open_volume(volume)
-                self._control(server_id, work.attach_disk, volume, disk)
+                self._control(server_id, work.attach_disk, volume, disk, self._guest(server_id))
 
     def detach_disk(self, server_id: str, volume_id: str) -> None:
         with self._lock(server_id):
@@ -237,7 +248,7 @@ class QemuHypervisor:
             if self.adopt(server_id) and not self._control(server_id, work.has_port, port.id):
                 tap = self._supplies.open_tap(port.id)
                 try:
-                    self._control(server_id, work.attach_port, port, tap)
+                    self._control(server_id, work.attach_port, port, tap, self._guest(server_id))
                 finally:
                     os.close(tap)
 
@@ -367,7 +378,8 @@ class QemuHypervisor:
     def _inheritance(self, spec: ServerSpec, folder: Path, stack: contextlib.ExitStack) -> Inheritance:
         """Open what QEMU inherits; this process's copies are closed when `stack` is."""
         sockets: dict[str, int] = {}
-        for name in (CONTROL_SOCKET, EVENTS_SOCKET, SERIAL_SOCKET):
+        names = [CONTROL_SOCKET, EVENTS_SOCKET, *serial_sockets(spec.guest)]
+        for name in [*names, guest_agent.SOCKET] if spec.guest.agent else names:
             sockets[name] = stack.enter_context(listen(folder / name)).fileno()
         opened = displays.open_folder(folder)
         stack.callback(os.close, opened)
@@ -375,7 +387,11 @@ class QemuHypervisor:
         for port in spec.ports:
             taps[port.id] = self._supplies.open_tap(port.id)
             stack.callback(os.close, taps[port.id])
-        return Inheritance(sockets=sockets, taps=taps, folder=opened)
+        end = -1
+        if spec.guest.tpm:
+            end = stack.enter_context(tpm.start(folder, spec.guest.tpm)).fileno()
+        kernel = tuple(self._supplies.base(each) for each in (spec.guest.kernel_id, spec.guest.ramdisk_id) if each)
+        return Inheritance(sockets=sockets, taps=taps, tpm=end, kernel=kernel, folder=opened)
 
     def _watch(self, server_id: str) -> None:
         path = self._servers / server_id / EVENTS_SOCKET
@@ -424,6 +440,18 @@ class QemuHypervisor:
             raise Conflict(f"The memory that was kept cannot be taken up: {words}", code="HypervisorFailed") from error
         memory.drop(folder)
         self._control(server_id, work.unpause)
+
+    def _guest(self, server_id: str) -> Guest:
+        return hotplug.recall(self._servers / server_id)
+
+    def _ask_agent(self, server_id: str, question: Callable[..., Coroutine[Any, Any, T]], *arguments: str) -> T:
+        with self._lock(server_id):
+            folder = self._folder_of(server_id)
+            if not self.adopt(server_id):
+                raise Conflict("the server does not run", code="InstanceNotRunning")
+            if not self._guest(server_id).agent:
+                raise Conflict("QEMU guest agent is not enabled", code="QemuGuestAgentNotEnabled")
+            return self._loop.wait(question(folder / guest_agent.SOCKET, *arguments))
 
     def _on_running(self, server_id: str, job: work.Job[T], *arguments: Any) -> T:
         with self._lock(server_id):

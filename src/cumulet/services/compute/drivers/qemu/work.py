@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 from cumulet.kernel.errors import Conflict
 from cumulet.kernel.qmp import Event, Monitor, QmpError
 from cumulet.services.compute.drivers.base import Disk, DiskCounters
+from cumulet.services.compute.drivers.qemu import hotplug
 from cumulet.services.compute.drivers.qemu.command_line import (
     block_arguments,
     credentials,
@@ -22,7 +23,7 @@ from cumulet.services.compute.drivers.qemu.command_line import (
     volume_device,
     volume_node,
 )
-from cumulet.services.compute.types import PortSpec, VolumeSpec
+from cumulet.services.compute.types import Guest, PortSpec, VolumeSpec
 
 T = TypeVar("T")
 Job: TypeAlias = Callable[..., Awaitable[T]]
@@ -61,7 +62,7 @@ async def status(monitor: Monitor) -> str:
     return found
 
 
-async def attach_disk(monitor: Monitor, volume: VolumeSpec, disk: Disk) -> None:
+async def attach_disk(monitor: Monitor, volume: VolumeSpec, disk: Disk, guest: Guest) -> None:
     node = volume_node(volume.volume_id)
     if not await _has_node(monitor, node):
         # Certificates may have been renewed since an earlier try.
@@ -72,8 +73,9 @@ async def attach_disk(monitor: Monitor, volume: VolumeSpec, disk: Disk) -> None:
     if await _has_device(monitor, volume_device(volume.volume_id)):
         return
     try:
-        await monitor.send("device_add", disk_arguments(volume))
-    except QmpError:
+        bus = volume.bus or guest.disk_bus
+        await monitor.send("device_add", await hotplug.drive(monitor, guest, bus, disk_arguments(volume)))
+    except (QmpError, Conflict):
         await _remove_disk(monitor, node)
         raise
 
@@ -88,16 +90,18 @@ async def has_port(monitor: Monitor, port_id: str) -> bool:
     return await _has_device(monitor, port_device(port_id))
 
 
-async def attach_port(monitor: Monitor, port: PortSpec, tap: int) -> None:
+async def attach_port(monitor: Monitor, port: PortSpec, tap: int, guest: Guest) -> None:
     netdev = port_netdev(port.id)
     await monitor.execute("getfd", send_fd=tap, fdname=netdev)
     await monitor.execute("netdev_add", type="tap", id=netdev, fd=netdev)
-    device: dict[str, Any] = interface_arguments(port)
+    device: dict[str, Any] = dict(interface_arguments(port, guest))
     if "host_mtu" in device:
         device["host_mtu"] = int(device["host_mtu"])
+    if "packed" in device:
+        device["packed"] = True
     try:
-        await monitor.send("device_add", device)
-    except QmpError:
+        await monitor.send("device_add", await hotplug.slot(monitor, guest, device))
+    except (QmpError, Conflict):
         await monitor.execute("netdev_del", id=netdev)
         raise
 

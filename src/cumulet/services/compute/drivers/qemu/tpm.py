@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server's TPM: a swtpm beside its QEMU, bound to it by one stream, which ends with it.
+
+The state lies in the server's folder and goes where the folder goes. The two know nothing of each other but the
+stream: no socket lies about that another process could open, and where QEMU ends swtpm does.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+from cumulet.kernel import detached
+from cumulet.kernel.errors import Conflict
+
+PROGRAM = "swtpm"
+STATE = "tpm"
+LOG = "tpm.log"
+
+
+def is_here() -> bool:
+    return shutil.which(PROGRAM) is not None
+
+
+def start(folder: Path, version: str) -> socket.socket:
+    """Start the TPM of the server in `folder`; the end of the stream that QEMU inherits, owned by the caller.
+
+    Conflict where the host has no swtpm.
+    """
+    if not is_here():
+        raise Conflict("This host has no emulated TPMs: swtpm is missing", code="UnsupportedHardware")
+    state = folder / STATE
+    state.mkdir(exist_ok=True, mode=0o700)
+    mine, theirs = socket.socketpair()
+    with theirs:
+        words = [PROGRAM, "socket", "--tpmstate", f"dir={state},mode=0600", "--terminate"]
+        words += ["--ctrl", f"type=unixio,clientfd={theirs.fileno()}"]
+        detached.launch([*words, *(["--tpm2"] if version == "2.0" else [])], folder / LOG, [theirs.fileno()])
+    return mine

@@ -107,5 +107,5 @@ def test_what_only_tests_lean_on_is_not_the_cloud_s() -> None:
     cloud = {package.name for package in packages.wanted()}
     tests = {package.name for package in packages.wanted("tests")}
     assert not cloud & tests
-    assert {"ovmf", "postgresql"} <= tests
+    assert {"slapd", "postgresql"} <= tests
     assert {package.name for package in packages.wanted("cloud", "tests")} == cloud | tests

@@ -191,10 +191,17 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocalDisk(msgspec.Struct, frozen=True, kw_only=True):
-    """An empty disk that lives and dies with its server, such as a flavor's ephemeral and swap space; size in MiB."""
+    """An empty disk that lives and dies with its server, such as a flavor's ephemeral and swap space; size in MiB.
+
+    `filesystem` is one of FILESYSTEMS, "" for none; its label is the disk's name.
+    """
 
     name: str
     size: int
+    filesystem: str = ""
+
+
+FILESYSTEMS = ("ext2", "ext3", "ext4", "vfat", "swap")
 
 
 class RescueSpec(msgspec.Struct, frozen=True, kw_only=True):

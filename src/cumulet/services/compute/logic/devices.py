@@ -15,7 +15,7 @@ from cumulet.kernel.errors import CumuletError, Invalid, NotFound
 from cumulet.services.block_storage.contract import VolumeInfo, VolumesContract
 from cumulet.services.compute.logic import mappings
 from cumulet.services.compute.logic.mappings import ROOT, SWAP, DeviceRequest
-from cumulet.services.compute.types import Device, Flavor, LocalDisk, Server
+from cumulet.services.compute.types import Device, LocalDisk, Server
 from cumulet.services.image.contract import ImageContract
 
 MIB_PER_GIB = 1024
@@ -70,7 +70,7 @@ def rows(server: Server, requests: list[DeviceRequest]) -> list[Device]:
     volumes = [each for each in requests if each.is_volume]
     for request in locals_:
         found.append(_row(server, request, _next(taken)))
-    for _disk in _implied(server.kind, found):
+    for _disk in _implied(server, found):
         _next(taken)
     for request in sorted(volumes, key=lambda each: (each.boot_index is None or each.boot_index < 0, each.boot_index)):
         found.append(_row(server, request, server.root_device_name if request.boot_index == ROOT else _next(taken)))
@@ -87,31 +87,49 @@ def free_name(taken: set[str]) -> str:
 def names_of(server: Server, devices: list[Device]) -> set[str]:
     """The device names that a server's disks have."""
     taken = {server.root_device_name} | {each.device_name for each in devices}
-    for _disk in _implied(server.kind, devices):
+    for _disk in _implied(server, devices):
         _next(taken)
     return taken
 
 
-def local_disks(flavor: Flavor, devices: list[Device]) -> list[LocalDisk]:
+def local_disks(server: Server, devices: list[Device]) -> list[LocalDisk]:
     """The empty disks that live with a server: what was asked for, else the flavor's."""
+    flavor = server.kind
     asked = [each for each in devices if each.destination_type == "local" and each.source_type == "blank"]
-    ephemerals = [(each.volume_size or flavor.ephemeral, each) for each in asked if each.guest_format != SWAP]
+    ephemerals = [each for each in asked if each.guest_format != SWAP]
+    usual = usual_filesystem(server)
     disks = [
-        LocalDisk(name=f"ephemeral{index}", size=size * MIB_PER_GIB) for index, (size, _each) in enumerate(ephemerals)
+        LocalDisk(
+            name=f"ephemeral{index}",
+            size=(each.volume_size or flavor.ephemeral) * MIB_PER_GIB,
+            filesystem=each.guest_format or usual,
+        )
+        for index, each in enumerate(ephemerals)
     ]
-    swaps = [LocalDisk(name=SWAP, size=each.volume_size or flavor.swap) for each in asked if each.guest_format == SWAP]
-    return [disk for disk in [*disks, *swaps, *_implied(flavor, devices)] if disk.size]
+    swaps = [_swap(each.volume_size or flavor.swap) for each in asked if each.guest_format == SWAP]
+    return [disk for disk in [*disks, *swaps, *_implied(server, devices)] if disk.size]
 
 
-def _implied(flavor: Flavor, devices: list[Device]) -> list[LocalDisk]:
+def usual_filesystem(server: Server) -> str:
+    """What Nova formats disks with, by the system in the guest."""
+    return "ext4" if server.image.get("properties", {}).get("os_type") == "linux" else "vfat"
+
+
+def _implied(server: Server, devices: list[Device]) -> list[LocalDisk]:
     """The flavor's empty disks that nobody asked for by themselves."""
+    flavor = server.kind
     asked = {each.guest_format == SWAP for each in devices if each.destination_type == "local"}
     found: list[LocalDisk] = []
     if flavor.ephemeral and False not in asked:
-        found.append(LocalDisk(name="ephemeral0", size=flavor.ephemeral * MIB_PER_GIB))
+        size = flavor.ephemeral * MIB_PER_GIB
+        found.append(LocalDisk(name="ephemeral0", size=size, filesystem=usual_filesystem(server)))
     if flavor.swap and True not in asked:
-        found.append(LocalDisk(name=SWAP, size=flavor.swap))
+        found.append(_swap(flavor.swap))
     return found
+
+
+def _swap(size: int) -> LocalDisk:
+    return LocalDisk(name=SWAP, size=size, filesystem=SWAP)
 
 
 def _next(taken: set[str]) -> str:

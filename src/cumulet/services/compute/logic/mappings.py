@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from cumulet.kernel.errors import Invalid
+from cumulet.services.compute.types import FILESYSTEMS
 
 ROOT = 0
 SWAP = "swap"
@@ -164,6 +165,8 @@ def _check_one(request: DeviceRequest) -> None:
             raise _refused("Blank volumes (source: 'blank', dest: 'volume') need to have non-zero size")
     if not request.is_volume and not request.is_image_root and request.source_type != "blank":
         raise invalid(f"Mapping {request.source_type} to local is not supported.", "InvalidBDMFormat")
+    if request.is_ephemeral and request.guest_format and request.guest_format not in FILESYSTEMS:
+        raise invalid(f"{request.guest_format} format is not supported", "InvalidBDMFormat")
     if request.disk_bus and request.disk_bus not in BUSES:
         raise invalid(code="InvalidBDMDiskBus")
 

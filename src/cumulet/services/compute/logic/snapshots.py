@@ -26,15 +26,7 @@ def create_image(cloud: Cloud, ctx: Context, server: Server, name: str, metadata
     """Begin to make an image of the server's root disk; the image's id."""
     servers.check_unlocked(ctx, server)
     servers.check_state(server, "create_image", "create_image")
-    words = {
-        **_inherited(server),
-        "image_type": "snapshot",
-        "instance_uuid": server.id,
-        "user_id": server.user_id,
-        "base_image_ref": server.image_id,
-        **metadata,
-    }
-    new = _new(server, name, "qcow2", words)
+    new = of_root(server, name, "snapshot", metadata)
     images = cloud.contracts.use(ImageContract)
     images.check_create(ctx, new)
 
@@ -48,6 +40,19 @@ def create_image(cloud: Cloud, ctx: Context, server: Server, name: str, metadata
         return image_id
 
     return cloud.db.write(write)
+
+
+def of_root(server: Server, name: str, image_type: str, metadata: dict[str, str]) -> NewImage:
+    """An image of the server's root disk, with what it says of itself; `image_type` is snapshot or backup."""
+    words = {
+        **_inherited(server),
+        "image_type": image_type,
+        "instance_uuid": server.id,
+        "user_id": server.user_id,
+        "base_image_ref": server.image_id,
+        **metadata,
+    }
+    return _new(server, name, "qcow2", words)
 
 
 def create_volume_image(cloud: Cloud, ctx: Context, server: Server, name: str, metadata: dict[str, str]) -> str:
@@ -124,7 +129,8 @@ def _begin_snapshots(cloud: Cloud, tx: Tx, ctx: Context, name: str, found: list[
 
 def _disk_words(server: Server, found: list[Device], snapshots: dict[str, str]) -> dict[str, str]:
     """What the image says of disks."""
-    empty = [_of_local(disk, index) for index, disk in enumerate(devices.local_disks(server.kind, found))]
+    usual = devices.usual_filesystem(server)
+    empty = [_of_local(disk, index, usual) for index, disk in enumerate(devices.local_disks(server, found))]
     volumes = [_of_volume(device, snapshots[device.volume_id]) for device in found if device.volume_id is not None]
     entries: list[dict[str, Any]] = [mappings.to_words(each) for each in [*empty, *volumes]]
     return {
@@ -148,7 +154,7 @@ def _of_volume(device: Device, snapshot_id: str) -> DeviceRequest:
     )
 
 
-def _of_local(disk: LocalDisk, index: int) -> DeviceRequest:
+def _of_local(disk: LocalDisk, index: int, usual: str) -> DeviceRequest:
     is_swap = disk.name == mappings.SWAP
     return DeviceRequest(
         source_type="blank",
@@ -156,7 +162,7 @@ def _of_local(disk: LocalDisk, index: int) -> DeviceRequest:
         boot_index=-1,
         device_name=f"/dev/vd{chr(ord('b') + index)}",
         volume_size=disk.size if is_swap else disk.size // devices.MIB_PER_GIB,
-        guest_format=mappings.SWAP if is_swap else None,
+        guest_format=None if disk.filesystem == usual else disk.filesystem,
         device_type="disk",
         delete_on_termination=True,
     )

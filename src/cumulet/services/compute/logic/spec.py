@@ -32,7 +32,7 @@ def server_spec(cloud: Cloud, server: Server, connections: Mapping[str, Connecti
             for device in disks
             if device.volume_id is not None
         ],
-        disks=devices.local_disks(flavor, disks),
+        disks=devices.local_disks(server, disks),
         config_drive=metadata.config_drive(cloud, server) if server.config_drive else None,
         guest=hardware.describe(flavor, server.image.get("properties", {}), server.image.get("name"), server.image_id),
     )

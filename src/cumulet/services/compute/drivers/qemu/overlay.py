@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cumulet.kernel import run
 from cumulet.kernel.errors import Conflict
+from cumulet.services.compute.drivers.qemu import filesystems
 
 GIB = 1 << 30
 IMAGE_TOOL = "qemu-img"
@@ -32,10 +33,15 @@ def make_root(path: Path, base: Path, base_format: str, size: int) -> None:
     _create(path, max(length, size * GIB), "-b", str(base), "-F", base_format)
 
 
-def make_empty(path: Path, size: int) -> None:
-    """An empty disk of `size` bytes; one that exists is left as it is."""
-    if not path.exists():
+def make_empty(path: Path, size: int, filesystem: str = "") -> None:
+    """An empty disk of `size` bytes, with a file system of the disk's name; one that exists is left as it is."""
+    if path.exists():
+        return
+    if not filesystem:
         _create(path, size)
+        return
+    with filesystems.formatted(path.with_suffix(".raw"), size, filesystem, path.stem) as draft:
+        _convert(draft, path)
 
 
 def virtual_size(base: Path, base_format: str) -> int:
@@ -66,9 +72,7 @@ def copy(source: Path, target: Path, target_format: str) -> None:
 
 def overwrite(target: Path, target_format: str, source: Path, source_format: str) -> None:
     """Write a whole image over a disk that nobody has open; what lies behind the image's end is left as it is."""
-    run.run(
-        [IMAGE_TOOL, "convert", "-q", "-n", "-f", source_format, "-O", target_format, source, target], timeout=3600
-    )
+    run.run([IMAGE_TOOL, "convert", "-q", "-n", "-f", source_format, "-O", target_format, source, target], timeout=3600)
 
 
 def discard(folder: Path, kept: Collection[str]) -> None:
@@ -76,6 +80,12 @@ def discard(folder: Path, kept: Collection[str]) -> None:
     for path in [*folder.glob("*.qcow2"), *folder.glob("*.iso")]:
         if path.name not in kept:
             path.unlink(missing_ok=True)
+
+
+def _convert(source: Path, path: Path) -> None:
+    draft = path.with_suffix(".new")
+    run.run([IMAGE_TOOL, "convert", "-q", "-f", "raw", "-O", "qcow2", source, draft], timeout=600)
+    draft.rename(path)
 
 
 def _create(path: Path, size: int, *extra: str) -> None:

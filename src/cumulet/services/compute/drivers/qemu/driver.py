@@ -123,7 +123,7 @@ class QemuHypervisor:
             rescue.prepare(folder, spec.rescue, self._supplies)
             firmware.prepare(folder, spec.guest)
             for disk in spec.disks:
-                overlay.make_empty(folder / f"{disk.name}.qcow2", disk.size * MIB)
+                overlay.make_empty(folder / f"{disk.name}.qcow2", disk.size * MIB, disk.filesystem)
             if spec.config_drive is not None and not (folder / CONFIG_DRIVE).exists():
                 configdrive.make(folder / CONFIG_DRIVE, spec.config_drive)
 

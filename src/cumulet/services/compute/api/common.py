@@ -76,6 +76,9 @@ _TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
 
 
+BOOLEANS = _TRUE | _FALSE
+
+
 def required_flag(request: Request, name: str) -> bool:
     """Whether a flag such as `all_tenants` is raised: given alone, or with a word for true."""
     value = request.query.get(name)

@@ -70,9 +70,14 @@ def single(value: Fields) -> Fields:
     return {**many(value), "maxItems": 1}
 
 
-def query(properties: Fields, *, closed_since: tuple[int, int] | None = None) -> Schema:
-    """A query's schema; other parameters are passed over until `closed_since`, refused from then on."""
+def query(properties: Fields, *, closed_since: tuple[int, int] | None = None, patterns: Fields | None = None) -> Schema:
+    """A query's schema; other parameters are passed over until `closed_since`, refused from then on.
+
+    `patterns` are parameters by the pattern of their names.
+    """
     document: Fields = {"type": "object", "properties": properties, "additionalProperties": True}
+    if patterns is not None:
+        document["patternProperties"] = patterns
     if closed_since is not None:
         before = (closed_since[0], closed_since[1] - 1)
         document["additionalProperties"] = {

@@ -15,6 +15,7 @@ from cumulet.services.compute.types import ComputeHost
 _RULE = "os_compute_api:os-hosts"
 _ONE = "/os-hosts/{host_name}"
 _UNTIL = (2, 42)
+_NOT_DONE = "The requested functionality is not supported."  # as of every hypervisor but some of old
 _SWITCH = {
     "type": "string",
     "enum": ["enable", "disable", "Enable", "Disable", "ENABLE", "DISABLE"],
@@ -38,7 +39,7 @@ def find_all(request: Request) -> Reply:
 
 
 def get(request: Request) -> Reply:
-    host = logic.find(request.cloud.db, request.params["host_name"])
+    host = _host(request)
     numbers = hypervisors.numbers(request.cloud.db, host)
     rows = [
         _row(host, "(total)", numbers["vcpus"], numbers["memory_mb"], numbers["local_gb"]),
@@ -49,19 +50,25 @@ def get(request: Request) -> Reply:
 
 
 def update(request: Request) -> Reply:
-    name = request.params["host_name"]
-    if name not in {each.name for each in logic.find_all(request.cloud.db)}:
-        raise NotFound(f"Host '{name}' is not mapped to any cell", code="HostMappingNotFound")
+    name = _host(request).name
     if "maintenance_mode" in request.body:
-        raise Unsupported("A host's servers cannot be moved away for maintenance.")
+        raise Unsupported(_NOT_DONE)
     disabled = request.body["status"].lower() == "disable"
     logic.change(request.cloud, name, {"disabled": disabled, "disabled_reason": None})
     return Reply(200, {"host": name, "status": "disabled" if disabled else "enabled"})
 
 
 def power(request: Request) -> Reply:
-    logic.find(request.cloud.db, request.params["host_name"])
-    raise Unsupported("Hosts cannot be started, stopped or restarted.")
+    _host(request)
+    raise Unsupported(_NOT_DONE)
+
+
+def _host(request: Request) -> ComputeHost:
+    name = request.params["host_name"]
+    found = next((each for each in logic.find_all(request.cloud.db) if each.name == name), None)
+    if found is None:
+        raise NotFound(f"Host '{name}' is not mapped to any cell", code="HostMappingNotFound")
+    return found
 
 
 def _by_project(request: Request, host: ComputeHost) -> dict[str, tuple[int, int, int]]:

@@ -85,7 +85,11 @@ def replace_tags(request: Request) -> Reply:
 def add_tag(request: Request) -> Reply:
     tag, present = request.params["tag"], _tags(request)
     if not 1 <= len(tag) <= 60 or "," in tag:
-        raise Invalid(f"Tag '{tag}' is invalid. It must be a non empty string without characters '/' and ','.")
+        said = f"'{tag}' does not match '{fields.TAG['pattern']}'" if "," in tag else f"'{tag}' is too long"
+        raise Invalid(
+            f"Tag '{tag}' is invalid. It must be a non empty string without characters '/' and ','. "
+            f"Validation error message: {said}"
+        )
     if tag in present:
         return Reply(204)
     logic.set_tags(request.cloud, request.ctx, the_server(request), [*present, tag])
@@ -109,13 +113,17 @@ def find_actions(request: Request) -> Reply:
     server_id = request.params["server_id"]
     paged = request.version >= (2, 58)
     limit = common.page_limit(request) if paged else None
+    since = common.moment(request, "changes-since") if paged else None
+    before = common.moment(request, "changes-before") if request.version >= (2, 66) else None
+    if since is not None and before is not None and before < since:
+        raise Invalid("The value of changes-since must be less than or equal to changes-before.")
     found = actions.find_all(
         request.cloud.db,
         server_id,
         marker=request.query.get("marker") if paged else None,
         limit=limit,
-        since=common.moment(request, "changes-since") if paged else None,
-        before=common.moment(request, "changes-before") if request.version >= (2, 66) else None,
+        since=since,
+        before=before,
     )
     body: dict[str, Any] = {"instanceActions": [_action(request, action) for action in found]}
     if limit is not None:

@@ -39,6 +39,7 @@ _ATTACHMENT = {
 }
 # An empty body asks for a port on the project's only network.
 _CREATE = Schema({"type": "object", "properties": {"interfaceAttachment": _ATTACHMENT}, "additionalProperties": False})
+_NOTHING = fields.query({}, closed_since=(2, 102))
 
 
 def find_all(request: Request) -> Reply:
@@ -102,6 +103,13 @@ ROUTES = (
     Route("POST", _PATH, create, f"{_RULE}:create", body=_CREATE, target=server_target),
     Route("GET", _PATH + "/{port_id}", get, f"{_RULE}:show", target=server_target),
     Route("DELETE", _PATH + "/{port_id}", delete, f"{_RULE}:delete", target=server_target),
-    Route("GET", "/servers/{server_id}/ips", ips, f"{_IPS}:index", target=server_target),
-    Route("GET", "/servers/{server_id}/ips/{network_name}", ips_of_network, f"{_IPS}:show", target=server_target),
+    Route("GET", "/servers/{server_id}/ips", ips, f"{_IPS}:index", query=_NOTHING, target=server_target),
+    Route(
+        "GET",
+        "/servers/{server_id}/ips/{network_name}",
+        ips_of_network,
+        f"{_IPS}:show",
+        query=_NOTHING,
+        target=server_target,
+    ),
 )

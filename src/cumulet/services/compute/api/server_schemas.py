@@ -220,5 +220,6 @@ LIST = fields.query(
         **fields.PAGES,
     },
     closed_since=(2, 75),
+    patterns={"^_": many({})},
 )
 SHOW = fields.query({}, closed_since=(2, 102))

@@ -11,6 +11,7 @@ from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.compute.api import server_schemas as schemas
 from cumulet.services.compute.api import server_views as views
 from cumulet.services.compute.api.common import (
+    BOOLEANS,
     moment,
     next_links,
     page_limit,
@@ -178,11 +179,13 @@ def _criteria(request: Request, what: str) -> Criteria | None:
         project = query.get("tenant_id", query.get("project_id"))
         if project is not None:
             criteria.equal["project_id"] = project
+    if "config_drive" in query and query["config_drive"].lower() not in BOOLEANS:
+        return None
     _plain_filters(query, criteria)
-    criteria.changed_since, criteria.changed_before = (
-        moment(request, "changes-since"),
-        moment(request, "changes-before"),
-    )
+    if "locked" in query and request.version >= (2, 73):
+        criteria.locked = required_flag(request, "locked")
+    criteria.changed_since = moment(request, "changes-since")
+    criteria.changed_before = moment(request, "changes-before") if request.version >= (2, 66) else None
     _deleted_filter(query, criteria)
     if not _status_filter(request, criteria) or not _related_filters(request, query, criteria):
         return None
@@ -193,14 +196,14 @@ def _allowed(request: Request) -> dict[str, str]:
     """Others than administrators search by some words only; the rest is passed over."""
     if request.allows(f"{_RULE}:allow_all_filters"):
         return request.query
-    allowed = set(_FOR_ALL) | set(_FORBIDDEN)
+    allowed = set(_FOR_ALL)
     if request.version >= (2, 26):
         allowed |= {"tags", "tags-any", "not-tags", "not-tags-any"}
     if request.version >= (2, 73):
         allowed.add("locked")
     if request.version >= (2, 83):
         allowed |= set(_SINCE_83)
-    return {name: value for name, value in request.query.items() if name in allowed or name.startswith("_")}
+    return {name: value for name, value in request.query.items() if name in allowed}
 
 
 def _plain_filters(query: dict[str, str], criteria: Criteria) -> None:
@@ -214,8 +217,6 @@ def _plain_filters(query: dict[str, str], criteria: Criteria) -> None:
         criteria.flavor_id = query["flavor"]
     if "config_drive" in query:
         criteria.equal["config_drive"] = as_boolean(query["config_drive"])
-    if "locked" in query:
-        criteria.locked = as_boolean(query["locked"])
     for name in ("tags", "tags-any", "not-tags", "not-tags-any"):
         if name in query:
             setattr(criteria, name.replace("-", "_"), query[name].split(","))
@@ -291,11 +292,13 @@ def _order(request: Request) -> list[tuple[str, bool]]:
     keys = [value for name, value in request.query_pairs if name == "sort_key"]
     directions = [value for name, value in request.query_pairs if name == "sort_dir"]
     if any(direction not in ("asc", "desc") for direction in directions):
-        raise Invalid("Unknown sort direction, must be 'desc' or 'asc'")
+        raise Invalid("Invalid input received: Unknown sort direction, must be 'desc' or 'asc'", code="InvalidInput")
     order: list[tuple[str, bool]] = []
     for index, key in enumerate(keys):
-        if key not in schemas.SORTABLE or (key in ("host", "node") and not request.ctx.is_admin):
+        if key not in schemas.SORTABLE:
             continue
+        if key in ("host", "node") and not request.ctx.is_admin:
+            raise Forbidden(f"Only administrators can sort servers by {key}")
         direction = directions[index] if index < len(directions) else (directions[0] if directions else "desc")
         column = {"kernel_id": "id", "ramdisk_id": "id"}.get(key, _COLUMNS.get(key, key))
         if column not in dict(order):

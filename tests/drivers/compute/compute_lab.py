@@ -87,7 +87,11 @@ def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str
         run_dir=folder / "run",
         settings=SimpleNamespace(
             compute=SimpleNamespace(
-                driver=driver, accelerator=accelerator, stop_timeout=5.0, resume_guests_state_on_host_boot=True
+                driver=driver,
+                accelerator=accelerator,
+                stop_timeout=5.0,
+                resume_guests_state_on_host_boot=True,
+                consoles=("vnc", "serial"),
             ),
         ),
         loop=Loop(),

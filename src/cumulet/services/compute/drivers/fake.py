@@ -31,6 +31,7 @@ from cumulet.services.compute.drivers.base import (
     Supplies,
     Usage,
 )
+from cumulet.services.compute.drivers.streams import Streams
 from cumulet.services.compute.types import Display, PortSpec, PowerState, ServerSpec, VolumeSpec
 
 GIB = 1 << 30
@@ -64,6 +65,7 @@ class FakeHypervisor:
         self._supplies = supplies
         self._stopped = stopped
         self._lock = threading.RLock()
+        self._streams = Streams()
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
@@ -196,6 +198,7 @@ class FakeHypervisor:
             self._set_power(server_id, PowerState.RUNNING)
 
     def destroy(self, server_id: str) -> None:
+        self._streams.end(server_id)
         with self._lock:
             self._journal.delete(server_id)
 
@@ -285,7 +288,8 @@ class FakeHypervisor:
             guest = self._running(server_id)
         if display not in self.displays(server_id):
             raise Conflict(f"the server has no {display} console", code="ConsoleTypeUnavailable")
-        return fake_displays.open_display(server_id, display, guest.console)
+        stream = fake_displays.open_display(server_id, display, guest.console)
+        return self._streams.add(server_id, display, stream)
 
     def rotate(self) -> None:
         with self._lock:
@@ -369,6 +373,8 @@ class FakeHypervisor:
     def _set_power(self, server_id: str, power: PowerState) -> None:
         guest = self._read(server_id)
         guest.power = power
+        if power is PowerState.SHUTDOWN:
+            self._streams.end(server_id)
         self._write(server_id, guest)
 
     def _read(self, server_id: str) -> _Guest:

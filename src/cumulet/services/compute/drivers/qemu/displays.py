@@ -7,10 +7,8 @@ of UNIX sockets are short. The serial port's socket is that of its log.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,31 +37,12 @@ def found(folder: Path, wanted: Sequence[Display], *, runs: bool) -> tuple[Displ
     return tuple(each for each in DISPLAYS if ((folder / SOCKETS[each]).exists() if runs else each in wanted))
 
 
-class Streams:
-    """Streams to consoles; a serial port has one at a time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._serial: dict[str, socket.socket] = {}
-
-    def open(self, server_id: str, folder: Path, display: Display) -> socket.socket:
-        """Conflict where there is no such console."""
-        try:
-            stream = connect(folder / SOCKETS[display])
-        except OSError:
-            raise Conflict(f"the server has no {display} console", code="ConsoleTypeUnavailable") from None
-        if display == "serial":
-            with self._lock:
-                before, self._serial[server_id] = self._serial.get(server_id), stream
-            if before is not None:
-                with contextlib.suppress(OSError):
-                    before.shutdown(socket.SHUT_RDWR)
-        return stream
-
-    def forget(self, server_id: str) -> None:
-        """The server is gone."""
-        with self._lock:
-            self._serial.pop(server_id, None)
+def connect_to(folder: Path, display: Display) -> socket.socket:
+    """A new stream to a console of the server in `folder`. Conflict where there is no such console."""
+    try:
+        return connect(folder / SOCKETS[display])
+    except OSError:
+        raise Conflict(f"the server has no {display} console", code="ConsoleTypeUnavailable") from None
 
 
 def open_folder(folder: Path) -> int:

@@ -54,8 +54,8 @@ from cumulet.services.compute.drivers.qemu.command_line import (
     serial_sockets,
     volume_node,
 )
-from cumulet.services.compute.drivers.qemu.displays import Streams
 from cumulet.services.compute.drivers.qemu.watch import Watch
+from cumulet.services.compute.drivers.streams import Streams
 from cumulet.services.compute.types import Display, Guest, PortSpec, PowerState, ServerSpec, VolumeSpec
 
 T = TypeVar("T")
@@ -226,7 +226,7 @@ class QemuHypervisor:
         with self._lock(server_id):
             self._end(server_id)
             shutil.rmtree(self._servers / server_id, ignore_errors=True)
-        self._streams.forget(server_id)
+        self._streams.end(server_id)
         with self._guard:
             self._locks.pop(server_id, None)
 
@@ -308,7 +308,7 @@ class QemuHypervisor:
         folder = self._folder_of(server_id)
         if not self.adopt(server_id):
             raise Conflict("the server does not run", code="InstanceNotRunning")
-        return self._streams.open(server_id, folder, display)
+        return self._streams.add(server_id, display, displays.connect_to(folder, display))
 
     def rotate(self) -> None:
         for folder in self._servers.iterdir():

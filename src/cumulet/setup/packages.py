@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import tempfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +22,16 @@ UNPACKED = Path("/usr/local/share/cumulet/debian")  # below it, files of package
 
 
 class Package(NamedTuple):
-    """A Debian package, what of it is looked for, why it is wanted, and by what: `cloud` or `tests`."""
+    """A Debian package, what of it is looked for, why it is wanted, and by what: `cloud` or `tests`.
+
+    One to `unpack` is wanted for its files alone: it is not installed, nor what it depends on.
+    """
 
     name: str
     needs: str
     reason: str
     purpose: str = "cloud"
+    unpack: bool = False
 
 
 class SetupFailed(Exception):
@@ -56,6 +61,8 @@ def is_there(package: Package) -> bool:
             ctypes.CDLL(package.needs)
         except OSError:
             return False
+        return True
+    if package.unpack and (UNPACKED / package.needs.lstrip("/")).exists():
         return True
     if package.needs.startswith("/"):
         return Path(package.needs).exists()
@@ -90,12 +97,27 @@ def install(packages: Sequence[Package]) -> None:
 
 
 def _install(packages: Sequence[Package]) -> None:
-    _apt("install", "-y", "-q", "--no-install-recommends", *(package.name for package in packages))
+    if whole := [package.name for package in packages if not package.unpack]:
+        _apt("install", "-y", "-q", "--no-install-recommends", *whole)
+    for package in packages:
+        if package.unpack:
+            _unpack(package)
 
 
-def _apt(*words: str) -> None:
+def _unpack(package: Package) -> None:
+    """Lay out the files of a package without installing it."""
+    UNPACKED.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        # Fetched as root, for nobody else may write there.
+        _apt("download", "-q", "-o", "APT::Sandbox::User=root", package.name, cwd=Path(folder))
+        for file in Path(folder).glob("*.deb"):
+            run(["dpkg-deb", "-x", file, UNPACKED], timeout=INSTALL_TIMEOUT)
+
+
+def _apt(*words: str, cwd: Path | None = None) -> None:
     run(
         ["apt-get", "-o", "DPkg::Lock::Timeout=300", *words],
         timeout=INSTALL_TIMEOUT,
+        cwd=cwd,
         env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
     )

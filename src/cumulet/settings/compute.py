@@ -16,11 +16,14 @@ class Compute(Section, frozen=True, kw_only=True):
     `stop_timeout` is how long a guest may take to shut down, in seconds, before its power is cut. A resize that nobody
     confirms is confirmed after `resize_confirm_window` seconds; 0 leaves it to the user. `consoles` are the kinds that
     servers started from now on have; a token opens one within `console_token_ttl` seconds, from a page of this cloud
-    or of one of the names in `console_allowed_origins`.
+    or of one of the names in `console_allowed_origins`. `cpu_model` is guests' processor by QEMU's name for it, "" the
+    host's own under KVM and `qemu64` without; `cpu_flags` are features that it has more (`aes`) or less (`-vmx`).
     """
 
     driver: Literal["qemu", "fake"] = "qemu"
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    cpu_model: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]*$")] = ""
+    cpu_flags: tuple[Annotated[str, msgspec.Meta(pattern=r"^[-+]?[a-z0-9_.][a-z0-9_.-]*$")], ...] = ()
     stop_timeout: Annotated[float, msgspec.Meta(ge=0)] = 60.0
     resume_guests_state_on_host_boot: bool = True
     shelved_offload_time: Annotated[int, msgspec.Meta(ge=-1)] = 0

@@ -92,6 +92,8 @@ def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str
                 stop_timeout=5.0,
                 resume_guests_state_on_host_boot=True,
                 consoles=("vnc", "serial"),
+                cpu_model="",
+                cpu_flags=(),
             ),
         ),
         loop=Loop(),

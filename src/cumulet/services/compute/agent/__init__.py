@@ -36,4 +36,5 @@ def _hypervisor(host: Host, supplies: Supplies, stopped: Stopped) -> Hypervisor:
         stopped,
         accelerator=settings.accelerator,
         displays=settings.consoles,
+        cpu=(settings.cpu_model, settings.cpu_flags),
     )

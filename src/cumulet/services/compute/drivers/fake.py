@@ -22,7 +22,7 @@ import msgspec
 
 from cumulet.kernel.errors import Conflict, NotFound
 from cumulet.kernel.link.host import Journal
-from cumulet.services.compute.drivers import fake_displays
+from cumulet.services.compute.drivers import fake_displays, traits
 from cumulet.services.compute.drivers.base import (
     Capabilities,
     Diagnostics,
@@ -80,6 +80,16 @@ class FakeHypervisor:
             cpu_model="fake",
             cpu_vendor="Cumulet",
             features=["sse", "sse2"],
+            traits=traits.names(
+                buses=("virtio", "scsi", "ide", "sata", "usb"),
+                interfaces=("virtio", "e1000", "e1000e", "rtl8139"),
+                cards=("vga", "virtio"),
+                sounds=("ac97", "ich9"),
+                iommus=("intel", "virtio", "auto"),
+                tpm=True,
+                secure_boot=True,
+                addresses=True,
+            ),
             max_interfaces=26,
             max_volumes=26,
         )

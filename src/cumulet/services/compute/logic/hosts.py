@@ -10,6 +10,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound
+from cumulet.services.compute.logic import host_traits
 from cumulet.services.compute.store import hosts as store
 from cumulet.services.compute.store import servers as servers_store
 from cumulet.services.compute.types import ComputeHost, Flavor
@@ -170,16 +171,5 @@ def _offer(cloud: Cloud, tx: Tx, host: ComputeHost, capabilities: dict[str, Any]
             "DISK_GB": Inventory(total=max(1, capabilities["disk"])),
         },
     )
-    placement.set_traits(tx, host.id, _traits(capabilities))
+    placement.set_traits(tx, host.id, host_traits.of(capabilities))
 
-
-def _traits(capabilities: dict[str, Any]) -> list[str]:
-    """What of the processor's features has a standard trait, and what every host here can do."""
-    traits = ["COMPUTE_NODE", "COMPUTE_VOLUME_ATTACH", "COMPUTE_NET_ATTACH_INTERFACE", "COMPUTE_IMAGE_TYPE_QCOW2"]
-    traits.append("COMPUTE_IMAGE_TYPE_RAW")
-    known = {
-        "sse": "SSE", "sse2": "SSE2", "sse4_1": "SSE41", "sse4_2": "SSE42", "ssse3": "SSSE3", "avx": "AVX",
-        "avx2": "AVX2", "aes": "AESNI", "fma": "FMA3", "vmx": "VMX", "svm": "SVM", "mmx": "MMX", "f16c": "F16C",
-        "bmi1": "BMI", "bmi2": "BMI2", "abm": "ABM", "avx512f": "AVX512F",
-    }  # fmt: skip
-    return traits + [f"HW_CPU_X86_{known[each]}" for each in capabilities["features"] if each in known]

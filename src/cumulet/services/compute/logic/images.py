@@ -12,6 +12,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.errors import CumuletError, Invalid
 from cumulet.services.block_storage.contract import VolumeInfo
 from cumulet.services.compute.logic import mappings
+from cumulet.services.compute.logic.guest import hardware
 from cumulet.services.compute.types import Flavor
 from cumulet.services.image.contract import ImageContract
 
@@ -87,9 +88,10 @@ def _count(text: str | None) -> int:
 
 
 def check_fits(image: Image, flavor: Flavor) -> None:
-    """Invalid where the flavor's memory is too small for the image."""
+    """Invalid where the flavor's memory is too small for the image, or they ask for hardware that cannot be."""
     if flavor.ram < image.min_ram:
         raise Invalid("Flavor's memory is too small for requested image.", code="FlavorMemoryTooSmall")
+    hardware.check(flavor, image.properties, image.name, image.id)
 
 
 def check_volume(image: Image, size: int | None) -> None:

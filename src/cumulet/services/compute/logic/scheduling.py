@@ -12,6 +12,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source
 from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.services.compute.logic import hosts
+from cumulet.services.compute.logic.guest import needs
 from cumulet.services.compute.store import hosts as store
 from cumulet.services.compute.store import quotas as groups_store
 from cumulet.services.compute.store import servers as servers_store
@@ -47,10 +48,12 @@ def choose(cloud: Cloud, server: Server, forced: str, near: set[str]) -> tuple[C
 def _candidates(cloud: Cloud, server: Server) -> list[Candidate]:
     flavor = server.kind
     traits = {key[6:]: value for key, value in flavor.extra_specs.items() if key[:6] == "trait:"}
+    words = server.image.get("properties", {})
+    wanted = hosts.resources(flavor, with_disk=bool(server.image_id)) | needs.resources(flavor, words)
     return cloud.contracts.use(PlacementContract).candidates(
         cloud.db,
-        hosts.resources(flavor, with_disk=bool(server.image_id)),
-        required=[name for name, value in traits.items() if value == "required"],
+        wanted,
+        required={name for name, value in traits.items() if value == "required"} | needs.traits(flavor, words),
         forbidden=[name for name, value in traits.items() if value == "forbidden"],
     )
 

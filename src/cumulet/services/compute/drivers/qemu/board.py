@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from cumulet.kernel.errors import Conflict
 from cumulet.services.compute.types import Guest
 
+BUSES = ("virtio", "scsi", "ide", "sata", "usb")
 FREE_PORTS = 12
 PORT = "port"
 USB = "usb"

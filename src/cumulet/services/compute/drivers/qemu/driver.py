@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,7 @@ from cumulet.services.compute.drivers.qemu import (
     hotplug,
     memory,
     overlay,
+    processor,
     rescue,
     tpm,
     work,
@@ -88,6 +90,7 @@ class QemuHypervisor:
         stopped: Stopped,
         accelerator: str = "auto",
         displays: Sequence[Display] = ("vnc", "serial"),
+        cpu: tuple[str, Sequence[str]] = ("", ()),
     ) -> None:
         self._folder = folder.resolve()
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +101,7 @@ class QemuHypervisor:
         self._stopped = stopped
         self._accelerator = accelerator
         self._displays = displays
+        self._cpu = partial(processor.argument, *cpu)
         self._streams = Streams()
         self._capabilities: Capabilities | None = None
         self._guard = threading.Lock()
@@ -107,7 +111,7 @@ class QemuHypervisor:
     def capabilities(self) -> Capabilities:
         with self._guard:
             if self._capabilities is None:
-                self._capabilities = host.capabilities(self._folder, self._accelerator)
+                self._capabilities = host.capabilities(self._folder, self._accelerator, self._cpu)
             return self._capabilities
 
     def usage(self) -> Usage:
@@ -133,7 +137,8 @@ class QemuHypervisor:
                 return
             folder = self._folder_of(spec.id)
             spec = rescue.plugged(spec)
-            machine = Machine(accelerator=self.capabilities().accelerator, firmware=firmware.choose(spec.guest))
+            accelerator = self.capabilities().accelerator
+            machine = Machine(accelerator=accelerator, cpu=self._cpu(accelerator), firmware=firmware.choose(spec.guest))
             volumes = {volume.volume_id: self._supplies.open_volume(volume) for volume in spec.volumes}
             with contextlib.ExitStack() as stack:
                 inherited = self._inheritance(spec, folder, stack)

@@ -15,17 +15,19 @@ _MACHINE = re.compile(r"pc|q35|pc-(i440fx|q35)-[0-9.]+")
 # Without a bound the cache of translated code makes each guest grow beyond 1 GB.
 TRANSLATION_CACHE = 128  # MiB
 MOST_SERIAL_PORTS = 4
-_INTERFACES = {
+INTERFACES = {
     "virtio": "virtio-net-pci", "e1000": "e1000", "e1000e": "e1000e", "rtl8139": "rtl8139", "ne2k_pci": "ne2k_pci",
     "pcnet": "pcnet", "vmxnet3": "vmxnet3",
 }  # fmt: skip
-_CARDS = {
+CARDS = {
     "cirrus": "cirrus-vga", "vga": "VGA", "virtio": "virtio-vga", "bochs": "bochs-display", "vmvga": "vmware-svga",
     "qxl": "qxl-vga",
 }  # fmt: skip
 _CARD_MEMORY = {"cirrus": "vgamem_mb", "vga": "vgamem_mb", "vmvga": "vgamem_mb", "qxl": "vgamem_mb"}
 _SOUND = {"sb16": "sb16", "es1370": "ES1370", "ac97": "AC97", "usb": "usb-audio"}
 _HDA = {"ich6": "intel-hda", "ich9": "ich9-intel-hda"}
+SOUNDS = (*_SOUND, *_HDA, "pcspk")
+IOMMUS = ("intel", "virtio", "auto")
 _INPUT = {"usb": ("usb-tablet", "usb-kbd"), "virtio": ("virtio-tablet-pci", "virtio-keyboard-pci")}
 # What makes Windows aware of a hypervisor (KVM only); its clock is the local time.
 _ENLIGHTENMENTS = (
@@ -130,9 +132,9 @@ def random_numbers(guest: Guest) -> list[str]:
 
 def interface(guest: Guest) -> Device:
     """The model of the guest's network interfaces. Conflict for one that QEMU has not."""
-    if guest.nic not in _INTERFACES:
+    if guest.nic not in INTERFACES:
         raise unsupported(guest.nic)
-    found = {"driver": _INTERFACES[guest.nic]}
+    found = {"driver": INTERFACES[guest.nic]}
     return {**found, "packed": "on"} if guest.packed_ring and guest.nic == "virtio" else found
 
 
@@ -146,9 +148,9 @@ def serial_ports(guest: Guest) -> int:
 
 
 def _card(guest: Guest) -> Device:
-    if guest.video not in _CARDS:
+    if guest.video not in CARDS:
         raise Conflict(f"Provided video model ({guest.video}) is not supported.", code="InvalidVideoMode")
-    found = {"driver": _CARDS[guest.video], "id": "video0"}
+    found = {"driver": CARDS[guest.video], "id": "video0"}
     if guest.video_ram and guest.video in _CARD_MEMORY:
         # Cards have memory in powers of two.
         found[_CARD_MEMORY[guest.video]] = str(1 << (guest.video_ram - 1).bit_length())

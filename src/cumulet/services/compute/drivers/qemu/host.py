@@ -6,9 +6,12 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from cumulet.services.compute.drivers import traits
 from cumulet.services.compute.drivers.base import Capabilities, Usage
+from cumulet.services.compute.drivers.qemu import board, firmware, hardware, processor, tpm
 from cumulet.services.compute.drivers.qemu.accelerator import Accelerator, probe, qemu_version
 from cumulet.services.compute.drivers.qemu.command_line import PCI_SLOTS
 
@@ -18,12 +21,20 @@ MIB = 1 << 20
 _EMULATED_FEATURES = ["cx16", "mmx", "sse", "sse2", "sse3"]
 
 
-def capabilities(folder: Path, wanted: str = "auto") -> Capabilities:
-    """Probe the machine; `folder` is where servers' disks go, `wanted` an accelerator that needs no probe."""
+def capabilities(folder: Path, wanted: str = "auto", cpu: Callable[[str], str] = lambda _: "") -> Capabilities:
+    """Probe the machine; `folder` is where servers' disks go, `wanted` an accelerator that needs no probe.
+
+    `cpu(accelerator)` is the guests' processor where it is not the accelerator's own.
+    """
     accelerator = probe(folder / "accelerator.json") if wanted == "auto" else Accelerator(wanted, "chosen by setting")
     major, minor, micro = (int(part) for part in qemu_version().split("(")[0].strip().split(".")[:3])
     model, vendor, flags = _processor()
     is_native = accelerator.name == "kvm"
+    chosen = cpu(accelerator.name)
+    if chosen:
+        model, flags = chosen.partition(",")[0], processor.features(chosen, accelerator.name)
+    elif not is_native:
+        model, flags = "qemu64", _EMULATED_FEATURES
     return Capabilities(
         hypervisor="QEMU",
         version=major * 1_000_000 + minor * 1_000 + micro,
@@ -33,9 +44,19 @@ def capabilities(folder: Path, wanted: str = "auto") -> Capabilities:
         accelerator=accelerator.name,
         accelerator_reason=accelerator.reason,
         architecture="x86_64",
-        cpu_model=model if is_native else "qemu64",
+        cpu_model=model,
         cpu_vendor=vendor,
-        features=flags if is_native else _EMULATED_FEATURES,
+        features=flags,
+        traits=traits.names(
+            buses=board.BUSES,
+            interfaces=hardware.INTERFACES,
+            cards=hardware.CARDS,
+            sounds=hardware.SOUNDS,
+            iommus=hardware.IOMMUS,
+            tpm=tpm.is_here(),
+            secure_boot=firmware.find("q35", secure=True) is not None,
+            addresses=is_native,
+        ),
         max_interfaces=PCI_SLOTS,
         max_volumes=PCI_SLOTS,
     )

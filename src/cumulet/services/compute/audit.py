@@ -20,7 +20,11 @@ _POWERS = {
     VmState.ACTIVE: PowerState.RUNNING,
     VmState.PAUSED: PowerState.PAUSED,
     VmState.STOPPED: PowerState.SHUTDOWN,
+    VmState.SUSPENDED: PowerState.SHUTDOWN,
+    VmState.SHELVED: PowerState.SHUTDOWN,
+    VmState.SOFT_DELETED: PowerState.SHUTDOWN,
 }
+_HOMELESS = (VmState.ERROR, VmState.SHELVED_OFFLOADED, VmState.SOFT_DELETED)
 
 
 def audit(look: Look) -> Iterator[Finding]:
@@ -45,7 +49,7 @@ def _tasks(look: Look, alive: dict[str, Server]) -> Iterator[Finding]:
             yield look.found(server.id, f"server is {server.task_state}, and nobody works on it")
         if server.state is VmState.BUILDING:
             yield look.found(server.id, "server is being built, and nobody works on it")
-        if server.state is not VmState.ERROR and not server.host:
+        if server.state not in _HOMELESS and not server.host:
             yield look.found(server.id, f"server is {server.vm_state}, and on no host")
 
 

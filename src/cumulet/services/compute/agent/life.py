@@ -59,13 +59,16 @@ class LifeOnHost:
             return self._run(record)
 
     def unrescue(self, body: Body) -> Body:
-        """Boot it from its own disk again."""
+        """Back to its own disk; it boots from it unless `start` is false."""
         with self._records.lock(body["id"]):
             record = self._records.get(body["id"])
             if record.spec.rescue is not None:
                 self._hypervisor.stop(body["id"], 0)
             record = self._with(record, msgspec.structs.replace(record.spec, rescue=None))
-            return self._run(record)
+            if body.get("start", True):
+                return self._run(record)
+            self._hypervisor.stop(body["id"], 0)
+            return self._wish(record, "shutdown")
 
     def rebuild(self, body: Body) -> Body:
         """Make the disks of `spec` (a ServerSpec) anew, once for each `operation`, and start it where `start`.

@@ -24,6 +24,7 @@ from cumulet.services.compute.api import (
     server_details,
     server_groups,
     server_interfaces,
+    server_life,
     server_passwords,
     server_volumes,
     servers,
@@ -42,6 +43,7 @@ API = Api(
     routes=(
         *servers.ROUTES,
         *server_actions.ROUTES,
+        *server_life.ROUTES,
         *server_details.ROUTES,
         *server_interfaces.ROUTES,
         *server_passwords.ROUTES,

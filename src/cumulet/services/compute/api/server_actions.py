@@ -61,7 +61,7 @@ def unlock(request: Request) -> Reply:
 
 def reset_state(request: Request) -> Reply:
     state = request.body["os-resetState"]["state"]
-    logic.reset_state(request.cloud, the_server(request), VmState(state))
+    logic.reset_state(request.cloud, request.ctx, the_server(request), VmState(state))
     return Reply(202)
 
 
@@ -195,21 +195,9 @@ _NOT_THERE = (
     ("resize", "servers:resize"),
     ("confirmResize", "servers:confirm_resize"),
     ("revertResize", "servers:revert_resize"),
-    ("rebuild", "servers:rebuild"),
-    ("suspend", "os-suspend-server:suspend"),
-    ("resume", "os-suspend-server:resume"),
-    ("rescue", "os-rescue"),
-    ("unrescue", "os-unrescue"),
-    ("shelve", "os-shelve:shelve"),
-    ("shelveOffload", "os-shelve:shelve_offload"),
-    ("unshelve", "os-shelve:unshelve"),
     ("migrate", "os-migrate-server:migrate"),
     ("os-migrateLive", "os-migrate-server:migrate_live"),
     ("evacuate", "os-evacuate"),
-    ("changePassword", "os-admin-password"),
-    ("createBackup", "os-create-backup"),
-    ("restore", "os-deferred-delete:restore"),
-    ("trigger_crash_dump", "servers:trigger_crash_dump"),
 )
 
 ROUTES = (

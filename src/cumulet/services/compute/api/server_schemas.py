@@ -160,6 +160,30 @@ CREATE = Schema(
         "additionalProperties": False,
     }
 )
+REBUILD: Fields = {
+    "type": "object",
+    "properties": {
+        "name": fields.NAME,
+        "imageRef": fields.UUID,
+        "adminPass": {"type": "string"},
+        "metadata": fields.METADATA,
+        "preserve_ephemeral": fields.BOOLEAN,
+        "OS-DCF:diskConfig": fields.DISK_CONFIG,
+        "accessIPv4": {"type": "string", "format": "ipv4"},
+        "accessIPv6": {"type": "string", "format": "ipv6"},
+        "personality": _PERSONALITY,
+        "description": {**fields.DESCRIPTION, "since": (2, 19)},
+        "key_name": {
+            "oneOf": [{"type": "string", "minLength": 1, "maxLength": 255}, {"type": "null"}],
+            "since": (2, 54),
+        },
+        "user_data": {"type": ["string", "null"], "format": "base64", "maxLength": 65535, "since": (2, 57)},
+        "trusted_image_certificates": _CERTIFICATES,
+        "hostname": _HOSTNAME,
+    },
+    "required": ["imageRef"],
+    "additionalProperties": False,
+}
 UPDATE = fields.body(
     "server",
     {

@@ -15,7 +15,7 @@ from cumulet.services.compute.logic import hosts, servers
 from cumulet.services.compute.types import ComputeHost, Device, Server, VmState
 from cumulet.services.network.contract import GroupInfo, NetworkContract, PortInfo
 
-_WITH_PROGRESS = ("ACTIVE", "BUILD")
+_WITH_PROGRESS = ("ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING")
 _WITH_FAULT = ("ERROR", "DELETED")
 _ATTRIBUTES = "os_compute_api:os-extended-server-attributes"
 _HOST_STATUS = "os_compute_api:servers:show:host_status"

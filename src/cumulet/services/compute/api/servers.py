@@ -21,8 +21,7 @@ from cumulet.services.compute.api.common import (
 )
 from cumulet.services.compute.api.fields import as_boolean
 from cumulet.services.compute.api.server_create import create
-from cumulet.services.compute.logic import delete as delete_logic
-from cumulet.services.compute.logic import groups, hosts, patterns
+from cumulet.services.compute.logic import groups, hosts, patterns, soft_delete
 from cumulet.services.compute.logic import servers as logic
 from cumulet.services.compute.store.servers import Criteria
 from cumulet.services.compute.types import Server
@@ -105,18 +104,22 @@ def update(request: Request) -> Reply:
         changes["name"] = changes["name"].strip()
     if "OS-DCF:diskConfig" in body:
         changes["auto_disk_config"] = body["OS-DCF:diskConfig"] == "AUTO"
-    fresh = logic.update(request.cloud, request.ctx, server, changes)
-    view = views.detailed(request, fresh, views.surroundings(request, [fresh]))
-    if request.version < (2, 75):
-        view = _short(view)
-    if request.version >= (2, 71):
-        view["server_groups"] = _groups(request, fresh)
-    return Reply(200, {"server": view})
+    return Reply(200, {"server": changed_view(request, logic.update(request.cloud, request.ctx, server, changes))})
 
 
 def delete(request: Request) -> Reply:
-    delete_logic.delete(request.cloud, request.ctx, request.params["server_id"])
+    soft_delete.delete_for_now(request.cloud, request.ctx, request.params["server_id"])
     return Reply(204)
+
+
+def changed_view(request: Request, server: Server) -> dict[str, Any]:
+    """A server in the answer to a change of it."""
+    view = views.detailed(request, server, views.surroundings(request, [server]))
+    if request.version < (2, 75):
+        view = _short(view)
+    if request.version >= (2, 71):
+        view["server_groups"] = _groups(request, server)
+    return view
 
 
 def _groups(request: Request, server: Server) -> list[str]:

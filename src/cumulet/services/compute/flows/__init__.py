@@ -3,6 +3,34 @@
 
 from __future__ import annotations
 
-from cumulet.services.compute.flows import boot, create_image, delete, interfaces, power, volumes
+from cumulet.services.compute.flows import (
+    backup,
+    boot,
+    crash_dump,
+    create_image,
+    delete,
+    interfaces,
+    power,
+    rebuild,
+    rescue,
+    shelve,
+    soft_delete,
+    suspend,
+    volumes,
+)
 
-FLOWS = (boot.FLOW, delete.FLOW, *create_image.FLOWS, *power.FLOWS, *volumes.FLOWS, *interfaces.FLOWS)
+FLOWS = (
+    boot.FLOW,
+    delete.FLOW,
+    rebuild.FLOW,
+    backup.FLOW,
+    crash_dump.FLOW,
+    *create_image.FLOWS,
+    *power.FLOWS,
+    *volumes.FLOWS,
+    *interfaces.FLOWS,
+    *suspend.FLOWS,
+    *rescue.FLOWS,
+    *shelve.FLOWS,
+    *soft_delete.FLOWS,
+)

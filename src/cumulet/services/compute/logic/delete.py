@@ -11,8 +11,10 @@ from cumulet.services.block_storage.contract import VolumesContract
 from cumulet.services.compute import events
 from cumulet.services.compute.logic import actions, consoles, servers
 from cumulet.services.compute.store import devices as devices_store
+from cumulet.services.compute.store import life as life_store
 from cumulet.services.compute.store import servers as store
-from cumulet.services.compute.types import PowerState, TaskState, VmState
+from cumulet.services.compute.types import PowerState, Server, TaskState, VmState
+from cumulet.services.image.contract import ImageContract
 from cumulet.services.network.contract import NetworkContract
 from cumulet.services.placement.contract import PlacementContract
 
@@ -27,13 +29,18 @@ def delete(cloud: Cloud, ctx: Context, server_id: str) -> None:
         servers.check_unlocked(ctx, server)
         if server.task_state == TaskState.DELETING:
             return
-        cloud.sagas.cancel(tx, server.id)
-        servers.begin_task(tx, server, TaskState.DELETING, progress=0)
         actions.begin(tx, ctx, server.id, "delete")
-        cloud.sagas.start(tx, DELETE, server.id, {}, ctx.request_id)
-        cloud.outbox.publish(tx, "compute.instance.delete.start", events.payload(server), ctx.request_id)
+        begin(cloud, tx, server, ctx.request_id)
 
     cloud.db.write(write)
+
+
+def begin(cloud: Cloud, tx: Tx, server: Server, request_id: str) -> None:
+    """Start to delete the server, at whoever's wish."""
+    cloud.sagas.cancel(tx, server.id)
+    servers.begin_task(tx, server, TaskState.DELETING, progress=0)
+    cloud.sagas.start(tx, DELETE, server.id, {}, request_id)
+    cloud.outbox.publish(tx, "compute.instance.delete.start", events.payload(server), request_id)
 
 
 def release(cloud: Cloud, tx: Tx, server_id: str, request_id: str) -> None:
@@ -45,6 +52,9 @@ def release(cloud: Cloud, tx: Tx, server_id: str, request_id: str) -> None:
         if device.volume_id is not None and device.delete_on_termination:
             volumes.delete_on_termination(tx, device.volume_id, request_id)
     devices_store.remove_all(tx, server_id)
+    kept = life_store.find(tx, server_id)
+    if kept.shelved_image_id is not None:
+        cloud.contracts.use(ImageContract).delete(tx, kept.shelved_image_id)
     cloud.contracts.use(PlacementContract).release(tx, server_id)
 
 

@@ -126,6 +126,8 @@ def _correction(server: Server, power: PowerState) -> dict[str, Any]:
         (VmState.ACTIVE, PowerState.PAUSED): VmState.PAUSED,
         (VmState.PAUSED, PowerState.RUNNING): VmState.ACTIVE,
         (VmState.STOPPED, PowerState.RUNNING): VmState.ACTIVE,
+        (VmState.SUSPENDED, PowerState.RUNNING): VmState.ACTIVE,
+        (VmState.SHELVED, PowerState.RUNNING): VmState.ACTIVE,
     }.get((server.state, power))
     changes: dict[str, Any] = {}
     if wanted is not None:

@@ -140,8 +140,12 @@ def begin_task(tx: Tx, server: Server, task: TaskState, **changes: Any) -> None:
 
 def fail(tx: Tx, server_id: str, message: str, code: int = 500) -> None:
     """Say that the server is broken and why."""
-    fault = {"code": code, "message": message[:255], "created": clock.iso_z(clock.utcnow()), "details": message}
-    change(tx, server_id, vm_state=VmState.ERROR.value, task_state=None, fault=fault)
+    change(tx, server_id, vm_state=VmState.ERROR.value, task_state=None, fault=fault(message, code))
+
+
+def fault(message: str, code: int = 500) -> dict[str, Any]:
+    """What went wrong with a server, as it is kept with it."""
+    return {"code": code, "message": message[:255], "created": clock.iso_z(clock.utcnow()), "details": message}
 
 
 def update(cloud: Cloud, ctx: Context, server: Server, changes: dict[str, Any]) -> Server:
@@ -240,11 +244,16 @@ def clear_lock(cloud: Cloud, ctx: Context, server: Server) -> None:
     cloud.db.write(write)
 
 
-def reset_state(cloud: Cloud, server: Server, state: VmState) -> None:
+def reset_state(cloud: Cloud, ctx: Context, server: Server, state: VmState) -> None:
     """An administrator's word on what the server is."""
-    cloud.db.write(lambda tx: change(tx, server.id, vm_state=state.value, task_state=None))
+
+    def write(tx: Tx) -> None:
+        change(tx, server.id, vm_state=state.value, task_state=None)
+        actions.begin(tx, ctx, server.id, "resetState")
+
+    cloud.db.write(write)
 
 
 def _check_metadata_state(server: Server, verb: str) -> None:
-    if server.state not in (VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED):
+    if server.state not in (VmState.ACTIVE, VmState.PAUSED, VmState.SUSPENDED, VmState.STOPPED):
         raise invalid_state(server, verb, "vm_state", server.vm_state)

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, Text, and_, delete, func, or_, sel
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.compute.tables import device, server, server_tag
-from cumulet.services.compute.types import Server, ServerTag
+from cumulet.services.compute.types import Server, ServerTag, VmState
 
 ALIVE = server.c.deleted_at.is_(None)
 
@@ -79,6 +79,14 @@ def alive(source: Source) -> list[Server]:
     return sql.rows(source, select(server).where(ALIVE), Server)
 
 
+def busy_since(source: Source, before: datetime) -> list[Server]:
+    """Servers in the middle of something that have not changed since the moment."""
+    query = select(server).where(ALIVE, server.c.updated_at < before)
+    return sql.rows(
+        source, query.where(or_(server.c.task_state.is_not(None), server.c.vm_state == VmState.BUILDING.value)), Server
+    )
+
+
 def on_host(source: Source, host: str) -> list[Server]:
     return sql.rows(source, select(server).where(server.c.host == host, ALIVE).order_by(server.c.created_at), Server)
 
@@ -95,8 +103,9 @@ def named(source: Source, project_id: str, hostname: str) -> list[str]:
 
 
 def sizes(source: Source, project_id: str) -> list[tuple[str, dict[str, Any], int]]:
-    """The project's servers, counted by user and flavor: user id, flavor, how many."""
+    """The project's servers, counted by user and flavor: user id, flavor, how many. What is deleted does not count."""
     query = select(server.c.user_id, server.c.flavor, func.count()).where(server.c.project_id == project_id, ALIVE)
+    query = query.where(server.c.vm_state != VmState.SOFT_DELETED.value)
     grouped = query.group_by(server.c.user_id, server.c.flavor)
     return [(row[0], row[1], row[2]) for row in sql.tuples(source, grouped)]
 

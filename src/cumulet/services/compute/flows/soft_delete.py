@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deletion for the time being, and its opposite."""
+
+from __future__ import annotations
+
+from cumulet.kernel.db import Tx
+from cumulet.kernel.saga import Run
+from cumulet.services.compute.flows.common import LONG, tell_host
+from cumulet.services.compute.flows.one_step import one_step
+from cumulet.services.compute.logic import life, soft_delete
+from cumulet.services.compute.types import Server
+from cumulet.services.network.contract import NetworkContract
+
+
+def _delete(run: Run, server: Server) -> None:
+    if server.host:
+        tell_host(run, server, "stop", LONG, timeout=run.cloud.settings.compute.stop_timeout)
+
+
+def _restore(run: Run, server: Server) -> None:
+    if server.host:
+        run.cloud.contracts.use(NetworkContract).converge(server.host)
+        tell_host(run, server, "start", LONG)
+
+
+def _deleted(_run: Run, tx: Tx, server: Server) -> None:
+    soft_delete.deleted(tx, server)
+
+
+def _restored(_run: Run, tx: Tx, server: Server) -> None:
+    soft_delete.restored(tx, server)
+
+
+FLOWS = (
+    one_step(soft_delete.SOFT_DELETE, "compute_soft_delete_instance", _delete, _deleted),
+    one_step(life.RESTORE.flow, "compute_restore_instance", _restore, _restored, undo=_delete),
+)

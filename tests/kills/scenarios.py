@@ -64,6 +64,12 @@ def _attached(world: World) -> Thing:
     return server, volume
 
 
+def _assist(world: World, thing: Thing) -> object:
+    info = {"snapshot_id": "assisted", "type": "qcow2", "new_file": "none"}
+    words = {"snapshot": {"volume_id": thing[1], "create_info": info}}
+    return world.begin("POST", f"{COMPUTE}/os-assisted-volume-snapshots", words)
+
+
 def _volume(world: World) -> Thing:
     return world.make_volume()
 
@@ -247,6 +253,7 @@ SCENARIOS: dict[str, Scenario] = {
     "compute.detach_volume": Scenario(
         _attached, _delete(COMPUTE + "/servers/{1}/os-volume_attachments/{2}"), _volume_is("available")
     ),
+    "compute.assisted_snapshot": Scenario(_attached, _assist, _volume_is("in-use")),
     "compute.attach_port": Scenario(
         lambda world: (world.make_server(), world.make_port()), _plug, lambda world, t: t[1] in world.interfaces(t[0])
     ),

@@ -8,7 +8,7 @@ import pytest
 from compute_lab import LabSupplies, make_host
 
 from cumulet.kernel.detached import Process
-from cumulet.kernel.errors import NotFound
+from cumulet.kernel.errors import Conflict, NotFound
 from cumulet.kernel.ids import new_uuid
 from cumulet.services.compute import agent
 from cumulet.services.compute.contract import HostDisks
@@ -136,11 +136,14 @@ def test_destroy_leaves_nothing(lab):
 def test_attached_volumes_are_remembered(lab):
     server_id, volume_id = lab.build(), new_uuid()
     lab.supplies.add_volume(volume_id)
-    lab.call("attach_volume", id=server_id, volume={"volume_id": volume_id, "device": "/dev/vdb"})
+    lab.call("attach_volume", id=server_id, volume={"volume_id": volume_id, "device": "/dev/vdb", "generation": 7})
     disks = lab.made.host.contracts.use(HostDisks)
     assert disks.is_open(volume_id)
     assert disks.resize(volume_id, 4 << 20)
     assert disks.snapshot(volume_id, "snapshot-1")
+    assert disks.drop_snapshot(volume_id, "snapshot-1", generation=7)
+    with pytest.raises(Conflict, match="attached anew"):
+        disks.resize(volume_id, 8 << 20, generation=6)
     lab.call("reboot", id=server_id, soft=False)
     assert len(lab.call("diagnostics", id=server_id)["disks"]) == 2
     lab.call("stop", id=server_id)

@@ -108,7 +108,9 @@ def test_hot_plugged_disk(hypervisor, running, supplies):
         hypervisor.attach_disk(running.id, volume)
         assert len(hypervisor.diagnostics(running.id).disks) == disks + 1
     hypervisor.resize_disk(running.id, volume.volume_id, 2 << 20)
-    hypervisor.snapshot_disk(running.id, volume.volume_id, "one")
+    for work in (hypervisor.snapshot_disk, hypervisor.drop_disk_snapshot):
+        for _ in range(2):
+            work(running.id, volume.volume_id, "one")
     for _ in range(2):
         hypervisor.detach_disk(running.id, volume.volume_id)
         assert len(hypervisor.diagnostics(running.id).disks) == disks

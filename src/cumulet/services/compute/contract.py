@@ -71,19 +71,27 @@ class ServersContract(Protocol):
 
 
 class HostDisks(Protocol):
-    """On a host: what block storage asks about disks that a running server has open (a disk has one opener)."""
+    """On a host: all that is done to disks that a running server has open, for a disk has one opener.
+
+    The verbs return False where no running server has the volume open. `generation` is that of the attachment which
+    the caller means: where the disk is open by another one, they raise Conflict (`StaleAttachment`), so that an order
+    that comes late never reaches the disk of who came after. 0 means any.
+    """
 
     def is_open(self, volume_id: str) -> bool:
         """Whether a running server on this host has the volume open."""
 
-    def resize(self, volume_id: str, size: int) -> bool:
-        """Make the volume `size` bytes long; False where no running server has it open."""
+    def resize(self, volume_id: str, size: int, *, generation: int = 0) -> bool:
+        """Make the volume `size` bytes long."""
 
-    def snapshot(self, volume_id: str, name: str) -> bool:
-        """Take an internal snapshot of a qcow2 volume; False where no running server has it open."""
+    def snapshot(self, volume_id: str, name: str, *, generation: int = 0) -> bool:
+        """Take an internal snapshot of a qcow2 volume; nothing happens where it has one of this name."""
 
-    def copy(self, volume_id: str, target: Path, target_format: str) -> bool:
-        """Write a consistent full copy of the volume as of now to `target`; False where no running server has it open.
+    def drop_snapshot(self, volume_id: str, name: str, *, generation: int = 0) -> bool:
+        """Forget an internal snapshot; nothing happens where there is none of this name."""
+
+    def copy(self, volume_id: str, target: Path, target_format: str, *, generation: int = 0) -> bool:
+        """Write a consistent full copy of the volume as of now to `target`.
 
         `target` exists with the volume's size and is opened by the server's process for the time of the copy.
         """

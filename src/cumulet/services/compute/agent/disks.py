@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from cumulet.kernel.errors import Conflict
 from cumulet.services.compute.agent.records import Records
 from cumulet.services.compute.drivers.base import Hypervisor
 from cumulet.services.compute.types import PowerState
@@ -24,29 +25,44 @@ class DisksOnHost:
         """Asks no lock: a server that is about to open the volume may be waiting for the asker."""
         return any(self._hypervisor.power(server_id) in _OPEN for server_id in self._users(volume_id))
 
-    def resize(self, volume_id: str, size: int) -> bool:
-        return self._on_open(volume_id, lambda server_id: self._hypervisor.resize_disk(server_id, volume_id, size))
-
-    def snapshot(self, volume_id: str, name: str) -> bool:
-        return self._on_open(volume_id, lambda server_id: self._hypervisor.snapshot_disk(server_id, volume_id, name))
-
-    def copy(self, volume_id: str, target: Path, target_format: str) -> bool:
+    def resize(self, volume_id: str, size: int, *, generation: int = 0) -> bool:
         return self._on_open(
-            volume_id, lambda server_id: self._hypervisor.copy_disk(server_id, volume_id, target, target_format)
+            volume_id, generation, lambda server_id: self._hypervisor.resize_disk(server_id, volume_id, size)
         )
 
-    def _on_open(self, volume_id: str, work: Callable[[str], None]) -> bool:
+    def snapshot(self, volume_id: str, name: str, *, generation: int = 0) -> bool:
+        return self._on_open(
+            volume_id, generation, lambda server_id: self._hypervisor.snapshot_disk(server_id, volume_id, name)
+        )
+
+    def drop_snapshot(self, volume_id: str, name: str, *, generation: int = 0) -> bool:
+        return self._on_open(
+            volume_id, generation, lambda server_id: self._hypervisor.drop_disk_snapshot(server_id, volume_id, name)
+        )
+
+    def copy(self, volume_id: str, target: Path, target_format: str, *, generation: int = 0) -> bool:
+        def work(server_id: str) -> None:
+            self._hypervisor.copy_disk(server_id, volume_id, target, target_format)
+
+        return self._on_open(volume_id, generation, work)
+
+    def _on_open(self, volume_id: str, generation: int, work: Callable[[str], None]) -> bool:
         """Call `work(server id)` under the server's lock, so that it does not let go of the disk meanwhile."""
         for server_id in self._users(volume_id):
             with self._records.lock(server_id):
-                if server_id in self._users(volume_id) and self._hypervisor.power(server_id) in _OPEN:
+                opened_by = self._users(volume_id).get(server_id)
+                if opened_by is not None and self._hypervisor.power(server_id) in _OPEN:
+                    if generation and generation != opened_by:
+                        raise Conflict(f"Volume {volume_id} is attached anew meanwhile.", code="StaleAttachment")
                     work(server_id)
                     return True
         return False
 
-    def _users(self, volume_id: str) -> list[str]:
-        return [
-            server_id
+    def _users(self, volume_id: str) -> dict[str, int]:
+        """The servers that have the volume, with the generation of each one's attachment."""
+        return {
+            server_id: volume.generation
             for server_id, record in self._records.all().items()
-            if any(volume.volume_id == volume_id for volume in record.spec.volumes)
-        ]
+            for volume in record.spec.volumes
+            if volume.volume_id == volume_id
+        }

@@ -71,6 +71,7 @@ class ServersOnHost:
             "server.power": self.power,
             **self._life.verbs,
             "server.resize_disk": self.resize_disk,
+            "server.snapshot_disk": self.snapshot_disk,
             "server.create_image": self.create_image,
             "server.report": lambda _body: self.report(),
         }
@@ -247,7 +248,13 @@ class ServersOnHost:
 
     def resize_disk(self, body: Body) -> Body:
         """The volume `volume_id` has `size` bytes from now on; `done` is false where no running server has it open."""
-        return {"done": self.disks.resize(body["volume_id"], int(body["size"]))}
+        generation = int(body.get("generation", 0))
+        return {"done": self.disks.resize(body["volume_id"], int(body["size"]), generation=generation)}
+
+    def snapshot_disk(self, body: Body) -> Body:
+        """Take or, with `drop`, forget the internal snapshot `name` of the volume `volume_id`; `done` as above."""
+        work = self.disks.drop_snapshot if body.get("drop") else self.disks.snapshot
+        return {"done": work(body["volume_id"], body["name"], generation=int(body.get("generation", 0)))}
 
     # -- inside ------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 from cumulet.kernel.http import Api
 from cumulet.services.compute.api import (
     aggregates,
+    assisted_snapshots,
     availability_zones,
     baremetal_nodes,
     extensions,
@@ -48,6 +49,7 @@ API = Api(
         *server_interfaces.ROUTES,
         *server_passwords.ROUTES,
         *server_volumes.ROUTES,
+        *assisted_snapshots.ROUTES,
         *server_groups.ROUTES,
         *remote_consoles.ROUTES,
         *external_events.ROUTES,

@@ -168,7 +168,10 @@ class Hypervisor(Protocol):
         """The volume has `size` bytes from now on; the server must run."""
 
     def snapshot_disk(self, server_id: str, volume_id: str, name: str) -> None:
-        """Take an internal snapshot of a qcow2 volume of the running server."""
+        """Take an internal snapshot of a qcow2 volume of the running server; one of this name is enough."""
+
+    def drop_disk_snapshot(self, server_id: str, volume_id: str, name: str) -> None:
+        """Forget an internal snapshot of the running server's volume; nothing happens where there is none."""
 
     def copy_disk(self, server_id: str, volume_id: str, target: Path, target_format: str) -> None:
         """Write a consistent copy of a volume of the running server to `target`, which exists in the right size."""

@@ -251,7 +251,16 @@ class FakeHypervisor:
         with self._lock:
             guest = self._running(server_id)
             self._opened(guest, volume_id)
-            guest.snapshots.setdefault(volume_id, []).append(name)
+            taken = guest.snapshots.setdefault(volume_id, [])
+            if name not in taken:
+                taken.append(name)
+            self._write(server_id, guest)
+
+    def drop_disk_snapshot(self, server_id: str, volume_id: str, name: str) -> None:
+        with self._lock:
+            guest = self._running(server_id)
+            self._opened(guest, volume_id)
+            guest.snapshots[volume_id] = [each for each in guest.snapshots.get(volume_id, []) if each != name]
             self._write(server_id, guest)
 
     def copy_disk(self, server_id: str, volume_id: str, target: Path, target_format: str) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from cumulet.services.compute.flows import (
+    assisted_snapshots,
     backup,
     boot,
     crash_dump,
@@ -28,6 +29,7 @@ FLOWS = (
     *create_image.FLOWS,
     *power.FLOWS,
     *volumes.FLOWS,
+    assisted_snapshots.FLOW,
     *interfaces.FLOWS,
     *suspend.FLOWS,
     *rescue.FLOWS,

@@ -171,11 +171,18 @@ def resize(cloud: Cloud, server_id: str, volume_id: str, size: int, request_id: 
     server = servers_store.find(cloud.db, server_id)
     if server is None or not server.host:
         return False
-    body: dict[str, Any] = {"id": server_id, "volume_id": volume_id, "size": size}
+    generation = generation_of(cloud, server_id, volume_id)
+    body: dict[str, Any] = {"id": server_id, "volume_id": volume_id, "size": size, "generation": generation}
     done = bool(cloud.hosts.call(server.host, "server.resize_disk", body)["done"])
     if done:
         cloud.db.write(lambda tx: _note_resize(tx, server, request_id))
     return done
+
+
+def generation_of(cloud: Cloud, server_id: str, volume_id: str) -> int:
+    """Of the server's attachment of the volume, for the host to know it by; 0 where there is none (any more)."""
+    claims = cloud.contracts.use(VolumesContract).attachments_of(cloud.db, [server_id]).get(server_id, [])
+    return next((claim.generation for claim in claims if claim.volume_id == volume_id), 0)
 
 
 def _note_resize(tx: Tx, server: Server, request_id: str) -> None:

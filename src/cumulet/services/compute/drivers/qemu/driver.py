@@ -268,6 +268,9 @@ class QemuHypervisor:
     def snapshot_disk(self, server_id: str, volume_id: str, name: str) -> None:
         self._on_running(server_id, work.snapshot_disk, volume_node(volume_id), name)
 
+    def drop_disk_snapshot(self, server_id: str, volume_id: str, name: str) -> None:
+        self._on_running(server_id, work.drop_disk_snapshot, volume_node(volume_id), name)
+
     def copy_disk(self, server_id: str, volume_id: str, target: Path, target_format: str) -> None:
         disk = Disk(path=str(target), format=target_format)
         self._on_running(server_id, work.copy_disk, volume_node(volume_id), disk)

@@ -129,7 +129,23 @@ async def resize_disk(monitor: Monitor, node: str, size: int) -> None:
 
 async def snapshot_disk(monitor: Monitor, node: str, name: str) -> None:
     device = await _device_of_node(monitor, node)
-    await monitor.execute("blockdev-snapshot-internal-sync", device=device, name=name)
+    if not await _has_snapshot(monitor, node, name):
+        await monitor.execute("blockdev-snapshot-internal-sync", device=device, name=name)
+
+
+async def drop_disk_snapshot(monitor: Monitor, node: str, name: str) -> None:
+    device = await _device_of_node(monitor, node)
+    if await _has_snapshot(monitor, node, name):
+        await monitor.execute("blockdev-snapshot-delete-internal-sync", device=device, name=name)
+
+
+async def _has_snapshot(monitor: Monitor, node: str, name: str) -> bool:
+    return any(
+        each["name"] == name
+        for entry in await monitor.execute("query-named-block-nodes")
+        if entry["node-name"] == node
+        for each in entry.get("image", {}).get("snapshots", [])
+    )
 
 
 async def copy_disk(monitor: Monitor, node: str, target: Disk) -> None:

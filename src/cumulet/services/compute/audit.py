@@ -8,8 +8,9 @@ from typing import Any
 
 from cumulet.kernel.audit import Finding, Look
 from cumulet.services.block_storage.contract import Attachment, VolumesContract
-from cumulet.services.compute.logic import hosts
+from cumulet.services.compute.logic import hosts, migrations
 from cumulet.services.compute.store import devices as devices_store
+from cumulet.services.compute.store import migrations as migrations_store
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import Device, PowerState, Server, VmState
 from cumulet.services.network.contract import NetworkContract, PortInfo
@@ -35,6 +36,7 @@ def audit(look: Look) -> Iterator[Finding]:
     ports = look.cloud.contracts.use(NetworkContract).ports_of(db, list(alive))
     yield from _tasks(look, alive)
     yield from _claims(look, alive)
+    yield from _migrations(look, alive)
     yield from _disks(look, alive, disks)
     yield from _ports(look, alive, ports)
     for host, has in look.hosts.items():
@@ -74,6 +76,21 @@ def _claims(look: Look, alive: dict[str, Server]) -> Iterator[Finding]:
         for consumer in placement.consumers(db, provider, "INSTANCE"):
             if consumer not in alive and consumer not in look.busy:
                 yield look.found(consumer, f"resources of {name} are held by a server that is gone")
+
+
+def _migrations(look: Look, alive: dict[str, Server]) -> Iterator[Finding]:
+    """What is held for servers that were resized is held as long as their users may want it back, and no longer."""
+    db, placement = look.cloud.db, look.cloud.contracts.use(PlacementContract)
+    waiting = {each.uuid: each for each in migrations_store.in_status(db, migrations.UNENDED)}
+    for each in waiting.values():
+        server = alive.get(each.server_id)
+        state = "gone" if server is None else server.vm_state
+        if each.server_id not in look.busy and (each.status, state) != (migrations.FINISHED, VmState.RESIZED):
+            yield look.found(each.server_id, f"migration {each.uuid} is {each.status}, its server {state}")
+    for host in hosts.find_all(db):
+        for consumer in placement.consumers(db, host.id, migrations.CONSUMER):
+            if consumer not in waiting:
+                yield look.found(consumer, f"resources of {host.name} are held by a migration that has ended")
 
 
 def _disks(look: Look, alive: dict[str, Server], disks: dict[str, list[Device]]) -> Iterator[Finding]:

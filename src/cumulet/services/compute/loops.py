@@ -12,7 +12,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.periodic import Periodic
-from cumulet.services.compute.logic import consoles, hosts, power, servers, shelve, soft_delete
+from cumulet.services.compute.logic import consoles, hosts, power, resize, servers, shelve, soft_delete, stuck
 
 LOG = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ LOOPS = [
     Periodic("compute.hosts", 30.0, look_after_hosts),
     Periodic("compute.consoles", 60.0, consoles.forget_expired),
     Periodic("compute.deleted", 3600.0, forget_deleted),
+    Periodic("compute.confirm_resizes", 60.0, resize.confirm_old),
+    Periodic("compute.stuck", 60.0, stuck.heal),
     Periodic("compute.shelved", 60.0, shelve.offload_old),
     Periodic("compute.reclaim", 60.0, soft_delete.reclaim),
 ]

@@ -22,13 +22,15 @@ LOCK_TIMEOUT = 120.0  # seconds; longer than a graceful stop takes
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A server of this host. `boot_id` is the machine's run in which it was last known to run; "" asks for a start.
 
-    `rebuilt` is the operation by which its disks were last made anew, which then is not done again.
+    `rebuilt` is the operation by which its disks were last made anew, which then is not done again. `before` is what
+    the server was before a resize that nobody confirmed yet.
     """
 
     spec: ServerSpec
     wish: Wish
     boot_id: str = ""
     rebuilt: str = ""
+    before: ServerSpec | None = None
 
 
 class Records:

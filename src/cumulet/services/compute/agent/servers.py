@@ -19,6 +19,7 @@ from cumulet.services.compute.agent.consoles import ConsolesOnHost
 from cumulet.services.compute.agent.disks import DisksOnHost
 from cumulet.services.compute.agent.life import LifeOnHost
 from cumulet.services.compute.agent.records import Record, Records, Wish
+from cumulet.services.compute.agent.resize import ResizesOnHost
 from cumulet.services.compute.drivers.base import Hypervisor, Stopped, boot_id
 from cumulet.services.compute.types import PortSpec, PowerState, ServerSpec, VolumeSpec
 from cumulet.services.image.contract import HostImages
@@ -46,6 +47,7 @@ class ServersOnHost:
         self._boot_id = boot_id()
         self._rotation: Future[Any] | None = None
         self._closing = False
+        self._resizes = ResizesOnHost(self._hypervisor, self._records, self._wish)
         self._life = LifeOnHost(self._hypervisor, self._records, self._wish)
         self._consoles = ConsolesOnHost(host, self._hypervisor)
         self.disks = DisksOnHost(self._hypervisor, self._records)
@@ -70,6 +72,7 @@ class ServersOnHost:
             "server.diagnostics": self.diagnostics,
             "server.power": self.power,
             **self._life.verbs,
+            **self._resizes.verbs,
             "server.resize_disk": self.resize_disk,
             "server.snapshot_disk": self.snapshot_disk,
             "server.create_image": self.create_image,

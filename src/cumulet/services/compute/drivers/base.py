@@ -164,6 +164,18 @@ class Hypervisor(Protocol):
     def detach_port(self, server_id: str, port_id: str) -> None:
         """Unplug it, as with disks."""
 
+    def resize(self, before: ServerSpec, after: ServerSpec) -> None:
+        """Make the disks and the size of a server that does not run those of `after`; what they were is kept.
+
+        Nothing happens to one that runs. Conflict (`ResizeError`) where a disk would shrink.
+        """
+
+    def confirm_resize(self, server_id: str) -> None:
+        """What the server was before `resize` is not wanted any more; it may run."""
+
+    def revert_resize(self, before: ServerSpec, after: ServerSpec) -> None:
+        """Make a server that does not run what it was before `resize`."""
+
     def resize_disk(self, server_id: str, volume_id: str, size: int) -> None:
         """The volume has `size` bytes from now on; the server must run."""
 

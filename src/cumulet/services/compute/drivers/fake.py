@@ -54,6 +54,7 @@ class _Guest(msgspec.Struct):
     passwords: dict[str, str] = {}
     rescue_image: str = ""
     snapshots: dict[str, list[str]] = {}
+    before: int | None = None  # the root disk's size before a resize that is not confirmed
     ports: dict[str, str] = {}
 
 
@@ -239,6 +240,36 @@ class FakeHypervisor:
                 guest = self._read(server_id)
                 guest.ports.pop(port_id, None)
                 self._write(server_id, guest)
+
+    def resize(self, before: ServerSpec, after: ServerSpec) -> None:
+        with self._lock:
+            guest = self._read(after.id)
+            if guest.power != PowerState.SHUTDOWN:
+                return
+            if after.image_id is not None and after.disk and after.disk * GIB < guest.root_size:
+                raise Conflict("Unable to resize disk down.", code="ResizeError")
+            sizes = {disk.name: disk.size for disk in after.disks}
+            if any(sizes.get(disk.name, 0) < disk.size for disk in before.disks if disk.name != "swap"):
+                raise Conflict("Unable to resize disk down.", code="ResizeError")
+            if guest.before is None:
+                guest.before = guest.root_size
+            guest.root_size = max(guest.root_size, after.disk * GIB)
+            guest.memory, guest.vcpus = after.ram, after.vcpus
+            self._write(after.id, guest)
+
+    def confirm_resize(self, server_id: str) -> None:
+        with self._lock:
+            guest = self._read(server_id)
+            guest.before = None
+            self._write(server_id, guest)
+
+    def revert_resize(self, before: ServerSpec, after: ServerSpec) -> None:
+        with self._lock:
+            guest = self._read(before.id)
+            if guest.before is not None:
+                guest.root_size, guest.before = guest.before, None
+                guest.memory, guest.vcpus = before.ram, before.vcpus
+                self._write(before.id, guest)
 
     def resize_disk(self, server_id: str, volume_id: str, size: int) -> None:
         with self._lock:

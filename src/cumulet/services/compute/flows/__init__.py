@@ -14,6 +14,7 @@ from cumulet.services.compute.flows import (
     power,
     rebuild,
     rescue,
+    resize,
     shelve,
     soft_delete,
     suspend,
@@ -33,6 +34,7 @@ FLOWS = (
     *interfaces.FLOWS,
     *suspend.FLOWS,
     *rescue.FLOWS,
+    *resize.FLOWS,
     *shelve.FLOWS,
     *soft_delete.FLOWS,
 )

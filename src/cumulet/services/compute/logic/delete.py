@@ -9,7 +9,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.services.block_storage.contract import VolumesContract
 from cumulet.services.compute import events
-from cumulet.services.compute.logic import actions, consoles, servers
+from cumulet.services.compute.logic import actions, consoles, migrations, servers
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import life as life_store
 from cumulet.services.compute.store import servers as store
@@ -64,6 +64,7 @@ def finish(cloud: Cloud, tx: Tx, server_id: str, request_id: str) -> None:
     if server is None:
         return
     release(cloud, tx, server_id, request_id)
+    migrations.server_gone(cloud, tx, server_id)
     consoles.forget(tx, server_id)
     actions.event_ended(tx, server_id, request_id, "compute_terminate_instance", server.host)
     now = clock.utcnow()

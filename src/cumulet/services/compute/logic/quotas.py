@@ -5,14 +5,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, OverQuota
 from cumulet.kernel.quota import UNLIMITED, exceeded
 from cumulet.services.compute.store import keypairs as keypairs_store
+from cumulet.services.compute.store import migrations as migrations_store
 from cumulet.services.compute.store import quotas as store
 from cumulet.services.compute.store import servers as servers_store
-from cumulet.services.compute.types import Flavor
+from cumulet.services.compute.types import Flavor, Server
 
 DEFAULTS = {
     "instances": 10,
@@ -31,6 +34,8 @@ DEFAULTS = {
     "security_group_rules": -1,
 }
 DEFAULT_CLASS = "default"
+# While a migration is in one of these, its server does not have the new flavor yet.
+GROWING = ("pre-migrating", "migrating", "post-migrating")
 
 
 def class_scope(name: str) -> str:
@@ -114,20 +119,47 @@ def servers_allowed(tx: Tx, project_id: str, user_id: str, flavor: Flavor, least
     for count in range(most, least - 1, -1):
         if not any(exceeded(allowed, now, _wanted(flavor, count)) for allowed, now in rooms):
             return count
-    wanted = _wanted(flavor, least)
-    allowed, now, over = next(
-        (allowed, now, over) for allowed, now in rooms if (over := exceeded(allowed, now, wanted))
-    )
+    error = _over(rooms, _wanted(flavor, least))
+    assert error is not None
+    raise error
 
-    def listed(values: dict[str, int]) -> str:
-        return ", ".join(str(values[name]) for name in over)
 
-    names = ", ".join(over)
-    raise OverQuota(
-        f"Quota exceeded for {names}: Requested {listed(wanted)}, but already used {listed(now)} of "
-        f"{listed(allowed)} {names}",
-        code="TooManyInstances",
-    )
+def check_growth(tx: Tx, server: Server, before: Flavor, after: Flavor) -> None:
+    """OverQuota where the server may not become `after` for the project or its user; what grows already counts."""
+    wanted = {name: amount for name, amount in _growth(before, after).items() if amount > 0}
+    if not wanted:
+        return
+    lock(tx, server.project_id)
+    sizes = servers_store.sizes(tx, server.project_id)
+    growing = migrations_store.of_project(tx, server.project_id, GROWING)
+    mine = [size for size in sizes if size[0] == server.user_id]
+    own = store.limits(tx, user_scope(server.project_id, server.user_id))
+    rooms = [(limits(tx, server.project_id), _of_servers(sizes)), (own, _of_servers(mine))]
+    for each in growing:
+        more = _growth(msgspec.convert(each.old_flavor, Flavor), msgspec.convert(each.new_flavor, Flavor))
+        for _allowed, now in rooms if each.user_id == server.user_id else rooms[:1]:
+            now.update({name: now[name] + max(0, amount) for name, amount in more.items()})
+    error = _over(rooms, wanted)
+    if error is not None:
+        raise error
+
+
+def _growth(before: Flavor, after: Flavor) -> dict[str, int]:
+    return {"cores": after.vcpus - before.vcpus, "ram": after.ram - before.ram}
+
+
+def _over(rooms: list[tuple[dict[str, int], dict[str, int]]], wanted: dict[str, int]) -> OverQuota | None:
+    """The refusal by the first of the limits, each with what is used of it, that leaves no room for `wanted`."""
+    for allowed, now in rooms:
+        over = exceeded(allowed, now, wanted)
+        if over:
+            names = ", ".join(over)
+            asked, taken, most = (", ".join(str(each[name]) for name in over) for each in (wanted, now, allowed))
+            return OverQuota(
+                f"Quota exceeded for {names}: Requested {asked}, but already used {taken} of {most} {names}",
+                code="TooManyInstances",
+            )
+    return None
 
 
 def check_keypair(tx: Tx, project_id: str, user_id: str) -> None:

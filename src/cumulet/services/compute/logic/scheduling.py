@@ -16,7 +16,7 @@ from cumulet.services.compute.logic.guest import needs
 from cumulet.services.compute.store import hosts as store
 from cumulet.services.compute.store import quotas as groups_store
 from cumulet.services.compute.store import servers as servers_store
-from cumulet.services.compute.types import ComputeHost, Server
+from cumulet.services.compute.types import ComputeHost, Flavor, Server
 from cumulet.services.placement.contract import Candidate, PlacementContract
 
 Suits = Callable[[ComputeHost], bool]
@@ -31,11 +31,11 @@ def choose(cloud: Cloud, server: Server, forced: str, near: set[str]) -> tuple[C
     suits = _all_of(_placed(forced), _in_zone(cloud.db, server), _hinted(cloud.db, server), _grouped(cloud.db, server))
     fitting = [
         (by_id[each.root], each)
-        for each in _candidates(cloud, server)
+        for each in _candidates(cloud, server, server.kind)
         if each.root in by_id and suits(by_id[each.root])
     ]
     if not fitting:
-        raise Conflict("No valid host was found. There are not enough hosts available.", code="NoValidHost")
+        raise no_valid_host()
     fitting = [each for each in fitting if each[0].name in near] or fitting
     up = [(host, each) for host, each in fitting if hosts.is_up(cloud, host)]
     if not up:
@@ -45,8 +45,21 @@ def choose(cloud: Cloud, server: Server, forced: str, near: set[str]) -> tuple[C
     return secrets.choice([each for each in up if load.get(each[0].name, 0) == least])
 
 
-def _candidates(cloud: Cloud, server: Server) -> list[Candidate]:
-    flavor = server.kind
+def at_home(cloud: Cloud, server: Server, flavor: Flavor) -> Candidate:
+    """What the server would claim of its own host with another flavor, beside what it holds; Conflict (NoValidHost)."""
+    home = hosts.find(cloud.db, server.host)
+    found = [] if home.disabled else _candidates(cloud, server, flavor, home.id)
+    if not found:
+        raise no_valid_host()
+    return found[0]
+
+
+def no_valid_host() -> Conflict:
+    return Conflict("No valid host was found. There are not enough hosts available.", code="NoValidHost")
+
+
+def _candidates(cloud: Cloud, server: Server, flavor: Flavor, inside: str | None = None) -> list[Candidate]:
+    """Where a server of the flavor could be, or in what ways below the provider `inside`."""
     traits = {key[6:]: value for key, value in flavor.extra_specs.items() if key[:6] == "trait:"}
     words = server.image.get("properties", {})
     wanted = hosts.resources(flavor, with_disk=bool(server.image_id)) | needs.resources(flavor, words)
@@ -55,6 +68,7 @@ def _candidates(cloud: Cloud, server: Server) -> list[Candidate]:
         wanted,
         required={name for name, value in traits.items() if value == "required"} | needs.traits(flavor, words),
         forbidden=[name for name, value in traits.items() if value == "forbidden"],
+        in_tree=inside,
     )
 
 

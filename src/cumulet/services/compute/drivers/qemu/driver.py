@@ -39,6 +39,7 @@ from cumulet.services.compute.drivers.qemu import (
     overlay,
     processor,
     rescue,
+    resize,
     tpm,
     work,
 )
@@ -261,6 +262,26 @@ class QemuHypervisor:
         with self._lock(server_id):
             if self.adopt(server_id):
                 self._control(server_id, work.detach_port, port_id)
+
+    def resize(self, before: ServerSpec, after: ServerSpec) -> None:
+        with self._lock(after.id):
+            folder = self._folder_of(after.id)
+            if not self.adopt(after.id):
+                resize.grow(folder, before, after)
+                self.build(after)
+
+    def confirm_resize(self, server_id: str) -> None:
+        with self._lock(server_id):
+            folder = self._folder_of(server_id)
+            if self.adopt(server_id):
+                self._control(server_id, resize.forget_live)
+            else:
+                resize.forget(folder)
+
+    def revert_resize(self, before: ServerSpec, after: ServerSpec) -> None:
+        with self._lock(before.id):
+            resize.go_back(self._folder_of(before.id), before, after)
+            self.build(before)
 
     def resize_disk(self, server_id: str, volume_id: str, size: int) -> None:
         self._on_running(server_id, work.resize_disk, volume_node(volume_id), size)

@@ -109,7 +109,6 @@ ACTION_STATES: dict[str, frozenset[VmState]] = {
     "swap_volume": frozenset({VmState.ACTIVE, VmState.PAUSED}),
     "attach_interface": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED}),
     "detach_interface": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED}),
-    "get_diagnostics": frozenset({VmState.ACTIVE, VmState.PAUSED}),
     "resize": frozenset({VmState.ACTIVE, VmState.STOPPED}),
     "confirm_resize": frozenset({VmState.RESIZED}),
     "revert_resize": frozenset({VmState.RESIZED}),

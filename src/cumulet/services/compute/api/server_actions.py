@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cumulet.kernel.db import Tx
-from cumulet.kernel.errors import Conflict, Invalid, NotReady
+from cumulet.kernel.errors import Conflict, Invalid, Unsupported
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.microversions import Version
 from cumulet.kernel.schema import Schema
@@ -20,7 +20,6 @@ from cumulet.services.network.contract import NetworkContract
 
 _PREFIX = "os_compute_api"
 _PATH = "/servers/{server_id}/action"
-MOST_CONSOLE = 100 * 1024  # bytes of a console's log in one answer
 
 
 def start(request: Request) -> Reply:
@@ -63,24 +62,6 @@ def reset_state(request: Request) -> Reply:
     state = request.body["os-resetState"]["state"]
     logic.reset_state(request.cloud, request.ctx, the_server(request), VmState(state))
     return Reply(202)
-
-
-def console_output(request: Request) -> Reply:
-    """The end of the serial console's log, as text."""
-    server = the_server(request)
-    length = request.body["os-getConsoleOutput"].get("length")
-    lines = None if length is None or int(length) < 0 else min(int(length), MOST_CONSOLE)
-    if not server.host or server.state is VmState.BUILDING:
-        raise Conflict(f"Instance {server.id} is not ready", code="InstanceNotReady")
-    try:
-        body = {"id": server.id, "lines": lines}
-        found = request.cloud.hosts.call(server.host, "server.console", body, timeout=20.0)["output"]
-    except NotReady as error:
-        raise Conflict("Unable to get console log, the host is away.") from error
-    text = bytes(found)[-MOST_CONSOLE:].decode("utf-8", errors="replace")
-    # What no XML or terminal takes, save line ends and tabs.
-    plain = "".join(char for char in text if char in "\n\r\t" or char >= " ")
-    return Reply(200, {"output": plain})
 
 
 def create_image(request: Request) -> Reply:
@@ -134,6 +115,13 @@ def force_delete(request: Request) -> Reply:
     return Reply(202)
 
 
+def not_there(request: Request) -> Reply:
+    """An action of OpenStack's that this cloud does not carry out (see the service's LIMITATIONS)."""
+    the_server(request)
+    name = next(iter(request.body))
+    raise Unsupported(f"The action {name} is not supported by this cloud yet.")
+
+
 def _power(request: Request, verb: str) -> Reply:
     power.act(request.cloud, request.ctx, request.params["server_id"], verb)
     return Reply(202)
@@ -183,7 +171,14 @@ _NETWORK = _object({"networkId": {"type": ["string", "number"], "minLength": 1, 
 _ADDRESS = _object({"address": fields.ADDRESS}, ["address"])
 _IMAGE = _object({"name": fields.NAME, "metadata": fields.METADATA}, ["name"])
 _REBOOT = _object({"type": {"type": "string", "enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}}, ["type"])
-_LENGTH = _object({"length": {"type": ["integer", "string", "null"], "pattern": "^-?[0-9]+$", "minimum": -1}})
+_NOT_THERE = (
+    ("resize", "servers:resize"),
+    ("confirmResize", "servers:confirm_resize"),
+    ("revertResize", "servers:revert_resize"),
+    ("migrate", "os-migrate-server:migrate"),
+    ("os-migrateLive", "os-migrate-server:migrate_live"),
+    ("evacuate", "os-evacuate"),
+)
 
 ROUTES = (
     _action("os-start", start, "servers:start"),
@@ -199,11 +194,11 @@ ROUTES = (
         "os-admin-actions:reset_state",
         _object({"state": {"type": "string", "enum": ["active", "error"]}}, ["state"]),
     ),
-    _action("os-getConsoleOutput", console_output, "os-console-output", _LENGTH),
     _action("forceDelete", force_delete, "os-deferred-delete:force"),
     _action("createImage", create_image, "servers:create_image", _IMAGE),
     _action("addSecurityGroup", add_security_group, "os-security-groups:add", _GROUP),
     _action("removeSecurityGroup", remove_security_group, "os-security-groups:remove", _GROUP),
     _action("addFixedIp", add_fixed_ip, "os-multinic:add", _NETWORK, until=(2, 43)),
     _action("removeFixedIp", remove_fixed_ip, "os-multinic:remove", _ADDRESS, until=(2, 43)),
+    *(_action(name, not_there, rule) for name, rule in _NOT_THERE),
 )

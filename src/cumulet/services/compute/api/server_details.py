@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands below a server: metadata, tags, actions, diagnostics."""
+"""What stands below a server: metadata, tags, actions."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
 
-from cumulet.kernel.errors import Conflict, Invalid, NotFound
+from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.schema import Schema
 from cumulet.services.compute.api import common, fields
@@ -145,16 +145,6 @@ def get_action(request: Request) -> Reply:
     return Reply(200, {"instanceAction": view})
 
 
-def diagnostics(request: Request) -> Reply:
-    server = the_server(request)
-    logic.check_state(server, "get_diagnostics", "get_diagnostics")
-    if not server.host:
-        raise Conflict(f"Instance {server.id} is not ready", code="InstanceNotReady")
-    found = request.cloud.hosts.call(server.host, "server.diagnostics", {"id": server.id}, timeout=20.0)
-    view = _diagnostics if request.version >= (2, 48) else _old_diagnostics
-    return Reply(200, view(found, server.config_drive))
-
-
 def _set_metadata(request: Request, items: dict[str, str], *, replace: bool) -> Reply:
     server = the_server(request)
     logic.check_unlocked(request.ctx, server)
@@ -210,56 +200,6 @@ def _event(
     return view
 
 
-def _diagnostics(found: dict[str, Any], has_config_drive: bool) -> dict[str, Any]:
-    """The standard form, the same for all hypervisors."""
-    return {
-        "config_drive": has_config_drive,
-        "state": "running",
-        "driver": "libvirt",
-        "hypervisor": "qemu",
-        "hypervisor_os": "linux",
-        "uptime": found["uptime"],
-        "num_cpus": len(found["cpu_times"]),
-        "num_disks": len(found["disks"]),
-        "num_nics": len(found["macs"]),
-        "memory_details": {"maximum": found["memory"], "used": found["memory_used"]},
-        "cpu_details": [
-            {"id": index, "time": time, "utilisation": None} for index, time in enumerate(found["cpu_times"])
-        ],
-        "disk_details": [
-            {
-                "read_bytes": disk["read_bytes"],
-                "read_requests": disk["read_requests"],
-                "write_bytes": disk["write_bytes"],
-                "write_requests": disk["write_requests"],
-                "errors_count": disk["errors"],
-            }
-            for disk in found["disks"]
-        ],
-        "nic_details": [
-            {
-                "mac_address": mac,
-                **dict.fromkeys(("rx_octets", "rx_errors", "rx_drop", "rx_packets", "rx_rate"), None),
-                **dict.fromkeys(("tx_octets", "tx_errors", "tx_drop", "tx_packets", "tx_rate"), None),
-            }
-            for mac in found["macs"]
-        ],
-    }
-
-
-def _old_diagnostics(found: dict[str, Any], _has_config_drive: bool) -> dict[str, Any]:
-    """The form until 2.47, a flat table whose names depend on the hypervisor."""
-    view: dict[str, Any] = {"memory": found["memory"] * 1024, "memory-actual": found["memory"] * 1024}
-    for index, time in enumerate(found["cpu_times"]):
-        view[f"cpu{index}_time"] = time
-    for index, disk in enumerate(found["disks"]):
-        name = f"vd{chr(ord('a') + index)}"
-        view[f"{name}_read_req"], view[f"{name}_read"] = disk["read_requests"], disk["read_bytes"]
-        view[f"{name}_write_req"], view[f"{name}_write"] = disk["write_requests"], disk["write_bytes"]
-        view[f"{name}_errors"] = disk["errors"]
-    return view
-
-
 def _server_route(method: str, path: str, handler: Any, rule: str, **more: Any) -> Route:
     return Route(method, _SERVER + path, handler, rule, target=server_target, **more)
 
@@ -279,5 +219,4 @@ ROUTES = (
     _server_route("DELETE", "/tags/{tag}", remove_tag, f"{_TAGS}:delete", since=(2, 26)),
     Route("GET", _HISTORY, find_actions, f"{_ACTIONS}:list", query=_ACTION_LIST, target=common.history_target),
     Route("GET", _HISTORY + "/{request_id}", get_action, f"{_ACTIONS}:show", target=common.history_target),
-    _server_route("GET", "/diagnostics", diagnostics, "os_compute_api:os-server-diagnostics"),
 )

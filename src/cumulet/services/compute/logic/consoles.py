@@ -17,15 +17,18 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound, NotReady
 from cumulet.services.compute.contract import ConsoleWay
+from cumulet.services.compute.logic import servers
 from cumulet.services.compute.store import consoles as store
 from cumulet.services.compute.store import servers as servers_store
-from cumulet.services.compute.types import ConsoleToken, Display, Server, VmState
+from cumulet.services.compute.types import ConsoleToken, Display, Server, TaskState, VmState
 
 LOG = logging.getLogger(__name__)
 
 ANSWER = 20.0  # seconds that a host may take to say what consoles a server has
 MOST_CHANNELS = 16  # connections of one SPICE client
 PROXY = "console"  # where the data process serves consoles, below its own address
+
+_BUSY = (TaskState.DELETING, TaskState.MIGRATING)  # no console is opened of what is about to leave
 
 # The displays that a protocol opens, and the types of clients that it is opened with; None: whatever is asked for.
 _PROTOCOLS: dict[str, tuple[Display, tuple[str, ...] | None]] = {
@@ -44,6 +47,8 @@ def create(cloud: Cloud, server: Server, protocol: str, type_: str) -> str:
         raise _not_ready(server)
     if protocol not in _PROTOCOLS or type_ == "spice-direct":
         raise _unavailable(type_)
+    if server.task_state in _BUSY:
+        raise servers.invalid_state(server, f"get_{protocol}_console", "task_state", str(server.task_state))
     display, types = _PROTOCOLS[protocol]
     way = _ask(cloud, server)
     if display not in way["displays"]:

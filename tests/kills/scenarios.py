@@ -12,6 +12,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from cumulet.kernel.ids import new_uuid
 from kills.world import COMPUTE, IMAGE, KEYS, World
 
 Thing = Any
@@ -53,31 +54,16 @@ def _after(world: World, server: str, action: str) -> str:
     return server
 
 
-def _to_resize(world: World) -> Thing:
-    """Its old size is held beside the new one: a further disk comes along."""
-    server, volume = _attached(world)
-    return server, volume, world.make_flavor()
+def _aggregate_and_image(world: World) -> Thing:
+    """An aggregate with the host, which keeps the image at hand afterwards or fetches it at first use."""
+    made = world.ask("POST", f"{COMPUTE}/os-aggregates", {"aggregate": {"name": f"near-{new_uuid()}"}})["aggregate"]
+    host = world.ask("GET", f"{COMPUTE}/os-hypervisors")["hypervisors"][0]["hypervisor_hostname"]
+    world.ask("POST", f"{COMPUTE}/os-aggregates/{made['id']}/action", {"add_host": {"host": host}})
+    return made["id"], world.make_image()
 
 
-def _resize(world: World, thing: Thing) -> object:
-    return world.act(thing[0], "resize", {"flavorRef": thing[2]})
-
-
-def _resized(world: World) -> Thing:
-    thing = _to_resize(world)
-    _resize(world, thing)
-    world.rest()
-    return thing
-
-
-def _has_memory(status: str, memory: int) -> Callable[[World, Thing], bool]:
-    """Whether the server has the status and a flavor of this memory."""
-
-    def reached(world: World, thing: Thing) -> bool:
-        found = world.server(thing[0])
-        return found is not None and (found["status"], found["flavor"]["ram"]) == (status, memory)
-
-    return reached
+def _cache(world: World, thing: Thing) -> object:
+    return world.begin("POST", f"{COMPUTE}/os-aggregates/{thing[0]}/images", {"cache": [{"id": thing[1]}]})
 
 
 def _server_and_volume(world: World) -> Thing:
@@ -265,6 +251,7 @@ def _words(thing: Thing) -> list[str]:
 SCENARIOS: dict[str, Scenario] = {
     "compute.boot": Scenario(_new_image, _boot, _is("ACTIVE")),
     "compute.delete": Scenario(_attached, _delete(COMPUTE + "/servers/{1}"), lambda world, t: not world.server(t[0])),
+    "compute.cache_images": Scenario(_aggregate_and_image, _cache, lambda _world, _thing: True),
     "compute.create_image": Scenario(_server, _action("createImage", {"name": "made"}), _has_image),
     "compute.create_volume_image": Scenario(
         _on_volume, _action("createImage", {"name": "made"}), _has_volume_image, _has_no_snapshots
@@ -274,13 +261,6 @@ SCENARIOS: dict[str, Scenario] = {
     "compute.reboot": Scenario(_server, _action("reboot", {"type": "HARD"}), _is("ACTIVE")),
     "compute.pause": Scenario(_server, _action("pause"), _is("PAUSED")),
     "compute.unpause": Scenario(_paused, _action("unpause"), _is("ACTIVE")),
-    "compute.resize": Scenario(_to_resize, _resize, _has_memory("VERIFY_RESIZE", 128)),
-    "compute.confirm_resize": Scenario(
-        _resized, lambda world, t: world.act(t[0], "confirmResize"), _has_memory("ACTIVE", 128)
-    ),
-    "compute.revert_resize": Scenario(
-        _resized, lambda world, t: world.act(t[0], "revertResize"), _has_memory("ACTIVE", 64)
-    ),
     "compute.attach_volume": Scenario(
         _server_and_volume, lambda world, thing: world.attach(*thing), _volume_is("in-use")
     ),

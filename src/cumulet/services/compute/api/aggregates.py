@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cumulet.kernel.errors import Invalid, NotFound, Unsupported
+from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.schema import Schema
 from cumulet.services.compute.api import common, fields
@@ -77,8 +77,12 @@ def set_metadata(request: Request) -> Reply:
 
 
 def cache_images(request: Request) -> Reply:
-    logic.get(request.cloud.db, _id(request))
-    raise Unsupported("Images cannot be fetched to the hosts of an aggregate ahead of their first use.")
+    aggregate_id = _id(request)
+    image_ids = [each["id"] for each in request.body["cache"]]
+    if len(set(image_ids)) < len(image_ids):
+        raise Invalid("Duplicate images in request")
+    logic.cache_images(request.cloud, request.ctx, aggregate_id, image_ids)
+    return Reply(202)
 
 
 def view(request: Request, aggregate: Aggregate) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from typing import Any
 
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
+from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, CumuletError, Invalid, NotFound
 from cumulet.services.compute.store import hosts as store
 from cumulet.services.compute.store import servers as servers_store
 from cumulet.services.compute.types import Aggregate
+from cumulet.services.image.contract import ImageContract
 from cumulet.services.placement.contract import PlacementContract
 
 ZONE = "availability_zone"
@@ -123,6 +125,25 @@ def delete(cloud: Cloud, aggregate_id: str) -> None:
         if found.hosts:
             raise _refused(Invalid, found, "remove host from aggregate", "Host aggregate is not empty")
         store.remove_aggregate(tx, found.id)
+
+    cloud.db.write(write)
+
+
+def cache_images(cloud: Cloud, ctx: Context, aggregate_id: str, image_ids: list[str]) -> None:
+    """Let the aggregate's hosts fetch images, one after the other on each; Invalid for one that is not to be seen."""
+    found = get(cloud.db, aggregate_id)
+    for image_id in image_ids:
+        try:
+            cloud.contracts.use(ImageContract).get(cloud.db, ctx, image_id)
+        except NotFound as error:
+            raise Invalid(f"Image {image_id} could not be found.", code="ImageNotFound") from error
+
+    def write(tx: Tx) -> None:
+        for name in found.hosts:
+            host = store.find(tx, name)
+            if host is not None:
+                args = {"host": name, "images": image_ids}
+                cloud.sagas.start(tx, "compute.cache_images", host.id, args, ctx.request_id)
 
     cloud.db.write(write)
 

@@ -54,6 +54,33 @@ def _after(world: World, server: str, action: str) -> str:
     return server
 
 
+def _to_resize(world: World) -> Thing:
+    """Its old size is held beside the new one: a further disk comes along."""
+    server, volume = _attached(world)
+    return server, volume, world.make_flavor()
+
+
+def _resize(world: World, thing: Thing) -> object:
+    return world.act(thing[0], "resize", {"flavorRef": thing[2]})
+
+
+def _resized(world: World) -> Thing:
+    thing = _to_resize(world)
+    _resize(world, thing)
+    world.rest()
+    return thing
+
+
+def _has_memory(status: str, memory: int) -> Callable[[World, Thing], bool]:
+    """Whether the server has the status and a flavor of this memory."""
+
+    def reached(world: World, thing: Thing) -> bool:
+        found = world.server(thing[0])
+        return found is not None and (found["status"], found["flavor"]["ram"]) == (status, memory)
+
+    return reached
+
+
 def _aggregate_and_image(world: World) -> Thing:
     """An aggregate with the host, which keeps the image at hand afterwards or fetches it at first use."""
     made = world.ask("POST", f"{COMPUTE}/os-aggregates", {"aggregate": {"name": f"near-{new_uuid()}"}})["aggregate"]
@@ -261,6 +288,13 @@ SCENARIOS: dict[str, Scenario] = {
     "compute.reboot": Scenario(_server, _action("reboot", {"type": "HARD"}), _is("ACTIVE")),
     "compute.pause": Scenario(_server, _action("pause"), _is("PAUSED")),
     "compute.unpause": Scenario(_paused, _action("unpause"), _is("ACTIVE")),
+    "compute.resize": Scenario(_to_resize, _resize, _has_memory("VERIFY_RESIZE", 128)),
+    "compute.confirm_resize": Scenario(
+        _resized, lambda world, t: world.act(t[0], "confirmResize"), _has_memory("ACTIVE", 128)
+    ),
+    "compute.revert_resize": Scenario(
+        _resized, lambda world, t: world.act(t[0], "revertResize"), _has_memory("ACTIVE", 64)
+    ),
     "compute.attach_volume": Scenario(
         _server_and_volume, lambda world, thing: world.attach(*thing), _volume_is("in-use")
     ),

@@ -135,5 +135,6 @@ MAKERS = {
     "/os-services/{service_id}": service,
     "/os-security-groups/{group_id}": security_group,
     "/os-security-group-rules/{rule_id}": security_group_rule,
+    "/os-assisted-volume-snapshots/{snapshot_id}": lambda _stage: {"snapshot_id": "of-another-service"},
     "/extensions/{alias}": lambda _stage: {"alias": "os-keypairs"},
 }

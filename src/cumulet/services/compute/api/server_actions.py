@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cumulet.kernel.db import Tx
-from cumulet.kernel.errors import Conflict, Invalid, Unsupported
+from cumulet.kernel.errors import Conflict, Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.microversions import Version
 from cumulet.kernel.schema import Schema
@@ -115,13 +115,6 @@ def force_delete(request: Request) -> Reply:
     return Reply(202)
 
 
-def not_there(request: Request) -> Reply:
-    """An action of OpenStack's that this cloud does not carry out (see the service's LIMITATIONS)."""
-    the_server(request)
-    name = next(iter(request.body))
-    raise Unsupported(f"The action {name} is not supported by this cloud yet.")
-
-
 def _power(request: Request, verb: str) -> Reply:
     power.act(request.cloud, request.ctx, request.params["server_id"], verb)
     return Reply(202)
@@ -171,15 +164,6 @@ _NETWORK = _object({"networkId": {"type": ["string", "number"], "minLength": 1, 
 _ADDRESS = _object({"address": fields.ADDRESS}, ["address"])
 _IMAGE = _object({"name": fields.NAME, "metadata": fields.METADATA}, ["name"])
 _REBOOT = _object({"type": {"type": "string", "enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}}, ["type"])
-_NOT_THERE = (
-    ("resize", "servers:resize"),
-    ("confirmResize", "servers:confirm_resize"),
-    ("revertResize", "servers:revert_resize"),
-    ("migrate", "os-migrate-server:migrate"),
-    ("os-migrateLive", "os-migrate-server:migrate_live"),
-    ("evacuate", "os-evacuate"),
-)
-
 ROUTES = (
     _action("os-start", start, "servers:start"),
     _action("os-stop", stop, "servers:stop"),
@@ -200,5 +184,4 @@ ROUTES = (
     _action("removeSecurityGroup", remove_security_group, "os-security-groups:remove", _GROUP),
     _action("addFixedIp", add_fixed_ip, "os-multinic:add", _NETWORK, until=(2, 43)),
     _action("removeFixedIp", remove_fixed_ip, "os-multinic:remove", _ADDRESS, until=(2, 43)),
-    *(_action(name, not_there, rule) for name, rule in _NOT_THERE),
 )

@@ -208,6 +208,19 @@ def test_a_servers_variables_are_kept(lab: Lab) -> None:
     lab.hypervisor.destroy(spec.id)
 
 
+def test_firmware_starts_from_a_disk_behind_a_root_port(lab: Lab) -> None:
+    spec = lab.start(lab.spec(Guest(machine="q35", firmware="uefi")))
+    fresh = lab.file(spec, "nvram.fd").read_bytes()
+    # The firmware has found the disk, which no system of its kind is on.
+    until(lambda: b"BdsDxe" in lab.hypervisor.console(spec.id, None), seconds=110)
+    lab.hypervisor.stop(spec.id, 0)
+    written = lab.file(spec, "nvram.fd").read_bytes()
+    assert written != fresh
+    lab.hypervisor.build(spec)
+    assert lab.file(spec, "nvram.fd").read_bytes() == written
+    lab.hypervisor.destroy(spec.id)
+
+
 @pytest.mark.parametrize(
     ("guest", "code"),
     [

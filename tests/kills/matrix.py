@@ -61,6 +61,7 @@ def run(world: World, flow: str, wanted: list[str], *, alone: bool = False) -> l
         world.cloud.release()
     world.rest()
     wrong = [f"nobody came by {wish}" for wish in world.cloud.ungranted()]
+    world.rest()
     failed = any(wish.endswith(" fail") for wish in wanted)
     if not failed and not wrong and not scenario.reached(world, thing):
         wrong.append(f"{flow} has not reached its goal")

@@ -212,7 +212,7 @@ class Walk(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Let the cloud come to rest; nothing may be wrong, before and after everything is deleted."""
-        self.world.cloud.ungranted()
+        self.world.cloud.ungranted(0.0)
         self.world.cloud.trouble("")
         self.world.rest()
         wrong = [*self._broken(), *self.world.findings()]

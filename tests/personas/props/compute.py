@@ -39,6 +39,7 @@ def server(stage: Stage) -> Prop:
         "network_name": "wire",
         "request_id": actions[0]["request_id"],
         "volume_id": volumes[-1]["volumeId"],
+        "migration_id": "1",
         "hidden_but_from": (stage.cast.project_id,),
         "target": {"project_id": stage.cast.project_id, "user_id": stage.cast.owner_id},
     }
@@ -135,6 +136,7 @@ MAKERS = {
     "/os-services/{service_id}": service,
     "/os-security-groups/{group_id}": security_group,
     "/os-security-group-rules/{rule_id}": security_group_rule,
+    "/os-console-auth-tokens/{console_token}": lambda _stage: {"console_token": "of-nobody"},
     "/os-assisted-volume-snapshots/{snapshot_id}": lambda _stage: {"snapshot_id": "of-another-service"},
     "/extensions/{alias}": lambda _stage: {"alias": "os-keypairs"},
 }

@@ -7,11 +7,10 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import msgspec
 import pytest
+from image_user import ImageUser, peak_memory
 
 from cumulet.agent import Agent
 from cumulet.kernel.context import Context
@@ -24,44 +23,15 @@ from cumulet.services.image.store import images as rows
 from cumulet.services.image.types import ImageStatus
 from support.cloud import RunningCloud
 from support.hostile_images import ATTACKS
-from support.people import environment
 from support.waiting import until
 
 MIB = 1 << 20
 LOST = "00000000-0000-0000-0000-00000000dead"
 
 
-class Client:
-    """The image API as one member of a project uses it."""
-
-    def __init__(self, cloud: RunningCloud) -> None:
-        self.people = environment(cloud)
-        self.http = httpx.Client(
-            base_url=f"{cloud.data_url}/image/v2",
-            headers={"X-Auth-Token": self.people["MEMBER_TOKEN"], "Accept": "application/json"},
-            timeout=60,
-        )
-
-    def create(self, **words: Any) -> str:
-        answer = self.http.post("/images", json={"disk_format": "raw", "container_format": "bare", **words})
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
-
-    def upload(self, image_id: str, content: bytes | Iterator[bytes], **headers: str) -> httpx.Response:
-        headers = {"Content-Type": "application/octet-stream", **headers}
-        return self.http.put(f"/images/{image_id}/file", content=content, headers=headers)
-
-    def show(self, image_id: str) -> dict[str, Any]:
-        shown: dict[str, Any] = self.http.get(f"/images/{image_id}").json()
-        return shown
-
-    def wait_for(self, image_id: str, status: str) -> None:
-        until(lambda: self.show(image_id)["status"] == status)
-
-
 @pytest.fixture
-def client(cloud: RunningCloud) -> Iterator[Client]:
-    made = Client(cloud)
+def client(cloud: RunningCloud) -> Iterator[ImageUser]:
+    made = ImageUser(cloud)
     yield made
     made.http.close()
 
@@ -79,13 +49,7 @@ def contract(cloud: RunningCloud) -> ImageContract:
     return cloud.control.cloud.contracts.use(ImageContract)  # type: ignore[type-abstract]
 
 
-def peak_memory() -> int:
-    """The highest resident size of this process, in bytes, since it was last reset."""
-    text = Path("/proc/self/status").read_text()
-    return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
-
-
-def test_a_large_image_takes_little_memory(client: Client) -> None:
+def test_a_large_image_takes_little_memory(client: ImageUser) -> None:
     piece = bytes(range(256)) * 4096
     image_id = client.create()
     client.upload(image_id, iter([piece] * 8))  # whatever is loaded at the first use is loaded now
@@ -103,20 +67,20 @@ def test_a_large_image_takes_little_memory(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("declared", "status"), [(0, 204), (-1, 400), (1, 400)])
-def test_a_size_that_is_declared_holds_for_all_pieces(client: Client, declared: int, status: int) -> None:
+def test_a_size_that_is_declared_holds_for_all_pieces(client: ImageUser, declared: int, status: int) -> None:
     content = b"x" * (3 * MIB)
     answer = client.upload(client.create(), content, **{"X-OpenStack-Image-Size": str(len(content) + declared)})
     assert answer.status_code == status, answer.text
 
 
-def test_zeros_take_no_room(client: Client, cloud: RunningCloud) -> None:
+def test_zeros_take_no_room(client: ImageUser, cloud: RunningCloud) -> None:
     image_id = client.create()
     assert client.upload(image_id, (bytes(MIB) for _ in range(16))).status_code == 204
     assert (cloud.settings.state / "images" / image_id).stat().st_blocks * 512 < MIB
     assert client.http.get(f"/images/{image_id}/file").content == bytes(16 * MIB)
 
 
-def test_an_upload_that_breaks_off_leaves_a_queued_image(client: Client, cloud: RunningCloud) -> None:
+def test_an_upload_that_breaks_off_leaves_a_queued_image(client: ImageUser, cloud: RunningCloud) -> None:
     image_id = client.create()
 
     def broken() -> Iterator[bytes]:
@@ -132,7 +96,7 @@ def test_an_upload_that_breaks_off_leaves_a_queued_image(client: Client, cloud: 
     assert client.show(image_id)["status"] == "active"
 
 
-def test_an_image_that_goes_while_it_is_filled(client: Client, cloud: RunningCloud) -> None:
+def test_an_image_that_goes_while_it_is_filled(client: ImageUser, cloud: RunningCloud) -> None:
     image_id = client.create()
 
     def slow() -> Iterator[bytes]:
@@ -149,7 +113,7 @@ def test_an_image_that_goes_while_it_is_filled(client: Client, cloud: RunningClo
     assert not [name for name in kept.drafts() if image_id in name]
 
 
-def test_only_one_of_two_uploads_succeeds(client: Client) -> None:
+def test_only_one_of_two_uploads_succeeds(client: ImageUser) -> None:
     image_id = client.create()
     answers: list[int] = []
     threads = [threading.Thread(target=lambda: answers.append(client.upload(image_id, b"x" * MIB).status_code))] * 1
@@ -161,7 +125,7 @@ def test_only_one_of_two_uploads_succeeds(client: Client) -> None:
     assert sorted(answers) == [204, 409]
 
 
-def test_limits_of_one_image(client: Client) -> None:
+def test_limits_of_one_image(client: ImageUser) -> None:
     answer = client.http.post("/images", json={f"word{number}": "x" for number in range(129)})
     assert answer.status_code == 413
     assert "Attempted: 129, Maximum: 128" in answer.text
@@ -176,7 +140,9 @@ def test_limits_of_one_image(client: Client) -> None:
     assert f"Image member limit exceeded for image {image_id}" in answer.text
 
 
-def test_what_crashes_leave_is_put_right(client: Client, cloud: RunningCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_crashes_leave_is_put_right(
+    client: ImageUser, cloud: RunningCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     control = cloud.control.cloud
     kept = stores.default(control).writable
     dead, staged, whole = client.create(), client.create(), client.create()
@@ -208,7 +174,7 @@ def test_what_crashes_leave_is_put_right(client: Client, cloud: RunningCloud, mo
     client.wait_for(staged, "active")
 
 
-def test_a_host_copies_an_image_and_forgets_it(client: Client, host: ImagesOnHost) -> None:
+def test_a_host_copies_an_image_and_forgets_it(client: ImageUser, host: ImagesOnHost) -> None:
     content = b"x" * MIB + bytes(2 * MIB) + b"end"
     image_id = client.create()
     with pytest.raises(NotFound):
@@ -222,7 +188,7 @@ def test_a_host_copies_an_image_and_forgets_it(client: Client, host: ImagesOnHos
         host.base(image_id)
 
 
-def test_a_host_fetches_an_image_ahead(client: Client, cloud: RunningCloud, host: ImagesOnHost) -> None:
+def test_a_host_fetches_an_image_ahead(client: ImageUser, cloud: RunningCloud, host: ImagesOnHost) -> None:
     image_id = client.create()
     offered = contract(cloud)
     with pytest.raises(NotFound):
@@ -236,14 +202,14 @@ def test_a_host_fetches_an_image_ahead(client: Client, cloud: RunningCloud, host
     assert image_id in host.report()["copies"]
 
 
-def test_a_host_refuses_what_came_in_a_container(client: Client, host: ImagesOnHost) -> None:
+def test_a_host_refuses_what_came_in_a_container(client: ImageUser, host: ImagesOnHost) -> None:
     image_id = client.create(disk_format="qcow2", container_format="ova")
     assert client.upload(image_id, ATTACKS[0].content).status_code == 204
     with pytest.raises(Conflict, match="is unacceptable: it names a backing file"):
         host.base(image_id)
 
 
-def test_a_host_that_was_away_forgets_at_its_return(client: Client, cloud: RunningCloud, tmp_path: Path) -> None:
+def test_a_host_that_was_away_forgets_at_its_return(client: ImageUser, cloud: RunningCloud, tmp_path: Path) -> None:
     settings = msgspec.structs.replace(cloud.settings, state=tmp_path, host="host-that-goes")
     image_id = client.create()
     client.upload(image_id, b"data")
@@ -263,12 +229,12 @@ def test_a_host_that_was_away_forgets_at_its_return(client: Client, cloud: Runni
         agent.stop()
 
 
-def member(client: Client) -> Context:
+def member(client: ImageUser) -> Context:
     return Context(project_id=client.people["PROJECT_ID"], roles=frozenset({"member", "reader"}))
 
 
 def test_a_disk_of_a_host_becomes_an_image(
-    client: Client, cloud: RunningCloud, host: ImagesOnHost, tmp_path: Path
+    client: ImageUser, cloud: RunningCloud, host: ImagesOnHost, tmp_path: Path
 ) -> None:
     offered, db = contract(cloud), cloud.control.db
     new = NewImage(name="snapshot", disk_format="raw", properties={"os_type": "linux"})
@@ -291,7 +257,7 @@ def test_a_disk_of_a_host_becomes_an_image(
 
 
 def test_what_a_host_brings_is_held_against_its_format(
-    client: Client, cloud: RunningCloud, host: ImagesOnHost, tmp_path: Path
+    client: ImageUser, cloud: RunningCloud, host: ImagesOnHost, tmp_path: Path
 ) -> None:
     offered, db = contract(cloud), cloud.control.db
     image_id = db.write(lambda tx: offered.create(tx, member(client), NewImage(name="x", disk_format="qcow2")))
@@ -302,7 +268,7 @@ def test_what_a_host_brings_is_held_against_its_format(
     assert client.show(image_id)["status"] == "queued"
 
 
-def test_services_read_and_write_through_the_contract(client: Client, cloud: RunningCloud) -> None:
+def test_services_read_and_write_through_the_contract(client: ImageUser, cloud: RunningCloud) -> None:
     offered, db = contract(cloud), cloud.control.db
     ctx = member(client)
     image_id = db.write(lambda tx: offered.create(tx, ctx, NewImage(name="x", disk_format="raw", tags=("t",))))

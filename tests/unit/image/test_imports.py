@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from image_user import ImageUser, peak_memory
 
 from cumulet.kernel import clock
 from cumulet.kernel.saga import Sagas
@@ -23,29 +24,18 @@ from cumulet.services.image.store import images as rows
 from cumulet.services.image.store import tasks as task_rows
 from cumulet.services.image.types import IMPORT_LOCK, ImageStatus, Task
 from support.cloud import RunningCloud
-from support.people import environment
 from support.waiting import until
 from support.web import Page, WebServer, serve
 
 MIB = 1 << 20
 
 
-class Importer:
-    """The image API as one member of a project uses it for imports."""
+class Importer(ImageUser):
+    """A user who imports."""
 
     def __init__(self, cloud: RunningCloud) -> None:
+        super().__init__(cloud)
         self.cloud = cloud.data.cloud
-        self.people = environment(cloud)
-        self.http = httpx.Client(
-            base_url=f"{cloud.data_url}/image/v2",
-            headers={"X-Auth-Token": self.people["MEMBER_TOKEN"], "Accept": "application/json"},
-            timeout=60,
-        )
-
-    def create(self, **words: Any) -> str:
-        answer = self.http.post("/images", json={"disk_format": "raw", "container_format": "bare", **words})
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
 
     def begin(self, image_id: str, uri: str, **more: Any) -> httpx.Response:
         method = {"name": "web-download", "uri": uri}
@@ -62,21 +52,8 @@ class Importer:
         shown: dict[str, Any] = msgspec.structs.asdict(found[-1])
         return shown
 
-    def show(self, image_id: str) -> dict[str, Any]:
-        shown: dict[str, Any] = self.http.get(f"/images/{image_id}").json()
-        return shown
-
-    def content(self, image_id: str) -> bytes:
-        return self.http.get(f"/images/{image_id}/file").content
-
     def staged(self, image_id: str) -> list[str]:
         return [name for name in staging.area(self.cloud).drafts() if image_id in name]
-
-
-def peak_memory() -> int:
-    """The highest resident size of this process, in bytes, since it was last reset."""
-    text = Path("/proc/self/status").read_text()
-    return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
 
 
 @pytest.fixture

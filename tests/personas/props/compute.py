@@ -45,6 +45,13 @@ def server(stage: Stage) -> Prop:
     }
 
 
+def console(stage: Stage) -> Prop:
+    """A token for the display of a server."""
+    words = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
+    made = stage.make("compute", f"/servers/{server(stage)['server_id']}/remote-consoles", words)
+    return {"console_token": made["remote_console"]["url"].rpartition("%3D")[2]}
+
+
 def flavor(stage: Stage) -> Prop:
     key = new_flavor(stage)
     stage.make("compute", f"/flavors/{key}/os-extra_specs", {"extra_specs": {"hw:key": "value"}}, "admin")
@@ -136,7 +143,7 @@ MAKERS = {
     "/os-services/{service_id}": service,
     "/os-security-groups/{group_id}": security_group,
     "/os-security-group-rules/{rule_id}": security_group_rule,
-    "/os-console-auth-tokens/{console_token}": lambda _stage: {"console_token": "of-nobody"},
+    "/os-console-auth-tokens/{console_token}": console,
     "/os-assisted-volume-snapshots/{snapshot_id}": lambda _stage: {"snapshot_id": "of-another-service"},
     "/extensions/{alias}": lambda _stage: {"alias": "os-keypairs"},
 }

@@ -18,6 +18,7 @@ from cumulet.services.compute.agent.backup import ServersKeeper
 from cumulet.services.compute.agent.consoles import ConsolesOnHost
 from cumulet.services.compute.agent.disks import DisksOnHost
 from cumulet.services.compute.agent.life import LifeOnHost
+from cumulet.services.compute.agent.quiesce import quiesced
 from cumulet.services.compute.agent.records import Record, Records, Wish
 from cumulet.services.compute.agent.resize import ResizesOnHost
 from cumulet.services.compute.drivers.base import Hypervisor, Stopped, boot_id
@@ -237,13 +238,14 @@ class ServersOnHost:
     def create_image(self, body: Body) -> Body:
         """Fill the queued image `image_id` with a copy of the root disk (qcow2)."""
         with self._records.lock(body["id"]):
-            self._records.get(body["id"])
+            spec = self._records.get(body["id"]).spec
             folder = self._host.state / "compute-images"
             folder.mkdir(exist_ok=True, mode=0o700)
             target = folder / f"{body['image_id']}.qcow2"
             target.unlink(missing_ok=True)
             try:
-                self._hypervisor.copy_root(body["id"], target)
+                with quiesced(self._hypervisor, spec):
+                    self._hypervisor.copy_root(spec.id, target)
                 self._host.contracts.use(HostImages).push(body["image_id"], target)
             finally:
                 target.unlink(missing_ok=True)

@@ -10,11 +10,12 @@ import msgspec
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Invalid
 from cumulet.services.block_storage.contract import VolumesContract
 from cumulet.services.compute.logic import actions, devices, mappings, servers
 from cumulet.services.compute.logic.mappings import DeviceRequest
 from cumulet.services.compute.store import devices as devices_store
-from cumulet.services.compute.types import Device, LocalDisk, Server, TaskState
+from cumulet.services.compute.types import Device, LocalDisk, Server, TaskState, VmState
 from cumulet.services.image.contract import ACTIVE, ImageContract, NewImage
 
 CREATE_IMAGE, CREATE_VOLUME_IMAGE = "compute.create_image", "compute.create_volume_image"
@@ -61,6 +62,7 @@ def create_volume_image(cloud: Cloud, ctx: Context, server: Server, name: str, m
     The image is active once the snapshots are whole. OverQuota where the project may have no more snapshots.
     """
     servers.check_state(server, "create_image", "create_image")
+    _check_quiet(server)
     images = cloud.contracts.use(ImageContract)
     plain = _new(server, name, "raw", {**_inherited(server), "base_image_ref": server.image_id, **metadata})
     images.check_create(ctx, plain)
@@ -98,6 +100,13 @@ def drop(cloud: Cloud, tx: Tx, snapshot_ids: list[str], request_id: str) -> None
     contract = cloud.contracts.use(VolumesContract)
     for snapshot_id in snapshot_ids:
         contract.drop_snapshot(tx, snapshot_id, request_id)
+
+
+def _check_quiet(server: Server) -> None:
+    """Guests write on while snapshots of their volumes are taken; Invalid where the image says that they must not."""
+    words = server.image.get("properties", {})
+    if server.state is VmState.ACTIVE and words.get("os_require_quiesce", "").lower() in ("true", "yes", "1"):
+        raise Invalid(f"Quiescing is not supported in instance {server.id}", code="InstanceQuiesceNotSupported")
 
 
 def _new(server: Server, name: str, disk_format: str, words: dict[str, str]) -> NewImage:

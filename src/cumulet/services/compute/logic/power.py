@@ -10,7 +10,7 @@ from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
-from cumulet.kernel.errors import CumuletError
+from cumulet.kernel.errors import Conflict, CumuletError
 from cumulet.services.compute import events
 from cumulet.services.compute.logic import actions, servers
 from cumulet.services.compute.store import servers as store
@@ -36,6 +36,8 @@ def act(cloud: Cloud, ctx: Context, server_id: str, verb: str) -> None:
     def write(tx: Tx) -> None:
         server = servers.get(tx, ctx, server_id)
         servers.check_unlocked(ctx, server)
+        if not server.host and verb in ("start", "stop"):
+            raise Conflict(f"Instance {server.id} is not ready", code="InstanceNotReady")
         servers.check_state(server, rule, words)
         servers.begin_task(tx, server, task)
         actions.begin(tx, ctx, server.id, action)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -82,11 +82,14 @@ def revert(cloud: Cloud, ctx: Context, server_id: str) -> None:
 
 
 def confirm_old(cloud: Cloud) -> None:
-    """Confirm what was resized longer ago than the settings let it wait; a migration of a broken server is given up."""
+    """Confirm what was resized longer ago than the settings let it wait."""
     window = cloud.settings.compute.resize_confirm_window
-    if not window:
-        return
-    before = clock.utcnow() - timedelta(seconds=window)
+    if window:
+        confirm_older(cloud, clock.utcnow() - timedelta(seconds=window))
+
+
+def confirm_older(cloud: Cloud, before: datetime) -> None:
+    """Confirm what was resized before the moment; where the server is not resized any more, give the migration up."""
     for migration in migrations_store.in_status(cloud.db, [migrations.FINISHED]):
         if (migration.updated_at or migration.created_at) <= before:
             try:

@@ -31,6 +31,8 @@ class LifeOnHost:
             "server.rebuild": self.rebuild,
             "server.interrupt": self.interrupt,
             "server.set_password": self.set_password,
+            "server.quiesce": self.quiesce,
+            "server.unquiesce": self.unquiesce,
         }
 
     def suspend(self, body: Body) -> Body:
@@ -103,6 +105,18 @@ class LifeOnHost:
         """Have the guest set `password` for `user`."""
         with self._records.lock(body["id"]):
             self._hypervisor.set_password(body["id"], body["user"], body["password"])
+        return {}
+
+    def quiesce(self, body: Body) -> Body:
+        """Have the guest hold its file systems."""
+        with self._records.lock(body["id"]):
+            self._hypervisor.quiesce(body["id"])
+        return {}
+
+    def unquiesce(self, body: Body) -> Body:
+        """Let them go on."""
+        with self._records.lock(body["id"]):
+            self._hypervisor.unquiesce(body["id"])
         return {}
 
     def _with(self, record: Record, spec: ServerSpec) -> Record:

@@ -50,6 +50,7 @@ class _Guest(msgspec.Struct):
     is_suspended: bool = False
     has_agent: bool = False
     is_quiesced: bool = False
+    needs_quiesce: bool = False
     interrupts: int = 0
     passwords: dict[str, str] = {}
     rescue_image: str = ""
@@ -125,6 +126,7 @@ class FakeHypervisor:
                 return
             guest.volumes, guest.ports = {}, {}
             guest.has_agent, guest.is_quiesced = spec.guest.agent, False
+            guest.needs_quiesce = spec.guest.needs_quiesce
             for volume in spec.volumes:
                 self._open_volume(guest, volume)
             for port in spec.ports:
@@ -301,7 +303,10 @@ class FakeHypervisor:
 
     def copy_root(self, server_id: str, target: Path) -> None:
         with self._lock:
-            target.write_bytes(_empty_qcow2(self._read(server_id).root_size))
+            guest = self._read(server_id)
+            if guest.power != PowerState.SHUTDOWN and guest.needs_quiesce:
+                self._check_agent(guest)
+            target.write_bytes(_empty_qcow2(guest.root_size))
 
     def pin(self, server_id: str, folder: Path) -> None:
         """All that there is stands in the journal."""
@@ -392,10 +397,13 @@ class FakeHypervisor:
     def _hold(self, server_id: str, held: bool) -> None:
         with self._lock:
             guest = self._running(server_id)
-            if not guest.has_agent:
-                raise Conflict("QEMU guest agent is not enabled", code="QemuGuestAgentNotEnabled")
+            self._check_agent(guest)
             guest.is_quiesced = held
             self._write(server_id, guest)
+
+    def _check_agent(self, guest: _Guest) -> None:
+        if not guest.has_agent:
+            raise Conflict("QEMU guest agent is not enabled", code="QemuGuestAgentNotEnabled")
 
     def _open_volume(self, guest: _Guest, volume: VolumeSpec) -> None:
         disk = self._supplies.open_volume(volume)

@@ -12,7 +12,7 @@ from cumulet.services.compute.types import Server
 
 CRASH_DUMP = "compute.crash_dump"
 PASSWORD_TIMEOUT = 20.0  # seconds
-USER = "root"  # where the image names nobody
+USERS = {"linux": "root", "windows": "Administrator"}  # where the image names nobody
 EVENT = "compute_set_admin_password"
 
 
@@ -22,7 +22,8 @@ def set_password(cloud: Cloud, ctx: Context, server: Server, password: str) -> N
     servers.check_state(server, "change_password", "changePassword")
     life.check_launched(server, "changePassword")
     cloud.db.write(lambda tx: actions.begin(tx, ctx, server.id, "changePassword"))
-    user = server.image.get("properties", {}).get("os_admin_user", USER)
+    words = server.image.get("properties", {})
+    user = words.get("os_admin_user") or USERS.get(words.get("os_type", "").lower(), USERS["linux"])
     body = {"id": server.id, "user": user, "password": password}
     refusal: Conflict | None = None
     try:
@@ -33,8 +34,8 @@ def set_password(cloud: Cloud, ctx: Context, server: Server, password: str) -> N
         )
     except Conflict as error:
         refusal = error
-    words = None if refusal is None else refusal.message
-    cloud.db.write(lambda tx: actions.event_ended(tx, server.id, ctx.request_id, EVENT, server.host, words))
+    told = None if refusal is None else refusal.message
+    cloud.db.write(lambda tx: actions.event_ended(tx, server.id, ctx.request_id, EVENT, server.host, told))
     if refusal is not None:
         raise refusal
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cumulet.kernel.backup.keeper import pin_file
 from cumulet.services.compute.drivers.base import Disk
-from cumulet.services.compute.drivers.qemu import memory, overlay
+from cumulet.services.compute.drivers.qemu import memory, overlay, tpm
 from cumulet.services.compute.drivers.qemu.command_line import (
     CONFIG_DRIVE,
     CONSOLE_LOG,
@@ -17,6 +17,7 @@ from cumulet.services.compute.drivers.qemu.command_line import (
     local_node,
     volume_node,
 )
+from cumulet.services.compute.drivers.qemu.firmware import VARIABLES
 from cumulet.services.compute.types import ServerSpec
 
 DISKS = "*.qcow2"
@@ -50,7 +51,9 @@ def copy_closed_disks(server: Path, folder: Path) -> None:
 
 
 def copy_rest(server: Path, folder: Path) -> None:
-    """Copy the config drive, what the guest said, and the memory of a suspended server."""
-    for name in (CONFIG_DRIVE, CONSOLE_LOG, memory.FILE):
+    """Copy the config drive, what the guest said, kept memory, the firmware's variables and the TPM."""
+    for name in (CONFIG_DRIVE, CONSOLE_LOG, memory.FILE, VARIABLES):
         if (server / name).exists():
             shutil.copyfile(server / name, folder / name)
+    if (server / tpm.STATE).exists():
+        shutil.copytree(server / tpm.STATE, folder / tpm.STATE, dirs_exist_ok=True)

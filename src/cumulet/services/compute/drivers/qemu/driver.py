@@ -287,21 +287,22 @@ class QemuHypervisor:
         self._on_running(server_id, work.resize_disk, volume_node(volume_id), size)
 
     def snapshot_disk(self, server_id: str, volume_id: str, name: str) -> None:
-        self._on_running(server_id, work.snapshot_disk, volume_node(volume_id), name)
+        self._on_running(server_id, work.snapshot_disk, volume_node(volume_id), name, *self._agent(server_id))
 
     def drop_disk_snapshot(self, server_id: str, volume_id: str, name: str) -> None:
         self._on_running(server_id, work.drop_disk_snapshot, volume_node(volume_id), name)
 
     def copy_disk(self, server_id: str, volume_id: str, target: Path, target_format: str) -> None:
         disk = Disk(path=str(target), format=target_format)
-        self._on_running(server_id, work.copy_disk, volume_node(volume_id), disk)
+        self._on_running(server_id, work.copy_disk, volume_node(volume_id), disk, None, False)
 
     def copy_root(self, server_id: str, target: Path) -> None:
         with self._lock(server_id):
             folder = self._folder_of(server_id)
             if self.adopt(server_id):
                 overlay.make_empty(target, overlay.overlay_size(folder / ROOT_DISK))
-                self._control(server_id, work.copy_disk, "root", Disk(path=str(target), format="qcow2"))
+                copy = Disk(path=str(target), format="qcow2")
+                self._control(server_id, work.copy_disk, "root", copy, *self._agent(server_id))
             else:
                 overlay.copy(folder / ROOT_DISK, target, "qcow2")
 
@@ -472,6 +473,11 @@ class QemuHypervisor:
 
     def _guest(self, server_id: str) -> Guest:
         return hotplug.recall(self._servers / server_id)
+
+    def _agent(self, server_id: str) -> tuple[Path | None, bool]:
+        """Where the guest's agent may be asked, and whether snapshots need it."""
+        guest = self._guest(server_id)
+        return self._servers / server_id / guest_agent.SOCKET if guest.agent else None, guest.needs_quiesce
 
     def _ask_agent(self, server_id: str, question: Callable[..., Coroutine[Any, Any, T]], *arguments: str) -> T:
         with self._lock(server_id):

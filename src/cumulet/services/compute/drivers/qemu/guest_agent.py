@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
+import logging
 import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
 
 from cumulet.kernel.errors import Conflict
 from cumulet.kernel.qmp import connect
+
+LOG = logging.getLogger(__name__)
 
 SOCKET = "agent.sock"
 PORT = "org.qemu.guest_agent.0"
@@ -52,7 +57,7 @@ class GuestAgent:
         try:
             answer = json.loads(await asyncio.wait_for(self._reader.readuntil(b"\n"), ANSWER_TIMEOUT))
         except (TimeoutError, OSError, EOFError, ValueError) as error:
-            raise _silent() from error
+            raise Conflict("no answer in time", code="GuestAgentRefused") from error
         if "error" in answer:
             raise Conflict(str(answer["error"].get("desc", "")), code="GuestAgentRefused")
         return answer.get("return")
@@ -99,6 +104,43 @@ async def freeze(path: Path) -> None:
 async def thaw(path: Path) -> None:
     """Let them go on; nothing happens where they are not held."""
     await _ask(path, "guest-fsfreeze-thaw")
+
+
+@contextlib.asynccontextmanager
+async def held(path: Path | None, *, required: bool) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Hold the file systems of the guest whose agent is at `path`; what is yielded lets them go on before the end.
+
+    Where they cannot be held nothing happens, or Conflict where that is `required`.
+    """
+    is_held = False
+
+    async def release() -> None:
+        nonlocal is_held
+        if is_held and path is not None:
+            is_held = False
+            try:
+                await thaw(path)
+            except Conflict as error:
+                LOG.warning("%s: the guest's file systems may still be held: %s", path.parent.name, error.message)
+
+    if path is None and required:
+        raise Conflict("QEMU guest agent is not enabled", code="QemuGuestAgentNotEnabled")
+    if path is not None:
+        try:
+            await freeze(path)
+        except Conflict as error:
+            # Some of them may be held.
+            is_held = error.code == "InstanceQuiesceFailed"
+            await release()
+            if required:
+                raise
+            LOG.info("%s: not held for a snapshot: %s", path.parent.name, error.message)
+        else:
+            is_held = True
+    try:
+        yield release
+    finally:
+        await release()
 
 
 async def _ask(path: Path, command: str, **arguments: Any) -> Any:

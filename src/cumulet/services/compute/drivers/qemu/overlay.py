@@ -76,8 +76,8 @@ def overwrite(target: Path, target_format: str, source: Path, source_format: str
 
 
 def discard(folder: Path, kept: Collection[str]) -> None:
-    """Remove the disks and the config drive in a server's folder, save those named in `kept`."""
-    for path in [*folder.glob("*.qcow2"), *folder.glob("*.iso")]:
+    """Remove the disks, the config drive and the firmware's variables in a server's folder, save those in `kept`."""
+    for path in [*folder.glob("*.qcow2"), *folder.glob("*.iso"), *folder.glob("*.fd")]:
         if path.name not in kept:
             path.unlink(missing_ok=True)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 from cumulet.kernel.errors import Conflict
 from cumulet.kernel.qmp import Event, Monitor, QmpError
 from cumulet.services.compute.drivers.base import Disk, DiskCounters
-from cumulet.services.compute.drivers.qemu import hotplug
+from cumulet.services.compute.drivers.qemu import guest_agent, hotplug
 from cumulet.services.compute.drivers.qemu.command_line import (
     block_arguments,
     credentials,
@@ -127,10 +127,12 @@ async def resize_disk(monitor: Monitor, node: str, size: int) -> None:
         await monitor.execute("block_resize", node_name=node, size=size)
 
 
-async def snapshot_disk(monitor: Monitor, node: str, name: str) -> None:
+async def snapshot_disk(monitor: Monitor, node: str, name: str, agent: Path | None, required: bool) -> None:
+    """Where that is `required` an `agent` holds the guest's file systems meanwhile; Conflict where it cannot."""
     device = await _device_of_node(monitor, node)
     if not await _has_snapshot(monitor, node, name):
-        await monitor.execute("blockdev-snapshot-internal-sync", device=device, name=name)
+        async with guest_agent.held(agent if required else None, required=required):
+            await monitor.execute("blockdev-snapshot-internal-sync", device=device, name=name)
 
 
 async def drop_disk_snapshot(monitor: Monitor, node: str, name: str) -> None:
@@ -148,13 +150,19 @@ async def _has_snapshot(monitor: Monitor, node: str, name: str) -> bool:
     )
 
 
-async def copy_disk(monitor: Monitor, node: str, target: Disk) -> None:
-    """Copy a disk as of this moment while the guest writes on."""
-    await copy_disks(monitor, {node: target})
+async def copy_disk(monitor: Monitor, node: str, target: Disk, agent: Path | None, required: bool) -> None:
+    """Copy a disk as of this moment while the guest writes on.
+
+    For that moment an `agent` holds the guest's file systems; Conflict where that is `required` and cannot be.
+    """
+    async with guest_agent.held(agent, required=required) as release:
+        await copy_disks(monitor, {node: target}, release)
 
 
-async def copy_disks(monitor: Monitor, targets: Mapping[str, Disk]) -> None:
-    """Copy disks, by node, all as of one and the same moment, while the guest writes on."""
+async def copy_disks(
+    monitor: Monitor, targets: Mapping[str, Disk], begun: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Copy disks, by node, all as of one and the same moment, of which `begun` hears, while the guest writes on."""
     await _end_copies(monitor)
     copies = {f"{COPY_JOB}-{number}": (node, f"{COPY_NODE}-{number}") for number, node in enumerate(targets)}
     try:
@@ -165,6 +173,8 @@ async def copy_disks(monitor: Monitor, targets: Mapping[str, Disk]) -> None:
             for job, (node, target) in copies.items()
         ]
         await monitor.send("transaction", {"actions": actions})
+        if begun is not None:
+            await begun()
         for _ in copies:
             ended = await monitor.wait(_is_end_of_copy, COPY_TIMEOUT)
             if ended["event"] == "BLOCK_JOB_CANCELLED" or "error" in ended["data"]:

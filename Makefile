@@ -9,7 +9,7 @@ CUMULET := $(VENV)/bin/cumulet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: hosts help up down reset status test check bare conformance bench fuzz coverage-api kills walks lifecycles packages testpackages client tools
+.PHONY: hosts help up down reset status test check bare conformance bench browser fuzz coverage-api kills walks lifecycles packages testpackages client tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ lifecycles: testpackages tools ## live 500 lives of servers among kills; the tab
 
 fuzz: testpackages tools ## send every route much more hostile input, from a new seed (FUZZ_ROUNDS=200)
 	CUMULET_FUZZ_ROUNDS=$(or $(FUZZ_ROUNDS),200) CUMULET_FUZZ_SEED=$$(date +%s) $(VENV)/bin/pytest --timeout 3600 tests/fuzz $(ARGS)
+
+browser: tools ## open consoles of a real server in a real browser, which is installed (220 MB)
+	@$(SETUP) packages --tests --browser
+	$(VENV)/bin/pytest tests/browser/console_pages.py $(ARGS)
 
 coverage-api: tools ## what share of OpenStack's operations there is; the table goes to docs/api-coverage.md
 	$(VENV)/bin/python tests/facts/coverage.py

@@ -17,6 +17,7 @@ def main() -> int:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     debian = actions.add_parser("packages", help="install the Debian packages that are missing")
     debian.add_argument("--tests", action="store_true", help="those that the tests lean on as well")
+    debian.add_argument("--browser", action="store_true", help="a browser for the tests of pages as well")
     venv = actions.add_parser("environment", help="bring the virtual environment up to date")
     venv.add_argument("folder", type=Path)
     venv.add_argument("--project", type=Path, default=Path.cwd())
@@ -25,7 +26,7 @@ def main() -> int:
     words = parser.parse_args()
     try:
         if words.action == "packages":
-            _packages("cloud", *(("tests",) if words.tests else ()))
+            _packages("cloud", *(purpose for purpose in ("tests", "browser") if getattr(words, purpose)))
         else:
             _environment(words)
     except packages.SetupFailed as error:

@@ -22,7 +22,7 @@ UNPACKED = Path("/usr/local/share/cumulet/debian")  # below it, files of package
 
 
 class Package(NamedTuple):
-    """A Debian package, what of it is looked for, why it is wanted, and by what: `cloud` or `tests`.
+    """A Debian package, what of it is looked for, why it is wanted, and by what: `cloud`, `tests` or `browser`.
 
     One to `unpack` is wanted for its files alone: it is not installed, nor what it depends on.
     """

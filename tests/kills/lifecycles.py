@@ -67,7 +67,7 @@ class Life:
             self._settle()
             for _ in range(self._chance.randrange(4)):
                 self._chance.choice([self._power, self._volume, self._port, self._snapshot])()
-        self._world.begin("DELETE", f"{COMPUTE}/servers/{self._server}")
+        self._world.remove_server(self._server)
         self._outcome.did("delete")
         until(lambda: self._world.server(self._server) is None, LONGEST, every=LOOK)
 

@@ -81,6 +81,32 @@ def _has_memory(status: str, memory: int) -> Callable[[World, Thing], bool]:
     return reached
 
 
+def _deleted_for_now(world: World) -> Thing:
+    server = world.make_server()
+    world.begin("DELETE", f"{COMPUTE}/servers/{server}")
+    world.rest()
+    return server
+
+
+def _server_and_image(world: World) -> Thing:
+    return world.make_server(), world.make_image()
+
+
+def _rebuild(world: World, thing: Thing) -> object:
+    return world.act(thing[0], "rebuild", {"imageRef": thing[1]})
+
+
+def _shelve(world: World, thing: Thing) -> object:
+    return world.act(thing[0], "shelve")
+
+
+def _shelved(world: World) -> Thing:
+    thing = _attached(world)
+    _shelve(world, thing)
+    world.rest()
+    return thing
+
+
 def _aggregate_and_image(world: World) -> Thing:
     """An aggregate with the host, which keeps the image at hand afterwards or fetches it at first use."""
     made = world.ask("POST", f"{COMPUTE}/os-aggregates", {"aggregate": {"name": f"near-{new_uuid()}"}})["aggregate"]
@@ -277,7 +303,27 @@ def _words(thing: Thing) -> list[str]:
 
 SCENARIOS: dict[str, Scenario] = {
     "compute.boot": Scenario(_new_image, _boot, _is("ACTIVE")),
-    "compute.delete": Scenario(_attached, _delete(COMPUTE + "/servers/{1}"), lambda world, t: not world.server(t[0])),
+    "compute.delete": Scenario(
+        _attached, lambda world, t: world.remove_server(t[0]), lambda world, t: not world.server(t[0])
+    ),
+    "compute.soft_delete": Scenario(_server, _delete(COMPUTE + "/servers/{1}"), _is("SOFT_DELETED")),
+    "compute.restore": Scenario(_deleted_for_now, _action("restore"), _is("ACTIVE")),
+    "compute.suspend": Scenario(_server, _action("suspend"), _is("SUSPENDED")),
+    "compute.resume": Scenario(
+        lambda world: _after(world, world.make_server(), "suspend"), _action("resume"), _is("ACTIVE")
+    ),
+    "compute.rebuild": Scenario(_server_and_image, _rebuild, _is("ACTIVE")),
+    "compute.rescue": Scenario(_server, _action("rescue"), _is("RESCUE")),
+    "compute.unrescue": Scenario(
+        lambda world: _after(world, world.make_server(), "rescue"), _action("unrescue"), _is("ACTIVE")
+    ),
+    "compute.shelve": Scenario(_attached, _shelve, _is("SHELVED_OFFLOADED")),
+    "compute.shelve_offload": Scenario(_attached, _shelve, _is("SHELVED_OFFLOADED")),
+    "compute.unshelve": Scenario(_shelved, lambda world, t: world.act(t[0], "unshelve"), _is("ACTIVE")),
+    "compute.create_backup": Scenario(
+        _server, _action("createBackup", {"name": "made", "backup_type": "daily", "rotation": 1}), _has_image
+    ),
+    "compute.crash_dump": Scenario(_server, _action("trigger_crash_dump"), _is("ACTIVE")),
     "compute.cache_images": Scenario(_aggregate_and_image, _cache, lambda _world, _thing: True),
     "compute.create_image": Scenario(_server, _action("createImage", {"name": "made"}), _has_image),
     "compute.create_volume_image": Scenario(

@@ -65,7 +65,10 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.servers)
     @rule(which=index)
     def delete_server(self, which: int) -> None:
-        self._drop(self.servers, which, f"{COMPUTE}/servers", "server")
+        server = self._one(self.servers, which)
+        if self._try("POST", f"{COMPUTE}/servers/{server}/action", {"forceDelete": None}):
+            self.servers.remove(server)
+            self.gone.append(("server", server))
 
     @precondition(lambda self: self.servers)
     @rule(which=index, action=st.sampled_from(ACTIONS))

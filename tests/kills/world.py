@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gzip
 import os
@@ -210,6 +211,10 @@ class World:
     def act(self, server: str, action: str, body: Any = None) -> str:
         return self.begin("POST", f"{COMPUTE}/servers/{server}/action", {action: body})
 
+    def remove_server(self, server: str) -> str:
+        """Delete it for good."""
+        return self.act(server, "forceDelete")
+
     def attach(self, server: str, volume: str) -> str:
         words = {"volumeAttachment": {"volumeId": volume}}
         return self.begin("POST", f"{COMPUTE}/servers/{server}/os-volume_attachments", words)
@@ -284,8 +289,9 @@ class World:
 
     def clear(self, seconds: float = PATIENCE) -> None:
         """Delete every server, volume, snapshot, image, port and secret that is there; wait for the end of all."""
-        for server in self.ask("GET", f"{COMPUTE}/servers")["servers"]:
-            self._delete(f"{COMPUTE}/servers/{server['id']}")
+        for server in self.ask("GET", f"{COMPUTE}/servers?soft_deleted=True")["servers"]:
+            with contextlib.suppress(Refused):
+                self.remove_server(server["id"])
         self.rest(seconds)
         for snapshot in self.ask("GET", f"{self.volumes_root}/snapshots")["snapshots"]:
             self._delete(f"{self.volumes_root}/snapshots/{snapshot['id']}")
@@ -301,7 +307,7 @@ class World:
             for each in self.ask("GET", f"{KEYS}/{noun}s")[f"{noun}s"]:
                 self._delete(KEYS + each[f"{noun}_ref"].partition(KEYS)[2])
         self.rest(seconds)
-        left = [each["id"] for each in self.ask("GET", f"{COMPUTE}/servers")["servers"]]
+        left = [each["id"] for each in self.ask("GET", f"{COMPUTE}/servers?soft_deleted=True")["servers"]]
         left += [each["id"] for each in self.ask("GET", f"{self.volumes_root}/volumes")["volumes"]]
         assert left == [], self.cloud.last_words()
 

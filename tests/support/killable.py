@@ -36,6 +36,8 @@ NURSERY = Path(__file__).with_name("nursery.py")
 START = 240.0  # seconds that all parts may take to start on a busy machine
 TOKEN_LIFETIME = 600  # seconds
 LATE = 10.0  # seconds that a wish may take to come true after all else is at rest
+# What is deleted can be had back for longer than any test takes; `World.remove_server` ends it for good.
+LIVES = {"compute.reclaim_instance_interval": "86400"}
 # Images come packed, or from web servers of the test at whatever port is free.
 IMAGES = {
     "image.stores": [{"id": "local", "type": "file"}, {"id": "web", "type": "http"}],
@@ -204,7 +206,7 @@ class KillableCloud:
 
     def _part(self, name: str, role: str, own: dict[str, str]) -> Settings:
         usual = {"cache": str(self._folder / "cache"), "identity.bcrypt_rounds": "4", **FAKES, **IMPORTS}
-        overrides = {**usual, **IMAGES, **own}
+        overrides = {**usual, **IMAGES, **LIVES, **own}
         log = str(self.logs / f"{name}.log")
         self._parts[name] = {"name": name, "role": role, "settings": overrides, "log": log}
         return settings_module.load(environ={}, overrides=overrides)

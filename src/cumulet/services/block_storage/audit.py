@@ -56,9 +56,15 @@ def _volume(look: Look, volume: Volume, claims: list[Attachment]) -> Iterator[Fi
     if volume.status == VolumeStatus.IN_USE and not any(each.status == AttachStatus.ATTACHED for each in claims):
         yield look.found(volume.id, "volume is in use, by nobody")
     if volume.status in (VolumeStatus.RESERVED, VolumeStatus.DETACHING) and any(
-        each.managed and each.server_id not in look.busy for each in claims
+        each.managed and each.server_id not in look.busy and _is_on_host(look, each.server_id or "") for each in claims
     ):
         yield look.found(volume.id, f"volume is {volume.status}, and nobody works on its server")
+
+
+def _is_on_host(look: Look, server_id: str) -> bool:
+    """One that rests on no host has its volumes reserved for as long as it rests."""
+    server = look.cloud.contracts.use(ServersContract).server(look.cloud.db, server_id)
+    return server is None or bool(server.host)
 
 
 def _claims(look: Look, volume_id: str, claims: list[Attachment], *, there: bool) -> Iterator[Finding]:

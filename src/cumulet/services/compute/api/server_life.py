@@ -62,6 +62,7 @@ def rebuild_server(request: Request) -> Reply:
         view["key_name"] = fresh.keypair["name"] if fresh.keypair is not None else None
     view["adminPass"] = body.get("adminPass") or create.generate_password()
     if request.version >= (2, 57):
+        view.pop("OS-EXT-SRV-ATTR:user_data", None)
         view["user_data"] = fresh.user_data
     return Reply(202, {"server": view}, {"Location": self_link(request, "servers", fresh.id)})
 

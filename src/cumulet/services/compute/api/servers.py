@@ -235,6 +235,7 @@ def _deleted_filter(query: dict[str, str], criteria: Criteria) -> None:
     since, before = criteria.changed_since, criteria.changed_before
     if since is not None and before is not None and before < since:
         raise Invalid("The value of changes-since must be less than or equal to changes-before.")
+    criteria.soft_deleted = as_boolean(query.get("soft_deleted", False))
     if "deleted" in query:
         criteria.deleted = as_boolean(query["deleted"])
     elif criteria.changed_since is not None or criteria.changed_before is not None:

@@ -21,6 +21,7 @@ ALIVE = server.c.deleted_at.is_(None)
 class Criteria(msgspec.Struct, kw_only=True):
     """Which servers are wanted; None and empty stand for no limit.
 
+    Those that are deleted for the time being are there only with `soft_deleted`, or where `deleted` says nothing.
     `equal` and `among` are by column, `like` are patterns by column, as `logic.patterns` makes them. A server must have
     all of `tags`, any of `tags_any`, not all of `not_tags`, none of `not_tags_any`. `order` holds columns and whether
     they ascend.
@@ -28,6 +29,7 @@ class Criteria(msgspec.Struct, kw_only=True):
 
     everywhere: bool = False
     deleted: bool | None = False
+    soft_deleted: bool = False
     equal: dict[str, Any] = {}
     among: dict[str, list[Any]] = {}
     like: dict[str, str] = {}
@@ -167,6 +169,8 @@ def _conditions(criteria: Criteria) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if criteria.deleted is not None:
         found.append(server.c.deleted_at.is_not(None) if criteria.deleted else ALIVE)
+    if criteria.deleted is False and not criteria.soft_deleted:
+        found.append(server.c.vm_state != VmState.SOFT_DELETED.value)
     for name, value in criteria.equal.items():
         found.append(server.c[name].is_(None) if value is None else server.c[name] == value)
     for name, values in criteria.among.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Consoles through the proxy: what a token opens, once, and whom the proxy does not let in."""
+"""Shown through the proxy: what a token opens, once, and whom the proxy does not let in."""
 
 from __future__ import annotations
 
@@ -10,82 +10,24 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from shown_server import Shown
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Origin, Subprotocol
 
 from cumulet.kernel import clock
 from cumulet.services.compute.drivers import fake_displays
 from cumulet.services.compute.logic import consoles
 from support.cloud import RunningCloud
-from support.people import environment
 from support.waiting import until
-
-BINARY = [Subprotocol("binary")]
-
-
-class Consoles:
-    """A server on the shared cloud, and clients of it."""
-
-    def __init__(self, cloud: RunningCloud) -> None:
-        self.cloud = cloud
-        self.words = environment(cloud)
-        self.http = httpx.Client(
-            base_url=f"{cloud.control_url}/compute/v2.1",
-            headers={"x-auth-token": self.words["MEMBER_TOKEN"], "openstack-api-version": "compute 2.99"},
-            timeout=60,
-        )
-        self.images = httpx.Client(base_url=cloud.data_url, headers={"x-auth-token": self.words["MEMBER_TOKEN"]})
-        self.server_id = self._server()
-
-    def ask(self, protocol: str, type_: str, **more: str) -> httpx.Response:
-        body = {"remote_console": {"protocol": protocol, "type": type_}}
-        return self.http.post(f"/servers/{self.server_id}/remote-consoles", json=body, headers=more)
-
-    def url(self, protocol: str = "vnc", type_: str = "novnc") -> str:
-        answer = self.ask(protocol, type_)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["remote_console"]["url"])
-
-    def socket(self, url: str) -> str:
-        """The address that noVNC's page connects to."""
-        parts = urlsplit(url)
-        if parts.scheme == "ws":
-            return url
-        return f"ws://{parts.netloc}/{parse_qs(parts.query)['path'][0]}"
-
-    def open(self, url: str, origin: str | None = None) -> ClientConnection:
-        return connect(self.socket(url), subprotocols=BINARY, origin=origin and Origin(origin), proxy=None)
-
-    def close(self) -> None:
-        self.http.delete(f"/servers/{self.server_id}")
-        until(lambda: self.http.get(f"/servers/{self.server_id}").status_code == 404)
-        self.http.close()
-        self.images.close()
-
-    def _server(self) -> str:
-        image = self.images.post(
-            "/image/v2/images", json={"name": "shown", "disk_format": "raw", "container_format": "bare"}
-        ).json()["id"]
-        data = {"content-type": "application/octet-stream"}
-        self.images.put(f"/image/v2/images/{image}/file", content=b"a system", headers=data)
-        flavor = {"name": f"shown-{self.words['SUFFIX']}", "ram": 64, "vcpus": 1, "disk": 1}
-        admin = {"x-auth-token": self.words["ADMIN_TOKEN"]}
-        kind = self.http.post("/flavors", json={"flavor": flavor}, headers=admin).json()["flavor"]["id"]
-        server = {"name": "shown", "imageRef": image, "flavorRef": kind, "networks": "none"}
-        made = str(self.http.post("/servers", json={"server": server}).json()["server"]["id"])
-        until(lambda: self.http.get(f"/servers/{made}").json()["server"]["status"] == "ACTIVE")
-        return made
 
 
 @pytest.fixture(scope="module")
-def shown(cloud: RunningCloud) -> Iterator[Consoles]:
-    made = Consoles(cloud)
+def shown(cloud: RunningCloud) -> Iterator[Shown]:
+    made = Shown(cloud)
     yield made
     made.close()
 
 
-def refused(shown: Consoles, url: str, origin: str | None = None) -> bool:
+def refused(shown: Shown, url: str, origin: str | None = None) -> bool:
     with pytest.raises(InvalidStatus) as refusal:
         shown.open(url, origin)
     assert refusal.value.response.status_code == 403
@@ -93,7 +35,7 @@ def refused(shown: Consoles, url: str, origin: str | None = None) -> bool:
     return True
 
 
-def test_a_picture_comes_over_vnc(shown: Consoles) -> None:
+def test_a_picture_comes_over_vnc(shown: Shown) -> None:
     """RFB 3.8 as RFC 6143 has it, to the first picture."""
     with shown.open(shown.url()) as client:
         assert client.subprotocol == "binary"
@@ -118,7 +60,7 @@ def test_a_picture_comes_over_vnc(shown: Consoles) -> None:
         assert len(set(struct.unpack(f"<{width * height}I", seen[16:]))) == 1
 
 
-def test_a_serial_port_is_spoken_to(shown: Consoles) -> None:
+def test_a_serial_port_is_spoken_to(shown: Shown) -> None:
     with shown.open(shown.url("serial", "serial")) as client:
         seen = b""
         while b"started\r\n" not in seen:
@@ -129,16 +71,16 @@ def test_a_serial_port_is_spoken_to(shown: Consoles) -> None:
         assert client.recv() == b"who is there?"
 
 
-def test_the_end_of_a_server_ends_its_consoles(shown: Consoles) -> None:
+def test_the_end_of_a_server_ends_its_consoles(shown: Shown) -> None:
     """The rows of its tokens go with it too."""
-    other = Consoles(shown.cloud)
+    other = Shown(shown.cloud)
     unused = other.url()
     other.close()
     refused(other, unused)
 
 
 @pytest.mark.parametrize("display", ["novnc", "serial"])
-def test_a_token_opens_one_connection(shown: Consoles, display: str) -> None:
+def test_a_token_opens_one_connection(shown: Shown, display: str) -> None:
     url = shown.url("serial" if display == "serial" else "vnc", display)
     with shown.open(url) as client:
         assert client.recv()
@@ -146,7 +88,7 @@ def test_a_token_opens_one_connection(shown: Consoles, display: str) -> None:
     refused(shown, url)
 
 
-def test_a_token_of_another_kind_of_console(shown: Consoles) -> None:
+def test_a_token_of_another_kind_of_console(shown: Shown) -> None:
     url = shown.socket(shown.url())
     refused(shown, url.replace("/console/vnc", "/console/serial"))
     with shown.open(url) as client:
@@ -156,11 +98,11 @@ def test_a_token_of_another_kind_of_console(shown: Consoles) -> None:
 @pytest.mark.parametrize(
     "path", ["/console/vnc", "/console/vnc?token=", "/console/vnc?token=a", "/console/x", "/", "/image/v2/images"]
 )
-def test_no_token_at_all(shown: Consoles, path: str) -> None:
+def test_no_token_at_all(shown: Shown, path: str) -> None:
     refused(shown, f"ws{shown.cloud.data_url.removeprefix('http')}{path}")
 
 
-def test_an_expired_token(shown: Consoles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_token(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     url = shown.url()
     later = clock.utcnow() + timedelta(seconds=601)
     with monkeypatch.context() as patch:
@@ -170,7 +112,7 @@ def test_an_expired_token(shown: Consoles, monkeypatch: pytest.MonkeyPatch) -> N
         assert client.recv()
 
 
-def test_expired_tokens_are_forgotten(shown: Consoles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_tokens_are_forgotten(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     url, cloud = shown.url(), shown.cloud.control.cloud
     token = parse_qs(urlsplit(shown.socket(url)).query)["token"][0]
     consoles.forget_expired(cloud)
@@ -186,26 +128,26 @@ def test_expired_tokens_are_forgotten(shown: Consoles, monkeypatch: pytest.Monke
     "origin",
     ["http://evil.example", "https://127.0.0.1", "null", "http://", "file://", "http://127.0.0.1.evil.example"],
 )
-def test_pages_of_other_sites(shown: Consoles, origin: str) -> None:
+def test_pages_of_other_sites(shown: Shown, origin: str) -> None:
     url = shown.url()
     refused(shown, url, origin)
     with shown.open(url, shown.cloud.data_url) as client:
         assert client.recv()
 
 
-def test_only_a_hash_is_kept(shown: Consoles) -> None:
+def test_only_a_hash_is_kept(shown: Shown) -> None:
     token = parse_qs(urlsplit(shown.socket(shown.url())).query)["token"][0]
     found = consoles.find(shown.cloud.control.cloud.db, token)
     assert token not in repr(found)
     assert len(found.hash) == 64
 
 
-def test_another_project_gets_none(shown: Consoles) -> None:
+def test_another_project_gets_none(shown: Shown) -> None:
     assert shown.ask("vnc", "novnc", **{"x-auth-token": shown.words["OTHER_TOKEN"]}).status_code == 404
     assert shown.ask("vnc", "novnc", **{"x-auth-token": shown.words["READER_TOKEN"]}).status_code == 403
 
 
-def test_a_stopped_server_shows_nothing(shown: Consoles) -> None:
+def test_a_stopped_server_shows_nothing(shown: Shown) -> None:
     """As with Nova: the URL is given, and opens nothing."""
     with shown.open(shown.url()) as client:
         assert client.recv()
@@ -217,7 +159,7 @@ def test_a_stopped_server_shows_nothing(shown: Consoles) -> None:
 
 
 @pytest.mark.parametrize("path", ["vnc_lite.html", "core/rfb.js", "vendor/pako/lib/zlib/inflate.js"])
-def test_novnc_is_served(shown: Consoles, path: str) -> None:
+def test_novnc_is_served(shown: Shown, path: str) -> None:
     answer = httpx.get(f"{shown.cloud.data_url}/console/novnc/{path}?token=x")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/")
@@ -235,5 +177,5 @@ def test_novnc_is_served(shown: Consoles, path: str) -> None:
         "novnc/%2Fetc%2Fhostname",
     ],
 )
-def test_nothing_else_is_served(shown: Consoles, path: str) -> None:
+def test_nothing_else_is_served(shown: Shown, path: str) -> None:
     assert httpx.get(f"{shown.cloud.data_url}/console/{path}").status_code == 404

@@ -12,7 +12,7 @@ from cumulet.kernel.errors import Conflict, NotFound
 from cumulet.kernel.ids import new_uuid
 from cumulet.services.compute import agent
 from cumulet.services.compute.contract import HostDisks
-from cumulet.services.compute.types import PowerState, ServerSpec
+from cumulet.services.compute.types import PowerState, ServerSpec, VolumeSpec
 from support.waiting import until
 
 RUNNING, SHUTDOWN = {"power": int(PowerState.RUNNING)}, {"power": int(PowerState.SHUTDOWN)}
@@ -169,3 +169,38 @@ def supplies(tmp_path):
     folder = tmp_path / "supplies"
     folder.mkdir()
     return LabSupplies(folder)
+
+
+def test_a_resized_server_is_what_it_was_when_that_is_wanted(lab):
+    """The agent may be another one at each step, and each step comes twice."""
+    server_id = lab.build(disk=1)
+    spec = lab.service._records.get(server_id).spec
+    volume = VolumeSpec(volume_id=new_uuid(), device="/dev/vdb")
+    lab.supplies.add_volume(volume.volume_id)
+    larger = msgspec.to_builtins(msgspec.structs.replace(spec, ram=48, disk=2), builtin_types=(bytes,))
+    lab.call("stop", id=server_id, timeout=0)
+    for _ in range(2):
+        assert lab.call("resize", id=server_id, spec=larger, start=True) == RUNNING
+        lab.restart()
+    assert lab.service._hypervisor.root_size(server_id) == 2 << 30
+    assert lab.call("diagnostics", id=server_id)["memory"] == 48
+    lab.call("attach_volume", id=server_id, volume=msgspec.to_builtins(volume))
+    for _ in range(2):
+        assert lab.call("revert_resize", id=server_id, start=True) == RUNNING
+        lab.restart()
+    assert lab.service._hypervisor.root_size(server_id) == 1 << 30
+    assert lab.call("diagnostics", id=server_id)["memory"] == 32
+    assert lab.service._records.get(server_id).spec.volumes == [volume]
+
+
+def test_a_confirmed_resize_stays(lab):
+    server_id = lab.build(disk=1)
+    spec = lab.service._records.get(server_id).spec
+    larger = msgspec.to_builtins(msgspec.structs.replace(spec, disk=2), builtin_types=(bytes,))
+    lab.call("stop", id=server_id, timeout=0)
+    assert lab.call("resize", id=server_id, spec=larger, start=False) == SHUTDOWN
+    for _ in range(2):
+        lab.call("confirm_resize", id=server_id)
+        lab.restart()
+    assert lab.call("revert_resize", id=server_id, start=False) == SHUTDOWN
+    assert lab.service._hypervisor.root_size(server_id) == 2 << 30

@@ -82,6 +82,18 @@ Display: TypeAlias = Literal["vnc", "spice", "serial"]
 DISPLAYS: tuple[Display, ...] = ("vnc", "spice", "serial")
 
 
+_DISKS_CHANGE = frozenset(
+    {
+        VmState.ACTIVE,
+        VmState.PAUSED,
+        VmState.STOPPED,
+        VmState.RESIZED,
+        VmState.SOFT_DELETED,
+        VmState.SHELVED,
+        VmState.SHELVED_OFFLOADED,
+    }
+)
+
 # From which states an action may begin, and with which task state it marks the server. `reboot` soft needs ACTIVE
 # alone; an action asked for while another is under way is a conflict unless it stands in INTERRUPTS.
 ACTION_STATES: dict[str, frozenset[VmState]] = {
@@ -104,8 +116,8 @@ ACTION_STATES: dict[str, frozenset[VmState]] = {
     "change_password": frozenset({VmState.ACTIVE}),
     "crash_dump": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.RESCUED, VmState.ERROR}),
     "create_image": frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED}),
-    "attach_volume": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED}),
-    "detach_volume": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED}),
+    "attach_volume": _DISKS_CHANGE,
+    "detach_volume": _DISKS_CHANGE,
     "swap_volume": frozenset({VmState.ACTIVE, VmState.PAUSED}),
     "attach_interface": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED}),
     "detach_interface": frozenset({VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED}),

@@ -10,8 +10,9 @@ from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.paging import whole_number
 from cumulet.services.compute.api import fields
 from cumulet.services.compute.api.common import server_target, the_server
+from cumulet.services.compute.logic import servers
 from cumulet.services.compute.logic import volumes as logic
-from cumulet.services.compute.types import Device, Server
+from cumulet.services.compute.types import Device, Server, VmState
 
 _PATH = "/servers/{server_id}/os-volume_attachments"
 _RULE = "os_compute_api:os-volumes-attachments"
@@ -60,6 +61,7 @@ def get(request: Request) -> Reply:
 
 def create(request: Request) -> Reply:
     server, body = the_server(request), request.body["volumeAttachment"]
+    _check_shelved(request, server, "attach_volume")
     device = logic.attach(
         request.cloud,
         request.ctx,
@@ -110,8 +112,16 @@ def _change(request: Request, server: Server, volume_id: str, body: dict[str, An
 
 
 def delete(request: Request) -> Reply:
-    logic.detach(request.cloud, request.ctx, the_server(request), request.params["volume_id"])
+    server = the_server(request)
+    _check_shelved(request, server, "detach_volume")
+    logic.detach(request.cloud, request.ctx, server, request.params["volume_id"])
     return Reply(202)
+
+
+def _check_shelved(request: Request, server: Server, verb: str) -> None:
+    """Until 2.19 the volumes of shelved servers stay as they are."""
+    if request.version < (2, 20) and server.state in (VmState.SHELVED, VmState.SHELVED_OFFLOADED):
+        raise servers.invalid_state(server, verb, "vm_state", server.vm_state)
 
 
 def view(request: Request, device: Device) -> dict[str, Any]:

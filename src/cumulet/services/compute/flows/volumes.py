@@ -19,9 +19,10 @@ ATTACH_EVENT, DETACH_EVENT = "compute_attach_volume", "compute_detach_volume"
 
 
 def plug(run: Run) -> Commit:
-    """Let the host plug the volume in."""
+    """Let the host plug the volume in; a server that is on none finds it when it comes to one."""
     server, device = _found(run)
-    _put_in(run, server, device)
+    if server.host:
+        _put_in(run, server, device)
 
     def commit(tx: Tx) -> None:
         volumes.plugged(run.cloud, tx, server, device)
@@ -67,7 +68,8 @@ def attach_failed(run: Run) -> Commit:
 def take_out(run: Run) -> Commit:
     """Let the host unplug the volume, then give up the claim."""
     server, device = _found(run)
-    tell_host(run, server, "detach_volume", LONG, volume_id=device.volume_id)
+    if server.host:
+        tell_host(run, server, "detach_volume", LONG, volume_id=device.volume_id)
     volumes.disconnect(run.cloud, device)
 
     def commit(tx: Tx) -> None:

@@ -17,10 +17,11 @@ from cumulet.services.compute.logic import actions, devices, servers
 from cumulet.services.compute.logic.mappings import ROOT
 from cumulet.services.compute.store import devices as store
 from cumulet.services.compute.store import servers as servers_store
-from cumulet.services.compute.types import Device, Server
+from cumulet.services.compute.types import Device, Server, VmState
 
 ATTACH, DETACH = "compute.attach_volume", "compute.detach_volume"
 MOST_DISKS = 26
+_INVALID = "Invalid volume: "
 _DEVICE = re.compile(r"(?:/dev/)?[a-zA-Z0-9]+")
 
 
@@ -54,6 +55,11 @@ def attach(
     servers.check_unlocked(ctx, server)
     servers.check_state(server, "attach_volume", "attach_volume")
     volumes = cloud.contracts.use(VolumesContract)
+    if tag and server.state is VmState.SHELVED_OFFLOADED:
+        raise Invalid(
+            "Tagged volume attachment is not supported for shelved-offloaded instances.",
+            code="VolumeTaggedAttachToShelvedNotSupported",
+        )
     _check_free(cloud, ctx, server, volume_id, several=several)
 
     def write(tx: Tx) -> Device:
@@ -80,7 +86,8 @@ def detach(cloud: Cloud, ctx: Context, server: Server, volume_id: str) -> None:
     volumes = cloud.contracts.use(VolumesContract)
 
     def write(tx: Tx) -> None:
-        if device.attachment_id is not None:
+        # Volumes of servers that are on no host are reserved: nobody has to let go of them.
+        if device.attachment_id is not None and server.state is not VmState.SHELVED_OFFLOADED:
             # Where block storage forgot the claim already, the disk still has to be taken out.
             with contextlib.suppress(NotFound):
                 volumes.begin_detach(tx, ctx, device.attachment_id)
@@ -90,7 +97,8 @@ def detach(cloud: Cloud, ctx: Context, server: Server, volume_id: str) -> None:
     try:
         cloud.db.write(write)
     except CumuletError as error:
-        raise Invalid(f"Invalid volume: {error.message}", code="InvalidVolume") from error
+        words = error.message.removeprefix(_INVALID)
+        raise Invalid(f"{_INVALID}{words}", code="InvalidVolume") from error
 
 
 def _check_free(cloud: Cloud, ctx: Context, server: Server, volume_id: str, *, several: bool) -> None:
@@ -101,10 +109,16 @@ def _check_free(cloud: Cloud, ctx: Context, server: Server, volume_id: str, *, s
     if owners and known is not None and (known.project_id == ctx.project_id or ctx.is_admin):
         if not known.multiattach:
             words = f"volume {volume_id} is already attached to instances: {' '.join(owners)}"
-            raise Invalid(f"Invalid volume: {words}", code="InvalidVolume")
+            raise Invalid(f"{_INVALID}{words}", code="InvalidVolume")
         if server.id in owners:
-            raise Invalid(f"Invalid volume: volume {volume_id} already attached", code="InvalidVolume")
-    devices.check_several(contract.check(cloud.db, ctx, volume_id), several=several)
+            raise Invalid(f"{_INVALID}volume {volume_id} already attached", code="InvalidVolume")
+    info = contract.check(cloud.db, ctx, volume_id)
+    devices.check_several(info, several=several)
+    if info.multiattach and server.state is VmState.SHELVED_OFFLOADED:
+        raise Invalid(
+            "Attaching multiattach volumes is not supported for shelved-offloaded instances.",
+            code="MultiattachToShelvedNotSupported",
+        )
 
 
 def change(cloud: Cloud, server: Server, volume_id: str, delete_on_termination: bool) -> None:

@@ -173,6 +173,7 @@ def _later(request: Request, server: Server, around: Surroundings, target: dict[
 def _attributes(request: Request, server: Server) -> dict[str, Any]:
     prefix = "OS-EXT-SRV-ATTR"
     host = server.host or None
+    words = server.image.get("properties", {})
     view: dict[str, Any] = {
         f"{prefix}:host": host,
         f"{prefix}:instance_name": f"instance-{server.id[:8]}",
@@ -180,9 +181,9 @@ def _attributes(request: Request, server: Server) -> dict[str, Any]:
     }
     if request.version >= (2, 3):
         view[f"{prefix}:hostname"] = server.hostname
-        view[f"{prefix}:kernel_id"] = ""
+        view[f"{prefix}:kernel_id"] = words.get("kernel_id", "")
         view[f"{prefix}:launch_index"] = server.launch_index
-        view[f"{prefix}:ramdisk_id"] = ""
+        view[f"{prefix}:ramdisk_id"] = words.get("ramdisk_id", "")
         view[f"{prefix}:reservation_id"] = server.reservation_id
         view[f"{prefix}:root_device_name"] = server.root_device_name
         view[f"{prefix}:user_data"] = server.user_data

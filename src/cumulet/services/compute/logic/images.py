@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ GIB = 1 << 30
 FORMATS = ("qcow2", "raw")
 # What block storage keeps of an image's file among its words.
 _OF_FILE = ("image_id", "image_name", "size", "checksum", "container_format", "disk_format", "min_ram", "min_disk")
+_PARTS = ("kernel_id", "ramdisk_id")
 _NOT_FOUND = "Can not find requested image"
 
 
@@ -58,6 +60,7 @@ def get_usable(cloud: Cloud, ctx: Context, image_id: str) -> Image:
             f"Image {image_id} is unacceptable: its disk format {found.disk_format} is none of {', '.join(FORMATS)}.",
             code="ImageUnacceptable",
         )
+    _check_kernel(cloud, ctx, found.properties)
     return Image(
         id=found.id,
         name=found.name or "",
@@ -67,6 +70,17 @@ def get_usable(cloud: Cloud, ctx: Context, image_id: str) -> Image:
         min_ram=found.min_ram,
         properties={name: str(value) for name, value in found.properties.items()},
     )
+
+
+def _check_kernel(cloud: Cloud, ctx: Context, words: Mapping[str, str]) -> None:
+    """Invalid where the image names a kernel or a first file system that its user may not see."""
+    for part in filter(None, map(words.get, _PARTS)):
+        try:
+            found = cloud.contracts.use(ImageContract).get(cloud.db, ctx, part)
+        except CumuletError as error:
+            raise Invalid(_NOT_FOUND, code="ImageNotFound") from error
+        if found.status != "active":
+            raise Invalid(f"Image {part} is not active.", code="ImageNotActive")
 
 
 def of_volume(volume: VolumeInfo) -> Image:
@@ -79,7 +93,8 @@ def of_volume(volume: VolumeInfo) -> Image:
         size=volume.size * GIB,
         min_disk=_count(words.get("min_disk")),
         min_ram=_count(words.get("min_ram")),
-        properties={name: value for name, value in words.items() if name not in _OF_FILE},
+        # Whoever may write these words may not see every image.
+        properties={name: value for name, value in words.items() if name not in (*_OF_FILE, *_PARTS)},
     )
 
 

@@ -20,6 +20,7 @@ from kills.world import COMPUTE, IMAGE, NETWORK, Refused, World
 ACTIONS = (
     ("os-start", None), ("os-stop", None), ("reboot", {"type": "HARD"}), ("reboot", {"type": "SOFT"}),
     ("pause", None), ("unpause", None), ("createImage", {"name": "made"}), ("lock", None), ("unlock", None),
+    ("confirmResize", None), ("revertResize", None),
 )  # fmt: skip
 NONSENSE = (
     ("POST", f"{COMPUTE}/servers", {"server": {"name": "x"}}),
@@ -32,7 +33,7 @@ PLACES = [place for place in matrix.CONTROL if place.partition(":")[2] in ("befo
 LONG = "WALKS" in os.environ  # the long walks meet hosts in trouble as well
 TROUBLES = ('kind = "delay"\nseconds = 0.5', 'kind = "lose_answer"', 'kind = "fail"\nerror = "NotReady"')
 TROUBLED = ("compute.fake.[bsradpu]*", "network.fake.apply", "block_storage.fake.[cesd]*")
-ALIVE = ("ACTIVE", "SHUTOFF", "PAUSED")
+ALIVE = ("ACTIVE", "SHUTOFF", "PAUSED", "VERIFY_RESIZE")
 index = st.integers(0, 5)
 
 
@@ -55,6 +56,7 @@ class Walk(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
+        self.large = self.world.make_flavor()
         self.create_server()
 
     @precondition(lambda self: len(self.servers) < 5)
@@ -74,6 +76,12 @@ class Walk(RuleBasedStateMachine):
     @rule(which=index, action=st.sampled_from(ACTIONS))
     def act(self, which: int, action: tuple[str, Any]) -> None:
         self._try("POST", f"{COMPUTE}/servers/{self._one(self.servers, which)}/action", {action[0]: action[1]})
+
+    @precondition(lambda self: self.servers)
+    @rule(which=index)
+    def resize_server(self, which: int) -> None:
+        words = {"resize": {"flavorRef": self.large}}
+        self._try("POST", f"{COMPUTE}/servers/{self._one(self.servers, which)}/action", words)
 
     # -- volumes -----------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ def grow(folder: Path, before: ServerSpec, after: ServerSpec) -> None:
         if size < overlay_size(path):
             raise Conflict("Unable to resize disk down.", code="ResizeError")
         if not _is_kept(path):
-            run.run([IMAGE_TOOL, "snapshot", "-c", KEPT, path], timeout=600)
+            _snapshot("-c", path)
         if size > overlay_size(path):
             run.run([IMAGE_TOOL, "resize", "-q", "-f", "qcow2", path, str(size)], timeout=600)
     _drop_unlike(folder, before.disks, after.disks, swap=True)
@@ -40,15 +40,15 @@ def grow(folder: Path, before: ServerSpec, after: ServerSpec) -> None:
 def go_back(folder: Path, before: ServerSpec, after: ServerSpec) -> None:
     """Make the disks what they were before `grow`, save swap space, which is left to `build`."""
     for path in _kept(folder):
-        run.run([IMAGE_TOOL, "snapshot", "-a", KEPT, path], timeout=600)
-        run.run([IMAGE_TOOL, "snapshot", "-d", KEPT, path], timeout=600)
+        _snapshot("-a", path)
+        _snapshot("-d", path)
     _drop_unlike(folder, after.disks, before.disks, swap=False)
 
 
 def forget(folder: Path) -> None:
     """What the disks were before is not wanted any more; no process has them open."""
     for path in _kept(folder):
-        run.run([IMAGE_TOOL, "snapshot", "-d", KEPT, path], timeout=600)
+        _snapshot("-d", path)
 
 
 async def forget_live(monitor: Monitor) -> None:
@@ -56,6 +56,12 @@ async def forget_live(monitor: Monitor) -> None:
     for entry in await monitor.execute("query-named-block-nodes"):
         if any(each["name"] == KEPT for each in entry.get("image", {}).get("snapshots", [])):
             await monitor.execute("blockdev-snapshot-delete-internal-sync", device=entry["node-name"], name=KEPT)
+
+
+def _snapshot(work: str, path: Path) -> None:
+    """Make (`-c`), apply (`-a`) or delete (`-d`) the snapshot of a disk that is never guessed to be anything else."""
+    image = f"driver=qcow2,file.driver=file,file.filename={str(path).replace(',', ',,')}"
+    run.run([IMAGE_TOOL, "snapshot", "--image-opts", work, KEPT, image], timeout=600)
 
 
 def _sizes(folder: Path, before: ServerSpec, after: ServerSpec) -> dict[Path, int]:

@@ -130,6 +130,10 @@ def test_hardware_needs_hosts_that_have_it() -> None:
         "COMPUTE_NET_VIRTIO_PACKED",
     }
     assert needs.resources(flavor({"hw:mem_encryption": "true"}), {}) == {"MEM_ENCRYPTION_CONTEXT": 1}
+    for own in ({"hw:cpu_policy": "dedicated"}, {"hw:numa_nodes": "2"}, {"hw:mem_page_size": "2MB"}):
+        assert needs.resources(flavor(own), {}) == {"PCPU": 4}
+    for shared in ({"hw:cpu_policy": "shared"}, {"hw:numa_nodes": "1"}, {"hw:mem_page_size": "any"}):
+        assert needs.resources(flavor(shared), {}) == {}
     encrypted = {"hw:ephemeral_encryption": "true", "hw:ephemeral_encryption_format": "luks"}
     assert needs.traits(flavor(encrypted), {}) == {
         "COMPUTE_EPHEMERAL_ENCRYPTION",

@@ -8,7 +8,7 @@ from typing import Any
 
 from cumulet.kernel.errors import Invalid
 from cumulet.services.compute.logic.extra_specs import is_true
-from cumulet.services.compute.logic.guest import encryption, topology
+from cumulet.services.compute.logic.guest import encryption, exclusive, topology
 from cumulet.services.compute.logic.guest.agreement import Wishes, choose, number
 from cumulet.services.compute.types import Flavor, Guest
 
@@ -34,6 +34,7 @@ def check(flavor: Flavor, words: Mapping[str, str], name: str | None = None, ima
     _serial_ports(wishes)
     topology.check(wishes)
     _multiqueue(wishes)
+    exclusive.check(wishes)
 
 
 def describe(flavor: Flavor, words: Mapping[str, str], name: str | None = None, image_id: str = "") -> Guest:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cumulet.services.compute.logic.extra_specs import is_true
-from cumulet.services.compute.logic.guest import encryption
+from cumulet.services.compute.logic.guest import encryption, exclusive
 from cumulet.services.compute.logic.guest.agreement import Wishes
 from cumulet.services.compute.logic.guest.hardware import describe
 from cumulet.services.compute.types import Flavor
@@ -39,8 +39,13 @@ def traits(flavor: Flavor, words: Mapping[str, str]) -> set[str]:
 
 
 def resources(flavor: Flavor, words: Mapping[str, str]) -> dict[str, int]:
-    """What else of a host a server takes: a context of encrypted memory."""
-    return {"MEM_ENCRYPTION_CONTEXT": 1} if encryption.is_wanted(Wishes.of(flavor, words)) else {}
+    """What else of a host a server takes: a context of encrypted memory, parts that are its own.
+
+    Hosts have nothing of either to offer yet.
+    """
+    wishes = Wishes.of(flavor, words)
+    found = {"MEM_ENCRYPTION_CONTEXT": 1} if encryption.is_wanted(wishes) else {}
+    return {**found, "PCPU": flavor.vcpus} if exclusive.is_asked_for(wishes) else found
 
 
 def _encrypted_disks(wishes: Wishes) -> set[str]:

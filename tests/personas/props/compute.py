@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from personas.props import block_storage
 from personas.stage import Prop, Stage
 
 
@@ -39,6 +40,8 @@ def server(stage: Stage) -> Prop:
         "network_name": "wire",
         "request_id": actions[0]["request_id"],
         "volume_id": volumes[-1]["volumeId"],
+        "share_id": ABSENT,
+        "console_id": ABSENT,
         "migration_id": "1",
         "hidden_but_from": (stage.cast.project_id,),
         "target": {"project_id": stage.cast.project_id, "user_id": stage.cast.owner_id},
@@ -54,8 +57,8 @@ def console(stage: Stage) -> Prop:
 
 def flavor(stage: Stage) -> Prop:
     key = new_flavor(stage)
-    stage.make("compute", f"/flavors/{key}/os-extra_specs", {"extra_specs": {"hw:key": "value"}}, "admin")
-    return {"flavor_id": key, "key": "hw:key"}
+    stage.make("compute", f"/flavors/{key}/os-extra_specs", {"extra_specs": {"hw:cpu_policy": "shared"}}, "admin")
+    return {"flavor_id": key, "key": "hw:cpu_policy"}
 
 
 def keypair(stage: Stage) -> Prop:
@@ -121,6 +124,28 @@ def security_group_rule(stage: Stage) -> Prop:
     return {"rule_id": found["id"], "hidden_but_from": (stage.cast.project_id,)}
 
 
+def network(stage: Stage) -> Prop:
+    found = stage.make("network", "/networks", {"network": {"name": "wire"}})["network"]
+    return {"network_id": found["id"], "hidden_but_from": (stage.cast.project_id,)}
+
+
+def floating_ip(stage: Stage) -> Prop:
+    words = {"floatingip": {"floating_network_id": stage.word("external")}}
+    found = stage.make("network", "/floatingips", words)["floatingip"]
+    return {"floating_id": found["id"], "hidden_but_from": (stage.cast.project_id,)}
+
+
+def volume(stage: Stage) -> Prop:
+    key = block_storage.new_volume(stage)
+    return {"volume_id": key, "hidden_but_from": (stage.cast.project_id,)}
+
+
+def snapshot(stage: Stage) -> Prop:
+    key = block_storage.snapshot(stage)["snapshot_id"]
+    return {"snapshot_id": key, "hidden_but_from": (stage.cast.project_id,)}
+
+
+ABSENT = "99999999-9999-4999-8999-999999999999"
 PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5r0hYQ6yWlLkQm4Rg5bXv2jJm6Wn0yq1c3s9cVtN2e persona"
 
 MAKERS = {
@@ -145,5 +170,17 @@ MAKERS = {
     "/os-security-group-rules/{rule_id}": security_group_rule,
     "/os-console-auth-tokens/{console_token}": console,
     "/os-assisted-volume-snapshots/{snapshot_id}": lambda _stage: {"snapshot_id": "of-another-service"},
+    "/images/{image_id}": lambda _stage: {"image_id": ABSENT, "key": "key"},
+    "/os-networks/{network_id}": network,
+    "DELETE /os-networks/{network_id}": lambda _stage: {"network_id": ABSENT},
+    "/os-tenant-networks/{network_id}": network,
+    "DELETE /os-tenant-networks/{network_id}": lambda _stage: {"network_id": ABSENT},
+    "/os-floating-ips/{floating_id}": floating_ip,
+    "/os-volumes/{volume_id}": volume,
+    "/os-snapshots/{snapshot_id}": snapshot,
+    "/os-baremetal-nodes/{node_id}": lambda _stage: {"node_id": ABSENT},
+    "/os-instance_usage_audit_log/{before}": lambda _stage: {"before": "2025-01-01 00:00:00"},
+    "/versions/{version_id}": lambda _stage: {"version_id": "v2.1"},
+    "{absent_id}": lambda _stage: {"absent_id": ABSENT, "entry_id": ABSENT},
     "/extensions/{alias}": lambda _stage: {"alias": "os-keypairs"},
 }

@@ -34,7 +34,7 @@ _REMOVED = {
     "/os-networks": "POST",
     "/os-networks/add": "POST",
     "/os-networks/{network_id}": "DELETE",
-    "/os-networks/{network_id}/action": "disassociate associate_host disassociate_host disassociate_project",
+    "/os-networks/{absent_id}/action": "disassociate associate_host disassociate_host disassociate_project",
     "/os-security-group-default-rules": "GET POST",
     "/os-security-group-default-rules/{absent_id}": "GET DELETE",
     "/os-tenant-networks": "POST",

@@ -63,6 +63,42 @@ def test_server_stop_start_and_reboot(openstack, server):
     assert {"create", "stop", "start"} <= set(actions)
 
 
+def test_server_suspend_rescue_and_shelve(openstack, server):
+    for there, then, back in (
+        ("suspend", "SUSPENDED", "resume"),
+        ("rescue", "RESCUE", "unrescue"),
+        ("shelve", "SHELVED_OFFLOADED", "unshelve"),
+    ):
+        openstack.text(f"server {there} {server}")
+        status_is(openstack, server, then)
+        openstack.text(f"server {back} {server}")
+        status_is(openstack, server, "ACTIVE")
+
+
+def test_server_rebuild(openstack, server, image):
+    rebuilt = openstack(f"server rebuild --image {image} --description anew --password cli-word {server}")
+    assert (rebuilt["id"], rebuilt["status"]) == (server, "REBUILD")
+    status_is(openstack, server, "ACTIVE")
+    assert openstack(f"server show {server}")["description"] == "anew"
+
+
+def test_server_backup_create(openstack, server):
+    made = openstack(f"server backup create --name cli-backup --type daily --rotate 1 {server}")
+    until(lambda: openstack(f"image show {made['id']}")["status"] == "active")
+    openstack.text(f"image delete {made['id']}")
+    until(lambda: openstack(f"server show {server}")["OS-EXT-STS:task_state"] is None)
+
+
+def test_server_dump_password_and_state(openstack, server):
+    openstack.text(f"server dump create {server}")
+    openstack.text(f"server set --password cli-word {server}")
+    openstack.text(f"server set --auto-approve --state error {server}")
+    assert openstack(f"server show {server}")["status"] == "ERROR"
+    openstack.text(f"server set --auto-approve --state active {server}")
+    assert openstack(f"server show {server}")["status"] == "ACTIVE"
+    assert "resetState" in names(openstack(f"server event list {server}"), "Action")
+
+
 def test_server_event_show(openstack, server):
     request = openstack(f"server event list {server}")[-1]["Request ID"]
     assert openstack(f"server event show {server} {request}")["action"] == "create"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that outlive the agent: starting one, finding those of a folder, waiting for an end, ending them.
 
-Such a program is known by its own `-pidfile` argument (or `--pidfile`), a path that no other program has. It is held by
-its pid file descriptor, so that a number that was given to another process since is never hit.
+Such a program is known by its own `-pidfile` argument (or `--pidfile`, or `--pid file=`), a path that no other program
+has. It is held by its pid file descriptor, so that a number that was given to another process since is never hit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Self
 
 from cumulet.kernel import run
 
-_OPTIONS = (b"-pidfile", b"--pidfile")
+_OPTIONS = (b"-pidfile", b"--pidfile", b"--pid")
 END_TIMEOUT = 10.0  # seconds that a killed process may need to let go of its disks
 
 
@@ -102,4 +102,5 @@ def _pid_file(pid: int) -> str | None:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return None
-    return next((os.fsdecode(path) for word, path in pairwise(words) if word in _OPTIONS), None)
+    found = (os.fsdecode(path) for word, path in pairwise(words) if word in _OPTIONS)
+    return next((path.removeprefix("file=") for path in found), None)

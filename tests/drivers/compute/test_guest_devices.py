@@ -192,6 +192,7 @@ def test_old_hardware(lab: Lab) -> None:
     state = lab.file(spec, "tpm")
     until(lambda: list(state.iterdir()))
     lab.hypervisor.stop(spec.id, 0)
+    assert until(lambda: Process.of(lab.file(spec, "tpm.pid")) is None)
     kept = {path.name for path in state.iterdir()}
     lab.hypervisor.start(spec)
     assert {path.name for path in state.iterdir()} >= kept
@@ -226,7 +227,8 @@ def test_firmware_starts_from_a_disk_behind_a_root_port(lab: Lab) -> None:
     [
         (Guest(firmware="uefi", secure_boot="required"), "SecureBootNotSupported"),
         (Guest(machine="pc,accel=kvm"), "InvalidMachineType"),
-        (Guest(machine="microvm"), "InvalidMachineType"),
+        (Guest(machine="microvm", tpm="2.0"), "InvalidMachineType"),
+        (Guest(machine="pc-q35-0.1", tpm="2.0"), "HypervisorFailed"),
         (Guest(disk_bus="xen"), "UnsupportedHardware"),
         (Guest(machine="q35", disk_bus="ide"), "UnsupportedHardware"),
         (Guest(disk_bus="scsi", scsi_model="buslogic"), "UnsupportedHardware"),
@@ -242,4 +244,5 @@ def test_what_qemu_has_not_is_refused(lab: Lab, guest: Guest, code: str) -> None
         lab.start(spec)
     assert refused.value.code == code
     assert Process.of(lab.file(spec, "qemu.pid")) is None
+    assert Process.of(lab.file(spec, "tpm.pid")) is None
     lab.hypervisor.destroy(spec.id)

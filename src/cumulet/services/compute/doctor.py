@@ -25,6 +25,8 @@ def probes(settings: Settings) -> list[Probe]:
         Probe("compute: qemu", _qemu),
         Probe("compute: disks", _disks),
         Probe("compute: accelerator", lambda: _accelerator(settings)),
+        Probe("compute: firmware", _firmware),
+        Probe("compute: TPM", _tpm),
     ]
 
 
@@ -53,6 +55,26 @@ def _disks() -> Finding:
         except CommandFailed as error:
             return Finding("missing", f"no disk can be made: {error.output}", _INSTALL_QEMU)
     return Finding("ok", "overlays above images can be made")
+
+
+def _firmware() -> Finding:
+    """Whether servers can have UEFI, and secure boot."""
+    from cumulet.services.compute.drivers.qemu import firmware
+
+    kinds = {"UEFI": firmware.find("q35", secure=False), "secure boot": firmware.find("q35", secure=True)}
+    absent = [name for name, build in kinds.items() if build is None]
+    if absent:
+        return Finding("degraded", f"no server can have {' or '.join(absent)}", "apt-get install ovmf")
+    return Finding("ok", "UEFI and secure boot can be had")
+
+
+def _tpm() -> Finding:
+    """Whether servers can have a TPM."""
+    from cumulet.services.compute.drivers.qemu import tpm
+
+    if not tpm.is_here():
+        return Finding("degraded", "no server can have a TPM", "apt-get install swtpm")
+    return Finding("ok", "swtpm is here")
 
 
 def _accelerator(settings: Settings) -> Finding:

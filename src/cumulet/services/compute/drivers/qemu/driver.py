@@ -420,6 +420,7 @@ class QemuHypervisor:
         end = -1
         if spec.guest.tpm:
             end = stack.enter_context(tpm.start(folder, spec.guest.tpm)).fileno()
+            stack.push(lambda error, *_: tpm.end(folder, 0) if error else None)
         kernel = tuple(self._supplies.base(each) for each in (spec.guest.kernel_id, spec.guest.ramdisk_id) if each)
         return Inheritance(sockets=sockets, taps=taps, tpm=end, kernel=kernel, folder=opened)
 
@@ -458,6 +459,7 @@ class QemuHypervisor:
         with self._process(server_id) as running:
             if running is not None:
                 running.kill()
+        tpm.end(self._servers / server_id)
         self._forget(server_id)
 
     def _load_memory(self, server_id: str, folder: Path) -> None:

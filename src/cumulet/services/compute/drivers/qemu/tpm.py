@@ -2,7 +2,8 @@
 """A server's TPM: a swtpm beside its QEMU, bound to it by one stream, which ends with it.
 
 The state lies in the server's folder and goes where the folder goes. The two know nothing of each other but the
-stream: no socket lies about that another process could open, and where QEMU ends swtpm does.
+stream: no socket lies about that another process could open, and where QEMU ends swtpm does. One that QEMU never spoke
+to has to be ended.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from cumulet.kernel.errors import Conflict
 
 PROGRAM = "swtpm"
 STATE = "tpm"
+PID_FILE = "tpm.pid"
 LOG = "tpm.log"
+END_TIMEOUT = 2.0  # seconds after its QEMU's
 
 
 def is_here() -> bool:
@@ -30,11 +33,23 @@ def start(folder: Path, version: str) -> socket.socket:
     """
     if not is_here():
         raise Conflict("This host has no emulated TPMs: swtpm is missing", code="UnsupportedHardware")
+    end(folder)
     state = folder / STATE
     state.mkdir(exist_ok=True, mode=0o700)
     mine, theirs = socket.socketpair()
     with theirs:
         words = [PROGRAM, "socket", "--tpmstate", f"dir={state},mode=0600", "--terminate"]
-        words += ["--ctrl", f"type=unixio,clientfd={theirs.fileno()}"]
+        words += ["--ctrl", f"type=unixio,clientfd={theirs.fileno()}", "--pid", f"file={folder / PID_FILE}"]
         detached.launch([*words, *(["--tpm2"] if version == "2.0" else [])], folder / LOG, [theirs.fileno()])
     return mine
+
+
+def end(folder: Path, timeout: float = END_TIMEOUT) -> None:
+    """See that the TPM of a server whose QEMU does not run is gone: it would hold on to the state."""
+    if not (folder / STATE).exists():
+        return
+    running = detached.Process.of(folder / PID_FILE)
+    if running is not None:
+        with running:
+            if not running.wait(timeout):
+                running.kill()

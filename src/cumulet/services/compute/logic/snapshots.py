@@ -72,7 +72,9 @@ def create_volume_image(cloud: Cloud, ctx: Context, server: Server, name: str, m
         servers.check_state(fresh, "create_image", "create_image")
         found = devices_store.of_server(tx, fresh.id)
         snapshots = _begin_snapshots(cloud, tx, ctx, name, found)
-        words = {**plain.properties, **_disk_words(fresh, found, snapshots)}
+        known = cloud.contracts.use(VolumesContract).info(tx, list(snapshots))
+        sizes = {volume.id: volume.size for volume in known.values()}
+        words = {**plain.properties, **_disk_words(fresh, found, snapshots, sizes)}
         image_id = images.create(tx, ctx, msgspec.structs.replace(plain, properties=words))
         actions.begin(tx, ctx, fresh.id, "createImage")
         arguments = {"image": image_id, "snapshots": list(snapshots.values())}
@@ -136,11 +138,17 @@ def _begin_snapshots(cloud: Cloud, tx: Tx, ctx: Context, name: str, found: list[
     }
 
 
-def _disk_words(server: Server, found: list[Device], snapshots: dict[str, str]) -> dict[str, str]:
-    """What the image says of disks."""
+def _disk_words(
+    server: Server, found: list[Device], snapshots: dict[str, str], sizes: dict[str, int]
+) -> dict[str, str]:
+    """What the image says of disks; volumes may have grown since the server got them, so `sizes` are today's."""
     usual = devices.usual_filesystem(server)
     empty = [_of_local(disk, index, usual) for index, disk in enumerate(devices.local_disks(server, found))]
-    volumes = [_of_volume(device, snapshots[device.volume_id]) for device in found if device.volume_id is not None]
+    volumes = [
+        _of_volume(device, snapshots[device.volume_id], sizes.get(device.volume_id))
+        for device in found
+        if device.volume_id is not None
+    ]
     entries: list[dict[str, Any]] = [mappings.to_words(each) for each in [*empty, *volumes]]
     return {
         "root_device_name": server.root_device_name,
@@ -149,14 +157,14 @@ def _disk_words(server: Server, found: list[Device], snapshots: dict[str, str]) 
     }
 
 
-def _of_volume(device: Device, snapshot_id: str) -> DeviceRequest:
+def _of_volume(device: Device, snapshot_id: str, size: int | None) -> DeviceRequest:
     return DeviceRequest(
         source_type="snapshot",
         destination_type="volume",
         source_id=snapshot_id,
         boot_index=device.boot_index,
         device_name=device.device_name,
-        volume_size=device.volume_size,
+        volume_size=size,
         delete_on_termination=device.delete_on_termination,
         disk_bus=device.disk_bus,
         device_type=device.device_type,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cumulet.kernel.errors import Invalid
+from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.paging import whole_number
 from cumulet.services.compute.api import fields
@@ -101,7 +101,10 @@ def update(request: Request) -> Reply:
 
 
 def _change(request: Request, server: Server, volume_id: str, body: dict[str, Any]) -> None:
-    device = logic.get(request.cloud.db, server, volume_id)
+    try:
+        device = logic.get(request.cloud.db, server, volume_id)
+    except NotFound as error:
+        raise NotFound(f"No volume Block Device Mapping with id {volume_id}.", code="VolumeBDMNotFound") from error
     fixed = {"id": volume_id, "serverId": server.id, "device": device.device_name, "tag": device.tag}
     for name, value in fixed.items():
         if name in body and body[name] != value:

@@ -47,7 +47,9 @@ def get_by_id(request: Request) -> Reply:
     path = _PATHS.get(request.params["version_id"])
     if path is None:
         raise NotFound("The resource could not be found.")
-    return _one(path)(request)
+    reply = _one(path)(request)
+    reply.body["version"]["links"][0] = _self(request, "v2.1")  # of whichever version, as Nova has it
+    return reply
 
 
 def _self(request: Request, path: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 """A hypervisor without machines: complete in what it keeps and refuses, needing neither root nor QEMU.
 
 Its servers are records in a journal, so that they outlive the agent as QEMU's processes do. A guest here acknowledges
-everything at once and writes one line to its console at each start.
+everything at once and writes a few lines to its console at each start.
 """
 
 from __future__ import annotations
@@ -137,6 +137,7 @@ class FakeHypervisor:
             guest.power = PowerState.RUNNING
             if not guest.is_suspended:
                 guest.started = time.time()
+                guest.console += f"a machine that is none\n{spec.vcpus} processors\n{spec.ram} MiB\n"
                 guest.console += f"server {spec.id} started{' for rescue' if spec.rescue else ''}\n"
             guest.is_suspended = False
             self._write(spec.id, guest)

@@ -133,6 +133,18 @@ def test_nothing_is_resized_while_the_host_is_away(user: User, away: Callable[[]
     user.has_become("ACTIVE")
 
 
+def test_a_resized_server_that_is_deleted_for_now_comes_back_confirmed(user: User) -> None:
+    user.is_resized(0)
+    control = user.cloud.control.cloud
+    user.say(task_state="soft-deleting")
+    stuck.heal(control)
+    until(lambda: user.look()["status"] == "SOFT_DELETED")
+    assert user.migration()["status"] == "confirmed"
+    user.act("restore")
+    user.has_become("ACTIVE")
+    assert user.look()["flavor"]["ram"] == 64
+
+
 def test_an_evacuation_finds_no_host(user: User, away: Callable[[], None]) -> None:
     away()
     user.act("evacuate", {}, status=200)

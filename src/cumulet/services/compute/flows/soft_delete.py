@@ -7,14 +7,16 @@ from cumulet.kernel.db import Tx
 from cumulet.kernel.saga import Run
 from cumulet.services.compute.flows.common import LONG, tell_host
 from cumulet.services.compute.flows.one_step import one_step
-from cumulet.services.compute.logic import life, soft_delete
-from cumulet.services.compute.types import Server
+from cumulet.services.compute.logic import life, migrations, soft_delete
+from cumulet.services.compute.types import Server, VmState
 from cumulet.services.network.contract import NetworkContract
 
 
 def _delete(run: Run, server: Server) -> None:
     if server.host:
         tell_host(run, server, "stop", LONG, timeout=run.cloud.settings.compute.stop_timeout)
+    if server.state is VmState.RESIZED:
+        tell_host(run, server, "confirm_resize", LONG)
 
 
 def _restore(run: Run, server: Server) -> None:
@@ -23,7 +25,8 @@ def _restore(run: Run, server: Server) -> None:
         tell_host(run, server, "start", LONG)
 
 
-def _deleted(_run: Run, tx: Tx, server: Server) -> None:
+def _deleted(run: Run, tx: Tx, server: Server) -> None:
+    migrations.server_gone(run.cloud, tx, server.id)
     soft_delete.deleted(tx, server)
 
 

@@ -27,6 +27,7 @@ from cumulet.services.placement.contract import Candidate
 LOG = logging.getLogger(__name__)
 
 RESIZE, CONFIRM, REVERT = "compute.resize", "compute.confirm_resize", "compute.revert_resize"
+_GOING = (TaskState.DELETING, TaskState.SOFT_DELETING)  # whoever deletes the server says what it is
 
 
 def resize(cloud: Cloud, ctx: Context, server_id: str, flavor_id: str, *, auto_disk_config: bool | None) -> None:
@@ -125,7 +126,7 @@ def check_disks(server: Server, migration: Migration) -> None:
 def enter(tx: Tx, server_id: str, task: TaskState, migration: str, status: str) -> None:
     """Go on to the next part, unless the server is being deleted."""
     server = store.find(tx, server_id)
-    if server is not None and server.task_state != TaskState.DELETING:
+    if server is not None and server.task_state not in _GOING:
         servers.change(tx, server_id, task_state=task.value)
         migrations.set_status(tx, migration, status)
 
@@ -148,7 +149,7 @@ def finished(cloud: Cloud, tx: Tx, server_id: str, migration: Migration, request
         server_id,
         flavor=migration.new_flavor,
         vm_state=VmState.RESIZED.value,
-        task_state=TaskState.DELETING.value if server.task_state == TaskState.DELETING else None,
+        task_state=server.task_state if server.task_state in _GOING else None,
         power_state=(PowerState.RUNNING if runs else PowerState.SHUTDOWN).value,
         launched_at=clock.utcnow(),
         fault=None,
@@ -161,7 +162,7 @@ def undone(cloud: Cloud, tx: Tx, server_id: str, migration: Migration, error: st
     """The resize failed, and the server is as it was."""
     server = store.find(tx, server_id)
     migrations.set_status(tx, migration.uuid, migrations.ERROR)
-    if server is not None and server.task_state != TaskState.DELETING:
+    if server is not None and server.task_state not in _GOING:
         servers.change(tx, server_id, task_state=None, fault=servers.fault(error))
 
 
@@ -169,7 +170,7 @@ def confirmed(cloud: Cloud, tx: Tx, server_id: str, migration: Migration, reques
     """What the server was before is forgotten."""
     server = store.find(tx, server_id)
     migrations.end(cloud, tx, migration, migrations.CONFIRMED)
-    if server is None or server.task_state == TaskState.DELETING:
+    if server is None or server.task_state in _GOING:
         return
     state = VmState.STOPPED if server.power_state == PowerState.SHUTDOWN else VmState.ACTIVE
     servers.change(tx, server_id, vm_state=state.value, task_state=None)
@@ -189,7 +190,7 @@ def reverted(cloud: Cloud, tx: Tx, server_id: str, migration: Migration, request
         server_id,
         flavor=migration.old_flavor,
         vm_state=migration.old_state,
-        task_state=TaskState.DELETING.value if server.task_state == TaskState.DELETING else None,
+        task_state=server.task_state if server.task_state in _GOING else None,
         power_state=(PowerState.RUNNING if runs else PowerState.SHUTDOWN).value,
         launched_at=clock.utcnow(),
     )
@@ -200,7 +201,7 @@ def broken(cloud: Cloud, tx: Tx, server_id: str, migration: Migration, error: st
     """A word of the user's could not be followed: the server stays what it is now, and is broken."""
     migrations.end(cloud, tx, migration, migrations.ERROR)
     server = store.find(tx, server_id)
-    if server is not None and server.task_state != TaskState.DELETING:
+    if server is not None and server.task_state not in _GOING:
         servers.fail(tx, server_id, error)
 
 

@@ -10,7 +10,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
 from cumulet.services.compute import events
-from cumulet.services.compute.logic import delete, migrations, servers
+from cumulet.services.compute.logic import delete, migrations, servers, soft_delete
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import Server, TaskState, VmState
 
@@ -34,7 +34,7 @@ _HALFWAY = frozenset(
         TaskState.UNSHELVING,
     }
 )
-_DELETING = frozenset({TaskState.DELETING, TaskState.SOFT_DELETING})
+_AGAIN = {TaskState.DELETING: delete.DELETE, TaskState.SOFT_DELETING: soft_delete.SOFT_DELETE}
 
 
 def heal(cloud: Cloud) -> None:
@@ -53,9 +53,9 @@ def _end(cloud: Cloud, tx: Tx, server: Server) -> None:
         return
     LOG.warning("server %s is %s, and nobody works on it", server.id, server.task_state or server.vm_state)
     task = None if server.task_state is None else TaskState(server.task_state)
-    if task in _DELETING:
-        servers.change(tx, server.id, task_state=TaskState.DELETING.value)
-        cloud.sagas.start(tx, delete.DELETE, server.id)
+    if task in _AGAIN:
+        servers.change(tx, server.id)
+        cloud.sagas.start(tx, _AGAIN[task], server.id)
     elif server.state is VmState.BUILDING or task in _HALFWAY:
         for each in migrations.unended(tx, server.id):
             migrations.end(cloud, tx, each, migrations.ERROR)

@@ -17,7 +17,7 @@ from cumulet.kernel.ids import new_uuid
 from cumulet.kernel.loop import Loop
 from cumulet.kernel.qmp import Monitor
 from cumulet.services.compute.drivers.qemu.driver import QemuHypervisor
-from cumulet.services.compute.types import Guest, ServerSpec, VolumeSpec
+from cumulet.services.compute.types import Guest, PortSpec, ServerSpec, VolumeSpec
 from support.waiting import until
 
 RICH = Guest(
@@ -153,6 +153,17 @@ def test_what_is_plugged_into_a_running_machine_gets_a_port(lab: Lab, rich: Serv
     assert types == ["virtio-blk-pci", "virtio-blk-pci", "scsi-hd", "usb-storage"]
     with pytest.raises(Conflict, match="does not support hotplugging"):
         lab.hypervisor.attach_disk(rich.id, msgspec.structs.replace(volumes[0], volume_id=_spare(lab), bus=""))
+
+
+@pytest.mark.root
+def test_interfaces_are_plugged_into_a_running_machine(lab: Lab, rich: ServerSpec) -> None:
+    port = PortSpec(id=new_uuid(), mac="fa:16:3e:00:00:07", mtu=1450)
+    for _ in range(2):
+        lab.hypervisor.attach_port(rich.id, port)
+    device = f"/machine/peripheral/nic-{port.id}"
+    assert lab.devices(rich)[f"nic-{port.id}"] == "virtio-net-pci"
+    assert lab.property(rich, device, "parent_bus").rpartition("/")[2].startswith("port")
+    assert lab.property(rich, device, "host_mtu") == 1450
 
 
 _PLUGGED = (("b", "virtio"), ("c", "virtio"), ("d", "scsi"), ("e", "usb"))

@@ -120,11 +120,15 @@ def check(cloud: Cloud, ctx: Context, wanted: Wanted) -> Checked:
         flavor=flavor,
         image=image,
         image_id="" if root.is_volume else wanted.image_id,
-        keypair=_keypair(cloud, ctx, wanted.key_name),
+        keypair=keypairs.for_server(cloud.db, ctx, wanted.key_name),
         networks=_networks(cloud, ctx, wanted),
         devices=devices.check(cloud, ctx, requests, several=wanted.multiattach),
         group_id=_group(cloud, ctx, wanted.scheduler_hints),
     )
+
+
+def _needs_drive(image: images.Image | None) -> bool:
+    return image is not None and image.properties.get("img_config_drive") == "mandatory"
 
 
 def hostname_of(name: str, server_id: str) -> str:
@@ -161,7 +165,7 @@ def _add(cloud: Cloud, tx: Tx, ctx: Context, checked: Checked, index: int, most:
         flavor=msgspec.to_builtins(checked.flavor),
         keypair=checked.keypair,
         user_data=wanted.user_data,
-        config_drive=wanted.config_drive,
+        config_drive=wanted.config_drive or _needs_drive(checked.image),
         metadata=wanted.metadata,
         auto_disk_config=bool(wanted.auto_disk_config),
         access_ip_v4=wanted.access_ip_v4,
@@ -277,15 +281,6 @@ def _check_root(cloud: Cloud, ctx: Context, flavor: Flavor, image: images.Image 
             "Only volume-backed servers are allowed for flavors with zero disk.",
             code="BootFromVolumeRequiredForZeroDiskFlavor",
         )
-
-
-def _keypair(cloud: Cloud, ctx: Context, name: str | None) -> dict[str, str] | None:
-    if name is None:
-        return None
-    found = keypairs_store.find(cloud.db, ctx.user_id, name)
-    if found is None:
-        raise Invalid("Invalid key_name provided.", code="KeypairNotFound")
-    return {"name": found.name, "type": found.type, "public_key": found.public_key}
 
 
 def _group(cloud: Cloud, ctx: Context, hints: dict[str, Any]) -> str | None:

@@ -252,7 +252,10 @@ class VolumesContract(Protocol):
         """Begin to make a volume: quota and row in this commit, the content by a saga (see `ready`)."""
 
     def delete_on_termination(self, tx: Tx, volume_id: str, request_id: str = "") -> None:
-        """Delete the volume once its attachments are gone (`release` in the same commit). Idempotent."""
+        """Delete the volume once its attachments are gone (`release` in the same commit). Idempotent.
+
+        One that has snapshots stays: images may name them.
+        """
 
     def set_bootable(self, tx: Tx, volume_id: str, image_metadata: dict[str, str]) -> None:
         """The volume holds a system from now on, described by these words of the image."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ from cumulet.services.block_storage.store import attachments as attachment_store
 from cumulet.services.block_storage.store import snapshots as snapshot_store
 from cumulet.services.block_storage.store import volumes as volume_store
 from cumulet.services.block_storage.types import Attachment, SnapshotStatus, Volume, VolumeStatus
+
+LOG = logging.getLogger(__name__)
 
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
@@ -101,8 +104,12 @@ class Volumes:
 
     def delete_on_termination(self, tx: Tx, volume_id: str, request_id: str = "") -> None:
         volume = volume_store.find(tx, volume_id)
-        if volume is not None and volume.status != VolumeStatus.DELETING:
-            volumes.begin_delete(self._cloud, tx, volume, request_id)
+        if volume is None or volume.status == VolumeStatus.DELETING:
+            return
+        if any(each.status != SnapshotStatus.DELETING for each in snapshot_store.of_volume(tx, volume_id)):
+            LOG.warning("volume %s outlives its server: it has snapshots", volume_id)
+            return
+        volumes.begin_delete(self._cloud, tx, volume, request_id)
 
     def set_bootable(self, tx: Tx, volume_id: str, image_metadata: dict[str, str]) -> None:
         volume_store.change(tx, volume_id, bootable=True, image_metadata=dict(image_metadata))

@@ -18,10 +18,19 @@ from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from cumulet.services.block_storage.contract import VolumesContract
 from cumulet.services.compute import events
-from cumulet.services.compute.logic import actions, devices, flavors, hosts, images, mappings, quotas, servers
+from cumulet.services.compute.logic import (
+    actions,
+    devices,
+    flavors,
+    hosts,
+    images,
+    keypairs,
+    mappings,
+    quotas,
+    servers,
+)
 from cumulet.services.compute.logic.mappings import DeviceRequest
 from cumulet.services.compute.store import devices as devices_store
-from cumulet.services.compute.store import keypairs as keypairs_store
 from cumulet.services.compute.store import quotas as groups_store
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import Flavor, PowerState, Server, TaskState, VmState

@@ -25,6 +25,7 @@ _POWERS = {
     VmState.SHELVED: PowerState.SHUTDOWN,
     VmState.SOFT_DELETED: PowerState.SHUTDOWN,
 }
+
 _HOMELESS = (VmState.ERROR, VmState.SHELVED_OFFLOADED, VmState.SOFT_DELETED)
 
 

@@ -108,6 +108,18 @@ def test_console_log_show(openstack, server):
     assert isinstance(openstack.text(f"console log show {server}"), str)
 
 
+def test_console_url_show(openstack, server):
+    assert "/console/novnc/vnc_lite.html?path=" in openstack(f"console url show --novnc {server}")["url"]
+    assert openstack(f"console url show --serial {server}")["url"].startswith("ws://")
+    with pytest.raises(AssertionError, match="Unavailable console type spice-html5"):
+        openstack.text(f"console url show --spice {server}")
+
+
+def test_server_diagnostics(openstack, server):
+    """The SDK has them where the command has not."""
+    assert openstack(f"server show --diagnostics {server}")["state"] == "running"
+
+
 def test_server_floating_ip(openstack, server):
     address = openstack("floating ip create cli-outside")["floating_ip_address"]
     openstack.text(f"server add floating ip {server} {address}")

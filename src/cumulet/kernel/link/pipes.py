@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,13 +125,18 @@ async def dial(wanted: Mapping[str, Any], way: Way) -> Stream:
 
 async def join(one: Stream, other: Stream) -> None:
     """Pass bytes both ways until either side ends."""
-    ways = [asyncio.ensure_future(_pass(one[0], other[1])), asyncio.ensure_future(_pass(other[0], one[1]))]
+    await until_either_ends(_pass(one[0], other[1]), _pass(other[0], one[1]))
+
+
+async def until_either_ends(*ways: Coroutine[Any, Any, None]) -> None:
+    """Run all until the first of them ends, however it does."""
+    running = [asyncio.ensure_future(way) for way in ways]
     try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -39,6 +39,16 @@ def get(source: Source, user_id: str, name: str) -> Keypair:
     return found
 
 
+def for_server(source: Source, ctx: Context, name: str | None) -> dict[str, str] | None:
+    """What a server keeps of its caller's key; Invalid where there is none of that name."""
+    if name is None:
+        return None
+    found = store.find(source, ctx.user_id, name)
+    if found is None:
+        raise Invalid("Invalid key_name provided.", code="KeypairNotFound")
+    return {"name": found.name, "type": found.type, "public_key": found.public_key}
+
+
 def create(
     cloud: Cloud, ctx: Context, user_id: str, name: str, public_key: str | None, kind: str = SSH
 ) -> tuple[Keypair, str | None]:

@@ -12,9 +12,8 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Invalid
 from cumulet.services.block_storage.contract import VolumesContract
-from cumulet.services.compute.logic import images, life, servers
+from cumulet.services.compute.logic import images, keypairs, life, servers
 from cumulet.services.compute.store import devices as devices_store
-from cumulet.services.compute.store import keypairs as keypairs_store
 from cumulet.services.compute.types import Device, Server
 
 ROOT = 0
@@ -40,7 +39,7 @@ def rebuild(cloud: Cloud, ctx: Context, server_id: str, wanted: Rebuild) -> Serv
     life.check(ctx, server, life.REBUILD)
     changes = dict(wanted.changes)
     if wanted.sets_key:
-        changes["keypair"] = _keypair(cloud, ctx, wanted.key_name)
+        changes["keypair"] = keypairs.for_server(cloud.db, ctx, wanted.key_name)
     image = _image(cloud, ctx, wanted.image_id)
     images.check_fits(image, server.kind)
     root = None if server.image_id else _root(cloud, server)
@@ -92,16 +91,6 @@ def _check_volume(cloud: Cloud, wanted: Rebuild, root: Device) -> None:
             "server.",
             code="ImageUnacceptable",
         )
-
-
-def _keypair(cloud: Cloud, ctx: Context, name: str | None) -> dict[str, str] | None:
-    """The key of the caller, who need not be the one who made the server."""
-    if name is None:
-        return None
-    found = keypairs_store.find(cloud.db, ctx.user_id, name)
-    if found is None:
-        raise Invalid("Invalid key_name provided.", code="KeypairNotFound")
-    return {"name": found.name, "type": found.type, "public_key": found.public_key}
 
 
 def _words(image: images.Image) -> dict[str, str]:

@@ -26,7 +26,7 @@ async def serve(display: str, websocket: Websocket) -> None:
     reader, writer = await streams.dial(way, door)
     try:
         await websocket.accept(PROTOCOL if PROTOCOL in websocket.protocols else None)
-        await _join(websocket, reader, writer)
+        await pipes.until_either_ends(_upwards(websocket, writer), _downwards(websocket, reader))
     finally:
         greeting.cut(writer)
         LOG.info("the %s console of server %s is closed", way.display, way.server_id)
@@ -36,16 +36,6 @@ def _admit(websocket: Websocket, display: str) -> tuple[ConsoleWay, pipes.Way]:
     consoles = websocket.cloud.contracts.use(ConsolesContract)
     way = consoles.admit(websocket.query.get("token", ""), display)
     return way, streams.prepare(websocket.cloud, way)
-
-
-async def _join(websocket: Websocket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    ways = [asyncio.ensure_future(_upwards(websocket, writer)), asyncio.ensure_future(_downwards(websocket, reader))]
-    try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
 
 
 async def _upwards(websocket: Websocket, writer: asyncio.StreamWriter) -> None:

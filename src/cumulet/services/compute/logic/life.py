@@ -11,8 +11,9 @@ import msgspec
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Conflict
+from cumulet.kernel.errors import Conflict, Invalid
 from cumulet.services.compute.logic import actions, servers
+from cumulet.services.compute.logic.guest import needs
 from cumulet.services.compute.store import life as store
 from cumulet.services.compute.types import Server, ServerLife, TaskState
 
@@ -43,10 +44,18 @@ def find(source: Source, server_id: str) -> ServerLife:
 
 
 def check(ctx: Context, server: Server, verb: Verb) -> None:
-    """Conflict where the server is locked, in a state that forbids the verb, or was never launched."""
+    """Conflict where the server is locked, in a state that forbids the verb, or was never launched.
+
+    Invalid where it would part a TPM from what it keeps secrets for.
+    """
     servers.check_unlocked(ctx, server)
     servers.check_state(server, verb.rule, verb.action)
     check_launched(server, verb.action)
+    if verb in (REBUILD, RESCUE, SHELVE) and needs.has_tpm(server):
+        raise Invalid(
+            f"Operation '{verb.action}' not supported for vTPM-enabled instance ({server.id}).",
+            code="OperationNotSupportedForVTPM",
+        )
 
 
 def check_changeable(ctx: Context, server: Server) -> None:

@@ -9,7 +9,7 @@ from cumulet.services.compute.logic.extra_specs import is_true
 from cumulet.services.compute.logic.guest import encryption, exclusive
 from cumulet.services.compute.logic.guest.agreement import Wishes
 from cumulet.services.compute.logic.guest.hardware import describe
-from cumulet.services.compute.types import Flavor
+from cumulet.services.compute.types import Flavor, Server
 
 _SECURITY = "COMPUTE_SECURITY_"
 
@@ -36,6 +36,11 @@ def traits(flavor: Flavor, words: Mapping[str, str]) -> set[str]:
     if guest.sound == "virtio":
         needed.add("COMPUTE_SOUND_MODEL_VIRTIO")
     return needed | _encrypted_disks(wishes)
+
+
+def has_tpm(server: Server) -> bool:
+    words = server.image.get("properties", {})
+    return bool(server.kind.extra_specs.get("hw:tpm_version") or words.get("hw_tpm_version"))
 
 
 def resources(flavor: Flavor, words: Mapping[str, str]) -> dict[str, int]:

@@ -192,6 +192,7 @@ def _criteria(request: Request, what: str) -> Criteria | None:
     _deleted_filter(query, criteria)
     if not _status_filter(request, criteria) or not _related_filters(request, query, criteria):
         return None
+    _expression_filters(request, query, criteria)
     return criteria
 
 
@@ -214,7 +215,7 @@ def _plain_filters(query: dict[str, str], criteria: Criteria) -> None:
         if name in query:
             criteria.equal[column] = _value(name, query[name])
     for name, column in _LIKE.items():
-        if name in query:
+        if name in query and patterns.search(query[name]) is None:
             criteria.like[column] = patterns.like(query[name])
     if "flavor" in query:
         criteria.flavor_id = query["flavor"]
@@ -290,6 +291,26 @@ def _related_filters(request: Request, query: dict[str, str], criteria: Criteria
         ]
     criteria.ids = ids
     return bool(ids)
+
+
+def _expression_filters(request: Request, query: dict[str, str], criteria: Criteria) -> None:
+    """Limit by regular expressions that the database is not asked to search for."""
+    wanted = {name: test for name in _LIKE if name in query and (test := patterns.search(query[name])) is not None}
+    if not wanted:
+        return
+    candidates = Criteria(everywhere=criteria.everywhere, deleted=criteria.deleted, ids=criteria.ids)
+    criteria.ids = [
+        server.id
+        for server in logic.find_all(request.cloud, request.ctx, candidates, None)
+        if all(test(_text(server, name)) for name, test in wanted.items())
+    ]
+
+
+def _text(server: Server, name: str) -> str:
+    """What a pattern is searched for in."""
+    if name == "key_name":
+        return str((server.keypair or {}).get("name", ""))
+    return str(getattr(server, _LIKE[name]) or "")
 
 
 def _order(request: Request) -> list[tuple[str, bool]]:

@@ -17,7 +17,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound
-from cumulet.services.compute.logic import quotas
+from cumulet.services.compute.logic import keypair_certificates, quotas
 from cumulet.services.compute.store import keypairs as store
 from cumulet.services.compute.types import Keypair
 
@@ -55,9 +55,7 @@ def create(
     """Keep a public key, generated where none is given; the private key then, for this one answer."""
     private_key: str | None = None
     if public_key is None:
-        if kind != SSH:
-            raise Invalid("Only keypairs of the type ssh can be generated.", code="InvalidKeypair")
-        public_key, private_key = _generate()
+        public_key, private_key = _generate() if kind == SSH else keypair_certificates.generate(user_id)
     fingerprint = _fingerprint(public_key, kind)
 
     def write(tx: Tx) -> Keypair:

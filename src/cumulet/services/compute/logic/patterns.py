@@ -1,13 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be asked for in a search of servers by name: the part of regular expressions that costs the database little.
+"""Searches of servers by name: what costs the database little is left to it, the rest is searched for here.
 
-`^` and `$` at the ends, `.` and `.*`, and a backslash before a sign that stands for itself; every other sign stands for
-itself too. A full expression, run over everybody's servers, could be made to hold up the whole cloud.
+The database knows `^` and `$` at the ends, `.` and `.*`, and a backslash before a sign that stands for itself. No other
+expression reaches it: run over everybody's servers, one could be made to hold up the whole cloud.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
+from cumulet.services.compute.logic import expressions
+
 ESCAPE = "\\"
+_PLAIN = re.compile(r"\^?(?:\\[^a-zA-Z0-9]|\.\*|[^\\*+?(){}\[\]|^$])*\$?")
+
+
+def search(pattern: str) -> Callable[[str], bool] | None:
+    """How to search for what is too much for `like`; None for the rest, and for what cannot be searched for at all."""
+    if _PLAIN.fullmatch(pattern):
+        return None
+    try:
+        return expressions.search(pattern)
+    except expressions.Unsayable:
+        return None
 
 
 def like(pattern: str) -> str:

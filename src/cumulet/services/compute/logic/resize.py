@@ -42,6 +42,11 @@ def resize(cloud: Cloud, ctx: Context, server_id: str, flavor_id: str, *, auto_d
         flavor = _flavor(tx, ctx, server, flavor_id)
         quotas.check_growth(tx, server, server.kind, flavor)
         _check_image(server, flavor)
+        if auto_disk_config and server.image.get("properties", {}).get("auto_disk_config", "").lower() == "disabled":
+            raise Invalid(
+                f"Requested image {server.image_id} has automatic disk resize disabled.",
+                code="AutoDiskConfigDisabledByImage",
+            )
         servers.begin_task(tx, server, TaskState.RESIZE_PREP, progress=0, auto_disk_config=bool(auto_disk_config))
         actions.begin(tx, ctx, server.id, "resize")
         old = [each.uuid for each in migrations.unended(tx, server.id)]

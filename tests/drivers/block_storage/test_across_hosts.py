@@ -22,6 +22,7 @@ from cumulet.services.block_storage import agent as block_storage
 from cumulet.services.compute import agent as compute
 from cumulet.services.compute.drivers.qemu import command_line
 from cumulet.services.image.contract import HostImages
+from cumulet.settings.compute import Compute
 from support.certificates import Authority
 from support.waiting import until
 
@@ -55,7 +56,7 @@ class Machine:
         contracts.offer(HostImages, lambda: SimpleNamespace(base=lambda _image_id: self._image))
         self._loop = Loop()
         settings = SimpleNamespace(
-            compute=SimpleNamespace(driver="qemu", accelerator="tcg", stop_timeout=5.0),
+            compute=Compute(driver="qemu", accelerator="tcg", stop_timeout=5.0),
             block_storage=SimpleNamespace(driver="file"),
             address="127.0.0.1",
         )

@@ -21,6 +21,7 @@ from cumulet.kernel.loop import Loop
 from cumulet.services.block_storage import agent as block_storage
 from cumulet.services.compute import agent as compute
 from cumulet.services.image.contract import HostImages
+from cumulet.settings.compute import Compute
 
 MIB = 1 << 20
 IDLE = bytes.fromhex("faf4ebfc").ljust(510, b"\0") + b"\x55\xaa"  # cli; hlt; again
@@ -37,7 +38,7 @@ class Machine:
         contracts.offer(HostImages, lambda: SimpleNamespace(base=lambda _image_id: image))
         self._loop = Loop()
         settings = SimpleNamespace(
-            compute=SimpleNamespace(driver="qemu", accelerator="tcg", stop_timeout=5.0),
+            compute=Compute(driver="qemu", accelerator="tcg", stop_timeout=5.0),
             block_storage=SimpleNamespace(driver="file"),
             address="127.0.0.1",
         )

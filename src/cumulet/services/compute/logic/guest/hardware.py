@@ -39,8 +39,12 @@ def check(flavor: Flavor, words: Mapping[str, str], name: str | None = None, ima
 
 def describe(flavor: Flavor, words: Mapping[str, str], name: str | None = None, image_id: str = "") -> Guest:
     """The whole hardware. Raises Invalid for what `check` lets through and hosts refuse."""
-    wishes = Wishes.of(flavor, words, name, image_id)
-    image = wishes.image
+    return of(Wishes.of(flavor, words, name, image_id))
+
+
+def of(wishes: Wishes) -> Guest:
+    """The same of wishes that were read."""
+    image, flavor = wishes.image, wishes.flavor
     shape = topology.choose(wishes) if flavor.vcpus else topology.Topology(0, 0, 0)
     plain = shape == (flavor.vcpus, 1, 1)
     return Guest(

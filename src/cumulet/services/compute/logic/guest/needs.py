@@ -6,18 +6,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cumulet.services.compute.logic.extra_specs import is_true
-from cumulet.services.compute.logic.guest import encryption, exclusive
+from cumulet.services.compute.logic.guest import encryption, exclusive, hardware
 from cumulet.services.compute.logic.guest.agreement import Wishes
-from cumulet.services.compute.logic.guest.hardware import describe
 from cumulet.services.compute.types import Flavor, Server
 
 _SECURITY = "COMPUTE_SECURITY_"
 
 
 def traits(flavor: Flavor, words: Mapping[str, str]) -> set[str]:
-    """The traits that the image asks for by name, and those that the hardware needs. Raises Invalid as `describe`."""
+    """The traits that the image asks for by name, and those that its hardware needs. Invalid as `hardware.describe`."""
     wishes = Wishes.of(flavor, words)
-    guest = describe(flavor, words)
+    guest = hardware.of(wishes)
     needed = {name.removeprefix("trait:") for name, value in words.items() if _is_required(name, value)}
     if guest.secure_boot == "required":
         needed.add(f"{_SECURITY}UEFI_SECURE_BOOT")

@@ -47,14 +47,15 @@ def read(properties: Mapping[str, str]) -> dict[str, Any]:
         if former in properties and name not in properties:
             found[name] = properties[former]
     _read_adapter(properties, found)
-    for name, kind in facts["kinds"].items():
-        try:
-            if kind == "integers":
-                _read_numbered(found, "hw_numa_mem")
-            elif name in found:
-                found[name] = _value(name, kind, str(found[name]))
-        except ValueError as error:
-            raise Invalid(f"Invalid image metadata. Error: {error}", code="InvalidRequest") from None
+    kinds = facts["kinds"]
+    try:
+        for name in [name for name in kinds if name in found or kinds[name] == "integers"]:
+            if kinds[name] == "integers":
+                _read_numbered(found, name)
+            else:
+                found[name] = _value(name, kinds[name], str(found[name]))
+    except ValueError as error:
+        raise Invalid(f"Invalid image metadata. Error: {error}", code="InvalidRequest") from None
     return found
 
 

@@ -134,6 +134,9 @@ def test_hardware_needs_hosts_that_have_it() -> None:
         assert needs.resources(flavor(own), {}) == {"PCPU": 4}
     for shared in ({"hw:cpu_policy": "shared"}, {"hw:numa_nodes": "1"}, {"hw:mem_page_size": "any"}):
         assert needs.resources(flavor(shared), {}) == {}
+    assert needs.traits(flavor(), {"hw_architecture": "amd64"}) == set()
+    arm = {"architecture": "aarch64", "hw_emulation_architecture": "aarch64"}
+    assert needs.traits(flavor(), arm) == {"HW_ARCH_AARCH64", "COMPUTE_ARCH_AARCH64"}
     encrypted = {"hw:ephemeral_encryption": "true", "hw:ephemeral_encryption_format": "luks"}
     assert needs.traits(flavor(encrypted), {}) == {
         "COMPUTE_EPHEMERAL_ENCRYPTION",

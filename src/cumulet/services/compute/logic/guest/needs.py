@@ -10,6 +10,7 @@ from cumulet.services.compute.logic.guest import encryption, exclusive, hardware
 from cumulet.services.compute.logic.guest.agreement import Wishes
 from cumulet.services.compute.types import Flavor, Server
 
+_NATIVE = ("x86_64", "i686")  # of all hosts
 _SECURITY = "COMPUTE_SECURITY_"
 
 
@@ -18,6 +19,10 @@ def traits(flavor: Flavor, words: Mapping[str, str]) -> set[str]:
     wishes = Wishes.of(flavor, words)
     guest = hardware.of(wishes)
     needed = {name.removeprefix("trait:") for name, value in words.items() if _is_required(name, value)}
+    if (architecture := wishes.image.get("hw_architecture", _NATIVE[0])) not in _NATIVE:
+        needed.add(f"HW_ARCH_{architecture.upper()}")
+    if emulated := wishes.image.get("hw_emulation_architecture"):
+        needed.add(f"COMPUTE_ARCH_{emulated.upper()}")
     if guest.secure_boot == "required":
         needed.add(f"{_SECURITY}UEFI_SECURE_BOOT")
     if guest.tpm:

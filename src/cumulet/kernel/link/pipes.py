@@ -113,12 +113,17 @@ class PipeDoor:
 
 async def dial(wanted: Mapping[str, Any], way: Way) -> Stream:
     """A stream to what is `wanted` of the host at the end of `way`. Raises NotReady, in words for a person."""
+    writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(DIAL):
             reader, writer = await _connect(way)
             await greeting.say(writer, wanted)
             await greeting.hear(reader, DIAL)
-    except (OSError, frames.FrameError, TimeoutError) as error:
+    except BaseException as error:
+        if writer is not None:
+            greeting.cut(writer)
+        if not isinstance(error, (OSError, frames.FrameError, TimeoutError)):
+            raise
         raise NotReady(f"the host's bytes cannot be had: {error or type(error).__name__}") from None
     return reader, writer
 

@@ -32,6 +32,7 @@ SECTOR = (
 )
 DEAF_SECTOR = bytes.fromhex("faf4ebfc").ljust(510, b"\0") + b"\x55\xaa"  # cli; hlt; again
 IMAGE_SIZE = 1 << 20
+RESUMES = True  # whether servers that ran come back with their machine
 CLONE_NEWNET = 0x40000000
 
 
@@ -90,7 +91,7 @@ def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str
                 driver=driver,
                 accelerator=accelerator,
                 stop_timeout=5.0,
-                resume_guests_state_on_host_boot=True,
+                resume_guests_state_on_host_boot=RESUMES,
                 consoles=("vnc", "serial"),
                 cpu_model="",
                 cpu_flags=(),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import compute_lab
 import msgspec
 import pytest
 from compute_lab import LabSupplies, make_host
@@ -12,7 +13,7 @@ from cumulet.kernel.errors import Conflict, NotFound
 from cumulet.kernel.ids import new_uuid
 from cumulet.services.compute import agent
 from cumulet.services.compute.contract import HostDisks
-from cumulet.services.compute.types import PowerState, ServerSpec, VolumeSpec
+from cumulet.services.compute.types import PowerState, RescueSpec, ServerSpec, VolumeSpec
 from support.waiting import until
 
 RUNNING, SHUTDOWN = {"power": int(PowerState.RUNNING)}, {"power": int(PowerState.SHUTDOWN)}
@@ -92,6 +93,50 @@ def test_a_restarted_machine_starts_its_servers_again(lab):
     lab.restart()
     assert lab.call("power", id=server_id) == RUNNING
     assert lab.call("power", id=other) == SHUTDOWN
+
+
+def test_a_restarted_machine_leaves_its_servers_off_where_that_is_wanted(lab, monkeypatch):
+    server_id = lab.build()
+    lab.set_boot_id("an-earlier-boot")
+    lab.service._hypervisor.stop(server_id, 0)
+    monkeypatch.setattr(compute_lab, "RESUMES", False)
+    lab.restart()
+    assert lab.call("power", id=server_id) == SHUTDOWN
+
+
+def test_a_suspended_server_rests_through_the_restart_of_its_host(lab):
+    server_id = lab.build()
+    lab.call("suspend", id=server_id)
+    lab.service.shutdown()
+    lab.set_boot_id("an-earlier-boot")
+    lab.restart()
+    assert lab.call("power", id=server_id) == SHUTDOWN
+    assert lab.call("resume", id=server_id) == RUNNING
+
+
+def test_a_rescue_outlives_the_restart_of_its_host(lab):
+    server_id, image = lab.build(), new_uuid()
+    lab.supplies.add_image(image)
+    wanted = msgspec.to_builtins(RescueSpec(image_id=image, image_format="raw"))
+    for _ in range(2):
+        assert lab.call("rescue", id=server_id, rescue=wanted) == RUNNING
+    lab.set_boot_id("an-earlier-boot")
+    lab.service._hypervisor.stop(server_id, 0)
+    lab.restart()
+    assert lab.service._records.get(server_id).spec.rescue is not None
+    assert lab.call("power", id=server_id) == RUNNING
+    assert lab.call("unrescue", id=server_id) == RUNNING
+
+
+def test_a_rebuild_is_done_once(lab):
+    server_id = lab.build(disk=1)
+    spec = msgspec.to_builtins(lab.service._records.get(server_id).spec, builtin_types=(bytes,))
+    words = {"id": server_id, "spec": spec, "operation": "7", "keep_ephemeral": False, "root": None}
+    assert lab.call("rebuild", start=False, **words) == SHUTDOWN
+    said = lab.service._hypervisor.console(server_id, None)
+    assert lab.call("rebuild", **words) == RUNNING
+    assert lab.service._records.get(server_id).rebuilt == "7"
+    until(lambda: len(lab.service._hypervisor.console(server_id, None)) > len(said))
 
 
 def test_a_server_that_died_while_the_agent_was_away_stays_down(lab):

@@ -142,6 +142,21 @@ def test_only_a_hash_is_kept(shown: Shown) -> None:
     assert len(found.hash) == 64
 
 
+def test_administrators_see_where_a_token_leads(shown: Shown) -> None:
+    """For proxies that are not the cloud's own; to look uses nothing up."""
+    url = shown.url()
+    token = parse_qs(urlsplit(shown.socket(url)).query)["token"][0]
+    admin = {"x-auth-token": shown.words["ADMIN_TOKEN"]}
+    for _ in range(2):
+        found = shown.http.get(f"/os-console-auth-tokens/{token}", headers=admin).json()["console"]
+        assert found.keys() == {"instance_uuid", "host", "port", "internal_access_path"}
+        assert found["instance_uuid"] == shown.server_id
+        assert found["port"] == 0  # hosts of other machines do not come here
+    with shown.open(url) as client:
+        assert client.recv()
+    assert shown.http.get(f"/os-console-auth-tokens/{token}", headers=admin).status_code == 404
+
+
 def test_another_project_gets_none(shown: Shown) -> None:
     assert shown.ask("vnc", "novnc", **{"x-auth-token": shown.words["OTHER_TOKEN"]}).status_code == 404
     assert shown.ask("vnc", "novnc", **{"x-auth-token": shown.words["READER_TOKEN"]}).status_code == 403

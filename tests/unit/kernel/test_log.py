@@ -266,3 +266,16 @@ def test_the_first_line_on_stderr_is_cheap_to_reach():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stderr)["message"] == "m"
     assert not {"sqlalchemy", "starlette", "jsonschema"} & set(done.stdout.split("'"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /compute/v2.1/os-console-auth-tokens/{} 200",
+        '127.0.0.1:4242 - "WebSocket /console/vnc?token={}" [accepted]',
+        "ws://cloud.example:8701/console/serial?token={}",
+    ],
+)
+def test_addresses_of_consoles_lose_their_tokens(text):
+    token = "b4ad5e54-5f0c-4d0c-a5d8-1a52f5bd1a5d"
+    assert token not in redact_text(text.format(token))

@@ -18,7 +18,8 @@ LISTS = Path("/var/lib/apt/lists")
 INSTALL_TIMEOUT = 1800.0
 ADMIN_PATHS = ("/usr/sbin", "/sbin", "/usr/local/sbin")  # not on everybody's PATH
 WHEELS = Path("/usr/share/python-wheels")
-UNPACKED = Path("/usr/local/share/cumulet/debian")  # below it, files of packages that are unpacked and not installed
+# Below these are files of packages that are unpacked and not installed: by root for all, by others for themselves.
+UNPACKED = (Path("/usr/local/share/cumulet/debian"), Path.home() / ".local/share/cumulet/debian")
 
 
 class Package(NamedTuple):
@@ -62,7 +63,7 @@ def is_there(package: Package) -> bool:
         except OSError:
             return False
         return True
-    if package.unpack and (UNPACKED / package.needs.lstrip("/")).exists():
+    if package.unpack and any((folder / package.needs.lstrip("/")).exists() for folder in UNPACKED):
         return True
     if package.needs.startswith("/"):
         return Path(package.needs).exists()
@@ -79,8 +80,9 @@ def install(packages: Sequence[Package]) -> None:
     """Install them by apt; its lists are fetched only where they are not there or too old. Raises SetupFailed."""
     if not packages:
         return
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise SetupFailed(f"packages are missing; as root: {install_command(packages)}")
+    whole = [package for package in packages if not package.unpack]
+    if (whole and os.geteuid() != 0) or shutil.which("apt-get") is None:
+        raise SetupFailed(f"packages are missing; as root: {install_command(whole or packages)}")
     fresh = not any(LISTS.glob("*_Packages*"))
     if fresh:
         _apt("update", "-q")
@@ -106,12 +108,13 @@ def _install(packages: Sequence[Package]) -> None:
 
 def _unpack(package: Package) -> None:
     """Lay out the files of a package without installing it."""
-    UNPACKED.mkdir(parents=True, exist_ok=True)
+    target = UNPACKED[0 if os.geteuid() == 0 else 1]
+    target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        # Fetched as root, for nobody else may write there.
+        # Fetched as the one who asks, for nobody else may write there.
         _apt("download", "-q", "-o", "APT::Sandbox::User=root", package.name, cwd=Path(folder))
         for file in Path(folder).glob("*.deb"):
-            run(["dpkg-deb", "-x", file, UNPACKED], timeout=INSTALL_TIMEOUT)
+            run(["dpkg-deb", "-x", file, target], timeout=INSTALL_TIMEOUT)
 
 
 def _apt(*words: str, cwd: Path | None = None) -> None:

@@ -23,7 +23,7 @@ _TYPES = {
 }
 # Where each program is: its package installed, or only unpacked.
 PROGRAMS = {
-    name: (Path("/usr/share") / package, UNPACKED / "usr/share" / package)
+    name: tuple(folder / "usr/share" / package for folder in (Path("/"), *UNPACKED))
     for name, package in (("novnc", "novnc"), ("spice", "spice-html5"))
 }
 

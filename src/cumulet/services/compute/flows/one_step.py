@@ -17,8 +17,13 @@ Work = Callable[[Run, Server], None]
 Arrival = Callable[[Run, Tx, Server], None]
 
 
-def one_step(name: str, event: str, work: Work, arrive: Arrival, *, undo: Work | None = None) -> Flow:
-    """`work(run, server)` asks the host, `arrive(run, tx, server)` writes down what follows, `undo` takes it back."""
+def one_step(
+    name: str, event: str, work: Work, arrive: Arrival, *, undo: Work | None = None, breaks: bool = False
+) -> Flow:
+    """`work(run, server)` asks the host, `arrive(run, tx, server)` writes down what follows, `undo` takes it back.
+
+    A server with which it fails is as before, or broken where it `breaks`.
+    """
 
     def do(run: Run) -> Commit:
         server = server_of(run)
@@ -31,7 +36,7 @@ def one_step(name: str, event: str, work: Work, arrive: Arrival, *, undo: Work |
             undo(run, server)
 
     steps = (Step("do", do, take_back if undo is not None else None),)
-    return Flow(name, steps, failed(event))
+    return Flow(name, steps, failed(event, breaks=breaks))
 
 
 def arrived(run: Run, tx: Tx, event: str, arrive: Arrival) -> None:

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from cumulet.kernel.db import Tx
-from cumulet.kernel.saga import Action, Commit, Flow, Run, Step
-from cumulet.services.compute import events
-from cumulet.services.compute.flows.common import LONG, server_of, tell_host
-from cumulet.services.compute.logic import actions, power
-from cumulet.services.compute.store import servers as store
-from cumulet.services.compute.types import PowerState, Server, TaskState, VmState
+from cumulet.kernel.saga import Flow, Run
+from cumulet.services.compute.flows.common import LONG, tell_host
+from cumulet.services.compute.flows.one_step import Work, one_step
+from cumulet.services.compute.logic import power
+from cumulet.services.compute.types import PowerState, Server, VmState
 from cumulet.services.network.contract import NetworkContract
 
 
@@ -28,36 +27,11 @@ def _reboot(run: Run, server: Server) -> None:
     tell_host(run, server, "reboot", LONG, soft=run.args["soft"], timeout=timeout)
 
 
-def _flow(name: str, event: str, work: object, arrives: VmState, level: PowerState, *, breaks: bool) -> Flow:
-    def do(run: Run) -> Commit:
-        server = server_of(run)
-        assert callable(work)
-        work(run, server)
-        return lambda tx: _arrive(run, tx, server)
+def _flow(name: str, event: str, work: Work, state: VmState, level: PowerState, *, breaks: bool) -> Flow:
+    def arrive(_run: Run, tx: Tx, server: Server) -> None:
+        power.arrived(tx, server.id, state, level)
 
-    def _arrive(run: Run, tx: Tx, server: Server) -> None:
-        now = store.find(tx, server.id)
-        if now is not None and now.task_state != TaskState.DELETING:
-            power.arrived(tx, server.id, arrives, level)
-        actions.event_ended(tx, server.id, run.request_id, event, server.host)
-        fresh = store.find(tx, server.id)
-        assert fresh is not None
-        topic = f"compute.instance.{name.partition('.')[2]}.end"
-        run.cloud.outbox.publish(tx, topic, events.payload(fresh), run.request_id)
-
-    def failed(run: Run) -> Commit:
-        def commit(tx: Tx) -> None:
-            server = store.find(tx, run.subject)
-            if server is None:
-                return
-            actions.event_ended(tx, server.id, run.request_id, event, server.host, run.error)
-            if server.task_state != TaskState.DELETING:
-                power.came_to_nothing(tx, server.id, run.error or "", broken=breaks)
-
-        return commit
-
-    step: Action = do
-    return Flow(name, (Step("do", step),), failed)
+    return one_step(name, event, work, arrive, breaks=breaks)
 
 
 FLOWS = (

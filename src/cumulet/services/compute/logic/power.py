@@ -51,14 +51,6 @@ def arrived(tx: Tx, server_id: str, state: VmState, power: PowerState) -> None:
     servers.change(tx, server_id, vm_state=state.value, task_state=None, power_state=power.value, fault=None)
 
 
-def came_to_nothing(tx: Tx, server_id: str, error: str, *, broken: bool) -> None:
-    """An action failed: the server is as before, or `broken`."""
-    if broken:
-        servers.fail(tx, server_id, error)
-    else:
-        servers.change(tx, server_id, task_state=None)
-
-
 def heard(cloud: Cloud, host: str, states: dict[str, int]) -> None:
     """A host said what each of its servers does: take it over where nothing is under way."""
     for server_id, power in states.items():

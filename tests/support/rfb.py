@@ -41,21 +41,19 @@ class Display:
         return cls(receive, client.send)
 
     def picture(self) -> set[int]:
-        """The colours on the display now, as 0xRRGGBB."""
+        """The colours of one update of the whole display, as 0xRRGGBB."""
         colours: set[int] = set()
         # 32 bits a pixel, raw.
         self._send(
             struct.pack(">B3x4B3H3B3x", 0, 32, 24, 0, 1, 255, 255, 255, 16, 8, 0) + struct.pack(">BxHi", 2, 1, 0)
         )
         self._send(struct.pack(">BBHHHH", 3, 0, 0, 0, self.width, self.height))
-        seen = 0
-        while seen < self.width * self.height:
-            (count,) = struct.unpack(">xxH", self._take(4))
-            for _ in range(count):
-                width, height, encoding = struct.unpack(">4xHHi", self._take(12))
-                assert encoding == 0
-                colours.update(struct.unpack(f"<{width * height}I", self._take(4 * width * height)))
-                seen += width * height
+        # One update: the display may have become smaller since it said its size, which is not told to such a client.
+        (count,) = struct.unpack(">xxH", self._take(4))
+        for _ in range(count):
+            width, height, encoding = struct.unpack(">4xHHi", self._take(12))
+            assert encoding == 0
+            colours.update(struct.unpack(f"<{width * height}I", self._take(4 * width * height)))
         return {colour & 0xFFFFFF for colour in colours}
 
     def _take(self, size: int) -> bytes:

@@ -29,6 +29,10 @@ def test_a_server_is_seen_and_spoken_to(hypervisor, supplies):
     check_serial(hypervisor, spec)
     with pytest.raises(Conflict):
         hypervisor.open_display(spec.id, "spice")
+    said = hypervisor.console(spec.id, None)
+    hypervisor.reboot(spec, soft=False, timeout=0)
+    until(lambda: len(hypervisor.console(spec.id, None)) > len(said))
+    check_picture(hypervisor, spec)
     hypervisor.stop(spec.id, 0)
     with pytest.raises(Conflict):
         hypervisor.open_display(spec.id, "serial")

@@ -46,5 +46,7 @@ def connect_to(folder: Path, display: Display) -> socket.socket:
 
 
 def open_folder(folder: Path) -> int:
-    """A descriptor for `arguments`, to be inherited by QEMU."""
+    """A descriptor for `arguments`, to be inherited by QEMU; what a killed one has left there is removed."""
+    for display in ("vnc", "spice"):
+        (folder / SOCKETS[display]).unlink(missing_ok=True)
     return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

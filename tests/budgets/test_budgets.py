@@ -18,6 +18,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import cumulet
+from budgets.machine import slowness
 
 TICKS = os.sysconf("SC_CLK_TCK")
 TRIES = 3
@@ -77,13 +78,14 @@ def first_answer(url: str, seconds: float = 60) -> dict:
 
 
 def test_the_control_plane_starts_from_nothing_within_its_budget(tmp_path_factory):
-    """The least of a few starts: what else runs on the cores makes each dearer, never cheaper."""
+    """The least of a few starts, by the machine's speed: what else runs on it makes each dearer, never cheaper."""
     compileall.compile_dir(str(Path(cumulet.__file__).parent), quiet=2)  # as an installer does
     costs = []
     while len(costs) < TRIES and min(costs, default=START_CPU) >= START_CPU:
+        slow = slowness()
         with control_plane(tmp_path_factory.mktemp("start")) as (pid, url):
             assert first_answer(url)["version"]["id"].startswith("v3")
-            costs.append(cpu_seconds(pid))
+            costs.append(cpu_seconds(pid) / max(slow, slowness()))
     assert min(costs) < START_CPU
 
 

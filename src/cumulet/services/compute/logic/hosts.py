@@ -172,4 +172,3 @@ def _offer(cloud: Cloud, tx: Tx, host: ComputeHost, capabilities: dict[str, Any]
         },
     )
     placement.set_traits(tx, host.id, host_traits.of(capabilities))
-

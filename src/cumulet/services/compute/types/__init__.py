@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compute's own words: the states of a server, what a host is told of one, and the rows of the database."""
+
+from __future__ import annotations
+
+from cumulet.services.compute.types.rows import (
+    Action,
+    ActionEvent,
+    Aggregate,
+    Backup,
+    ComputeHost,
+    ConsoleToken,
+    Device,
+    Flavor,
+    FlavorAccess,
+    Keypair,
+    Migration,
+    QuotaLimit,
+    Server,
+    ServerGroup,
+    ServerLife,
+    ServerPassword,
+    ServerTag,
+)
+from cumulet.services.compute.types.specs import (
+    DISPLAYS,
+    FILESYSTEMS,
+    Display,
+    Guest,
+    LocalDisk,
+    PortSpec,
+    RescueSpec,
+    ServerSpec,
+    VolumeSpec,
+)
+from cumulet.services.compute.types.states import (
+    ACTION_STATES,
+    INTERRUPTS,
+    STATUSES,
+    PowerState,
+    TaskState,
+    VmState,
+)
+
+__all__ = [
+    "ACTION_STATES",
+    "DISPLAYS",
+    "FILESYSTEMS",
+    "INTERRUPTS",
+    "STATUSES",
+    "Action",
+    "ActionEvent",
+    "Aggregate",
+    "Backup",
+    "ComputeHost",
+    "ConsoleToken",
+    "Device",
+    "Display",
+    "Flavor",
+    "FlavorAccess",
+    "Guest",
+    "Keypair",
+    "LocalDisk",
+    "Migration",
+    "PortSpec",
+    "PowerState",
+    "QuotaLimit",
+    "RescueSpec",
+    "Server",
+    "ServerGroup",
+    "ServerLife",
+    "ServerPassword",
+    "ServerSpec",
+    "ServerTag",
+    "TaskState",
+    "VmState",
+    "VolumeSpec",
+]

@@ -68,8 +68,14 @@ def client(cloud: RunningCloud, ids: dict[str, str]) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=f"{cloud.control_url}/compute/v2.1", headers=headers, timeout=60) as found:
         yield found
         # Other tests count on the project's quota.
-        for group in found.get("/os-security-groups").json()["security_groups"]:
-            found.delete(f"/os-security-groups/{group['id']}")
+        for path, noun in (
+            ("os-security-groups", "security_groups"),
+            ("os-floating-ips", "floating_ips"),
+            ("os-snapshots", "snapshots"),
+            ("os-volumes", "volumes"),
+        ):
+            for each in found.get(f"/{path}").json()[noun]:
+                found.delete(f"/{path}/{each['id']}")
 
 
 def path_of(route: Route, ids: Mapping[str, str]) -> str:

@@ -174,7 +174,10 @@ def test_a_line_that_is_cut_is_told(server: WebServer) -> None:
     server.pages["/cut"] = Page(b"half", length=8)
     with download(f"{server.url}/cut", LOOPBACK) as body:
         assert body.size == 8
-        assert body.read(100) == b"half"
+        got = b""
+        while len(got) < 4:
+            got += body.read(100)
+        assert got == b"half"
         with pytest.raises(Invalid, match="broke off: 4 of 8"):
             body.read(100)
 

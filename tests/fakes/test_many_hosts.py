@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from cumulet.fake_hosts import FakeHosts, name_of
+from cumulet.services.compute.logic import explain
 from fakes.hosts import Tenant
 from support.cloud import RunningCloud
 from support.waiting import until
@@ -92,6 +93,71 @@ def test_servers_spread_over_the_hosts(place: Place) -> None:
     assert len(load) >= 5, "those that are placed at the same time do not see each other"
     for each in servers:
         place.tenant.gone(each["id"])
+
+
+def test_servers_find_room_while_there_is_any(place: Place) -> None:
+    """Seventy at once, where fifty-one hosts have room for one each: nobody gets what is another's."""
+    until(lambda: len(place.hypervisors()) > COUNT, JOIN_TIME)
+    admin, name = place.tenant.admin, secrets.token_hex(4)
+    memory = admin("GET", "/compute/v2.1/os-hypervisors/detail")["hypervisors"][0]["memory_mb"]
+    flavor = {"name": name, "ram": memory * 2 // 3, "vcpus": 1, "disk": 1}
+    large = admin("POST", "/compute/v2.1/flavors", {"flavor": flavor})["flavor"]["id"]
+    body = {"name": name, "flavorRef": large, "imageRef": place.tenant.image, "networks": "none"}
+    project = place.tenant.admin_project
+    quota = {"instances": -1, "cores": -1, "ram": -1}
+    admin("PUT", f"/compute/v2.1/os-quota-sets/{project}", {"quota_set": quota})
+    admin("POST", "/compute/v2.1/servers", {"server": {**body, "min_count": 70, "max_count": 70}})
+
+    def look() -> list[dict[str, str]] | None:
+        found = admin("GET", f"/compute/v2.1/servers/detail?name={name}")["servers"]
+        return found if all(each["status"] in ("ACTIVE", "ERROR") for each in found) else None
+
+    servers = until(look, 4 * JOIN_TIME)
+    running = [each["OS-EXT-SRV-ATTR:host"] for each in servers if each["status"] == "ACTIVE"]
+    assert len(running) == len(set(running)) == COUNT + 1
+    without = next(each for each in servers if each["status"] == "ERROR")
+    told = explain.server(place.cloud.control.cloud, without["id"])
+    assert told is not None
+    assert set(told.facts["hosts"].values()) == {"placement"}
+    for each in servers:
+        admin("DELETE", f"/compute/v2.1/servers/{each['id']}")
+    until(lambda: not admin("GET", f"/compute/v2.1/servers?name={name}")["servers"], JOIN_TIME)
+
+
+def test_what_aggregates_and_groups_say_is_followed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    until(lambda: len(place.hypervisors()) > COUNT, JOIN_TIME)
+    cloud, admin, name = place.cloud.control.cloud, place.tenant.admin, secrets.token_hex(4)
+    enabled = (*cloud.settings.scheduler.enabled_filters, "AggregateInstanceExtraSpecsFilter")
+    scheduler = msgspec.structs.replace(cloud.settings.scheduler, enabled_filters=enabled)
+    monkeypatch.setattr(cloud, "settings", msgspec.structs.replace(cloud.settings, scheduler=scheduler))
+    aggregate = admin("POST", "/compute/v2.1/os-aggregates", {"aggregate": {"name": name}})["aggregate"]["id"]
+    path = f"/compute/v2.1/os-aggregates/{aggregate}/action"
+    inside = {name_of(3), name_of(4)}
+    for host in sorted(inside):
+        admin("POST", path, {"add_host": {"host": host}})
+    admin("POST", path, {"set_metadata": {"metadata": {"disks": "quick"}}})
+    flavor = {"name": name, "ram": 64, "vcpus": 1, "disk": 1}
+    quick = admin("POST", "/compute/v2.1/flavors", {"flavor": flavor})["flavor"]["id"]
+    specs = {"extra_specs": {"aggregate_instance_extra_specs:disks": "quick"}}
+    admin("POST", f"/compute/v2.1/flavors/{quick}/os-extra_specs", specs)
+    group = admin("POST", "/compute/v2.1/os-server-groups", {"server_group": {"name": name, "policy": "anti-affinity"}})
+    hints = {"os:scheduler_hints": {"group": group["server_group"]["id"]}}
+
+    def make() -> str:
+        words = {"name": name, "flavorRef": quick, "imageRef": place.tenant.image, "networks": "none"}
+        made: str = admin("POST", "/compute/v2.1/servers", {"server": words, **hints})["server"]["id"]
+        return made
+
+    two = [make(), make()]
+    assert {place.tenant.settled(each)["OS-EXT-SRV-ATTR:host"] for each in two} == inside
+    third = make()
+    until(lambda: admin("GET", f"/compute/v2.1/servers/{third}")["server"]["status"] == "ERROR", JOIN_TIME)
+    told = explain.server(cloud, third)
+    assert told is not None
+    assert {told.facts["hosts"][host] for host in inside} == {"ServerGroupAntiAffinityFilter"}
+    assert told.facts["hosts"][name_of(5)] == "AggregateInstanceExtraSpecsFilter"
+    for each in (*two, third):
+        place.tenant.gone(each)
 
 
 def test_all_come_back_after_a_break(place: Place) -> None:

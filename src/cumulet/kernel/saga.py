@@ -318,9 +318,7 @@ class Sagas:
             commit = step.do(run)
             faults.point(f"{place}:inside")
         except NotReady as error:
-            if clock.now() - saga.step_since > PATIENCE:
-                return self._turn_back(saga, run, error.message, saga.step)
-            return self._later(saga, error.message)
+            return self._wait(saga, run, error)
         except CumuletError as error:
             LOG.info("saga %s %s: %s", saga.id, place, error.message)
             return self._turn_back(saga, run, error.message, saga.step)
@@ -333,6 +331,8 @@ class Sagas:
             self._commit(saga, run, commit, step=saga.step + 1, **ending)
         except (Away, Busy):
             raise  # no reason to undo anything: the step runs again
+        except NotReady as error:
+            return self._wait(saga, run, error)
         except CumuletError as error:
             return self._turn_back(saga, run, error.message, saga.step)
         except IntegrityError as error:
@@ -365,6 +365,12 @@ class Sagas:
     def _turn_back(self, saga: Saga, run: Run, error: str, step: int) -> None:
         run.error = error
         self._commit(saga, run, None, status=UNDOING, step=step, error=error)
+
+    def _wait(self, saga: Saga, run: Run, error: NotReady) -> None:
+        """Try the step again, for a while."""
+        if clock.now() - saga.step_since > PATIENCE:
+            return self._turn_back(saga, run, error.message, saga.step)
+        return self._later(saga, error.message)
 
     def _later(self, saga: Saga, reason: str) -> None:
         pause = BACKOFF[min(saga.attempts, len(BACKOFF) - 1)]

@@ -20,6 +20,7 @@ from cumulet.settings.key_manager import KeyManager
 from cumulet.settings.network import Network
 from cumulet.settings.placement import Placement
 from cumulet.settings.processes import Database, Link, Listen, Log
+from cumulet.settings.scheduler import Scheduler
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -58,6 +59,7 @@ class Settings(Section, frozen=True, kw_only=True):
     image_copies: ImageCopies = ImageCopies()
     image_import: ImageImport = ImageImport()
     compute: Compute = Compute()
+    scheduler: Scheduler = Scheduler()
     network: Network = Network()
     block_storage: BlockStorage = BlockStorage()
     placement: Placement = Placement()

@@ -231,6 +231,7 @@ host = Table(
     Column("forced_down", Boolean, nullable=False),
     Column("created_at", DateTime, nullable=False),
     Column("updated_at", DateTime, nullable=False),
+    Column("failed_builds", Integer, nullable=False, server_default="0"),
     UniqueConstraint("id", name="compute_host_id"),
     UniqueConstraint("number", name="compute_host_number"),
 )

@@ -64,6 +64,13 @@ class ProviderUsage(msgspec.Struct, kw_only=True, frozen=True):
     used: int
 
 
+class Room(msgspec.Struct, frozen=True):
+    """What of a class can be claimed of a provider in all, and how much of it is."""
+
+    capacity: int
+    used: int
+
+
 class PlacementContract(Protocol):
     """All verbs are synchronous; those that take `tx` run inside the caller's commit.
 
@@ -146,6 +153,12 @@ class PlacementContract(Protocol):
 
     def provider_usage(self, source: Source, provider: str) -> dict[str, ProviderUsage]:
         """Inventory and use of one provider by class. Raises NotFound."""
+
+    def room(self, source: Source, providers: Iterable[str]) -> dict[str, dict[str, Room]]:
+        """What can be claimed of each of these providers, by class; those that are not there are left out.
+
+        From memory: cheap for thousands. Not for a transaction that has changed it.
+        """
 
     def project_usage(self, source: Source, project_id: str, user_id: str | None = None) -> dict[str, int]:
         """What the consumers of a project (and user) hold in all, by class."""

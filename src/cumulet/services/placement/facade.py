@@ -17,6 +17,7 @@ from cumulet.services.placement.contract import (
     Inventory,
     PlacementContract,
     ProviderUsage,
+    Room,
 )
 from cumulet.services.placement.logic import aggregates as aggregate_verbs
 from cumulet.services.placement.logic import allocations as claim_verbs
@@ -129,6 +130,15 @@ class Placement:
                 used=used.get(name, 0),
             )
             for name, each in inventories.of_provider(source, provider).items()
+        }
+
+    def room(self, source: Source, providers: Iterable[str]) -> dict[str, dict[str, Room]]:
+        with self._memory.fresh(source) as memory:
+            nodes = [memory.find(uuid) for uuid in providers]
+        return {
+            node.uuid: {name: Room(node.capacity[at], node.used[at]) for name, at in node.kind.places.items()}
+            for node in nodes
+            if node is not None
         }
 
     def project_usage(self, source: Source, project_id: str, user_id: str | None = None) -> dict[str, int]:

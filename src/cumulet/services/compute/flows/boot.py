@@ -11,7 +11,7 @@ from cumulet.kernel.saga import Commit, Flow, Run, Step
 from cumulet.services.block_storage.contract import BootVolume, VolumesContract
 from cumulet.services.compute import events
 from cumulet.services.compute.flows.common import LONG, context_of, server_of, tell_host
-from cumulet.services.compute.logic import actions, create, scheduling, servers, spec, volumes
+from cumulet.services.compute.logic import actions, create, hosts, scheduling, servers, spec, volumes
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import PowerState, Server, TaskState, VmState
@@ -27,18 +27,17 @@ def claim(run: Run) -> Commit:
     contract = run.cloud.contracts.use(VolumesContract)
     disks = devices_store.of_server(run.cloud.db, server.id)
     places = {contract.place(run.cloud.db, each.volume_id) for each in disks if each.volume_id is not None}
-    host, candidate = scheduling.choose(run.cloud, server, run.args["host"], places - {""})
+    place = scheduling.choose(run.cloud, server, run.args["host"], places - {""})
 
     def commit(tx: Tx) -> None:
-        placement = run.cloud.contracts.use(PlacementContract)
-        placement.claim(tx, server.id, candidate.allocations, server.project_id, server.user_id)
+        scheduling.claim(run.cloud, tx, server, place)
         network = run.cloud.contracts.use(NetworkContract)
         ports = network.ports_of(tx, [server.id]).get(server.id, [])
-        network.bind(tx, [port.id for port in ports], host.name)
-        servers.change(tx, server.id, host=host.name)
+        network.bind(tx, [port.id for port in ports], place.name)
+        servers.change(tx, server.id, host=place.name)
         _enter(tx, server.id, TaskState.BLOCK_DEVICE_MAPPING)
-        actions.event_began(tx, server.id, run.request_id, EVENT, host.name)
-        _make_volumes(run, tx, server, host.name)
+        actions.event_began(tx, server.id, run.request_id, EVENT, place.name)
+        _make_volumes(run, tx, server, place.name)
 
     return commit
 
@@ -112,6 +111,7 @@ def spawn(run: Run) -> Commit:
             progress=0,
         )
         actions.event_ended(tx, server.id, run.request_id, EVENT, server.host)
+        hosts.built(tx, server.host, well=True)
         fresh = store.find(tx, server.id)
         assert fresh is not None
         run.cloud.outbox.publish(tx, "compute.instance.create.end", events.payload(fresh), run.request_id)
@@ -140,6 +140,7 @@ def failed(run: Run) -> Commit:
         actions.event_ended(tx, server.id, run.request_id, EVENT, server.host, error)
         if server.task_state != TaskState.DELETING:
             servers.fail(tx, server.id, error)
+            hosts.built(tx, server.host, well=False)
         servers.change(tx, server.id, host="")
         run.cloud.outbox.publish(tx, "compute.instance.create.error", events.payload(server), run.request_id)
 

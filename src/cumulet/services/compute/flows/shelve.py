@@ -83,13 +83,12 @@ def claim(run: Run) -> Commit | None:
     contract = run.cloud.contracts.use(VolumesContract)
     found = [each.volume_id for each in volumes.attached(run.cloud.db, server)]
     places = {contract.place(run.cloud.db, volume_id) for volume_id in found if volume_id is not None}
-    host, candidate = scheduling.choose(run.cloud, server, run.args["host"], places - {""})
+    place = scheduling.choose(run.cloud, server, run.args["host"], places - {""})
 
     def commit(tx: Tx) -> None:
-        placement = run.cloud.contracts.use(PlacementContract)
-        placement.claim(tx, server.id, candidate.allocations, server.project_id, server.user_id)
-        _bind(run, tx, host.name)
-        servers.change(tx, server.id, host=host.name)
+        scheduling.claim(run.cloud, tx, server, place)
+        _bind(run, tx, place.name)
+        servers.change(tx, server.id, host=place.name)
 
     return commit
 

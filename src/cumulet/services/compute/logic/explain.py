@@ -9,7 +9,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.explain import Explain, Explanation, ask_host
 from cumulet.services.block_storage.contract import VolumesContract
-from cumulet.services.compute.logic import hosts, servers
+from cumulet.services.compute.logic import hosts, scheduling, servers
 from cumulet.services.compute.store import actions
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import hosts as hosts_store
@@ -44,6 +44,10 @@ def server(cloud: Cloud, key: str) -> Explanation | None:
     )
     if found.deleted_at is None:
         told.facts["allocation"] = _allocation(cloud, found)
+        if not found.host:
+            told.facts["hosts"] = {
+                host: by or "would take it" for host, by in scheduling.refusals(cloud, found).items()
+            }
         told.parts = [*_ports(cloud, found), *_volumes(cloud, found)]
         told.reported = _reported(cloud, found)
         _judge(cloud, found, told)

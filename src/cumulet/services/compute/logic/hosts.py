@@ -85,6 +85,13 @@ def change(cloud: Cloud, name: str, changes: dict[str, Any]) -> ComputeHost:
     return cloud.db.write(write)
 
 
+def built(tx: Tx, name: str, *, well: bool) -> None:
+    """Note that the host has built a server, or could not; see `ComputeHost.failed_builds`."""
+    found = store.find(tx, name)
+    if found is not None and (found.failed_builds or not well):
+        store.change(tx, name, {"failed_builds": 0 if well else found.failed_builds + 1})
+
+
 def remove(cloud: Cloud, host: ComputeHost) -> None:
     """Forget a host that runs no servers."""
 

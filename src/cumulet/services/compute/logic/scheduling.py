@@ -1,48 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The choice of a host for a new server: the least loaded of those that placement offers and the user allows."""
+"""The choice of a host for a server: of what placement offers, what filters leave and weighers like best."""
 
 from __future__ import annotations
 
-import secrets
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.db import Source
-from cumulet.kernel.errors import Conflict, NotReady
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Conflict, NotFound, NotReady
 from cumulet.services.compute.logic import hosts
 from cumulet.services.compute.logic.guest import needs
+from cumulet.services.compute.logic.scheduler import choice, filters_company
+from cumulet.services.compute.logic.scheduler.asked import Asked
+from cumulet.services.compute.logic.scheduler.choice import Verdicts
+from cumulet.services.compute.logic.scheduler.place import Place
 from cumulet.services.compute.store import hosts as store
 from cumulet.services.compute.store import quotas as groups_store
 from cumulet.services.compute.store import servers as servers_store
 from cumulet.services.compute.types import ComputeHost, Flavor, Server
 from cumulet.services.placement.contract import Candidate, PlacementContract
 
-Suits = Callable[[ComputeHost], bool]
+# What refuses a host besides the filters.
+PLACEMENT, ZONE, LINK = "placement", "availability zone", "link"
+_ENABLED = "ComputeFilter"
+# What may change between a choice and its claim, besides what placement counts.
+_GROUPED = (filters_company.group_apart, filters_company.group_together)
+_HINTS = ("different_host", "same_host")
 
 
-def choose(cloud: Cloud, server: Server, forced: str, near: set[str]) -> tuple[ComputeHost, Candidate]:
-    """A host for the server and what to claim of it; one of `near`, which have its volumes, where any of them will do.
+def choose(cloud: Cloud, server: Server, forced: str, near: set[str]) -> Place:
+    """A place for the server, to be claimed; on one of `near`, which have its volumes, where any of them will do.
 
-    Conflict where no host will do (NoValidHost), NotReady where one would that is not connected now.
+    With `forced` no other, and that one although it is disabled. Conflict where no host will do (NoValidHost), NotReady
+    where one would that is not connected now.
     """
-    by_id = {host.id: host for host in store.find_all(cloud.db)}
-    suits = _all_of(_placed(forced), _in_zone(cloud.db, server), _hinted(cloud.db, server), _grouped(cloud.db, server))
-    fitting = [
-        (by_id[each.root], each)
-        for each in _candidates(cloud, server, server.kind)
-        if each.root in by_id and suits(by_id[each.root])
-    ]
+    asked = _asked(cloud.db, cloud, server)
+    fitting = _survey(cloud, asked, forced).left
     if not fitting:
         raise no_valid_host()
-    fitting = [each for each in fitting if each[0].name in near] or fitting
-    up = [(host, each) for host, each in fitting if hosts.is_up(cloud, host)]
+    fitting = [each for each in fitting if each.name in near] or fitting
+    up = [each for each in fitting if hosts.is_up(cloud, each.host)]
     if not up:
         raise NotReady("no host that could take the server is connected")
-    load = servers_store.counts_by_host(cloud.db)
-    least = min(load.get(host.name, 0) for host, _ in up)
-    return secrets.choice([each for each in up if load.get(each[0].name, 0) == least])
+    return choice.best(up, asked)
+
+
+def claim(cloud: Cloud, tx: Tx, server: Server, place: Place) -> None:
+    """Hold what was chosen for the server. NotReady where somebody else was quicker: another choice may do."""
+    asked = _asked(tx, cloud, server)
+    if not all(passes(place, asked) for passes in _GROUPED):
+        raise NotReady("another server of its group has taken a host meanwhile")
+    placement = cloud.contracts.use(PlacementContract)
+    try:
+        placement.claim(tx, server.id, place.ways[0].allocations, server.project_id, server.user_id)
+    except (Conflict, NotFound) as error:
+        raise NotReady(f"the host was taken meanwhile: {error.message}") from error
+
+
+def refusals(cloud: Cloud, server: Server) -> dict[str, str]:
+    """What would refuse the server at each host if it were placed now: a filter, placement, its zone; "" for nobody."""
+    verdicts = _survey(cloud, _asked(cloud.db, cloud, server), "")
+    found = {place.name: "" if hosts.is_up(cloud, place.host) else LINK for place in verdicts.left}
+    return dict(sorted((found | verdicts.refused).items()))
 
 
 def at_home(cloud: Cloud, server: Server, flavor: Flavor) -> Candidate:
@@ -56,6 +77,57 @@ def at_home(cloud: Cloud, server: Server, flavor: Flavor) -> Candidate:
 
 def no_valid_host() -> Conflict:
     return Conflict("No valid host was found. There are not enough hosts available.", code="NoValidHost")
+
+
+def _asked(source: Source, cloud: Cloud, server: Server) -> Asked:
+    group = groups_store.find_group(source, server.group_id) if server.group_id else None
+    others = servers_store.in_group(source, group.id) if group is not None else []
+    return Asked(
+        server=server,
+        flavor=server.kind,
+        settings=cloud.settings.scheduler,
+        group=group,
+        members=[each.host for each in others if each.host and each.id != server.id],
+        taken=_hosts_of(source, [each for name in _HINTS for each in _listed(server.scheduler_hints.get(name))]),
+    )
+
+
+def _survey(cloud: Cloud, asked: Asked, forced: str) -> Verdicts:
+    """All hosts: those that are left, and what refused each other one."""
+    known = {host.id: host for host in store.find_all(cloud.db)}
+    ways: dict[str, list[Candidate]] = {}
+    for each in _candidates(cloud, asked.server, asked.flavor):
+        ways.setdefault(each.root, []).append(each)
+    inside = _zone(cloud.db, asked.server)
+    refused: dict[str, str] = {}
+    looked_at: list[ComputeHost] = []
+    for host in known.values():
+        if forced and host.name != forced:
+            refused[host.name] = "another host was asked for"
+        elif host.id not in ways:
+            refused[host.name] = PLACEMENT
+        elif inside is not None and host.name not in inside:
+            refused[host.name] = ZONE
+        else:
+            looked_at.append(host)
+    without = {_ENABLED} if forced else set()
+    verdicts = choice.judge(_places(cloud, looked_at, ways), asked, without=without)
+    return Verdicts(verdicts.left, refused | verdicts.refused)
+
+
+def _places(cloud: Cloud, found: list[ComputeHost], ways: dict[str, list[Candidate]]) -> list[Place]:
+    aggregates = store.aggregates(cloud.db)
+    rooms = cloud.contracts.use(PlacementContract).room(cloud.db, [host.id for host in found]) if len(found) > 1 else {}
+    return [
+        Place(
+            host,
+            ways[host.id],
+            [each for each in aggregates if host.name in each.hosts],
+            rooms.get(host.id, {}),
+            partial(servers_store.on_host, cloud.db, host.name),
+        )
+        for host in found
+    ]
 
 
 def _candidates(cloud: Cloud, server: Server, flavor: Flavor, inside: str | None = None) -> list[Candidate]:
@@ -72,56 +144,16 @@ def _candidates(cloud: Cloud, server: Server, flavor: Flavor, inside: str | None
     )
 
 
-def _all_of(*rules: Suits) -> Suits:
-    return lambda host: all(rule(host) for rule in rules)
-
-
-def _placed(forced: str) -> Suits:
-    """An administrator's word goes before what is disabled."""
-    return lambda host: host.name == forced if forced else not host.disabled
-
-
-def _in_zone(source: Source, server: Server) -> Suits:
+def _zone(source: Source, server: Server) -> set[str] | None:
+    """The hosts of the zone that was asked for; None where none was."""
     zone = server.availability_zone
-    if zone is None:
-        return _any
-    inside = {host.name for host in hosts.zones(source).get(zone, [])}
-    return lambda host: host.name in inside
-
-
-def _hinted(source: Source, server: Server) -> Suits:
-    different = _listed(server.scheduler_hints.get("different_host"))
-    same = _listed(server.scheduler_hints.get("same_host"))
-    if not different and not same:
-        return _any
-    taken = _hosts_of(source, different)
-    wanted = _hosts_of(source, same)
-    return lambda host: host.name not in taken and (not same or host.name in wanted)
-
-
-def _grouped(source: Source, server: Server) -> Suits:
-    """What the policy of the server's group says."""
-    group = groups_store.find_group(source, server.group_id) if server.group_id else None
-    if group is None:
-        return _any
-    members = servers_store.in_group(source, group.id)
-    load = Counter(each.host for each in members if each.host and each.id != server.id)
-    if group.policy == "anti-affinity":
-        most = int(group.rules.get("max_server_per_host", 1))
-        return lambda host: load[host.name] < most
-    if group.policy == "affinity" and load:
-        return lambda host: host.name in load
-    return _any
-
-
-def _any(_host: ComputeHost) -> bool:
-    return True
+    return None if zone is None else {host.name for host in hosts.zones(source).get(zone, [])}
 
 
 def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value or [])
 
 
-def _hosts_of(source: Source, server_ids: list[str]) -> set[str]:
-    found = [servers_store.find(source, server_id) for server_id in server_ids]
-    return {server.host for server in found if server is not None and server.host}
+def _hosts_of(source: Source, server_ids: Iterable[str]) -> dict[str, str]:
+    found = {server_id: servers_store.find(source, server_id) for server_id in server_ids}
+    return {server_id: server.host for server_id, server in found.items() if server is not None and server.host}

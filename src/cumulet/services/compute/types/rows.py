@@ -221,7 +221,8 @@ class ActionEvent(msgspec.Struct):
 class ComputeHost(msgspec.Struct):
     """A host that runs servers. `id` names its resource provider and hypervisor, `number` is the old integer id.
 
-    `capabilities` and `usage` are what the host reported (`drivers.base.Capabilities`, `Usage`).
+    `capabilities` and `usage` are what the host reported (`drivers.base.Capabilities`, `Usage`). `failed_builds` counts
+    the servers that it could not build since it last built one.
     """
 
     name: str
@@ -235,6 +236,7 @@ class ComputeHost(msgspec.Struct):
     forced_down: bool
     created_at: datetime
     updated_at: datetime
+    failed_builds: int = 0
 
 
 class QuotaLimit(msgspec.Struct):

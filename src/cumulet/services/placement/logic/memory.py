@@ -58,6 +58,10 @@ class Memory:
             self._refresh(source)
             yield self
 
+    def find(self, uuid: str) -> Node | None:
+        """A provider; None where there is none."""
+        return self._nodes.get(uuid)
+
     def tree_of(self, uuid: str) -> Node | Tree | None:
         """The tree that a provider is part of."""
         node = self._nodes.get(uuid)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host as filters and weighers see it; what costs a query is looked up when the first of them wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from cumulet.services.compute.types import Aggregate, ComputeHost, Server
+from cumulet.services.placement.contract import Candidate, Room
+
+MIB_A_GIB = 1024
+# What happens in these loads the host's disks and network (nova.compute.stats).
+_HEAVY = frozenset(
+    {
+        "resize_migrating",
+        "rebuilding",
+        "resize_prep",
+        "image_snapshot",
+        "image_backup",
+        "rescuing",
+        "unshelving",
+        "shelving",
+    }
+)
+
+
+class Place:
+    """One host, and the ways in which placement would have the server there.
+
+    `room` is what can be claimed of it by class; `servers()` asks who is there.
+    """
+
+    def __init__(
+        self,
+        host: ComputeHost,
+        ways: Sequence[Candidate],
+        aggregates: Sequence[Aggregate],
+        room: Mapping[str, Room],
+        servers: Callable[[], list[Server]],
+    ) -> None:
+        self.host = host
+        self.ways = ways
+        self.aggregates = aggregates
+        self._room = room
+        self._servers = servers
+
+    @property
+    def name(self) -> str:
+        return self.host.name
+
+    @cached_property
+    def servers(self) -> list[Server]:
+        return self._servers()
+
+    @property
+    def version(self) -> int:
+        return int(self.host.capabilities["version"])
+
+    @property
+    def busy(self) -> int:
+        """How many of its servers are being built, or moved as wholes."""
+        return sum(1 for each in self.servers if each.vm_state == "building" or each.task_state in _HEAVY)
+
+    def left(self, name: str) -> float:
+        """How much of a resource class can still be claimed."""
+        found = self._room.get(name)
+        return 0.0 if found is None else float(found.capacity - found.used)
+
+    def taken(self, name: str) -> int:
+        """How much of a resource class is claimed."""
+        found = self._room.get(name)
+        return 0 if found is None else found.used
+
+    def said(self, key: str) -> list[str]:
+        """What its aggregates say under a key, each value once."""
+        return list(dict.fromkeys(each.metadata[key] for each in self.aggregates if key in each.metadata))
+
+    @cached_property
+    def words(self) -> dict[str, set[str]]:
+        """All that its aggregates say; a value with commas is several."""
+        found: dict[str, set[str]] = {}
+        for aggregate in self.aggregates:
+            for key, value in aggregate.metadata.items():
+                found.setdefault(key, set()).update(part.strip() for part in value.split(","))
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """The host under the names by which flavors and hints ask for its properties."""
+        able = self.host.capabilities
+        return {
+            "uuid": self.host.id,
+            "host": self.name,
+            "nodename": self.name,
+            "hypervisor_hostname": self.name,
+            "hypervisor_type": able["hypervisor"],
+            "hypervisor_version": self.version,
+            "cpu_info": {
+                "arch": able["architecture"],
+                "model": able["cpu_model"],
+                "vendor": able["cpu_vendor"],
+                "features": list(able["features"]),
+            },
+            "free_ram_mb": int(self.left("MEMORY_MB")),
+            "total_usable_ram_mb": int(able["memory"]),
+            "free_disk_mb": int(self.left("DISK_GB")) * MIB_A_GIB,
+            "total_usable_disk_gb": int(able["disk"]),
+            "disk_mb_used": self.taken("DISK_GB") * MIB_A_GIB,
+            "vcpus_total": int(able["vcpus"]),
+            "vcpus_used": self.taken("VCPU"),
+            "num_instances": len(self.servers),
+            "num_io_ops": self.busy,
+            "failed_builds": self.host.failed_builds,
+        }

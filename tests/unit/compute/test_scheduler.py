@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 
 import msgspec
 import pytest
@@ -55,7 +56,16 @@ def place(name="h", *, servers=(), metadata=({},), usage=(), room=(), disabled=F
     ]  # fmt: skip
     rooms = {"MEMORY_MB": Room(16384, 4096), "VCPU": Room(32, 2), "DISK_GB": Room(100, 40), **dict(room)}
     ways = [Candidate(root=name, allocations={})]
-    return Place(host, ways, aggregates, rooms, lambda: list(servers))
+    return Place(host, ways, aggregates, rooms, Facts(list(servers)))
+
+
+class Facts:
+    def __init__(self, servers):
+        self._servers = servers
+        self.busy = Counter(each.host for each in servers if each.task_state == "rebuilding")
+
+    def servers(self, host):
+        return self._servers
 
 
 def asked(*, specs=(), image=(), hints=(), group=None, members=(), taken=(), image_id="i", **settings):
@@ -70,8 +80,8 @@ def group(policy, **rules):
     return ServerGroup(id="g", project_id="p", user_id="u", name="g", policy=policy, rules=rules, created_at=NOW)
 
 
-def busy(number):
-    return [server(id=str(each), task_state="rebuilding") for each in range(number)]
+def busy(number, host="h"):
+    return [server(id=str(each), host=host, task_state="rebuilding") for each in range(number)]
 
 
 GOOD_AND_BAD = {
@@ -214,7 +224,7 @@ BETTER = {
     "RAMWeigher": (place("a"), place("b", room={"MEMORY_MB": Room(16384, 9000)}), asked()),
     "CPUWeigher": (place("a"), place("b", room={"VCPU": Room(32, 20)}), asked()),
     "DiskWeigher": (place("a"), place("b", room={"DISK_GB": Room(50, 40)}), asked()),
-    "IoOpsWeigher": (place("a"), place("b", servers=busy(1)), asked()),
+    "IoOpsWeigher": (place("a"), place("b", servers=busy(1, "b")), asked()),
     "NumInstancesWeigher": (place("a"), place("b", servers=[server()]), asked(num_instances_weight_multiplier=-1.0)),
     "HypervisorVersionWeigher": (place("a"), place("b", version=7_001_000), asked()),
     "BuildFailureWeigher": (place("a"), place("b", failed=1), asked()),

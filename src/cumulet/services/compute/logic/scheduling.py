@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 from cumulet.kernel.cloud import Cloud
@@ -19,15 +19,40 @@ from cumulet.services.compute.logic.scheduler.place import Place
 from cumulet.services.compute.store import hosts as store
 from cumulet.services.compute.store import quotas as groups_store
 from cumulet.services.compute.store import servers as servers_store
-from cumulet.services.compute.types import ComputeHost, Flavor, Server
+from cumulet.services.compute.types import ComputeHost, Flavor, Server, TaskState
 from cumulet.services.placement.contract import Candidate, PlacementContract
 
 # What refuses a host besides the filters.
 PLACEMENT, ZONE, LINK = "placement", "availability zone", "link"
 _ENABLED = "ComputeFilter"
+# What happens in these loads the host's disks and network (nova.compute.stats).
+_HEAVY = (
+    TaskState.RESIZE_MIGRATING,
+    TaskState.REBUILDING,
+    TaskState.RESIZE_PREP,
+    TaskState.IMAGE_SNAPSHOT,
+    TaskState.IMAGE_BACKUP,
+    TaskState.RESCUING,
+    TaskState.UNSHELVING,
+    TaskState.SHELVING,
+)
 # What may change between a choice and its claim, besides what placement counts.
 _GROUPED = (filters_company.group_apart, filters_company.group_together)
 _HINTS = ("different_host", "same_host")
+
+
+class _Facts:
+    """See `scheduler.place.Facts`."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @cached_property
+    def busy(self) -> dict[str, int]:
+        return servers_store.busy_by_host(self._source, _HEAVY)
+
+    def servers(self, host: str) -> list[Server]:
+        return servers_store.on_host(self._source, host)
 
 
 def choose(cloud: Cloud, server: Server, forced: str, near: set[str]) -> Place:
@@ -116,7 +141,7 @@ def _survey(cloud: Cloud, asked: Asked, forced: str) -> Verdicts:
 
 
 def _places(cloud: Cloud, found: list[ComputeHost], ways: dict[str, list[Candidate]]) -> list[Place]:
-    aggregates = store.aggregates(cloud.db)
+    aggregates, facts = store.aggregates(cloud.db), _Facts(cloud.db)
     rooms = cloud.contracts.use(PlacementContract).room(cloud.db, [host.id for host in found]) if len(found) > 1 else {}
     return [
         Place(
@@ -124,7 +149,7 @@ def _places(cloud: Cloud, found: list[ComputeHost], ways: dict[str, list[Candida
             ways[host.id],
             [each for each in aggregates if host.name in each.hosts],
             rooms.get(host.id, {}),
-            partial(servers_store.on_host, cloud.db, host.name),
+            facts,
         )
         for host in found
     ]

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, Text, and_, delete, func, or_, sel
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.compute.tables import device, server, server_tag
-from cumulet.services.compute.types import Server, ServerTag, VmState
+from cumulet.services.compute.types import Server, ServerTag, TaskState, VmState
 
 ALIVE = server.c.deleted_at.is_(None)
 
@@ -129,9 +129,11 @@ def with_volume(source: Source, volume_id: str) -> list[Server]:
     return sql.rows(source, query.order_by(server.c.created_at, server.c.id), Server)
 
 
-def counts_by_host(source: Source) -> dict[str, int]:
-    query = select(server.c.host, func.count()).where(ALIVE, server.c.host != "").group_by(server.c.host)
-    return {row[0]: row[1] for row in sql.tuples(source, query)}
+def busy_by_host(source: Source, tasks: Iterable[TaskState]) -> dict[str, int]:
+    """How many servers of each host are being built, or are in the middle of one of these tasks."""
+    heavy = or_(server.c.vm_state == VmState.BUILDING.value, server.c.task_state.in_([each.value for each in tasks]))
+    query = select(server.c.host, func.count()).where(ALIVE, heavy, server.c.host != "")
+    return {str(host): int(count) for host, count in sql.tuples(source, query.group_by(server.c.host))}
 
 
 def add(tx: Tx, new: Server) -> None:

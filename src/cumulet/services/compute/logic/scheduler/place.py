@@ -3,33 +3,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from cumulet.services.compute.types import Aggregate, ComputeHost, Server
 from cumulet.services.placement.contract import Candidate, Room
 
 MIB_A_GIB = 1024
-# What happens in these loads the host's disks and network (nova.compute.stats).
-_HEAVY = frozenset(
-    {
-        "resize_migrating",
-        "rebuilding",
-        "resize_prep",
-        "image_snapshot",
-        "image_backup",
-        "rescuing",
-        "unshelving",
-        "shelving",
-    }
-)
+
+
+class Facts(Protocol):
+    """What there is to know of all hosts, looked up once a choice, when it is first wanted."""
+
+    @property
+    def busy(self) -> Mapping[str, int]:
+        """How many servers are being built, or moved as wholes, by their hosts' names."""
+
+    def servers(self, host: str) -> list[Server]:
+        """The servers on a host."""
 
 
 class Place:
     """One host, and the ways in which placement would have the server there.
 
-    `room` is what can be claimed of it by class; `servers()` asks who is there.
+    `room` is what can be claimed of it by class.
     """
 
     def __init__(
@@ -38,13 +36,13 @@ class Place:
         ways: Sequence[Candidate],
         aggregates: Sequence[Aggregate],
         room: Mapping[str, Room],
-        servers: Callable[[], list[Server]],
+        facts: Facts,
     ) -> None:
         self.host = host
         self.ways = ways
         self.aggregates = aggregates
         self._room = room
-        self._servers = servers
+        self._facts = facts
 
     @property
     def name(self) -> str:
@@ -52,7 +50,7 @@ class Place:
 
     @cached_property
     def servers(self) -> list[Server]:
-        return self._servers()
+        return self._facts.servers(self.name)
 
     @property
     def version(self) -> int:
@@ -61,7 +59,7 @@ class Place:
     @property
     def busy(self) -> int:
         """How many of its servers are being built, or moved as wholes."""
-        return sum(1 for each in self.servers if each.vm_state == "building" or each.task_state in _HEAVY)
+        return self._facts.busy.get(self.name, 0)
 
     def left(self, name: str) -> float:
         """How much of a resource class can still be claimed."""

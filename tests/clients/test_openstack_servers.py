@@ -192,11 +192,12 @@ def test_a_member_of_a_new_project(cloud, openstack, image, flavor, network):
     openstack.text("project delete cli-newcomers")
 
 
-def test_hypervisors_and_compute_services(openstack, server):
-    hypervisor = openstack("hypervisor list")[0]
+def test_hypervisors_and_compute_services(cloud, openstack, server):
+    own = cloud.settings.host
+    hypervisor = next(row for row in openstack("hypervisor list") if row["Hypervisor Hostname"] == own)
     assert hypervisor["State"] == "up"
     assert openstack(f"hypervisor show {hypervisor['ID']}")["status"] == "enabled"
-    services = {row["Binary"]: row["State"] for row in openstack("compute service list")}
+    services = {row["Binary"]: row["State"] for row in openstack("compute service list") if row["Host"] == own}
     assert services["nova-compute"] == "up"
 
 

@@ -24,10 +24,7 @@ EVENT = "compute__do_build_and_run_instance"
 def claim(run: Run) -> Commit:
     """Choose a host and hold, in one commit, what the server takes of it; its ports and new volumes belong there."""
     server = server_of(run)
-    contract = run.cloud.contracts.use(VolumesContract)
-    disks = devices_store.of_server(run.cloud.db, server.id)
-    places = {contract.place(run.cloud.db, each.volume_id) for each in disks if each.volume_id is not None}
-    place = scheduling.choose(run.cloud, server, run.args["host"], places - {""})
+    place = scheduling.choose(run.cloud, server, run.args["host"])
 
     def commit(tx: Tx) -> None:
         scheduling.claim(run.cloud, tx, server, place)
@@ -89,11 +86,7 @@ def prepare_network(run: Run) -> Commit:
 def spawn(run: Run) -> Commit:
     """Let the host make and start the server."""
     server = server_of(run)
-    connections = {
-        device.attachment_id: connection
-        for device in devices_store.of_server(run.cloud.db, server.id)
-        if device.attachment_id and (connection := volumes.connect(run.cloud, server, device)) is not None
-    }
+    connections = volumes.connect_all(run.cloud, server)
     body = msgspec.to_builtins(spec.server_spec(run.cloud, server, connections), builtin_types=(bytes,))
     tell_host(run, server, "build", LONG, spec=body)
 

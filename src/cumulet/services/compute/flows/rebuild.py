@@ -8,7 +8,7 @@ import msgspec
 from cumulet.kernel import clock
 from cumulet.kernel.db import Tx
 from cumulet.kernel.saga import Commit, Flow, Run, Step
-from cumulet.services.block_storage.contract import Connection, VolumesContract
+from cumulet.services.block_storage.contract import VolumesContract
 from cumulet.services.compute.flows.common import LONG, server_of, tell_host
 from cumulet.services.compute.flows.one_step import arrived, failed
 from cumulet.services.compute.logic import life, power, servers, spec, volumes
@@ -36,13 +36,10 @@ def make(run: Run) -> Commit:
     """Let the host throw the disks away and make new ones, once; a server that was off stays off."""
     server = server_of(run)
     image, root = run.args["image"], None
-    connections: dict[str, Connection] = {}
+    connections = volumes.connect_all(run.cloud, server)
     for device in volumes.attached(run.cloud.db, server):
-        connection = volumes.connect(run.cloud, server, device)
-        if connection is not None and device.attachment_id is not None:
-            connections[device.attachment_id] = connection
         if device.volume_id == run.args["root"]:
-            root = msgspec.to_builtins(spec.volume_spec(device, connection))
+            root = msgspec.to_builtins(spec.volume_spec(device, connections.get(device.attachment_id or "")))
     tell_host(
         run,
         server,

@@ -8,7 +8,6 @@ import msgspec
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.saga import Commit, Flow, Run, Step
-from cumulet.services.block_storage.contract import VolumesContract
 from cumulet.services.compute.flows.common import LONG, server_of, tell_host
 from cumulet.services.compute.flows.one_step import arrived, failed
 from cumulet.services.compute.logic import life, scheduling, servers, shelve, snapshots, spec, volumes
@@ -80,10 +79,7 @@ def claim(run: Run) -> Commit | None:
     if server.host and not run.state.get("moves"):
         return None
     run.state["moves"] = True
-    contract = run.cloud.contracts.use(VolumesContract)
-    found = [each.volume_id for each in volumes.attached(run.cloud.db, server)]
-    places = {contract.place(run.cloud.db, volume_id) for volume_id in found if volume_id is not None}
-    place = scheduling.choose(run.cloud, server, run.args["host"], places - {""})
+    place = scheduling.choose(run.cloud, server, run.args["host"])
 
     def commit(tx: Tx) -> None:
         scheduling.claim(run.cloud, tx, server, place)
@@ -112,11 +108,7 @@ def spawn(run: Run) -> Commit:
     if not run.state.get("moves"):
         tell_host(run, server, "start", LONG)
         return lambda tx: arrived(run, tx, UNSHELVE_EVENT, _unshelved)
-    connections = {
-        device.attachment_id: connection
-        for device in volumes.attached(run.cloud.db, server)
-        if device.attachment_id and (connection := volumes.connect(run.cloud, server, device)) is not None
-    }
+    connections = volumes.connect_all(run.cloud, server)
     body = spec.server_spec(run.cloud, server, connections)
     image_id = life.find(run.cloud.db, server.id).shelved_image_id
     if image_id is not None:

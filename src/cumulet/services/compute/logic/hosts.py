@@ -87,9 +87,10 @@ def change(cloud: Cloud, name: str, changes: dict[str, Any]) -> ComputeHost:
 
 def built(tx: Tx, name: str, *, well: bool) -> None:
     """Note that the host has built a server, or could not; see `ComputeHost.failed_builds`."""
-    found = store.find(tx, name)
-    if found is not None and (found.failed_builds or not well):
-        store.change(tx, name, {"failed_builds": 0 if well else found.failed_builds + 1})
+    if well:
+        store.forget_failed_builds(tx, name)
+    else:
+        store.count_failed_build(tx, name)
 
 
 def remove(cloud: Cloud, host: ComputeHost) -> None:

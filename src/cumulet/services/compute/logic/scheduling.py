@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, NotFound, NotReady
-from cumulet.services.compute.logic import hosts
+from cumulet.services.compute.logic import hosts, volumes
 from cumulet.services.compute.logic.guest import needs
 from cumulet.services.compute.logic.scheduler import choice, filters_company
-from cumulet.services.compute.logic.scheduler.asked import Asked
+from cumulet.services.compute.logic.scheduler.asked import Asked, hinted
 from cumulet.services.compute.logic.scheduler.choice import Verdicts
 from cumulet.services.compute.logic.scheduler.place import Place
 from cumulet.services.compute.store import hosts as store
@@ -55,8 +54,8 @@ class _Facts:
         return servers_store.on_host(self._source, host)
 
 
-def choose(cloud: Cloud, server: Server, forced: str, near: set[str]) -> Place:
-    """A place for the server, to be claimed; on one of `near`, which have its volumes, where any of them will do.
+def choose(cloud: Cloud, server: Server, forced: str) -> Place:
+    """A place for the server, to be claimed; on a host that has its volumes, where any of them will do.
 
     With `forced` no other, and that one although it is disabled. Conflict where no host will do (NoValidHost), NotReady
     where one would that is not connected now.
@@ -65,6 +64,7 @@ def choose(cloud: Cloud, server: Server, forced: str, near: set[str]) -> Place:
     fitting = _survey(cloud, asked, forced).left
     if not fitting:
         raise no_valid_host()
+    near = volumes.places(cloud, server)
     fitting = [each for each in fitting if each.name in near] or fitting
     up = [each for each in fitting if hosts.is_up(cloud, each.host)]
     if not up:
@@ -113,7 +113,7 @@ def _asked(source: Source, cloud: Cloud, server: Server) -> Asked:
         settings=cloud.settings.scheduler,
         group=group,
         members=[each.host for each in others if each.host and each.id != server.id],
-        taken=_hosts_of(source, [each for name in _HINTS for each in _listed(server.scheduler_hints.get(name))]),
+        taken=_hosts_of(source, [each for name in _HINTS for each in hinted(server, name)]),
     )
 
 
@@ -173,10 +173,6 @@ def _zone(source: Source, server: Server) -> set[str] | None:
     """The hosts of the zone that was asked for; None where none was."""
     zone = server.availability_zone
     return None if zone is None else {host.name for host in hosts.zones(source).get(zone, [])}
-
-
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or [])
 
 
 def _hosts_of(source: Source, server_ids: Iterable[str]) -> dict[str, str]:

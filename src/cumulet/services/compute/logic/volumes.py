@@ -145,6 +145,22 @@ def connect(cloud: Cloud, server: Server, device: Device) -> Connection | None:
     return cloud.contracts.use(VolumesContract).connect(device.attachment_id, server.host)
 
 
+def connect_all(cloud: Cloud, server: Server) -> dict[str, Connection]:
+    """The same for all of the server's volumes: the ways to those that are claimed, by their attachments."""
+    found: dict[str, Connection] = {}
+    for device in attached(cloud.db, server):
+        connection = connect(cloud, server, device)
+        if connection is not None and device.attachment_id is not None:
+            found[device.attachment_id] = connection
+    return found
+
+
+def places(cloud: Cloud, server: Server) -> set[str]:
+    """The hosts that have the server's volumes, as far as one host alone has them."""
+    contract = cloud.contracts.use(VolumesContract)
+    return {contract.place(cloud.db, str(each.volume_id)) for each in attached(cloud.db, server)} - {""}
+
+
 def disconnect(cloud: Cloud, device: Device) -> None:
     """The server's host does not have the disk (any more): close its way there."""
     if device.attachment_id is not None:

@@ -32,6 +32,14 @@ def change(tx: Tx, name: str, changes: dict[str, Any]) -> None:
     sql.execute(tx, update(host).where(host.c.name == name).values(changes))
 
 
+def count_failed_build(tx: Tx, name: str) -> None:
+    sql.execute(tx, update(host).where(host.c.name == name).values(failed_builds=host.c.failed_builds + 1))
+
+
+def forget_failed_builds(tx: Tx, name: str) -> None:
+    sql.execute(tx, update(host).where(host.c.name == name, host.c.failed_builds > 0).values(failed_builds=0))
+
+
 def remove(tx: Tx, name: str) -> None:
     sql.execute(tx, delete(host).where(host.c.name == name))
 

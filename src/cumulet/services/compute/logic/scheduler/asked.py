@@ -36,6 +36,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return words
 
     def hinted(self, name: str) -> list[str]:
-        """A hint that is one word or several."""
-        value = self.hints.get(name)
-        return [value] if isinstance(value, str) else [str(each) for each in value or ()]
+        return hinted(self.server, name)
+
+
+def hinted(server: Server, name: str) -> list[str]:
+    """A hint that is one word or several."""
+    value = server.scheduler_hints.get(name)
+    return [value] if isinstance(value, str) else [str(each) for each in value or ()]

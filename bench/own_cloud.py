@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Cumulet of the driver's own: fake drivers, new state, ports that nobody else has; gone at the end."""
+"""A Cumulet of the driver's own: new state, ports that nobody else has, fake drivers or real ones; gone at the end."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ class NotStarted(Exception):
 
 
 class OwnCloud:
-    """Use as a context manager; `keep` leaves the state directory for a look."""
+    """Use as a context manager; `keep` leaves the state directory for a look. One that is `real` has real servers."""
 
-    def __init__(self, *, keep: bool = False) -> None:
+    def __init__(self, *, keep: bool = False, real: bool = False) -> None:
         self._keep = keep
+        self._up = ("up",) if real else ("up", "--no-seed")
         self._folder = Path(tempfile.mkdtemp(prefix="cumulet-bench-"))
         self.state = self._folder / "state"
         self._flags = {
             "state": str(self.state),
-            "control.port": str(_free_port()),
-            "data.port": str(_free_port()),
-            **{f"{service}.driver": "fake" for service in DRIVERS},
+            "control.port": str(free_port()),
+            "data.port": str(free_port()),
+            **{f"{service}.driver": "fake" for service in DRIVERS if not real},
         }
 
     @property
@@ -42,7 +43,7 @@ class OwnCloud:
 
     def __enter__(self) -> OwnCloud:
         try:
-            self._command("up", "--no-seed")
+            self._command(*self._up)
         except BaseException:
             with contextlib.suppress(NotStarted):  # the first failure is the one to tell
                 self._stop()
@@ -79,7 +80,8 @@ class OwnCloud:
             raise NotStarted(f"cumulet {' '.join(words)}: {done.stdout}\n{done.stderr}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of loopback that nobody has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

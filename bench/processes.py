@@ -31,6 +31,14 @@ class Usage:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Memory:
+    """How many processes a cloud is, and the MiB that they hold together."""
+
+    processes: int
+    mebibytes: float
+
+
 def roots(folder: Path) -> dict[int, str]:
     """Process ids and names: from `NAME.pid` files, or of the Cumulet whose state directory this is.
 
@@ -59,6 +67,21 @@ def members(top: dict[int, str]) -> list[int]:
     """The processes that are counted for any of `top`."""
     table = read_table()
     return [pid for pid in table if _owner(pid, table, top) is not None]
+
+
+def held(top: dict[int, str]) -> Memory:
+    """What they hold now; a page that several processes share is counted once."""
+    found = [_share(pid) for pid in members(top)]
+    return Memory(processes=len(found), mebibytes=sum(found) / 1024)
+
+
+def _share(pid: int) -> int:
+    """The process's proportional share of memory in KiB; 0 where it is gone."""
+    try:
+        words = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in words if line.startswith("Pss:")), 0)
 
 
 def read_table() -> dict[int, Usage]:

@@ -7,10 +7,11 @@ import os
 import platform
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 from bench.measure import Limits, Row
+from bench.processes import Memory
 from bench.scenarios import ALL
 
 HEAD = ("scenario", "at a time", "req/s", "p50 ms", "p99 ms", "CPU ms", "errors", "others")
@@ -63,11 +64,14 @@ def comparison(ours: Sequence[Row], theirs: Sequence[Row]) -> Iterator[str]:
         yield _cells(cells)
 
 
-def page(rows: Sequence[Row], limits: Limits, subject: str, note: str) -> str:
-    """The whole page; `subject` is the label of our own cloud, `note` says how it was run."""
+def page(rows: Sequence[Row], limits: Limits, subject: str, note: str, held: Mapping[str, Memory] = {}) -> str:
+    """The whole page; `subject` is the label of our own cloud, `note` says how it was run, `held` is by label."""
     ours = [row for row in rows if row.subject == subject]
     theirs = [row for row in rows if row.subject != subject]
-    return "\n".join([*_opening(limits, note), *table(ours), *_beside(ours, theirs), *_closing(rows)]) + "\n"
+    return (
+        "\n".join([*_opening(limits, note), *table(ours), *_beside(ours, theirs), *_memory(held), *_closing(rows)])
+        + "\n"
+    )
 
 
 def number(value: float | None) -> str:
@@ -109,6 +113,20 @@ def _beside(ours: Sequence[Row], theirs: Sequence[Row]) -> Iterator[str]:
         yield "The same requests in the same run, by turns. A ratio above one: Cumulet needs less."
         yield ""
         yield from comparison(ours, theirs)
+
+
+def _memory(held: Mapping[str, Memory]) -> Iterator[str]:
+    if not held:
+        return
+    yield ""
+    yield "## Memory after the run"
+    yield ""
+    yield "What a cloud's processes hold together; pages that they share are counted once."
+    yield ""
+    yield _cells(("cloud", "processes", "MiB"))
+    yield "| --- | ---: | ---: |"
+    for label, memory in held.items():
+        yield _cells((label, str(memory.processes), f"{memory.mebibytes:.0f}"))
 
 
 def _closing(rows: Sequence[Row]) -> Iterator[str]:

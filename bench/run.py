@@ -54,12 +54,13 @@ def main() -> int:
             ours = (logins.read(own.clouds, "cumulet"), processes.roots(own.state))
             clouds = {OURS: ours} | ({words.peer_name: peer} if peer else {})
             rows = asyncio.run(_all(clouds, partial(fill.providers, own.state), names, limits))
+            held = {label: processes.held(top) for label, (_, top) in clouds.items() if top}
     except (logins.BadLogin, logins.NotLoopback, processes.NoProcesses, own_cloud.NotStarted, Refused) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
     page = words.page or (None if words.scenarios else PAGE)
     if page is not None:
-        page.write_text(report.page(rows, limits, OURS, f"{NOTE} {words.note}".strip()))
+        page.write_text(report.page(rows, limits, OURS, f"{NOTE} {words.note}".strip(), held))
         print(f"written: {page}")
     if words.json:
         Path(words.json).write_text(json.dumps([row.plain() for row in rows], indent=1) + "\n")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from bench.scenarios.base import Scenario, Watch
-from bench.scenarios.changes import FiftyServers, PortCreate, PortDelete, ServerCreate, VolumeCreate
+from bench.scenarios.changes import FiftyServers, FullHost, PortCreate, PortDelete, ServerCreate, VolumeCreate
 from bench.scenarios.reads import (
     Candidates,
     CandidatesOf1000,
@@ -49,6 +49,7 @@ ALL: dict[str, type[Scenario]] = {
         CandidatesOf100000,
         LastCandidate,
         ServerCreate,
+        FullHost,
         FiftyServers,
     )
 }

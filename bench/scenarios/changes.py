@@ -98,6 +98,17 @@ class ServerCreate(Scenario):
         await self.stock.remove_servers(SERVER)
 
 
+class FullHost(ServerCreate):
+    """The same on a host that has 200 servers already."""
+
+    name = "server-create-200"
+    usual = False
+
+    async def prepare(self, count: int) -> None:
+        await super().prepare(count)
+        await self.stock.fleet(200)
+
+
 class FiftyServers(ServerCreate):
     """Boot 50 servers at once: until all are answered, and until all are ACTIVE (listed every 0.5 s).
 

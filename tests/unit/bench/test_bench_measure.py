@@ -10,6 +10,7 @@ import pytest
 from bench import logins, report
 from bench.client import Client
 from bench.measure import Limits, Row, Sample, Subject, measure, percentile
+from bench.processes import Memory
 from bench.scenarios import ALL
 
 from support.cloud import RunningCloud
@@ -101,7 +102,9 @@ def test_two_clouds_stand_side_by_side() -> None:
         Row("theirs", "token-issue", "token-issue", 1, [Sample(3, 0, 10.0, 66.6, 99.0, 10.0, {}, 0.1)]),
         Row("theirs", "image-list", "image-list", 1, [SAMPLE]),
     ]
-    text = report.page([*ours, *theirs], FEW, "ours", "A note.")
+    held = {"ours": Memory(3, 211.4), "theirs": Memory(56, 3635.0)}
+    text = report.page([*ours, *theirs], FEW, "ours", "A note.", held)
+    assert "| ours | 3 | 211 |\n| theirs | 56 | 3635 |" in text
     assert "| token-issue | 1 | 150 | 6.66 | 20.0 | 1.25 | 0 | 0.10 |" in text
     assert "| token-issue | 1 | 6.66 | 66.6 | 10.0 | 1.25 | 10.0 | 8.0 |" in text
     assert "| image-list | 1 | failed | 6.66 |  | failed | 1.25 |  |" in text
@@ -110,5 +113,5 @@ def test_two_clouds_stand_side_by_side() -> None:
 
 def test_all_scenarios_say_what_they_do() -> None:
     assert all(kind.summary() for kind in ALL.values())
-    assert len(ALL) == 21
+    assert len(ALL) == 22
     assert sum(kind.usual for kind in ALL.values()) == 17

@@ -9,7 +9,7 @@ CUMULET := $(VENV)/bin/cumulet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: hosts help up down reset status test check bare conformance bench browser fuzz coverage-api kills walks lifecycles packages testpackages client tools
+.PHONY: hosts help up down reset status test check bare conformance bench browser fuzz coverage-api kills libvirt walks soak packages testpackages client tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,11 +51,15 @@ kills: testpackages tools ## kill at every place of every flow, replicas and rea
 walks: testpackages tools ## walk at random through the API while parts die, elsewhere each time (WALKS=200)
 	WALKS=$(or $(WALKS),200) WALK_STEPS=60 WALK_SEED=$$(date +%s) $(VENV)/bin/pytest -s tests/kills/test_walks.py $(ARGS)
 
-lifecycles: testpackages tools ## live 500 lives of servers among kills; the table goes to docs/kills.md
-	$(VENV)/bin/python tests/kills/lifecycles.py $(ARGS)
+soak: testpackages tools ## live 10,000 lives of servers among kills; the table goes to docs/kills.md (ARGS="--lives 500")
+	CREATES=200 $(VENV)/bin/pytest --timeout 1800 tests/fakes/test_creates_at_once.py
+	$(VENV)/bin/python tests/kills/soak.py $(ARGS)
 
 fuzz: testpackages tools ## send every route much more hostile input, from a new seed (FUZZ_ROUNDS=200)
 	CUMULET_FUZZ_ROUNDS=$(or $(FUZZ_ROUNDS),200) CUMULET_FUZZ_SEED=$$(date +%s) $(VENV)/bin/pytest --timeout 3600 tests/fuzz $(ARGS)
+
+libvirt: testpackages tools ## run all tests of hypervisors on libvirt too, and a cloud
+	LIBVIRT=all $(VENV)/bin/pytest tests/drivers/compute tests/probe/test_servers_on_libvirt.py $(ARGS)
 
 browser: tools ## open consoles of a real server in a real browser, which is installed (220 MB)
 	@$(SETUP) packages --tests --browser

@@ -13,7 +13,7 @@ import pytest
 from cumulet.kernel.db import Database
 from support import scenarios, trusted
 from support.cloud import RunningCloud
-from support.engines import CHOICES, ENGINES, LAZILY, SQLITE, Engines, Lazily
+from support.engines import CHOICES, ENGINES, IN_TURN, LAZILY, SQLITE, Engines, Lazily, left_out
 
 SCENARIOS = Path(__file__).parent / "api"
 
@@ -62,6 +62,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = metafunc.config.stash[ENGINES].names
     if "engine" in metafunc.fixturenames and names != (SQLITE,):
         metafunc.parametrize("engine", names, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where both databases were asked for, tests that may take turns do."""
+    if config.getoption("database") == IN_TURN and (gone := left_out(items)):
+        config.hook.pytest_deselected(items=gone)
+        kept = set(items) - set(gone)
+        items[:] = [item for item in items if item in kept]
 
 
 @pytest.hookimpl(wrapper=True)

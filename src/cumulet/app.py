@@ -38,6 +38,7 @@ from cumulet.kernel.link import controller
 from cumulet.kernel.link.controller import HostInfo
 from cumulet.kernel.link.names import SOCKET_NAME
 from cumulet.kernel.link.registry import Registry
+from cumulet.kernel.link.rows import Replica
 from cumulet.kernel.loop import Loop
 from cumulet.kernel.manifest import read_all
 from cumulet.kernel.periodic import Periodic, Timers
@@ -70,6 +71,9 @@ class NoHosts:
 
     def is_connected(self, host: str) -> bool:
         return False
+
+    def replicas(self) -> list[Replica]:
+        return []
 
     def on_connect(self, fn: Callable[[HostInfo, dict[str, Any]], None]) -> None:
         """No host will ever join here."""

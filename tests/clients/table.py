@@ -3,8 +3,10 @@
 
 A step is a command line, or `run` with what must come of it: `shows` columns of the one thing, `lists` columns of some
 row, `lacks` of no row, `says` words of its output, `fails` words of its refusal; `keep` names columns for later steps
-(`{variable: column}`), `as` changes the caller's environment, `waits` asks until it is true. `write` makes a file whose
-path is the variable. `$n` is a name that nobody else uses.
+(`{variable: column}`, of it what `pattern` finds), `as` changes the caller's environment, `waits` asks until it is
+true. `write` makes a file whose path is the variable, `into` one in `$folder` of the command's output. `settings` are
+compute's own until the story ends. `$n` is a name that nobody else uses, `$host` the cloud's host; further words are
+fixtures.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, TypeAlias
 
+import msgspec
 import pytest
 import yaml
 
@@ -26,8 +29,10 @@ from support.waiting import until
 
 Step: TypeAlias = str | Mapping[str, Any]
 Story: TypeAlias = list[Step]
+Patch: TypeAlias = pytest.MonkeyPatch
 
 FOLDER = Path(__file__).parent / "commands"
+FIXTURES = ("image", "flavor", "network", "server")
 
 
 def stories() -> dict[str, Story]:
@@ -49,13 +54,21 @@ def told(known: set[str]) -> Iterator[str]:
             yield from sorted(heads & known, key=len)[-1:]
 
 
-class Teller:
-    """Tells one story on a running cloud."""
+def needs(story: Story) -> Iterator[str]:
+    """The fixtures that a story speaks of."""
+    text = str(story)
+    yield from (name for name in FIXTURES if re.search(rf"\${name}\b", text))
 
-    def __init__(self, cloud: RunningCloud, name: str, folder: Path) -> None:
+
+class Teller:
+    """Tells one story on a running cloud; `words` are more of its variables."""
+
+    def __init__(self, cloud: RunningCloud, name: str, folder: Path, words: Mapping[str, str], patch: Patch) -> None:
         self._cloud = cloud
         self._folder = folder
-        self._words = {"n": f"story-{name.replace(' ', '-')}"}
+        self._patch = patch
+        own = {"n": f"story-{name.replace(' ', '-')}", "host": cloud.settings.host, "folder": str(folder)}
+        self._words = {**own, **words}
 
     def tell(self, story: Story) -> None:
         for step in story:
@@ -67,10 +80,17 @@ class Teller:
             path = self._folder / step["write"]
             path.write_text(step["text"])
             self._words[step["write"]] = str(path)
+        elif "settings" in step:
+            self._set(step["settings"])
         elif step.get("waits"):
             until(lambda: self._comes_true(step))
         else:
             self._run(step)
+
+    def _set(self, values: Mapping[str, Any]) -> None:
+        control = self._cloud.control.cloud
+        compute = msgspec.structs.replace(control.settings.compute, **values)
+        self._patch.setattr(control, "settings", msgspec.structs.replace(control.settings, compute=compute))
 
     def _comes_true(self, step: Mapping[str, Any]) -> bool:
         try:
@@ -88,6 +108,8 @@ class Teller:
         else:
             said = openstack.text(line)
             assert step.get("says", "") in said, said
+            if "into" in step:
+                (self._folder / step["into"]).write_text(said)
 
     def _check(self, answer: Any, step: Mapping[str, Any]) -> None:
         rows = answer if isinstance(answer, list) else [answer]
@@ -98,7 +120,10 @@ class Teller:
         found = [row for row in rows if _has(row, wanted)]
         assert found, (step["run"], wanted, rows)
         for variable, column in step.get("keep", {}).items():
-            self._words[variable] = found[0][column]
+            value = found[0][column]
+            cut = re.search(step.get("pattern", "(?s)(.*)"), str(value))
+            assert cut, (step["run"], value)
+            self._words[variable] = cut[1]
 
     def _filled(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -30,6 +30,7 @@ WEB = "web"
 OTHER_IMAGES = "image-of-another-process"
 TEMPEST = "tempest==47.0.0"
 FLAVOR, FLAVOR_ALT = "m1.micro", "m1.tiny"
+SHARED = "several-servers"  # the type of volumes that several servers may have
 
 # What Tempest is told of the rules of accounts, and what they are called in the settings.
 RULES = {
@@ -143,6 +144,7 @@ def _find(cloud: RealCloud, folder: Path) -> _Found:
             "cumulet-alt", filename=str(guest), disk_format="qcow2", container_format="bare", visibility="public",
             wait=True,
         )  # fmt: skip
+        api.block_storage.create_type(name=SHARED, extra_specs={"multiattach": "<is> True"})
         flavors = [api.compute.find_flavor(name, ignore_missing=False).id for name in (FLAVOR, FLAVOR_ALT)]
         return _Found(
             images=(image.id, other.id),
@@ -213,6 +215,7 @@ def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path, url: str) -> Op
             "min_microversion": "3.0",
             "vendor_name": "Cumulet",
             "storage_protocol": "file",
+            "volume_type_multiattach": SHARED,
             **any_version,
         },
         "validation": _validation(wanted.score == "guest"),

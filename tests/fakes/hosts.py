@@ -39,7 +39,7 @@ class Tenant:
     def __init__(self, cloud: RunningCloud) -> None:
         words = environment(cloud)
         port = cloud.settings.control.port
-        self.admin_project = words["ADMIN_PROJECT_ID"]
+        self.admin_project, self.project = words["ADMIN_PROJECT_ID"], words["PROJECT_ID"]
         self.api = Caller(port, words["MEMBER_TOKEN"], {"openstack-api-version": "compute 2.74, volume 3.60"})
         self.admin = Caller(port, words["ADMIN_TOKEN"], {"openstack-api-version": "compute 2.74, volume 3.60"})
         self.image = self._image(cloud.settings.data.port, words["ADMIN_TOKEN"])

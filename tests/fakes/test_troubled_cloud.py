@@ -60,6 +60,14 @@ def test_trouble_of_another_host_is_nobodys_here(api, trouble):
     assert fate(api, make_volume(api)) == "available"
 
 
+def test_a_copy_for_an_image_that_was_cut_off_goes_with_the_next_start(cloud, tmp_path):
+    copy = tmp_path / "agent" / "compute-images" / "image.qcow2"
+    copy.parent.mkdir(parents=True)
+    copy.touch()
+    with cloud.one_more_host("host-cut-off", tmp_path):
+        assert not copy.exists()
+
+
 def test_no_volume_is_sent_to_a_host_that_has_left(api, cloud, tmp_path):
     """The one that left had as much room; that it is gone is known long before its last word is old."""
     with cloud.one_more_host("host-to-leave", tmp_path):

@@ -62,7 +62,7 @@ def test_a_volume_is_exported_as_long_as_it_is_attached(place: Place) -> None:
     volume, server = place.volume_on("host-1"), place.tenant.server("host-2")
     for _ in range(2):
         place.attach(server["id"], volume)
-        assert [one["client"] for one in place.exports("host-1").values()] == ["host-2"]
+        assert [one["clients"] for one in place.exports("host-1").values()] == [["host-2"]]
         place.detach(server["id"], volume)
         assert place.exports("host-1") == {}
     place.tenant.gone(server["id"])
@@ -112,7 +112,7 @@ def test_a_server_boots_from_a_volume_of_another_host(place: Place) -> None:
     place.tenant.admin("POST", f"/block-storage/v3/volumes/{volume}/action", body)
     disk = {"source_type": "volume", "destination_type": "volume", "uuid": volume, "boot_index": 0}
     server = place.tenant.server("host-2", block_device_mapping_v2=[disk])
-    assert [one["client"] for one in place.exports("host-1").values()] == ["host-2"]
+    assert [one["clients"] for one in place.exports("host-1").values()] == [["host-2"]]
     place.tenant.gone(server["id"])
     assert place.exports("host-1") == {}
 

@@ -172,6 +172,7 @@ def is_fine(route: Route, answer: httpx.Response) -> bool:
     return True
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(("service", "route"), CASES)
 def test_no_input_is_a_bug(stage: Stage, bugs: Bugs, administrator: Persona, service: str, route: Route) -> None:
     sender, wrong = Sender(stage, service, route), []

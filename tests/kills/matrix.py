@@ -3,9 +3,14 @@
 
 `CONTROL` are the places of all flows: before, inside and after each step, before and after each undo. What hosts do for
 a flow is not in any table: it is found by watching the flow once.
+
+By default only one place is taken of those that leave the same rows behind: before a step all is as after the one
+before it, and before an undo as after it, for it is not committed yet. KILLS=all takes every place.
 """
 
 from __future__ import annotations
+
+import os
 
 import cumulet.app
 from cumulet.kernel.manifest import read_all
@@ -20,12 +25,18 @@ FLOWS: dict[str, Flow] = {
     for flow in room.FLOWS
 }
 BACKWARDS = ("undo", "undone")
-CONTROL = places(FLOWS.values())
+EVERY = os.environ.get("KILLS") == "all"
+FIRST = frozenset(f"{flow.name}.{flow.steps[0].name}:before" for flow in FLOWS.values())
+CONTROL = [
+    place
+    for place in places(FLOWS.values())
+    if EVERY or place in FIRST or place.rpartition(":")[2] not in ("before", "undo")
+]
 REFUSED = [
     f"{flow.name}.{step.name}:{moment}"
     for flow in FLOWS.values()
     for step in flow.steps
-    for moment in ("before", "inside")
+    for moment in (("before", "inside") if EVERY else ("inside",))
 ]
 
 

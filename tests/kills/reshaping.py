@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 import cumulet.services.placement
 from cumulet.kernel.db import Database, Tx, migrate
@@ -80,15 +81,24 @@ def state(db: Database) -> dict[str, Any]:
 
 
 def kill_at(number: int) -> None:
-    """Die before the statement of this number, `COMMIT` among them."""
+    """Die before the statement of this number, `COMMIT` among them; for databases that are opened from now on."""
     done = 0
 
-    @event.listens_for(Engine, "before_cursor_execute")
     def count(*_: Any) -> None:
         nonlocal done
         done += 1
         if done == number:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    @event.listens_for(Engine, "connect")
+    def watch(connection: Any, _: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):  # which is asked without SQLAlchemy as well
+            connection.set_trace_callback(count)
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def look(connection: Connection, *_: Any) -> None:
+        if connection.dialect.name != "sqlite":
+            count()
 
 
 def open_database(where: str) -> Database:
@@ -108,9 +118,8 @@ def killed_at(where: str, number: int) -> bool:
 def _reshape_and_die(where: str, number: int) -> NoReturn:
     code = 1
     try:
-        db = open_database(where)
         kill_at(number)
-        reshape(db)
+        reshape(open_database(where))
         code = 0
     finally:
         os._exit(code)

@@ -130,6 +130,23 @@ def _attached(world: World) -> Thing:
     return server, volume
 
 
+def _to_swap(world: World) -> Thing:
+    """A server with a volume that is on the move, and where it moves to."""
+    server, volume = _attached(world)
+    _volume_action("os-reset_status", {"migration_status": "migrating"})(world, volume)
+    return server, volume, world.make_volume()
+
+
+def _swap(world: World, thing: Thing) -> object:
+    words = {"volumeAttachment": {"volumeId": thing[2]}}
+    return world.begin("PUT", f"{COMPUTE}/servers/{thing[0]}/os-volume_attachments/{thing[1]}", words)
+
+
+def _is_swapped(world: World, thing: Thing) -> bool:
+    first, second = (world.volume(each) for each in thing[1:])
+    return bool(first and second and (first["status"], second["status"]) == ("available", "in-use"))
+
+
 def _assist(world: World, thing: Thing) -> object:
     info = {"snapshot_id": "assisted", "type": "qcow2", "new_file": "none"}
     words = {"snapshot": {"volume_id": thing[1], "create_info": info}}
@@ -347,6 +364,7 @@ SCENARIOS: dict[str, Scenario] = {
     "compute.detach_volume": Scenario(
         _attached, _delete(COMPUTE + "/servers/{1}/os-volume_attachments/{2}"), _volume_is("available")
     ),
+    "compute.swap_volume": Scenario(_to_swap, _swap, _is_swapped),
     "compute.assisted_snapshot": Scenario(_attached, _assist, _volume_is("in-use")),
     "compute.attach_port": Scenario(
         lambda world: (world.make_server(), world.make_port()), _plug, lambda world, t: t[1] in world.interfaces(t[0])

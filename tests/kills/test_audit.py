@@ -19,6 +19,7 @@ _IMAGE_GONE = (
     "UPDATE image_location SET image_id = :other_image, position = 9, key = 'other' WHERE image_id = :image; "
     "UPDATE image_image SET id = 'other' WHERE id = :image"
 )
+_TWICE = '{"devices":[{"address":"a"},{"address":"a"}]}'
 # What is spoilt in the database, and what is said of it. `:server` and the others are ids of the things in `stage`.
 SPOILT: dict[str, tuple[str, str]] = {
     "task": ("UPDATE compute_server SET task_state = 'pausing' WHERE id = :server", "server is pausing, and nobody"),
@@ -29,6 +30,12 @@ SPOILT: dict[str, tuple[str, str]] = {
     "amounts": (
         "UPDATE placement_allocation SET used = used + 1 WHERE consumer_uuid = :server AND resource_class = 'VCPU'",
         "server holds",
+    ),
+    "parts": ("UPDATE compute_held_parts SET owner = 'other' WHERE server_id = :server", "held by other, which is not"),
+    "no parts": ("UPDATE compute_held_parts SET owner = 'other' WHERE server_id = :server", "server has no parts of"),
+    "parts twice": (
+        f"UPDATE compute_held_parts SET parts = '{_TWICE}' WHERE server_id = :server",
+        "device a of host-1 is held twice",
     ),
     "deleted": (
         "UPDATE compute_server SET deleted_at = created_at WHERE id = :server",

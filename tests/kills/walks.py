@@ -15,13 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from kills import matrix
+from kills.lives import ACTS, Act
 from kills.world import COMPUTE, IMAGE, NETWORK, Refused, World
 
-ACTIONS = (
-    ("os-start", None), ("os-stop", None), ("reboot", {"type": "HARD"}), ("reboot", {"type": "SOFT"}),
-    ("pause", None), ("unpause", None), ("createImage", {"name": "made"}), ("lock", None), ("unlock", None),
-    ("confirmResize", None), ("revertResize", None),
-)  # fmt: skip
 NONSENSE = (
     ("POST", f"{COMPUTE}/servers", {"server": {"name": "x"}}),
     ("POST", f"{NETWORK}/ports", {"port": {"network_id": "nowhere"}}),
@@ -33,7 +29,11 @@ PLACES = [place for place in matrix.CONTROL if place.partition(":")[2] in ("befo
 LONG = "WALKS" in os.environ  # the long walks meet hosts in trouble as well
 TROUBLES = ('kind = "delay"\nseconds = 0.5', 'kind = "lose_answer"', 'kind = "fail"\nerror = "NotReady"')
 TROUBLED = ("compute.fake.[bsradpu]*", "network.fake.apply", "block_storage.fake.[cesd]*")
-ALIVE = ("ACTIVE", "SHUTOFF", "PAUSED", "VERIFY_RESIZE")
+ALIVE = (
+    "ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "RESCUE", "VERIFY_RESIZE", "SHELVED", "SHELVED_OFFLOADED",
+    "SOFT_DELETED",
+)  # fmt: skip
+MORE_ACTS = (Act("shelveOffload", None, ()), Act("lock", None, ()), Act("unlock", None, ()))
 index = st.integers(0, 5)
 
 
@@ -73,15 +73,13 @@ class Walk(RuleBasedStateMachine):
             self.gone.append(("server", server))
 
     @precondition(lambda self: self.servers)
-    @rule(which=index, action=st.sampled_from(ACTIONS))
-    def act(self, which: int, action: tuple[str, Any]) -> None:
-        self._try("POST", f"{COMPUTE}/servers/{self._one(self.servers, which)}/action", {action[0]: action[1]})
-
-    @precondition(lambda self: self.servers)
-    @rule(which=index)
-    def resize_server(self, which: int) -> None:
-        words = {"resize": {"flavorRef": self.large}}
-        self._try("POST", f"{COMPUTE}/servers/{self._one(self.servers, which)}/action", words)
+    @rule(which=index, act=st.sampled_from([*ACTS, *MORE_ACTS]))
+    def act(self, which: int, act: Act) -> None:
+        path = f"{COMPUTE}/servers/{self._one(self.servers, which)}"
+        if act.name == "delete":
+            self._try("DELETE", path)
+        else:
+            self._try("POST", f"{path}/action", {act.name: act.words(self.large, self.world.image)})
 
     # -- volumes -----------------------------------------------------------------------------------------------------
 
@@ -130,6 +128,13 @@ class Walk(RuleBasedStateMachine):
     def detach(self, server: int, volume: int) -> None:
         path = f"{COMPUTE}/servers/{self._one(self.servers, server)}/os-volume_attachments"
         self._try("DELETE", f"{path}/{self._one(self.volumes, volume)}")
+
+    @precondition(lambda self: self.servers and self.volumes)
+    @rule(server=index, volume=index, other=index)
+    def swap(self, server: int, volume: int, other: int) -> None:
+        path = f"{COMPUTE}/servers/{self._one(self.servers, server)}/os-volume_attachments"
+        wanted = {"volumeAttachment": {"volumeId": self._one(self.volumes, other)}}
+        self._try("PUT", f"{path}/{self._one(self.volumes, volume)}", wanted)
 
     # -- networks ----------------------------------------------------------------------------------------------------
 
@@ -199,6 +204,8 @@ class Walk(RuleBasedStateMachine):
     def kill(self, part: str) -> None:
         names = {"control": self.world.cloud.replicas, "agent": self.world.cloud.agents, "data": ["data"]}[part]
         name = names[len(self.log) % len(names)]
+        if part == "agent":
+            self.world.cloud.trouble("")  # a new process counts anew, and may never come beyond its start
         self.log.append(f"kill {name}")
         self.world.cloud.kill(name)
 
@@ -244,7 +251,7 @@ class Walk(RuleBasedStateMachine):
                 wrong.append(f"server {server} is {status}")
         for volume in self.volumes:
             status = (self.world.volume(volume) or {}).get("status", "gone")
-            if status not in ("available", "in-use"):
+            if status not in ("available", "in-use", "reserved"):
                 wrong.append(f"volume {volume} is {status}")
         for kind, key in self.gone:
             if getattr(self.world, kind)(key) is not None:

@@ -114,11 +114,17 @@ class Stage:
         key = self._key(service, route)
         if not key:
             return {}
-        prop = self._named(service, key)
+        prop = self.named(service, key)
         for name in PARAMETER.findall(route.path):
             if name not in prop:
                 raise NoSuchProp(f"the prop {key} of {service} has no {name}, which {route.path} needs")
         return prop
+
+    def named(self, service: str, key: str) -> Prop:
+        """The thing of one of the keys, as it stands."""
+        if (service, key) not in self._props:
+            self._props[service, key] = self._makers[service][key](self)
+        return self._props[service, key]
 
     def used_up(self, service: str, route: Route) -> None:
         """Have the thing made anew when it is next needed."""
@@ -153,18 +159,13 @@ class Stage:
                 return f"new-{self.suffix}"
             case "token":
                 return self.casting.people.token(self.cast.owner_id, {"project": {"id": self.cast.project_id}})
-        return str(self._named("network", _NAMED[name])["id"])
+        return str(self.named("network", _NAMED[name])["id"])
 
     def forget(self, api: Api, path: str, made: Any) -> None:
         """Delete what a POST to `path` has made, so that no quota runs out."""
         found = next(iter(made.values())) if isinstance(made, dict) and len(made) == 1 else made
         if isinstance(found, dict) and "id" in found:
             self.ask(self.cast["other_admin"], api, "DELETE", f"{path}/{found['id']}")
-
-    def _named(self, service: str, key: str) -> Prop:
-        if (service, key) not in self._props:
-            self._props[service, key] = self._makers[service][key](self)
-        return self._props[service, key]
 
     def _key(self, service: str, route: Route) -> str:
         first = PARAMETER.search(route.path)

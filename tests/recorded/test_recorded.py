@@ -79,6 +79,7 @@ def _is_entered(cloud):
     return True
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", names(SCENARIOS))
 def test_the_cloud_answers_as_openstack_did(name, target):
     scenario = read(SCENARIOS, name)

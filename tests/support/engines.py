@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The database engines that a test run covers: `pytest --database sqlite | postgres | both`."""
+"""The database engines that a test run covers: `pytest --database sqlite | postgres | both | each`.
+
+With `both`, tests marked `in_turn` run on one of the two: what a machine makes by the thousand asks the database the
+same questions again and again. With `each`, every test runs on each.
+"""
 
 from __future__ import annotations
 
 import tempfile
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,7 +20,21 @@ from support import postgres
 from support.cloud import RunningCloud
 
 SQLITE, POSTGRES = "sqlite", "postgres"
-CHOICES = {SQLITE: (SQLITE,), POSTGRES: (POSTGRES,), "both": (SQLITE, POSTGRES)}
+TWO = (SQLITE, POSTGRES)
+IN_TURN = "both"
+CHOICES = {SQLITE: (SQLITE,), POSTGRES: (POSTGRES,), IN_TURN: TWO, "each": TWO}
+
+
+def left_out(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Of tests marked `in_turn`, those whose turn it is on the other engine; the same in every run."""
+    return [item for item in items if item.get_closest_marker("in_turn") and not _is_its_turn(item)]
+
+
+def _is_its_turn(item: pytest.Item) -> bool:
+    assert isinstance(item, pytest.Function)
+    engine = item.callspec.params["engine"]
+    others = sorted((name, at) for name, at in item.callspec.indices.items() if name != "engine")
+    return TWO[zlib.crc32(f"{item.originalname}{others}".encode()) % len(TWO)] == engine
 
 
 class Engines:

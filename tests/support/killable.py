@@ -58,6 +58,8 @@ class KillableCloud:
         self._folder = folder
         self._pids: dict[str, list[int]] = {}
         self._parts: dict[str, dict[str, Any]] = {}
+        # One for all: to make one reads all the world's certificates, unless it is told not to.
+        self._http = httpx.Client(timeout=5, verify=False)
         self._nursery: subprocess.Popen[str] | None = None
         self._database: Database | None = None
         self.scaled = bool(database)
@@ -105,6 +107,7 @@ class KillableCloud:
         until(self.is_ready, START)
 
     def stop(self) -> None:
+        self._http.close()
         if self._database is not None:
             self._database.close()
         if self._nursery is not None:
@@ -117,7 +120,7 @@ class KillableCloud:
         assert self._nursery is not None
         assert self._nursery.poll() is None, self.last_words()
         try:
-            return bool(httpx.get(f"{url}{page}", timeout=5).status_code == 200)
+            return bool(self._http.get(f"{url}{page}").status_code == 200)
         except httpx.HTTPError:
             return False
 
@@ -175,11 +178,19 @@ class KillableCloud:
 
     def trouble(self, faults: str) -> None:
         """Give the fake drivers of all hosts these faults, in the words of `kernel.injection`; none for ""."""
-        states = [self._folder / host for host in self.hosts] if self.scaled else [self.settings.state]
-        for state in states:
+        for state in self._states_of_hosts:
             draft = state / f"{FILE}.new"
             draft.write_text(faults)
             draft.rename(state / FILE)
+
+    @property
+    def states(self) -> list[Path]:
+        """The folders in which the parts keep what they have."""
+        return [*{self.settings.state, *self._states_of_hosts}]
+
+    @property
+    def _states_of_hosts(self) -> list[Path]:
+        return [self._folder / host for host in self.hosts] if self.scaled else [self.settings.state]
 
     def last_words(self) -> str:
         """The ends of all logs, for a failing test's report."""

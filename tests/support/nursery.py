@@ -26,6 +26,7 @@ from cumulet.kernel import saga
 from cumulet.kernel.db import outbox
 from cumulet.kernel.link import agent as uplink
 from cumulet.kernel.manifest import read_all
+from cumulet.services.image.logic import abandoned
 
 ROOMS = ("api", "facade", "flows", "hosts", "loops", "bootstrap", "policy", "agent", "audit", "drivers.fake")
 PR_SET_PDEATHSIG = 1
@@ -70,6 +71,7 @@ def _load() -> None:
     saga.LEASE = 3.0
     outbox.LEASE = 3.0
     uplink.LAST_PAUSE = 0.1
+    abandoned.PATIENCE = 20.0
     for service in read_all(cumulet.app.SERVICES):
         for room in ROOMS:
             try:

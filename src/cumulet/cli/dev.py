@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 SERVICES = Path(__file__).parent.parent / "services"
 LICENSE = "# SPDX-License-Identifier: Apache-2.0\n"
-DIALECTS = ("sqlite", "postgres")
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -90,21 +89,20 @@ def new_service(services: Path, service_type: str, nickname: str) -> int:
 
 
 def draft_migration(services: Path, package: str) -> int:
-    """Write `0001_initial.sql` for every database; only while no later one is there."""
+    """Write `0001_initial.sql`; only while no later one is there."""
     from cumulet.kernel.db import migrate
 
     folder = services / package / "migrations"
-    if any(path.name != "0001_initial.sql" for path in folder.glob("*/*.sql")):
+    if any(path.name != "0001_initial.sql" for path in folder.glob("*.sql")):
         return _refuse(f"{package} has later migrations: write a new one by hand")
     try:
         tables = importlib.import_module(f"cumulet.services.{package}.tables")
     except ModuleNotFoundError as error:
         return _refuse(str(error))
-    for dialect in DIALECTS:
-        path = folder / dialect / "0001_initial.sql"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(migrate.draft(tables.metadata, dialect), encoding="utf-8")
-        print(path)
+    path = folder / "0001_initial.sql"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(migrate.draft(tables.metadata), encoding="utf-8")
+    print(path)
     return 0
 
 

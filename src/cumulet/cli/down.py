@@ -39,8 +39,11 @@ def run(call: Call) -> int:
     return 0
 
 
-def stop(call: Call) -> None:
-    """Stop all parts, supervised or not, and what they left on the host. Raises StillRuns."""
+def stop(call: Call, *, at_once: bool = False) -> None:
+    """Stop all parts, supervised or not, and what they left on the host. Raises StillRuns.
+
+    Guests shut down by themselves, unless what they keep is not wanted: then they end `at_once`.
+    """
     settings, phases = call.settings, Phases()
     if not settings.state.exists():
         print(f"There is no cloud in {settings.state}.")
@@ -48,7 +51,8 @@ def stop(call: Call) -> None:
     with phases.phase("control plane, agent, data process") as phase:
         phase.detail = "stopped" if _stop_parts(settings) else "were not running"
     with phases.phase("servers and networks"):
-        done = run_program(parts.command(call.flags, "agent", "--drain"), timeout=DRAIN_TIMEOUT, check=False)
+        flags = (*call.flags, *(("--set", "compute.stop_timeout=0") if at_once else ()))
+        done = run_program(parts.command(flags, "agent", "--drain"), timeout=DRAIN_TIMEOUT, check=False)
         if done.returncode != 0:
             words = done.stderr.decode(errors="replace").strip()[-2000:]
             raise StillRuns(f"something stays on this host:\n{words}")

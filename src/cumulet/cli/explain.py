@@ -74,7 +74,8 @@ def _event(event: dict[str, Any]) -> Iterator[str]:
     yield f"{event['at']} {event['what']} ({event['request_id']}){message}"
     for step in event["steps"]:
         details = f" - {step['details']}" if step["details"] else ""
-        yield f"  {step['what']}: {step['result']}{details}"
+        where = f" on {step['host']}" if step.get("host") else ""
+        yield f"  {step['what']}{where}: {step['result']}{details}"
 
 
 def _listed(title: str, lines: list[str]) -> Iterator[str]:

@@ -33,7 +33,7 @@ def run(call: Call) -> int:
         print("cumulet: nothing is removed; say --yes", file=sys.stderr)
         return 1
     try:
-        down.stop(call)
+        down.stop(call, at_once=True)
         _erase(call.settings)
     except (down.StillRuns, RuntimeError, NotReady) as error:
         print(f"cumulet: nothing is removed: {error}", file=sys.stderr)

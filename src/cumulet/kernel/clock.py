@@ -33,12 +33,12 @@ def set_source(source: Callable[[], float] = time.time) -> None:
 
 def iso_z(moment: datetime) -> str:
     """`2026-01-31T12:00:00Z`: compute, image, network."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.isoformat(timespec="seconds")[:19] + "Z"
 
 
 def iso_micro(moment: datetime) -> str:
     """`2026-01-31T12:00:00.000000`: block storage, actions of servers."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return moment.isoformat(timespec="microseconds")[:26]
 
 
 def iso_micro_z(moment: datetime) -> str:

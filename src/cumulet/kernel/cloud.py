@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cumulet.kernel.db.database import Database
     from cumulet.kernel.db.outbox import Outbox
     from cumulet.kernel.link.controller import HostInfo
+    from cumulet.kernel.link.rows import Replica
     from cumulet.kernel.manifest import Manifest
     from cumulet.kernel.policy import Policy
     from cumulet.kernel.saga import Sagas
@@ -41,6 +42,9 @@ class Hosts(Protocol):
 
     def is_connected(self, host: str) -> bool:
         """Whether the host is there now; cheap, however many there are."""
+
+    def replicas(self) -> list[Replica]:
+        """The replicas of the control plane, this one among them, and whether each lives; cheap."""
 
     def on_connect(self, fn: Callable[[HostInfo, dict[str, Any]], None]) -> None:
         """Call `fn(host, report)` in a thread whenever a host has joined; the report is its services' whole truth."""

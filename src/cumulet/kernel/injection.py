@@ -19,7 +19,6 @@ begins anew when the file changes. The same places may be killed at, before and 
 
 from __future__ import annotations
 
-import inspect
 import logging
 import random
 import threading
@@ -198,4 +197,4 @@ def _nothing(*_words: Any, **_named: Any) -> None:
 
 
 def _answers_nothing(work: Callable[..., Any]) -> bool:
-    return inspect.signature(work).return_annotation in (None, "None")
+    return getattr(work, "__annotations__", {}).get("return", ...) in (None, "None")

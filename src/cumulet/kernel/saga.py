@@ -44,6 +44,15 @@ WORKERS = 32  # threads; most of them are parked, waiting for hosts
 
 RUNNING, UNDOING, DONE, FAILED = "running", "undoing", "done", "failed"
 
+# Kept: to make a statement costs ten times as much as to run it.
+_START = tables.saga.insert()
+_CANCELLED = select(tables.saga.c.cancelled).where(tables.saga.c.id == bindparam("saga"))
+_TAKE = (
+    update(tables.saga)
+    .where(tables.saga.c.id.in_(bindparam("ids", expanding=True)))
+    .values(owner=bindparam("new_owner"), lease_until=bindparam("until"), fence=tables.saga.c.fence + 1)
+)
+
 Commit = Callable[[Tx], Any]
 
 
@@ -82,7 +91,8 @@ class Run:
     """What a step is given.
 
     `args` are what the saga was started with, never changed. `state` is the steps' own memory: what a step puts there
-    is kept with its checkpoint. `subject` is the id of what the saga is about. `error` is set while undoing.
+    is kept with its checkpoint. `subject` is the id of what the saga is about. `error` is set while undoing. A step
+    that names another in `go_on_at` ends well, and the saga goes on there: back at one that has to be done anew.
     """
 
     cloud: Cloud
@@ -92,6 +102,7 @@ class Run:
     state: dict[str, Any]
     request_id: str
     error: str | None = None
+    go_on_at: str | None = None
 
 
 Action = Callable[[Run], Commit | None]
@@ -168,7 +179,7 @@ class Sagas:
         }
         # The ids of one subject's sagas must rise in the order of their commits.
         tx.lock(f"saga:{subject}")
-        result = tx._connection().execute(tables.saga.insert().values(values))
+        result = tx._connection().execute(_START, values)
         saga_id = int(result.inserted_primary_key[0])  # type: ignore[index]
         self._bus.tell(tx, TOPIC, str(saga_id))
         return saga_id
@@ -248,15 +259,16 @@ class Sagas:
 
     def _claim(self) -> list[Saga]:
         room = WORKERS - len(self._held)
-        if room <= 0 or not sql.column(self._db, self._due):
+        if room <= 0 or not sql.column(self._db, self._due, {}):
             return []
-        saga = tables.saga
 
         def take(tx: Tx) -> list[Saga]:
-            ids = sql.column(tx, self._due_locked)[:room]
-            lease = {"owner": self._owner, "lease_until": clock.now() + LEASE, "fence": saga.c.fence + 1}
-            sql.execute(tx, update(saga).where(sql.any_of(saga.c.id, ids)).values(lease))
-            return sql.rows(tx, select(saga).where(sql.any_of(saga.c.id, ids)).order_by(saga.c.id), Saga)
+            # What runs here is this process's own, though its lease ran out while nothing could be done for it.
+            ids = [each for each in sql.column(tx, self._due_locked, {}) if each not in self._held][:room]
+            if not ids:
+                return []
+            sql.execute(tx, _TAKE, {"ids": ids, "new_owner": self._owner, "until": clock.now() + LEASE})
+            return sql.find_all(tx, tables.saga, Saga, ("id",), id=ids)
 
         taken = self._db.write(take, loose=True)
         self._held.update({saga.id: saga.fence for saga in taken})
@@ -291,7 +303,8 @@ class Sagas:
                 LOG.exception("saga %s %s could not be advanced", saga.id, saga.flow)
             self._dropped[saga.id] = saga.fence
         finally:
-            self._held.pop(saga.id, None)
+            if self._held.get(saga.id) == saga.fence:
+                del self._held[saga.id]
             self._wake.set()
 
     def _advance(self, saga: Saga) -> None:
@@ -325,10 +338,11 @@ class Sagas:
         except Exception as error:
             LOG.exception("saga %s: step %s failed", saga.id, place)
             return self._turn_back(saga, run, f"{type(error).__name__}: {error}", saga.step)
-        last = saga.step + 1 == len(flow.steps)
+        following = saga.step + 1 if run.go_on_at is None else [each.name for each in flow.steps].index(run.go_on_at)
+        last = following == len(flow.steps)
         ending = {"status": DONE, "finished_at": clock.now(), "owner": None} if last else {}
         try:
-            self._commit(saga, run, commit, step=saga.step + 1, **ending)
+            self._commit(saga, run, commit, step=following, **ending)
         except (Away, Busy):
             raise  # no reason to undo anything: the step runs again
         except NotReady as error:
@@ -360,7 +374,7 @@ class Sagas:
             self._commit(saga, run, None, **values)
 
     def _cancelled(self, saga: Saga) -> bool:
-        return bool(sql.scalar(self._db, select(tables.saga.c.cancelled).where(tables.saga.c.id == saga.id)))
+        return bool(sql.scalar(self._db, _CANCELLED, {"saga": saga.id}))
 
     def _turn_back(self, saga: Saga, run: Run, error: str, step: int) -> None:
         run.error = error
@@ -396,8 +410,7 @@ class Sagas:
             setattr(saga, name, value)
 
     def _update(self, tx: Tx, saga: Saga, values: Mapping[str, Any]) -> None:
-        mine = [tables.saga.c.id == saga.id, tables.saga.c.owner == self._owner, tables.saga.c.fence == saga.fence]
-        if sql.execute(tx, update(tables.saga).where(*mine).values(**values)) != 1:
+        if sql.change(tx, tables.saga, values, id=saga.id, owner=self._owner, fence=saga.fence) != 1:
             raise Fenced
         if "wake_at" in values:
             saga.wake_at = values["wake_at"]

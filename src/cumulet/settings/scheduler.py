@@ -15,10 +15,11 @@ Pair = Annotated[str, msgspec.Meta(pattern=r"^[^=,]+=-?[0-9]+(\.[0-9]+)?$")]
 class Scheduler(Section, frozen=True, kw_only=True):
     """The choice of hosts, under the names of Nova's `[filter_scheduler]` and with its defaults.
 
-    `enabled_filters` look at each host in their order; the two that follow the hints `same_host` and `different_host`
-    are on as well. `weight_classes` say which of the hosts that are left is best, each as much as its multiplier says;
-    of several that are best, and of the best `host_subset_size`, any is taken. The names and weights of metrics and
-    of images' properties are pairs (`name=1.0`).
+    `enabled_filters` look at each host in their order; on besides Nova's own are the two that follow the hints
+    `same_host` and `different_host`, and those of NUMA nodes and PCI devices. `weight_classes` say which of the hosts
+    that are left is best, each as much as its multiplier says; of several that are best, and of the best
+    `host_subset_size`, any is taken. A server that a host fails to build is built on another one, until `max_attempts`
+    hosts have failed. The names and weights of metrics and of images' properties are pairs (`name=1.0`).
     """
 
     enabled_filters: tuple[str, ...] = (
@@ -29,8 +30,11 @@ class Scheduler(Section, frozen=True, kw_only=True):
         "ServerGroupAffinityFilter",
         "SameHostFilter",
         "DifferentHostFilter",
+        "NUMATopologyFilter",
+        "PciPassthroughFilter",
     )
     weight_classes: tuple[str, ...] = ("nova.scheduler.weights.all_weighers",)
+    max_attempts: Annotated[int, msgspec.Meta(ge=1)] = 3
     host_subset_size: Count = 1
     max_io_ops_per_host: int = 8
     max_instances_per_host: Count = 50
@@ -41,6 +45,7 @@ class Scheduler(Section, frozen=True, kw_only=True):
     num_instances_weight_multiplier: float = 0.0
     hypervisor_version_weight_multiplier: float = 1.0
     build_failure_weight_multiplier: float = 1_000_000.0
+    pci_weight_multiplier: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     soft_affinity_weight_multiplier: float = 1.0
     soft_anti_affinity_weight_multiplier: float = 1.0
     image_props_weight_multiplier: float = 0.0

@@ -14,12 +14,14 @@ import msgspec
 from cumulet.settings.base import UNSET, Count, Section
 from cumulet.settings.block_storage import BlockStorage
 from cumulet.settings.compute import Compute
+from cumulet.settings.devices import Devices, FakeMachine, Pci
 from cumulet.settings.identity import Identity, SecurityCompliance
 from cumulet.settings.image import Image, ImageCopies, ImageFormat, ImageImport, ImageUse
 from cumulet.settings.key_manager import KeyManager
 from cumulet.settings.network import Network
 from cumulet.settings.placement import Placement
 from cumulet.settings.processes import Database, Link, Listen, Log
+from cumulet.settings.quota import Quota
 from cumulet.settings.scheduler import Scheduler
 
 
@@ -59,6 +61,10 @@ class Settings(Section, frozen=True, kw_only=True):
     image_copies: ImageCopies = ImageCopies()
     image_import: ImageImport = ImageImport()
     compute: Compute = Compute()
+    pci: Pci = Pci()
+    devices: Devices = Devices()
+    fake_machine: FakeMachine = FakeMachine()
+    quota: Quota = Quota()
     scheduler: Scheduler = Scheduler()
     network: Network = Network()
     block_storage: BlockStorage = BlockStorage()

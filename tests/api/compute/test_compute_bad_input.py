@@ -124,6 +124,7 @@ def is_no_bug(answer: httpx.Response) -> bool:
     return answer.status_code < 500 or answer.status_code == 501
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("route", WITH_BODY, ids=name_of)
 def test_no_body_is_a_bug(client: httpx.Client, ids: dict[str, str], route: Route) -> None:
     version = version_of(route)
@@ -137,6 +138,7 @@ def test_no_body_is_a_bug(client: httpx.Client, ids: dict[str, str], route: Rout
     assert not wrong
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("route", WITH_QUERY, ids=name_of)
 def test_no_query_is_a_bug(client: httpx.Client, ids: dict[str, str], route: Route) -> None:
     assert route.query is not None
@@ -153,6 +155,7 @@ def test_no_query_is_a_bug(client: httpx.Client, ids: dict[str, str], route: Rou
     assert not wrong
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: f"2.{version[1]}")
 def test_no_path_is_a_bug(client: httpx.Client, version: tuple[int, int]) -> None:
     headers = {"openstack-api-version": f"compute {version[0]}.{version[1]}"}

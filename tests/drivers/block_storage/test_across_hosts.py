@@ -23,6 +23,7 @@ from cumulet.services.compute import agent as compute
 from cumulet.services.compute.drivers.qemu import command_line
 from cumulet.services.image.contract import HostImages
 from cumulet.settings.compute import Compute
+from cumulet.settings.devices import Devices, Pci
 from support.certificates import Authority
 from support.waiting import until
 
@@ -58,6 +59,8 @@ class Machine:
         settings = SimpleNamespace(
             compute=Compute(driver="qemu", accelerator="tcg", stop_timeout=5.0),
             block_storage=SimpleNamespace(driver="file"),
+            pci=Pci(),
+            devices=Devices(),
             address="127.0.0.1",
         )
         host = Host(

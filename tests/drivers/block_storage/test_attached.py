@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cumulet.kernel.contracts import Contracts
-from cumulet.kernel.errors import NotReady
+from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.kernel.ids import new_uuid
 from cumulet.kernel.link.host import Host, HostService
 from cumulet.kernel.loop import Loop
@@ -22,6 +22,7 @@ from cumulet.services.block_storage import agent as block_storage
 from cumulet.services.compute import agent as compute
 from cumulet.services.image.contract import HostImages
 from cumulet.settings.compute import Compute
+from cumulet.settings.devices import Devices, Pci
 
 MIB = 1 << 20
 IDLE = bytes.fromhex("faf4ebfc").ljust(510, b"\0") + b"\x55\xaa"  # cli; hlt; again
@@ -40,6 +41,8 @@ class Machine:
         settings = SimpleNamespace(
             compute=Compute(driver="qemu", accelerator="tcg", stop_timeout=5.0),
             block_storage=SimpleNamespace(driver="file"),
+            pci=Pci(),
+            devices=Devices(),
             address="127.0.0.1",
         )
         host = Host(
@@ -57,8 +60,9 @@ class Machine:
     def ask(self, verb: str, **body: Any) -> Any:
         return self._verbs[verb](body)
 
-    def attach(self, volume: str) -> None:
-        self.ask("server.attach_volume", id=self.server, volume={"volume_id": volume, "device": "/dev/vdb"})
+    def attach(self, volume: str, generation: int = 0) -> None:
+        disk = {"volume_id": volume, "device": "/dev/vdb", "generation": generation}
+        self.ask("server.attach_volume", id=self.server, volume=disk)
 
     def close(self) -> None:
         self.ask("server.destroy", id=self.server)
@@ -103,6 +107,29 @@ def test_a_clone_of_an_attached_volume_may_be_larger(machine: Machine, attached:
     volume = new_uuid()
     assert machine.ask("volume.create", id=volume, size=8 * MIB, source_volume_id=attached) == {"size": 8 * MIB}
     assert _content(machine, volume, tmp_path) == b"held" * 128
+
+
+def test_orders_for_an_older_attachment_are_refused(machine: Machine, attached: str) -> None:
+    """The volume was detached and attached anew between the order and its arrival."""
+    machine.ask("server.stop", id=machine.server, timeout=0.1)
+    machine.ask("server.detach_volume", id=machine.server, volume_id=attached)
+    machine.attach(attached, 2)
+    machine.ask("server.start", id=machine.server)
+    orders: list[tuple[str, dict[str, Any]]] = [
+        ("volume.extend", {"id": attached, "size": 8 * MIB}),
+        ("volume.snapshot", {"id": new_uuid(), "volume_id": attached}),
+        ("volume.upload", {"id": attached, "image_id": new_uuid(), "format": "raw"}),
+    ]
+    for verb, words in orders:
+        with pytest.raises(Conflict) as refused:
+            machine.ask(verb, **words, attached=True, generation=1)
+        assert refused.value.code == "StaleAttachment"
+    clone = new_uuid()
+    with pytest.raises(Conflict):
+        machine.ask("volume.create", id=clone, size=4 * MIB, source_volume_id=attached, source_generation=1)
+    assert machine.ask("volume.create", id=clone, size=4 * MIB, source_volume_id=attached, source_generation=2)
+    for verb, words in orders[:2]:
+        machine.ask(verb, **words, attached=True, generation=2)
 
 
 def test_an_attached_volume_is_not_deleted(machine: Machine, attached: str) -> None:

@@ -62,7 +62,7 @@ def test_a_back_end_says_what_it_is(lab: Lab) -> None:
     assert said.storage_protocol
     assert said.thin_provisioning
     assert said.online_extend
-    assert not said.multiattach
+    assert said.multiattach
 
 
 def test_a_blank_volume_has_its_size_to_the_byte_and_reads_as_zeroes(lab: Lab) -> None:

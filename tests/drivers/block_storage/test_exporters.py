@@ -63,7 +63,7 @@ class Lab:
         return self.folder / "host-a"
 
     def export(self, volume: str, client: str = "host-b", port: int = 0) -> int:
-        return self.exporter.export(volume, self.backend.source(volume), client, port)  # type: ignore[no-any-return]
+        return self.exporter.export(volume, self.backend.source(volume), client.split(), port)  # type: ignore[no-any-return]
 
     def kill(self, volume: str) -> None:
         if self.kind == "fake":
@@ -186,6 +186,17 @@ def test_another_client_takes_the_place_of_the_first(real: Lab) -> None:
     read = ("-c", "read 0 512", "--image-opts", real.image("v1", port))
     assert real.program("io", "host-b", *read).returncode != 0
     assert real.program("io", "host-c", *read).returncode == 0
+
+
+def test_several_clients_see_what_each_writes(real: Lab) -> None:
+    real.backend.create_blank("v1", SIZE)
+    port = real.export("v1", "host-b host-c")
+    image = real.image("v1", port)
+    for writer, reader, pattern in (("host-b", "host-c", 5), ("host-c", "host-b", 6)):
+        assert real.program("io", writer, "-c", f"write -P {pattern} 0 64k", "--image-opts", image).returncode == 0
+        seen = real.program("io", reader, "-c", f"read -P {pattern} 0 64k", "--image-opts", image)
+        assert seen.returncode == 0, seen.stdout
+        assert "verification failed" not in seen.stdout
 
 
 def test_an_exporter_without_a_certificate_refuses(real: Lab) -> None:

@@ -9,6 +9,8 @@ import os
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -34,6 +36,7 @@ DEAF_SECTOR = bytes.fromhex("faf4ebfc").ljust(510, b"\0") + b"\x55\xaa"  # cli; 
 IMAGE_SIZE = 1 << 20
 RESUMES = True  # whether servers that ran come back with their machine
 CLONE_NEWNET = 0x40000000
+TUNGETDEVNETNS = 0x54E3
 
 
 class LabSupplies:
@@ -43,6 +46,7 @@ class LabSupplies:
         self.folder = folder
         self.closed_taps: list[str] = []
         self.closed_volumes: list[str] = []
+        self._queues: dict[str, int] = {}
 
     def add_image(self, image_id: str, sector: bytes = SECTOR) -> None:
         (self.folder / image_id).write_bytes(sector.ljust(IMAGE_SIZE, b"\0"))
@@ -55,8 +59,15 @@ class LabSupplies:
     def base(self, image_id: str) -> Path:
         return self.folder / image_id
 
-    def open_tap(self, port_id: str) -> int:
-        return in_namespace(lambda: make_tap(f"t{port_id[:8]}"))
+    def open_tap(self, port_id: str, *, multi_queue: bool = False) -> int:
+        name, first = f"t{port_id[:8]}", self._queues.get(port_id)
+        if not multi_queue or first is None:
+            made = in_namespace(lambda: make_tap(name, multi_queue=multi_queue))
+            if multi_queue:
+                self._queues[port_id] = os.dup(made)
+            return made
+        home = fcntl.ioctl(first, TUNGETDEVNETNS)
+        return in_namespace(lambda: make_tap(name, multi_queue=True), home)
 
     def close_tap(self, port_id: str) -> None:
         self.closed_taps.append(port_id)
@@ -72,11 +83,12 @@ class LabSupplies:
         return self.open_volume(VolumeSpec(volume_id=volume_id))
 
 
-def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str = "tcg") -> Any:
+def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str = "tcg", uri: str = "") -> Any:
     """A host with all contracts on `supplies`; the events that it emits stand in `events`."""
     from cumulet.services.block_storage.contract import HostVolumes
     from cumulet.services.image.contract import HostImages
     from cumulet.services.network.contract import HostPorts
+    from cumulet.settings.devices import Devices, FakeMachine, Pci
 
     contracts = Contracts()
     for protocol in (HostVolumes, HostImages, HostPorts):
@@ -90,12 +102,19 @@ def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str
             compute=SimpleNamespace(
                 driver=driver,
                 accelerator=accelerator,
+                libvirt_uri=uri,
                 stop_timeout=5.0,
                 resume_guests_state_on_host_boot=RESUMES,
                 consoles=("vnc", "serial"),
                 cpu_model="",
                 cpu_flags=(),
+                cpu_dedicated_set="",
+                cpu_shared_set="",
+                reserved_huge_pages=(),
             ),
+            pci=Pci(),
+            devices=Devices(),
+            fake_machine=FakeMachine(),
         ),
         loop=Loop(),
         contracts=contracts,
@@ -105,12 +124,23 @@ def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str
     return SimpleNamespace(host=host, events=events)
 
 
-def in_namespace(work: Callable[[], T]) -> T:
-    """Do `work` in a fresh network namespace, which lives for as long as what `work` opened in it."""
+def process_of(server_id: str) -> int:
+    """The number of the QEMU that runs a server, whoever started it."""
+    wanted = [b"-uuid", server_id.encode()]
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in map(list, pairwise((folder / "cmdline").read_bytes().split(b"\0"))):
+                return int(folder.name)
+    raise AssertionError(f"no QEMU runs {server_id}")
+
+
+def in_namespace(work: Callable[[], T], home: int = -1) -> T:
+    """Do `work` in the network namespace `home`, or a fresh one, which lives for as long as what was opened in it."""
     found: list[T] = []
 
     def body() -> None:
-        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        library = ctypes.CDLL(None, use_errno=True)
+        if (library.unshare(CLONE_NEWNET) if home < 0 else library.setns(home, CLONE_NEWNET)) != 0:
             raise OSError(ctypes.get_errno(), "unshare")
         found.append(work())
 
@@ -120,9 +150,8 @@ def in_namespace(work: Callable[[], T]) -> T:
     return found[0]
 
 
-def make_tap(name: str) -> int:
+def make_tap(name: str, *, multi_queue: bool = False) -> int:
     tap = os.open("/dev/net/tun", os.O_RDWR)
-    fcntl.ioctl(
-        tap, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x0002 | 0x1000 | 0x4000)
-    )  # TAP, NO_PI, VNET_HDR
+    flags = 0x0002 | 0x1000 | 0x4000 | (0x0100 if multi_queue else 0)  # TAP, NO_PI, VNET_HDR, MULTI_QUEUE
+    fcntl.ioctl(tap, 0x400454CA, struct.pack("16sH22x", name.encode(), flags))
     return tap

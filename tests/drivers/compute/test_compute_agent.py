@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's part of compute: verbs, journal, restoring, sweeping; with the fake and with QEMU."""
+"""The agent's part of compute: verbs, journal, restoring, sweeping; with each driver."""
 
 from __future__ import annotations
+
+import os
+import signal
 
 import compute_lab
 import msgspec
 import pytest
-from compute_lab import LabSupplies, make_host
+from compute_lab import LabSupplies, make_host, process_of
 
-from cumulet.kernel.detached import Process
 from cumulet.kernel.errors import Conflict, NotFound
 from cumulet.kernel.ids import new_uuid
 from cumulet.services.compute import agent
@@ -22,8 +24,8 @@ RUNNING, SHUTDOWN = {"power": int(PowerState.RUNNING)}, {"power": int(PowerState
 class Lab:
     """Agents of one host, one after the other."""
 
-    def __init__(self, driver, tmp_path, supplies):
-        self.driver, self.folder, self.supplies = driver, tmp_path / "state", supplies
+    def __init__(self, driver, folder, supplies, uri=""):
+        self.driver, self.folder, self.supplies, self.uri = driver, folder / "state", supplies, uri
         self.folder.mkdir()
         self.image_id = new_uuid()
         supplies.add_image(self.image_id)
@@ -32,9 +34,12 @@ class Lab:
 
     def restart(self):
         self.leave()
-        self.made = make_host(self.folder, self.supplies, self.driver)
+        self.made = self.host()
         self.service = agent.create(self.made.host)
         self.service.start()
+
+    def host(self):
+        return make_host(self.folder, self.supplies, self.driver, uri=self.uri)
 
     def leave(self):
         if self.service is not None:
@@ -56,17 +61,20 @@ class Lab:
         if self.driver == "fake":
             hypervisor.die(server_id)
         else:
-            with Process.of(hypervisor._servers / server_id / "qemu.pid") as process:
-                process.kill()
+            os.kill(process_of(server_id), signal.SIGKILL)
 
     def set_boot_id(self, boot_id):
         for record in self.service._records.all().values():
             self.service._records.put(msgspec.structs.replace(record, boot_id=boot_id))
 
 
-@pytest.fixture(params=["fake", "qemu"])
+@pytest.fixture(params=["fake", "qemu", "libvirt"])
 def lab(request, tmp_path, supplies):
-    made = Lab(request.param, tmp_path, supplies)
+    if request.param == "libvirt":
+        folder, uri = request.getfixturevalue("short_path"), request.getfixturevalue("libvirtd").uri
+        made = Lab(request.param, folder, supplies, uri)
+    else:
+        made = Lab(request.param, tmp_path, supplies)
     yield made
     if made.service is None:
         made.restart()
@@ -151,7 +159,7 @@ def test_shutdown_of_the_host_and_the_next_start(lab):
     server_id, other = lab.build(), lab.build()
     lab.call("stop", id=other)
     lab.leave()
-    made = make_host(lab.folder, lab.supplies, lab.driver)
+    made = lab.host()
     leaving = agent.create(made.host)
     leaving.shutdown()
     assert leaving._hypervisor.list() == {server_id: PowerState.SHUTDOWN, other: PowerState.SHUTDOWN}

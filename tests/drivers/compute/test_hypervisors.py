@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
-from compute_lab import DEAF_SECTOR, IMAGE_SIZE
+from compute_lab import DEAF_SECTOR, IMAGE_SIZE, process_of
 
 from cumulet.kernel import run
 from cumulet.kernel.errors import Conflict, NotFound
@@ -118,6 +121,46 @@ def test_hot_plugged_disk(hypervisor, running, supplies):
         hypervisor.resize_disk(running.id, volume.volume_id, 4 << 20)
 
 
+def test_another_volume_takes_the_place_of_one(hypervisor, running, supplies):
+    old, new, small = (VolumeSpec(volume_id=new_uuid(), device="/dev/vdb") for _ in range(3))
+    path = supplies.add_volume(old.volume_id)
+    run.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 64k 64k", path])
+    supplies.add_volume(new.volume_id, 2 << 20)
+    hypervisor.attach_disk(running.id, old)
+    disks = len(hypervisor.diagnostics(running.id).disks)
+    if not isinstance(hypervisor, FakeHypervisor):
+        supplies.add_volume(small.volume_id, 512 << 10)
+        with pytest.raises(Conflict):
+            hypervisor.swap_disk(running.id, old.volume_id, small)
+        (supplies.folder / f"{small.volume_id}.qcow2").unlink()
+    assert not hypervisor.swap_disk(running.id, old.volume_id, new, settle=True)
+    for _ in range(2):
+        assert hypervisor.swap_disk(running.id, old.volume_id, new)
+        assert hypervisor.swap_disk(running.id, old.volume_id, new, settle=True)
+        assert len(hypervisor.diagnostics(running.id).disks) == disks
+    for work in (hypervisor.snapshot_disk, hypervisor.drop_disk_snapshot):
+        for _ in range(2):
+            work(running.id, new.volume_id, "one")
+    with pytest.raises(Conflict):
+        hypervisor.resize_disk(running.id, old.volume_id, 4 << 20)
+    hypervisor.attach_disk(running.id, old)
+    assert len(hypervisor.diagnostics(running.id).disks) == disks + 1
+    hypervisor.detach_disk(running.id, new.volume_id)
+    supplies.add_volume(small.volume_id)
+    hypervisor.swap_disk(running.id, old.volume_id, small)
+    hypervisor.detach_disk(running.id, small.volume_id)
+    assert len(hypervisor.diagnostics(running.id).disks) == disks - 1
+    with pytest.raises(Conflict):
+        hypervisor.swap_disk(running.id, old.volume_id, new)
+    hypervisor.stop(running.id, 0)
+    with pytest.raises(Conflict):
+        hypervisor.swap_disk(running.id, old.volume_id, new)
+    if not isinstance(hypervisor, FakeHypervisor):
+        copied = supplies.folder / f"{new.volume_id}.qcow2"
+        run.run(["qemu-io", "-f", "qcow2", "-c", "read -P 7 64k 64k", copied])
+        assert virtual_size(copied, "qcow2") == 2 << 20
+
+
 def test_volumes_come_back_with_the_server(hypervisor, spec, supplies):
     import msgspec
 
@@ -132,8 +175,9 @@ def test_volumes_come_back_with_the_server(hypervisor, spec, supplies):
 
 
 @pytest.mark.root
-def test_hot_plugged_port(hypervisor, running):
-    port = PortSpec(id=new_uuid(), mac="fa:16:3e:00:00:01", mtu=1450)
+@pytest.mark.parametrize("queues", [1, 2])
+def test_hot_plugged_port(hypervisor, running, queues):
+    port = PortSpec(id=new_uuid(), mac="fa:16:3e:00:00:01", mtu=1450, queues=queues)
     for _ in range(2):
         hypervisor.attach_port(running.id, port)
         assert hypervisor.diagnostics(running.id).macs == [port.mac]
@@ -149,7 +193,7 @@ def test_ports_and_many_disks_at_start(hypervisor, spec, supplies):
     volumes = [VolumeSpec(volume_id=new_uuid(), device=f"/dev/vd{chr(98 + index)}") for index in range(10)]
     for volume in volumes:
         supplies.add_volume(volume.volume_id)
-    ports = [PortSpec(id=new_uuid(), mac=f"fa:16:3e:00:00:0{index}") for index in range(4)]
+    ports = [PortSpec(id=new_uuid(), mac=f"fa:16:3e:00:00:0{index}", queues=1 + index) for index in range(4)]
     drive = {"openstack/latest/meta_data.json": b"{}", "openstack/content/0000": b"x", "ec2/latest/user-data": b"#!"}
     disks = [LocalDisk(name="swap", size=4)]
     spec = msgspec.structs.replace(spec, volumes=volumes, ports=ports, config_drive=drive, disks=disks)
@@ -163,10 +207,7 @@ def test_an_end_that_nobody_asked_for_is_told(hypervisor, running, stopped):
     if isinstance(hypervisor, FakeHypervisor):
         hypervisor.die(running.id)
     else:
-        from cumulet.kernel.detached import Process
-
-        with Process.of(hypervisor._servers / running.id / "qemu.pid") as process:
-            process.kill()
+        os.kill(process_of(running.id), signal.SIGKILL)
     until(lambda: stopped)
     assert stopped == [(running.id, "killed")]
     assert hypervisor.power(running.id) == PowerState.SHUTDOWN

@@ -275,6 +275,16 @@ def test_a_closed_tap_is_gone_and_may_be_opened_again(lab: Lab):
     os.close(lab.fabric.open_tap(A))
 
 
+def test_a_tap_of_several_queues_is_opened_several_times(lab: Lab):
+    started(lab)
+    handles = [lab.fabric.open_tap(A, multi_queue=True) for _ in range(3)]
+    assert lab.fabric.report().ports == [A]
+    for handle in handles:
+        os.close(handle)
+    lab.fabric.close_tap(A)
+    os.close(lab.fabric.open_tap(A))
+
+
 def test_a_disabled_port_stays_silent(lab: Lab):
     started(lab, A, B)
     lab.apply(changed(A, up=False))

@@ -38,6 +38,7 @@ def server(stage: Stage) -> Prop:
         "tag": "tag",
         "port_id": port,
         "network_name": "wire",
+        "network_id": wire,
         "request_id": actions[0]["request_id"],
         "volume_id": volumes[-1]["volumeId"],
         "share_id": ABSENT,
@@ -46,6 +47,38 @@ def server(stage: Stage) -> Prop:
         "hidden_but_from": (stage.cast.project_id,),
         "target": {"project_id": stage.cast.project_id, "user_id": stage.cast.owner_id},
     }
+
+
+def standing(stage: Stage) -> Prop:
+    """A server that nobody acts upon: only what it has is deleted."""
+    return stage.named("compute", STANDING)
+
+
+def with_metadata(stage: Stage) -> Prop:
+    prop = standing(stage)
+    stage.make("compute", f"/servers/{prop['server_id']}/metadata", {"metadata": {"key": "value"}})
+    return prop
+
+
+def with_tags(stage: Stage) -> Prop:
+    prop = standing(stage)
+    stage.make("compute", f"/servers/{prop['server_id']}/tags", {"tags": ["tag"]}, method="PUT")
+    return prop
+
+
+def with_port(stage: Stage) -> Prop:
+    prop = standing(stage)
+    words = {"interfaceAttachment": {"net_id": prop["network_id"]}}
+    made = stage.make("compute", f"/servers/{prop['server_id']}/os-interface", words)["interfaceAttachment"]
+    return {**prop, "port_id": made["port_id"]}
+
+
+def with_volume(stage: Stage) -> Prop:
+    prop, key = standing(stage), block_storage.new_volume(stage)
+    words = {"volumeAttachment": {"volumeId": key}}
+    stage.make("compute", f"/servers/{prop['server_id']}/os-volume_attachments", words)
+    stage.until("block_storage", f"/volumes/{key}", lambda answer: answer["volume"]["status"] == "in-use")
+    return {**prop, "volume_id": key}
 
 
 def console(stage: Stage) -> Prop:
@@ -145,11 +178,22 @@ def snapshot(stage: Stage) -> Prop:
     return {"snapshot_id": key, "hidden_but_from": (stage.cast.project_id,)}
 
 
+SERVER = "/servers/{server_id}"
+STANDING = "a server that stands"
 ABSENT = "99999999-9999-4999-8999-999999999999"
 PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5r0hYQ6yWlLkQm4Rg5bXv2jJm6Wn0yq1c3s9cVtN2e persona"
 
 MAKERS = {
-    "/servers/{server_id}": server,
+    SERVER: server,
+    "/os-volumes_boot/{server_id}": server,
+    STANDING: server,
+    f"DELETE {SERVER}/metadata/{{key}}": with_metadata,
+    f"DELETE {SERVER}/tags/{{tag}}": with_tags,
+    f"DELETE {SERVER}/tags": with_tags,
+    f"DELETE {SERVER}/os-interface/{{port_id}}": with_port,
+    f"DELETE {SERVER}/os-volume_attachments/{{volume_id}}": with_volume,
+    f"DELETE {SERVER}/os-server-password": standing,
+    f"DELETE {SERVER}/shares/{{share_id}}": standing,
     "/flavors/{flavor_id}": flavor,
     "GET /flavors/{flavor_id}/os-flavor-access": private_flavor,
     "/os-keypairs/{name}": keypair,

@@ -44,6 +44,7 @@ def _client(cloud: RunningCloud, token: str, version: str = "3.71") -> httpx.Cli
     return httpx.Client(base_url=f"{cloud.control_url}/block-storage/v3", headers=headers)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("version", ["3.0", "3.71"])
 def test_odd_bodies(cloud: RunningCloud, people: dict[str, str], volume_id: str, version: str) -> None:
     with _client(cloud, people["ADMIN_TOKEN"], version) as client:
@@ -64,6 +65,7 @@ def test_odd_bodies(cloud: RunningCloud, people: dict[str, str], volume_id: str,
                 assert answer.status_code != 500, (route.method, path, body, answer.text)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("who", ["ADMIN_TOKEN", "MEMBER_TOKEN"])
 def test_odd_queries(cloud: RunningCloud, people: dict[str, str], who: str) -> None:
     with _client(cloud, people[who]) as client:
@@ -73,6 +75,7 @@ def test_odd_queries(cloud: RunningCloud, people: dict[str, str], who: str) -> N
                 assert answer.status_code != 500, (route.path, query, answer.text)
 
 
+@pytest.mark.in_turn
 def test_odd_ids(cloud: RunningCloud, people: dict[str, str]) -> None:
     with _client(cloud, people["ADMIN_TOKEN"]) as client:
         for route, odd in itertools.product(ROUTES, ("x", "%00", "%E9", "x" * 500)):

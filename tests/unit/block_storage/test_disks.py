@@ -133,7 +133,7 @@ def test_exports_come_back_with_the_agent(tmp_path: Path, backend: FakeBackend, 
     again.use(exporter)
     assert exporter.exports() == []
     again.start()
-    assert exporter.client("v1") == "host-b"
+    assert exporter.clients("v1") == ["host-b"]
     exporter.die("v1")
     assert exporter.exports() == ["v1"]
     assert again.begin("v1", 2, "host-b") == remote
@@ -141,9 +141,38 @@ def test_exports_come_back_with_the_agent(tmp_path: Path, backend: FakeBackend, 
 
 def test_exports_that_nobody_knows_are_ended(tmp_path: Path, backend: FakeBackend, exports: Exports) -> None:
     exporter = FakeExporter(backend, Journal(tmp_path / "exporter"), exports.ended)
-    exporter.export("v1", backend.source("v1"), "host-b")
+    exporter.export("v1", backend.source("v1"), ["host-b"])
     exports.start()
     assert exporter.exports() == []
+
+
+def test_an_export_that_is_shared_ends_with_its_last_attachment(
+    tmp_path: Path, disks: DisksForServers, exports: Exports
+) -> None:
+    first = exports.begin("v1", 1, "host-a", shared=True)
+    assert exports.begin("v1", 2, "host-b", shared=True) == first == exports.begin("v1", 1, "host-a", shared=True)
+    assert (exports.all()["v1"].generations, exports.all()["v1"].clients) == ([1, 2], ["host-a", "host-b"])
+    with pytest.raises(NotReady):
+        disks.open("v1", generation=3)
+    exports.end("v1", 1)
+    assert (exports.all()["v1"].generations, exports.all()["v1"].clients) == ([2], ["host-b"])
+    with pytest.raises(Conflict):
+        exports.begin("v1", 1, "host-a", shared=True)
+    exports.end("v1", 1)
+    exports.end("v1", 2)
+    assert exports.all() == {}
+
+
+def test_an_order_for_another_attachment_is_refused(tmp_path: Path, exports: Exports) -> None:
+    assert not exports.resize("v1", 1 << 30, 1)
+    exports.begin("v1", 2, "host-b")
+    for stale in (1, 3):
+        with pytest.raises(Conflict, match="attached anew"):
+            exports.resize("v1", 1 << 30, stale)
+        with pytest.raises(Conflict, match="attached anew"):
+            exports.copy("v1", tmp_path / "copy", "qcow2", stale)
+    assert exports.resize("v1", 1 << 30, 2)
+    assert exports.resize("v1", 1 << 30)
 
 
 def test_a_disk_of_another_host_is_opened_there(disks: DisksForServers, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_reset_asks_and_keeps_the_settings(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "cumulet.db").touch()
     (tmp_path / "images").mkdir()
     (tmp_path / "cumulet.toml").write_text("threads = 2\n")
-    monkeypatch.setattr(down, "stop", lambda call: None)
+    monkeypatch.setattr(down, "stop", lambda call, *, at_once: None)
     monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115, PTH123
     assert cli.main(["--state", str(tmp_path), "reset"]) == 1
     assert (tmp_path / "cumulet.db").exists()

@@ -43,13 +43,12 @@ def test_a_service_that_is_there_stays(tmp_path: Path) -> None:
 
 def test_the_first_migration_is_drafted(tmp_path: Path) -> None:
     assert dev.draft_migration(tmp_path, "identity") == 0
-    for dialect in dev.DIALECTS:
-        script = tmp_path / "identity" / "migrations" / dialect / "0001_initial.sql"
-        assert script.read_text() == migrate.draft(tables.metadata, dialect)
+    script = tmp_path / "identity" / "migrations" / "0001_initial.sql"
+    assert script.read_text() == migrate.draft(tables.metadata)
 
 
 def test_later_migrations_are_not_drafted(tmp_path: Path) -> None:
-    later = tmp_path / "identity" / "migrations" / "sqlite"
+    later = tmp_path / "identity" / "migrations"
     later.mkdir(parents=True)
     (later / "0002_more.sql").touch()
     assert dev.draft_migration(tmp_path, "identity") == 1

@@ -106,7 +106,6 @@ def test_words_become_hardware(specs: dict[str, str], words: dict[str, str], exp
         ({"hw_video:ram_max_mb": "16"}, {"hw_video_ram": "32"}, "The requested amount of video memory 32 is higher"),
         ({}, {"hw_video_ram": "1"}, "higher than the maximum allowed by flavor 0."),
         ({"hw:watchdog_action": "bark"}, {}, "Provided watchdog action (bark) is not supported."),
-        ({"hw:locked_memory": "true"}, {}, "is forbidden when mem_page_size is not set."),
         ({"hw:redirected_usb_ports": "16"}, {}, "Nova only supports up to 15 USB ports."),
         ({"hw:sound_model": "gravis"}, {}, "Invalid sound device model 'gravis'."),
     ],
@@ -130,9 +129,10 @@ def test_hardware_needs_hosts_that_have_it() -> None:
         "COMPUTE_NET_VIRTIO_PACKED",
     }
     assert needs.resources(flavor({"hw:mem_encryption": "true"}), {}) == {"MEM_ENCRYPTION_CONTEXT": 1}
-    for own in ({"hw:cpu_policy": "dedicated"}, {"hw:numa_nodes": "2"}, {"hw:mem_page_size": "2MB"}):
-        assert needs.resources(flavor(own), {}) == {"PCPU": 4}
-    for shared in ({"hw:cpu_policy": "shared"}, {"hw:numa_nodes": "1"}, {"hw:mem_page_size": "any"}):
+    assert needs.resources(flavor({"hw:cpu_policy": "dedicated"}), {}) == {"VCPU": 0, "PCPU": 4}
+    mixed = {"hw:cpu_policy": "mixed", "hw:cpu_dedicated_mask": "1-3", "hw:emulator_threads_policy": "isolate"}
+    assert needs.resources(flavor(mixed), {}) == {"VCPU": 1, "PCPU": 4}
+    for shared in ({"hw:cpu_policy": "shared"}, {"hw:numa_nodes": "2"}, {"hw:mem_page_size": "any"}):
         assert needs.resources(flavor(shared), {}) == {}
     assert needs.traits(flavor(), {"hw_architecture": "amd64"}) == set()
     arm = {"architecture": "aarch64", "hw_emulation_architecture": "aarch64"}
@@ -142,3 +142,19 @@ def test_hardware_needs_hosts_that_have_it() -> None:
         "COMPUTE_EPHEMERAL_ENCRYPTION",
         "COMPUTE_EPHEMERAL_ENCRYPTION_LUKS",
     }
+
+
+@pytest.mark.parametrize(
+    ("specs", "words", "expected"),
+    [
+        ({}, {}, 1),
+        ({"hw:vif_multiqueue_enabled": "true"}, {}, 2),
+        ({}, {"hw_vif_multiqueue_enabled": "yes", "hw_vif_model": "virtio"}, 2),
+        ({"hw:vif_multiqueue_enabled": "true"}, {"hw_vif_model": "e1000"}, 1),
+        ({"hw:vif_multiqueue_enabled": "false"}, {}, 1),
+    ],
+)
+def test_interfaces_have_a_pair_of_queues_a_processor(
+    specs: dict[str, str], words: dict[str, str], expected: int
+) -> None:
+    assert hardware.queues(flavor(specs, vcpus=2), words) == expected

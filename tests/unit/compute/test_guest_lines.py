@@ -83,7 +83,7 @@ SPECS = st.builds(
 def line(spec: ServerSpec, accelerator: str = "tcg") -> list[str]:
     sockets = {name: number for number, name in enumerate(serial_sockets(spec.guest), 20)}
     sockets |= {"control.sock": 7, "events.sock": 8, "agent.sock": 9}
-    taps = {port.id: number for number, port in enumerate(spec.ports, 40)}
+    taps = {port.id: [number] for number, port in enumerate(spec.ports, 40)}
     inherited = Inheritance(sockets=sockets, taps=taps, tpm=10)
     volumes = {volume.volume_id: Disk(path="/volume", format="qcow2") for volume in spec.volumes}
     machine = Machine(accelerator=accelerator, firmware=BUILD if spec.guest.firmware == "uefi" else None)

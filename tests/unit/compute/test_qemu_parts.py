@@ -28,7 +28,7 @@ SPEC = ServerSpec(
     volumes=[VolumeSpec(volume_id="11111111-2222-3333-4444-555555555555", device="/dev/vdb")],
     config_drive={"openstack/latest/meta_data.json": b"{}"},
 )
-INHERITED = Inheritance(sockets={"control.sock": 7, "events.sock": 8, "serial.sock": 9}, taps={"p1": 10})
+INHERITED = Inheritance(sockets={"control.sock": 7, "events.sock": 8, "serial.sock": 9}, taps={"p1": [10]})
 
 
 def words(spec: ServerSpec, machine: Machine) -> list[str]:

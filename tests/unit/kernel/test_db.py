@@ -136,8 +136,8 @@ def test_two_processes_worth_of_writers_share_one_database(db, again):
 
 def test_migrations_run_once(db, tmp_path):
     folder = tmp_path / "toy"
-    (folder / db.dialect.name).mkdir(parents=True)
-    script = folder / db.dialect.name / "0001_first.sql"
+    folder.mkdir()
+    script = folder / "0001_first.sql"
     script.write_text("CREATE TABLE toy_thing (id INTEGER);\n")
     assert migrate.pending(db, {"toy": folder})
     assert migrate.migrate(db, {"toy": folder}) == ["toy/0001_first.sql"]
@@ -147,8 +147,8 @@ def test_migrations_run_once(db, tmp_path):
 
 def test_a_broken_migration_leaves_nothing_behind(db, tmp_path):
     folder = tmp_path / "toy"
-    (folder / db.dialect.name).mkdir(parents=True)
-    script = folder / db.dialect.name / "0001_first.sql"
+    folder.mkdir()
+    script = folder / "0001_first.sql"
     script.write_text("CREATE TABLE toy_thing (id INTEGER);\nNONSENSE;\n")
     with pytest.raises(Exception, match="NONSENSE"):
         migrate.migrate(db, {"toy": folder})
@@ -156,10 +156,9 @@ def test_a_broken_migration_leaves_nothing_behind(db, tmp_path):
     assert migrate.migrate(db, {"toy": folder}) == ["toy/0001_first.sql"]
 
 
-@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
-def test_the_kernels_scripts_are_its_tables(dialect):
-    script = migrate.KERNEL_FOLDER / dialect / "0001_initial.sql"
-    assert script.read_text() == migrate.draft(tables.metadata, dialect)
+def test_the_kernels_scripts_are_its_tables():
+    script = migrate.KERNEL_FOLDER / "0001_initial.sql"
+    assert script.read_text() == migrate.draft(tables.metadata)
 
 
 def test_events_are_delivered_in_order_once_committed(db):

@@ -28,6 +28,19 @@ def test_a_write_that_was_cut_off_leaves_the_old_record(tmp_path):
     assert Journal(tmp_path).items() == {"a": {"n": 1}}
 
 
+def test_a_record_that_is_forgotten_while_all_are_read_is_not_among_them(tmp_path):
+    class Sorted(Journal):
+        def get(self, key):
+            if key == "a":
+                self.delete("b")
+            return super().get(key)
+
+    journal = Sorted(tmp_path)
+    journal.put("a", 1)
+    journal.put("b", 2)
+    assert journal.items() == {"a": 1}
+
+
 @pytest.mark.parametrize("key", ["../x", "a/b", ".hidden"])
 def test_a_key_cannot_leave_the_folder(tmp_path, key):
     with pytest.raises(ValueError, match="not a journal key"):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
 import signal
@@ -22,8 +23,10 @@ from cumulet.kernel import errors
 from cumulet.kernel.db import Database, migrate
 from cumulet.kernel.db.dialects.postgres import Postgres
 from cumulet.kernel.link import registry as registry_module
+from cumulet.kernel.link.admission import Admission
 from cumulet.kernel.link.membership import Membership
 from cumulet.kernel.link.outcome import CallTimeout
+from cumulet.kernel.link.tls_door import TlsDoor
 from cumulet.kernel.link.ways import UnixWay
 from support.link import Agent, Replica
 from support.waiting import until
@@ -96,6 +99,12 @@ def test_every_replica_reaches_every_host(start: Start, closing: ExitStack, tls:
                 replica.hosts.call(host, "double", {"bytes": bytes(9_000_000)})
             with pytest.raises(errors.Unsupported):
                 replica.hosts.call(host, "unheard.of", {})
+
+
+def test_a_replica_that_has_no_certificate_yet_is_not_ready_to_relay() -> None:
+    door = TlsDoor(Admission.__new__(Admission), "new/control", host="", port=0, address="127.0.0.1", silence=1.0)
+    with pytest.raises(errors.NotReady):
+        asyncio.run(door.way("127.0.0.1", 1).open())
 
 
 def test_the_largest_body_crosses_a_relay_both_ways(start: Start, closing: ExitStack) -> None:
@@ -280,9 +289,11 @@ def test_the_end_of_a_replica_is_told_to_those_that_stay(
     other.sign_on("unix:/nowhere")
     time.sleep(1.0)
     assert told == []
+    assert [(each.name, each.lives) for each in b.hosts.replicas()] == [("a/control", True), ("b/control", True)]
     if again_at_once:
         registry_module.Registry(db, "a/control").sign_on("unix:/nowhere")
     until(lambda: told == [["one"]])
+    assert [each.lives for each in b.hosts.replicas()] == [again_at_once, True]
 
 
 class Other:

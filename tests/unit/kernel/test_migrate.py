@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import inspect
 
 from cumulet.kernel.db import Database, migrate
 
@@ -15,16 +17,15 @@ class Release:
 
     def __init__(self, folder: Path, database: Database) -> None:
         self._folder = folder
-        self._scripts = folder / database.dialect.name
-        self._scripts.mkdir(parents=True)
+        self._folder.mkdir()
         self._database = database
 
     def has(self, name: str, text: str = "") -> None:
         number = name.partition("_")[0]
-        (self._scripts / f"{name}.sql").write_text(text or f"CREATE TABLE toy_{number} (id INTEGER);\n")
+        (self._folder / f"{name}.sql").write_text(text or f"CREATE TABLE toy_{number} (id INTEGER);\n")
 
     def forgets(self, name: str) -> None:
-        (self._scripts / f"{name}.sql").unlink()
+        (self._folder / f"{name}.sql").unlink()
 
     def migrate(self, *, contract: bool = False) -> list[str]:
         return migrate.migrate(self._database, {"toy": self._folder}, contract=contract)
@@ -82,3 +83,20 @@ def test_later_scripts_name_their_phase(release: Release, name: str) -> None:
     release.has(name, "CREATE TABLE toy_x (id INTEGER);\n")
     with pytest.raises(ValueError, match="not a migration's name"):
         release.migrate()
+
+
+def test_types_are_spelt_as_the_engine_spells_them(release: Release, empty: Database) -> None:
+    release.has(
+        "0002_expand_all", "CREATE TABLE toy_all (at DATETIME, bytes BLOB, yes BOOLEAN DEFAULT true NOT NULL);\n"
+    )
+    assert release.migrate() == ["toy/0001_initial.sql", "toy/0002_expand_all.sql"]
+    with empty.dialect.use() as connection:
+        found = {column["name"]: column["type"] for column in inspect(connection).get_columns("toy_all")}
+    assert [found[name].python_type for name in ("at", "bytes", "yes")] == [datetime, bytes, bool]
+
+
+def test_what_engines_do_not_share_is_told_apart_by_the_name(release: Release, engine: str) -> None:
+    release.has("0002_expand_odd.sqlite", "CREATE TABLE toy_two (id INTEGER PRIMARY KEY AUTOINCREMENT);\n")
+    release.has("0002_expand_odd.postgres", "CREATE TABLE toy_two (id SERIAL);\n")
+    assert release.migrate() == ["toy/0001_initial.sql", "toy/0002_expand_odd.sql"]
+    assert release.migrate() == []

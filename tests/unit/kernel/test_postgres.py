@@ -220,7 +220,7 @@ def test_one_replica_at_a_time_does_what_is_done_alone(open_database):
         list(pool.map(enter, databases))
     assert most == [1, 1, 1]
     query = select(func.count()).select_from(tables.migration)
-    assert sql.scalar(databases[0], query) == len(list((migrate.KERNEL_FOLDER / "postgres").glob("*.sql")))
+    assert sql.scalar(databases[0], query) == len(list(migrate.KERNEL_FOLDER.glob("*.sql")))
 
 
 def test_a_migration_may_take_its_time(open_database, monkeypatch):

@@ -36,7 +36,7 @@ def folders_of_the_next(database: Database, folder: Path) -> dict[str, Path]:
             shutil.copytree(service.migrations, found[service.package])
             own = [table for table in tables if table.startswith(f"{service.package}_")]
             assert own, service.package
-            script = found[service.package] / database.dialect.name / "9999_expand_later.sql"
+            script = found[service.package] / "9999_expand_later.sql"
             script.write_text(_script(service.package, own))
     return found
 

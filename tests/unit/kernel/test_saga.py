@@ -272,6 +272,45 @@ def test_an_owner_that_lost_its_lease_cannot_commit(db, bench):
     assert lease_names(db) == set()
 
 
+def test_a_step_may_send_its_saga_back(bench):
+    """What was done before is done anew, with what the steps remember; what is undone is undone once."""
+    ran = []
+
+    def second(run):
+        tried = run.state.setdefault("tried", 0) + 1
+        ran.append(f"second {tried}")
+        run.state["tried"] = tried
+        if tried == 3:
+            raise Conflict("enough")
+        run.go_on_at = "first"
+        return None
+
+    steps = Step("first", mark(ran, "first"), mark(ran, "no first")), Step("second", second, mark(ran, "no second"))
+    a = bench(Flow("t.f", steps))
+    a.go()
+    assert a.ended(a.start("t.f")).status == FAILED
+    assert ran == ["first", "second 1", "first", "second 2", "first", "second 3", "no second", "no first"]
+
+
+def test_what_still_runs_here_is_not_taken_again(db, bench):
+    """Its lease may run out where nobody had the time to extend it; nobody else has taken it."""
+    ran, begun, go_on = [], threading.Event(), threading.Event()
+
+    def slow(run):
+        ran.append("slow")
+        begun.set()
+        go_on.wait(10)
+
+    a = bench(Flow("t.f", (Step("one", slow),)), Flow("t.other", (Step("one", mark(ran, "other")),)))
+    a.go()
+    held = a.start("t.f")
+    assert begun.wait(10)
+    db.write(lambda tx: sql.execute(tx, update(tables.saga).values(lease_until=0.0)))
+    a.ended(a.start("t.other", "another"))  # it has looked at what there is since
+    go_on.set()
+    assert (a.ended(held).status, ran) == (DONE, ["slow", "other"])
+
+
 def test_another_owner_takes_over_after_the_lease_only(db, bench):
     ran = []
     flow = Flow("t.f", (Step("one", mark(ran, "one")),))

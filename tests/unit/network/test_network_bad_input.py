@@ -72,6 +72,7 @@ def fine(answer: httpx.Response) -> bool:
     return answer.status_code < 500 and ("NeutronError" in answer.text or answer.status_code < 300)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("resource", CREATED, ids=lambda resource: resource.name)
 def test_no_value_of_any_attribute_is_a_bug(client, base, resource):
     wrong = []
@@ -87,6 +88,7 @@ def test_no_value_of_any_attribute_is_a_bug(client, base, resource):
     assert wrong == []
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("resource", [one for one in CREATED if one.update is not None], ids=lambda one: one.name)
 def test_no_change_of_any_attribute_is_a_bug(client, base, resource):
     made = client.post(resource.path, json={resource.name: base[resource.name]()})
@@ -100,6 +102,7 @@ def test_no_change_of_any_attribute_is_a_bug(client, base, resource):
     client.delete(path)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("resource", CREATED, ids=lambda resource: resource.name)
 def test_no_query_is_a_bug(client, resource):
     texts = [value for value in NASTY if isinstance(value, str) and "\ud7ff" not in value]
@@ -117,6 +120,7 @@ def test_no_query_is_a_bug(client, resource):
     assert [(name, value, one.text) for name, value, one in answers if not fine(one)] == []
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     "action", ["add_router_interface", "remove_router_interface", "add_extraroutes", "remove_extraroutes"]
 )

@@ -82,6 +82,7 @@ def test_every_body_has_a_sample():
     assert {(route.method, route.path) for route in API.routes if route.body is not None} == BODIES.keys()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("version", ["1.6", "1.39"])
 def test_odd_bodies(client, version):
     routes = {(route.method, path_of(route)): BODIES.get((route.method, route.path), {}) for route in API.routes}
@@ -92,6 +93,7 @@ def test_odd_bodies(client, version):
             assert answer.status_code < 500, (method, path, body, answer.text)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("path", ["resource_providers", "traits", "usages", "allocation_candidates"])
 def test_odd_queries(client, path):
     for name, value in itertools.product(NAMES, VALUES):
@@ -100,6 +102,7 @@ def test_odd_queries(client, path):
         assert answer.status_code < 500, (path, name, value, answer.text)
 
 
+@pytest.mark.in_turn
 def test_odd_names(client):
     for route, odd in itertools.product(
         API.routes, ("x", "%00", "%0A", "CUSTOM_A%0A", "%E9", "x" * 500, "..", "%2e%2e")

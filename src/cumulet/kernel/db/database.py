@@ -40,6 +40,9 @@ class Dialect(Protocol):
     def bus(self, run: Path) -> Bus:
         """How those who look after rows are woken on this engine; `run` is where this machine's sockets are."""
 
+    def spelt(self, script: str) -> str:
+        """A migration's script, which spells types as SQLite does, in the engine's own spelling."""
+
     def check(self) -> None:
         """Raise RuntimeError, in words for the operator, where this database cannot hold a cloud."""
 

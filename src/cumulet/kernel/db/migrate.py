@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Schema changes: numbered SQL scripts of each service, applied forward only, each in a transaction of its own.
 
-A script is `migrations/<dialect>/NNNN_<phase>_name.sql`: statements that end with a semicolon at a line's end. A new
-database runs the same scripts; no table is ever created from its definition in Python, which tests hold against the
-scripts.
+A script is `migrations/NNNN_<phase>_name.sql`: statements that end with a semicolon at a line's end, with types as
+SQLite spells them (`Dialect.spelt`). One that engines do not share names its own: `NNNN_<phase>_name.postgres.sql`. A
+new database runs the same scripts; no table is ever created from its definition in Python, which tests hold against
+the scripts.
 
 The phase is `expand` or `contract` (`docs/develop/migrations.md`); the first script of a service needs none. An
 expanded schema serves the release before as well, so it is made at a start; a contracted one does not, so it is made
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,21 +31,20 @@ KERNEL = "kernel"
 KERNEL_FOLDER = Path(__file__).parent / "migrations"
 EXPAND, CONTRACT = "expand", "contract"
 FIRST = 1  # the number of the script that needs no phase
-_FILE = re.compile(r"(\d{4})_(?:(expand|contract)_)?\w+\.sql")
-# SQLAlchemy's module of each dialect, loaded only to draft a script: a start needs no second dialect.
-_MODULES = {"sqlite": "sqlalchemy.dialects.sqlite", "postgres": "sqlalchemy.dialects.postgresql"}
+_FILE = re.compile(r"((\d{4})_(?:(expand|contract)_)?\w+)(?:\.(sqlite|postgres))?\.sql")
 
 
 class Script(NamedTuple):
-    """A script of this release."""
+    """A script of this release; `name` is without the engine."""
 
     service: str
     number: int
     phase: str
+    name: str
     path: Path
 
     def __str__(self) -> str:
-        return f"{self.service}/{self.path.name}"
+        return f"{self.service}/{self.name}.sql"
 
 
 def migrate(db: Database, folders: Mapping[str, Path], *, contract: bool = False) -> list[str]:
@@ -57,7 +57,7 @@ def migrate(db: Database, folders: Mapping[str, Path], *, contract: bool = False
     applied = []
     with db.alone("kernel:migrate"):
         for script in left(db, folders, contract=contract):
-            db.write(lambda tx, script=script: _apply(tx, script))  # type: ignore[misc]
+            db.write(lambda tx, script=script: _apply(tx, script, db.dialect.spelt))  # type: ignore[misc]
             applied.append(str(script))
     return applied
 
@@ -79,13 +79,13 @@ def pending(db: Database, folders: Mapping[str, Path]) -> bool:
     return bool(left(db, folders, contract=False))
 
 
-def draft(metadata: MetaData, dialect: str) -> str:
-    """The script that creates all of `metadata`'s tables and indexes under `dialect` (`sqlite`, `postgres`).
+def draft(metadata: MetaData) -> str:
+    """The script that creates all of `metadata`'s tables and indexes.
 
     An index that is for some rows only says so in its `info`, as `where`: SQLAlchemy's own way of saying it is another
     for each dialect, and would have every start load them all.
     """
-    compiler = importlib.import_module(_MODULES[dialect]).dialect()
+    compiler = importlib.import_module("sqlalchemy.dialects.sqlite").dialect()  # a start may need another one alone
     statements = []
     for table in metadata.sorted_tables:
         statements.append(str(CreateTable(table).compile(dialect=compiler)).strip())
@@ -103,15 +103,15 @@ def _where(index: Index) -> str:
 def _check_known(service: str, have: Mapping[int, str], known: set[int]) -> None:
     """An unknown script that only expanded the schema is no matter: this release runs on what it left."""
     for number, name in sorted(have.items()):
-        if number not in known and _phase(f"{name}.sql") == CONTRACT:
+        if number not in known and _phase(name) == CONTRACT:
             raise RuntimeError(
                 f"a newer release has contracted the {service} schema ({name}): start that release, or restore a backup"
             )
 
 
 def _phase(name: str) -> str:
-    match = _FILE.fullmatch(name)
-    return EXPAND if match is None else match[2] or EXPAND
+    match = _FILE.fullmatch(f"{name}.sql")
+    return EXPAND if match is None else match[3] or EXPAND
 
 
 def _applied(db: Database, service: str) -> dict[int, str]:
@@ -124,18 +124,19 @@ def _applied(db: Database, service: str) -> dict[int, str]:
 
 
 def _scripts(service: str, folder: Path, dialect: str) -> Iterator[Script]:
-    for path in sorted((folder / dialect).glob("*.sql")):
+    for path in sorted(folder.glob("*.sql")):
         match = _FILE.fullmatch(path.name)
-        if match is None or not (match[2] or int(match[1]) == FIRST):
+        if match is None or not (match[3] or int(match[2]) == FIRST):
             raise ValueError(f"not a migration's name (NNNN_expand_words.sql, NNNN_contract_words.sql): {path}")
-        yield Script(service, int(match[1]), _phase(path.name), path)
+        if match[4] in (None, dialect):
+            yield Script(service, int(match[2]), match[3] or EXPAND, match[1], path)
 
 
-def _apply(tx: Tx, script: Script) -> None:
+def _apply(tx: Tx, script: Script, spelt: Callable[[str], str]) -> None:
     connection = tx._connection()
-    for statement in _statements(script.path.read_text()):
+    for statement in _statements(spelt(script.path.read_text())):
         connection.exec_driver_sql(statement)
-    row = {"service": script.service, "number": script.number, "name": script.path.stem, "applied_at": clock.now()}
+    row = {"service": script.service, "number": script.number, "name": script.name, "applied_at": clock.now()}
     connection.execute(tables.migration.insert().values(row))
 
 

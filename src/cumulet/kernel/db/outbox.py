@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, select
 
 from cumulet.kernel import clock
 from cumulet.kernel.bus import Bus
@@ -27,6 +27,10 @@ TOPIC = "kernel.outbox"
 LEASE = 15.0  # seconds that others wait for a replica that fell silent while it delivered
 RESCAN = 5.0  # seconds: how late an event can be whose wake-up was lost
 BATCH = 200
+_PUBLISH = tables.outbox.insert().values(
+    {name: bindparam(f"new_{name}") for name in ("topic", "payload", "request_id", "created_at")}
+)
+_OLDEST = select(tables.outbox).order_by(tables.outbox.c.id).limit(BATCH)
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -56,8 +60,13 @@ class Outbox:
 
     def publish(self, tx: Tx, topic: str, payload: Any, request_id: str = "") -> None:
         """Store an event; it is delivered once the transaction has committed."""
-        values = {"topic": topic, "payload": payload, "request_id": request_id, "created_at": clock.now()}
-        sql.execute(tx, tables.outbox.insert().values(values))
+        values = {
+            "new_topic": topic,
+            "new_payload": payload,
+            "new_request_id": request_id,
+            "new_created_at": clock.now(),
+        }
+        sql.execute(tx, _PUBLISH, values)
         self._bus.tell(tx, TOPIC)
 
     def subscribe(self, prefix: str, subscriber: Subscriber) -> None:
@@ -80,14 +89,12 @@ class Outbox:
 
     def deliver(self) -> int:
         """Deliver what is there now; returns how many events were delivered."""
-        query = select(tables.outbox).order_by(tables.outbox.c.id).limit(BATCH)
-        events = sql.rows(self._db, query, Event)
+        events = sql.rows(self._db, _OLDEST, Event, {})
         for event in events:
             self._hand_out(event)
         if events:
             done = [event.id for event in events]
-            gone = delete(tables.outbox).where(tables.outbox.c.id.in_(done))
-            self._db.write(lambda tx: sql.execute(tx, gone), loose=True)
+            self._db.write(lambda tx: sql.remove(tx, tables.outbox, id=done), loose=True)
         return len(events)
 
     def _loop(self) -> None:

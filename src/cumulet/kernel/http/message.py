@@ -61,12 +61,12 @@ class Request:
         """The query's values by name; the last one of a repeated name."""
         return dict(self.query_pairs)
 
-    @property
+    @cached_property
     def origin(self) -> str:
         """`http://host:port`, as the caller reached us."""
         return f"{self.headers.get('x-forwarded-proto', self.scheme)}://{self.headers.get('host', 'localhost')}"
 
-    @property
+    @cached_property
     def root_url(self) -> str:
         """The service's root as the caller reached it, without a final slash."""
         return self.origin + self.api.root

@@ -25,7 +25,7 @@ from cumulet.kernel.link.names import NOT_CONNECTED, RELAY, RENEW, REPORT
 from cumulet.kernel.link.peer import Peer
 from cumulet.kernel.link.registry import Registry, View
 from cumulet.kernel.link.relay import ROOM, Relays
-from cumulet.kernel.link.rows import HostRow
+from cumulet.kernel.link.rows import HostRow, Replica
 from cumulet.kernel.loop import Loop
 
 if TYPE_CHECKING:
@@ -137,6 +137,10 @@ class Hosts:
     def is_connected(self, host: str) -> bool:
         """Whether the host is there now, whichever replica holds its link."""
         return host in self._ready or host in self._elsewhere
+
+    def replicas(self) -> list[Replica]:
+        """The replicas of the control plane, this one among them."""
+        return self._registry.replicas()
 
     def wait_for(self, host: str, timeout: float) -> bool:
         """Block until `host` is there; False after `timeout` seconds."""

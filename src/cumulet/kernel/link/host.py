@@ -124,8 +124,9 @@ class Journal:
         faults.inside()
 
     def items(self) -> dict[str, Any]:
-        """All records by key."""
-        return {path.stem: msgspec.msgpack.decode(path.read_bytes()) for path in sorted(self._folder.glob("*.mp"))}
+        """All records by key; one that is forgotten meanwhile may be among them or not."""
+        found = {path.stem: self.get(path.stem) for path in sorted(self._folder.glob("*.mp"))}
+        return {key: record for key, record in found.items() if record is not None}
 
     def _path(self, key: str) -> Path:
         if "/" in key or key.startswith("."):

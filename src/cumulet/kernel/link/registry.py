@@ -22,7 +22,7 @@ from cumulet.kernel.db import sql
 from cumulet.kernel.db.database import Database
 from cumulet.kernel.db.tx import Tx
 from cumulet.kernel.link import tables
-from cumulet.kernel.link.rows import HostRow, ReplicaRow
+from cumulet.kernel.link.rows import HostRow, Replica, ReplicaRow
 
 LOG = logging.getLogger(__name__)
 
@@ -175,6 +175,12 @@ class Registry:
             return True
         heard = self._heard.get(replica)
         return heard is not None and time.monotonic() - heard[1] < DEAD
+
+    def replicas(self) -> list[Replica]:
+        """All that have signed on and not off, by name, as the last look saw them; silent ones for an hour."""
+        now, wall = time.monotonic(), clock.now()
+        heard = {**{name: at for name, (_, at) in self._heard.items()}, self.replica: now}
+        return [Replica(name, self.lives(name), wall - (now - at)) for name, at in sorted(heard.items())]
 
     def _listen(self, replicas: Mapping[str, ReplicaRow], now: float) -> None:
         # After a pause of our own nobody is judged by what was not heard in it.

@@ -36,6 +36,14 @@ class ReplicaRow(msgspec.Struct, frozen=True):
     started_at: float
 
 
+class Replica(msgspec.Struct, frozen=True):
+    """A replica of the control plane, seen by one of them; `heard_at`: seconds since the epoch, by its clock."""
+
+    name: str
+    lives: bool
+    heard_at: float
+
+
 class TokenRow(msgspec.Struct, frozen=True):
     """A join token, known by its hash alone; with `host` it is for this one."""
 

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 
+from cumulet.kernel.errors import NotReady
 from cumulet.kernel.link import certificates, ways
 from cumulet.kernel.link.admission import Admission
 from cumulet.kernel.link.authority import REPLICA_LIFETIME
@@ -82,7 +83,8 @@ class TlsDoor:
         self._made_at = time.monotonic()
 
     def _client_context(self) -> ssl.SSLContext:
-        assert self._client is not None
+        if self._client is None:
+            raise NotReady("this replica has no certificate yet")
         return self._client
 
     async def _accept(self, take: Take, listener: socket.socket) -> None:

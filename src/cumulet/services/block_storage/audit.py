@@ -38,7 +38,7 @@ def audit(look: Look) -> Iterator[Finding]:
         if volume.id not in look.busy:
             yield from _volume(look, volume, claims.get(volume.id, []))
     for volume_id, listed in claims.items():
-        yield from _claims(look, volume_id, listed, there=volume_id in every)
+        yield from _claims(look, volume_id, listed, every.get(volume_id))
     for snapshot in taken.values():
         if snapshot.id not in look.busy and snapshot.volume_id not in look.busy:
             yield from _snapshot(look, snapshot, every)
@@ -67,10 +67,10 @@ def _is_on_host(look: Look, server_id: str) -> bool:
     return server is None or bool(server.host)
 
 
-def _claims(look: Look, volume_id: str, claims: list[Attachment], *, there: bool) -> Iterator[Finding]:
-    if not there:
+def _claims(look: Look, volume_id: str, claims: list[Attachment], volume: Volume | None) -> Iterator[Finding]:
+    if volume is None:
         yield look.found(volume_id, "claims are left of a volume that is gone")
-    if len(claims) > 1:
+    if len(claims) > 1 and not (volume is not None and volume.multiattach):
         yield look.found(volume_id, "volume is claimed twice")
     if not look.cloud.contracts.offers(ServersContract):
         return

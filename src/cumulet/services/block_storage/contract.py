@@ -64,7 +64,8 @@ class HostVolumes(Protocol):
     def copy_target(self, volume_id: str, into: Path) -> Path | None:
         """For a backup: an empty qcow2 file of the volume's size below `into`, which its opener fills.
 
-        The backup then takes the volume as done, unless `discard_copy`. None where no file holds the volume here.
+        The backup then takes the volume as done, unless `discard_copy`. None where no file holds the volume here, or
+        where it is exported.
         """
 
     def discard_copy(self, volume_id: str, into: Path) -> None:
@@ -74,7 +75,8 @@ class HostVolumes(Protocol):
 class VolumeInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A volume as compute sees it: `size` in GiB, `status` in Cinder's words, `host` "" until it has been placed.
 
-    `image_metadata` is what the image that it was made from said of itself, empty for other volumes.
+    `image_metadata` is what the image that it was made from said of itself, empty for other volumes. `multiattach` says
+    that several servers may have it at once, `migration_status` (Cinder's words) whether it is on the move.
     """
 
     id: str
@@ -86,13 +88,14 @@ class VolumeInfo(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     availability_zone: str
     multiattach: bool = False
+    migration_status: str | None = None
     image_metadata: dict[str, str] = {}
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     """A server's claim on a volume; `status` is reserved, attaching, attached or detached.
 
-    `generation` grows with every attachment of the volume: a host refuses what an older one asks.
+    `generation` grows with every attachment of the volume: a host refuses what an older one asks. `mode` is rw or ro.
     """
 
     id: str
@@ -102,13 +105,15 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     device: str
     generation: int
+    mode: str = "rw"
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """How a host opens an attached volume: `remote` is None for the volume's own host."""
+    """How a host opens an attached volume: `remote` is None for a volume of its own that no other server shares."""
 
     generation: int
     remote: RemoteDisk | None = None
+    read_only: bool = False
 
 
 class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,13 +253,22 @@ class VolumesContract(Protocol):
     def attachments_of(self, source: Source, server_ids: list[str]) -> dict[str, list[Attachment]]:
         """The attachments of each server in the order of their making; servers without any are absent."""
 
+    def attachments_on(self, source: Source, volume_id: str) -> list[Attachment]:
+        """The attachments of a volume in the order of their making."""
+
+    def swap_ended(self, tx: Tx, old_volume_id: str, new_volume_id: str, *, failed: bool) -> None:
+        """A server has the new volume, with the content, in the place of the old one, or will not get it. Idempotent.
+
+        The attachments are what they have to be already.
+        """
+
     def create_for_boot(self, tx: Tx, ctx: Context, request: BootVolume) -> VolumeInfo:
         """Begin to make a volume: quota and row in this commit, the content by a saga (see `ready`)."""
 
     def delete_on_termination(self, tx: Tx, volume_id: str, request_id: str = "") -> None:
         """Delete the volume once its attachments are gone (`release` in the same commit). Idempotent.
 
-        One that has snapshots stays: images may name them.
+        One that has snapshots stays, for images may name them, and one that other servers have too.
         """
 
     def set_bootable(self, tx: Tx, volume_id: str, image_metadata: dict[str, str]) -> None:

@@ -36,6 +36,7 @@ class Volumes:
 
     def check(self, source: Source, ctx: Context, volume_id: str) -> VolumeInfo:
         volume = volumes.get(source, ctx, volume_id)
+        claims.check_shared(self._cloud, ctx, volume)
         claims.require(volume, "reserve", "reserve")
         return _info(volume)
 
@@ -52,6 +53,7 @@ class Volumes:
 
     def reserve(self, tx: Tx, ctx: Context, volume_id: str, server_id: str) -> contract.Attachment:
         volume = volumes.get(tx, ctx, volume_id)
+        claims.check_shared(self._cloud, ctx, volume)
         return _claim(claims.reserve(tx, volume, server_id, managed=True))
 
     def attach(self, tx: Tx, attachment_id: str, host: str, device: str, mode: str = "rw") -> contract.Attachment:
@@ -88,6 +90,13 @@ class Volumes:
             found.setdefault(one.server_id or "", []).append(_claim(one))
         return found
 
+    def attachments_on(self, source: Source, volume_id: str) -> list[contract.Attachment]:
+        return [_claim(one) for one in claims.of_volume(source, volume_id)]
+
+    def swap_ended(self, tx: Tx, old_volume_id: str, new_volume_id: str, *, failed: bool) -> None:
+        # Who moves a volume goes on from here; one that an administrator called moving has arrived.
+        volume_store.change(tx, old_volume_id, migration_status="error" if failed else "success")
+
     def create_for_boot(self, tx: Tx, ctx: Context, request: BootVolume) -> VolumeInfo:
         new = volumes.NewVolume(
             name=request.name,
@@ -105,6 +114,9 @@ class Volumes:
     def delete_on_termination(self, tx: Tx, volume_id: str, request_id: str = "") -> None:
         volume = volume_store.find(tx, volume_id)
         if volume is None or volume.status == VolumeStatus.DELETING:
+            return
+        if attachment_store.of_volumes(tx, [volume_id]):
+            LOG.warning("volume %s outlives its server: others have it too", volume_id)
             return
         if any(each.status != SnapshotStatus.DELETING for each in snapshot_store.of_volume(tx, volume_id)):
             LOG.warning("volume %s outlives its server: it has snapshots", volume_id)
@@ -170,6 +182,8 @@ def _info(volume: Volume) -> VolumeInfo:
         bootable=volume.bootable,
         host=volume.host,
         availability_zone=volume.availability_zone,
+        multiattach=volume.multiattach,
+        migration_status=volume.migration_status,
         image_metadata=volume.image_metadata or {},
     )
 
@@ -183,4 +197,5 @@ def _claim(claim: Attachment) -> contract.Attachment:
         host=claim.host or "",
         device=claim.device or "",
         generation=claim.generation,
+        mode=claim.mode or "rw",
     )

@@ -34,6 +34,8 @@ volume = Table(
     Column("generation", Integer, nullable=False),
     Column("created_at", DateTime, nullable=False),
     Column("updated_at", DateTime),
+    Column("multiattach", Boolean, nullable=False),
+    Column("migration_status", String(32)),
     Index("block_storage_volume_project", "project_id", "created_at"),
 )
 

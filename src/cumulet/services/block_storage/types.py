@@ -92,7 +92,8 @@ class Volume(msgspec.Struct):
 
     `extending_to` is the size that an extension under way will end with, which counts against the quota already.
     `read_only` is None until somebody sets it. `image_metadata` is None for a volume that no image stands behind.
-    `generation` counts the attachments ever made. `host` keeps the bytes, "" until it is chosen.
+    `generation` counts the attachments ever made. `host` keeps the bytes, "" until it is chosen. `multiattach` says
+    that several servers may have it at once. `migration_status` is None unless an administrator has set it.
     """
 
     id: str
@@ -117,6 +118,8 @@ class Volume(msgspec.Struct):
     generation: int
     created_at: datetime
     updated_at: datetime | None
+    multiattach: bool = False
+    migration_status: str | None = None
 
 
 class Attachment(msgspec.Struct):
@@ -264,6 +267,7 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a host is told to make: `size` in bytes, and at most one source.
 
     `image_format` is the format that the image declares; nothing is ever probed, since the content is a guest's.
+    `source_generation` is that of an attachment of the source (0: there is none).
     """
 
     id: str
@@ -272,14 +276,19 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     image_format: str = "raw"
     snapshot_id: str | None = None
     source_volume_id: str | None = None
+    source_generation: int = 0
 
 
 class SnapshotSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host is told to copy: `attached` says whether a server may have the volume open."""
+    """What a host is told to copy: `attached` says whether a server may have the volume open.
+
+    `generation` is that of the attachment by which it has.
+    """
 
     id: str
     volume_id: str
     attached: bool = False
+    generation: int = 0
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,11 +8,13 @@ from typing import Any
 
 from cumulet.kernel.audit import Finding, Look
 from cumulet.services.block_storage.contract import Attachment, VolumesContract
-from cumulet.services.compute.logic import hosts, migrations
+from cumulet.services.compute.logic import hosts, migrations, offers, parts
+from cumulet.services.compute.logic.guest import needs
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import migrations as migrations_store
+from cumulet.services.compute.store import parts as store_parts
 from cumulet.services.compute.store import servers as store
-from cumulet.services.compute.types import Device, PowerState, Server, VmState
+from cumulet.services.compute.types import ComputeHost, Device, PowerState, Server, VmState
 from cumulet.services.network.contract import NetworkContract, PortInfo
 from cumulet.services.placement.contract import PlacementContract
 
@@ -37,6 +39,7 @@ def audit(look: Look) -> Iterator[Finding]:
     ports = look.cloud.contracts.use(NetworkContract).ports_of(db, list(alive))
     yield from _tasks(look, alive)
     yield from _claims(look, alive)
+    yield from _parts(look, alive)
     yield from _migrations(look, alive)
     yield from _disks(look, alive, disks)
     yield from _ports(look, alive, ports)
@@ -59,7 +62,7 @@ def _tasks(look: Look, alive: dict[str, Server]) -> Iterator[Finding]:
 def _claims(look: Look, alive: dict[str, Server]) -> Iterator[Finding]:
     """What placement says that servers hold is what they are entitled to."""
     db, placement = look.cloud.db, look.cloud.contracts.use(PlacementContract)
-    by_name = {host.name: host.id for host in hosts.find_all(db)}
+    by_name = {host.name: host for host in hosts.find_all(db)}
     for server in alive.values():
         if server.id in look.busy:
             continue
@@ -68,15 +71,54 @@ def _claims(look: Look, alive: dict[str, Server]) -> Iterator[Finding]:
             if held is not None:
                 yield look.found(server.id, "server is on no host, and holds resources of one")
             continue
-        wanted = hosts.resources(server.kind, with_disk=bool(server.image_id))
+        wanted = _entitled(look, server, by_name.get(server.host))
         if held is None:
             yield look.found(server.id, f"server is on {server.host}, and holds nothing of it")
-        elif held.resources != {by_name.get(server.host): wanted}:
+        elif held.resources != wanted:
             yield look.found(server.id, f"server holds {held.resources}, not {wanted} of {server.host}")
-    for name, provider in by_name.items():
-        for consumer in placement.consumers(db, provider, "INSTANCE"):
+    for name, host in by_name.items():
+        for consumer in placement.consumers(db, host.id, "INSTANCE"):
             if consumer not in alive and consumer not in look.busy:
                 yield look.found(consumer, f"resources of {name} are held by a server that is gone")
+
+
+def _entitled(look: Look, server: Server, host: ComputeHost | None) -> dict[str, dict[str, int]]:
+    """What the server should hold, by provider: what its flavor says of its host, and the devices that it has there."""
+    if host is None:
+        return {}
+    cloud, held = look.cloud, parts.held_by(look.cloud.db, server.id)
+    amounts = needs.claim(server.kind, server.image.get("properties", {}), with_disk=bool(server.image_id))
+    found = {host.id: {name: amount for name, amount in amounts.items() if name != offers.VGPU}}
+    of_devices = [offers.claim_of_device(cloud, host, each.address) for each in held.devices]
+    of_gpus = [(offers.provider_of(host, each.parent), offers.VGPU) for each in held.mdevs]
+    for claim in (*of_devices, *of_gpus):
+        if claim is not None:
+            amounts = found.setdefault(claim[0], {})
+            amounts[claim[1]] = amounts.get(claim[1], 0) + 1
+    return found
+
+
+def _parts(look: Look, alive: dict[str, Server]) -> Iterator[Finding]:
+    """What servers have of hosts for themselves is there, nobody else's, and theirs alone who are on the host."""
+    db = look.cloud.db
+    waiting = {each.uuid for each in migrations_store.in_status(db, migrations.UNENDED)}
+    by_name = {host.name: host for host in hosts.find_all(db)}
+    rows = store_parts.everywhere(db)
+    owners = {row.owner for row in rows}
+    for server in alive.values():
+        if server.host and server.id not in look.busy | owners and parts.of_server(look.cloud, server):
+            yield look.found(server.id, f"server has no parts of {server.host} for itself, though it should")
+    for row in rows:
+        there = alive.get(row.server_id)
+        if row.server_id in look.busy:
+            continue
+        is_kept = row.owner != row.server_id and row.owner in waiting
+        if there is None or (not is_kept and (there.id != row.owner or there.host != row.host)):
+            yield look.found(row.server_id, f"parts of {row.host} are held by {row.owner}, which is not there")
+    for name, held in parts.held_everywhere(db).items():
+        if name in by_name:
+            for what in parts.conflicts(held):
+                yield look.found(by_name[name].id, f"{what} of {name} is held twice")
 
 
 def _migrations(look: Look, alive: dict[str, Server]) -> Iterator[Finding]:

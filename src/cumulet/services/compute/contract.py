@@ -63,10 +63,18 @@ class ServersContract(Protocol):
     def port_gone(self, tx: Tx, server_id: str, port_id: str) -> None:
         """Network deleted a port of the server: take the interface out of the server. Idempotent."""
 
-    def resize_disk(self, server_id: str, volume_id: str, size: int, request_id: str) -> bool:
+    def resize_disk(self, server_id: str, volume_id: str, size: int, request_id: str, *, generation: int = 0) -> bool:
         """Tell the server's hypervisor that the volume, open in it, has `size` bytes from now on, as a request wishes.
 
         False where no running server has it open, so that the caller extends it itself. Blocks for the host's answer.
+        Conflict (`StaleAttachment`) where the server has it by another attachment than that of the `generation`.
+        """
+
+    def swap_volume(self, tx: Tx, ctx: Context, server_id: str, old_volume_id: str, new_volume_id: str) -> None:
+        """Begin to exchange a running server's volume for another one, which gets its content.
+
+        The end is told to `VolumesContract.swap_ended`. NotFound without the server or its volume, Invalid for a new
+        volume that cannot be claimed now.
         """
 
 

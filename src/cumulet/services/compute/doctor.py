@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cumulet.kernel.doctor import Finding, Probe
+from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.kernel.run import CommandFailed
 
 if TYPE_CHECKING:
     from cumulet.settings import Settings
 
 _INSTALL_QEMU = "apt-get install qemu-system-x86 qemu-utils"
+_INSTALL_LIBVIRT = "apt-get install libvirt-daemon-system"
 BOOT_TIMEOUT = 20.0  # seconds: a busy machine without KVM
 
 
@@ -21,7 +23,9 @@ def probes(settings: Settings) -> list[Probe]:
     """Nothing is needed for the fake hypervisor."""
     if settings.compute.driver == "fake":
         return []
+    others = [Probe("compute: libvirt", lambda: _libvirt(settings))] if settings.compute.driver == "libvirt" else []
     return [
+        *others,
         Probe("compute: qemu", _qemu),
         Probe("compute: disks", _disks),
         Probe("compute: accelerator", lambda: _accelerator(settings)),
@@ -41,6 +45,22 @@ def _qemu() -> Finding:
     if not accelerator.boots("tcg", BOOT_TIMEOUT):
         return Finding("missing", f"QEMU {version} does not boot a payload", f"{_INSTALL_QEMU} --reinstall")
     return Finding("ok", f"QEMU {version} boots")
+
+
+def _libvirt(settings: Settings) -> Finding:
+    """Whether libvirt's daemon answers, and starts a domain on disks that this process makes."""
+    from cumulet.services.compute.drivers.libvirt import library, trial
+
+    if words := library.is_missing():
+        return Finding("missing", f"libvirt's library cannot be loaded: {words}", _INSTALL_LIBVIRT)
+    uri = settings.compute.libvirt_uri
+    try:
+        runs = trial.starts(uri)
+    except NotReady as error:
+        return Finding("missing", f"{uri}: {error.message}", _INSTALL_LIBVIRT)
+    except Conflict as error:
+        return Finding("missing", f"{uri} starts no server: {error.message}", "see docs/operate/libvirt.md")
+    return Finding("ok", f"{uri} starts servers") if runs else Finding("missing", f"{uri}: servers end at once")
 
 
 def _disks() -> Finding:

@@ -9,8 +9,9 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import NotFound
 from cumulet.services.compute.contract import ConsolesContract, ConsoleWay, ServerInfo, ServersContract
-from cumulet.services.compute.logic import consoles, servers, volumes
+from cumulet.services.compute.logic import consoles, servers, volume_swap, volumes
 
 
 class Servers:
@@ -42,8 +43,14 @@ class Servers:
     def port_gone(self, tx: Tx, server_id: str, port_id: str) -> None:
         servers.port_gone(self._cloud, tx, server_id, port_id)
 
-    def resize_disk(self, server_id: str, volume_id: str, size: int, request_id: str) -> bool:
-        return volumes.resize(self._cloud, server_id, volume_id, size, request_id)
+    def resize_disk(self, server_id: str, volume_id: str, size: int, request_id: str, *, generation: int = 0) -> bool:
+        return volumes.resize(self._cloud, server_id, volume_id, size, request_id, generation)
+
+    def swap_volume(self, tx: Tx, ctx: Context, server_id: str, old_volume_id: str, new_volume_id: str) -> None:
+        server = servers.find(tx, server_id)
+        if server is None:
+            raise NotFound(f"Instance {server_id} could not be found.", code="InstanceNotFound")
+        volume_swap.begin(self._cloud, tx, ctx, server, old_volume_id, new_volume_id)
 
 
 class Consoles:

@@ -286,3 +286,14 @@ console_token = Table(
     Index("compute_console_token_server", "server_id"),
     Index("compute_console_token_expiry", "expires_at"),
 )
+
+held_parts = Table(
+    "compute_held_parts",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("server_id", String(64), ForeignKey("compute_server.id", ondelete="CASCADE"), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("parts", Json, nullable=False),
+    Index("compute_held_parts_host", "host"),
+    Index("compute_held_parts_server", "server_id"),
+)

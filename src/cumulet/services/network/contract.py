@@ -166,8 +166,10 @@ class MetadataAnswer(msgspec.Struct, kw_only=True, frozen=True):
 class HostPorts(Protocol):
     """On a host: the network ends of ports, for the hypervisor."""
 
-    def open_tap(self, port_id: str) -> int:
+    def open_tap(self, port_id: str, *, multi_queue: bool = False) -> int:
         """A file descriptor of the port's tap device (Ethernet frames with a virtio-net header in front).
+
+        Of a `multi_queue` one each descriptor is a pair of queues of its own, beside those that are open already.
 
         The device lies behind the port's security rules from its first moment. The caller owns the descriptor, passes
         it to the hypervisor and closes its own copy. Idempotent: a new descriptor of the same device; the device must
@@ -230,6 +232,11 @@ class NetworkContract(Protocol):
 
     def ports_of(self, source: Source, server_ids: list[str]) -> dict[str, list[PortInfo]]:
         """The ports of each server in the order of attachment; servers without ports are absent."""
+
+    def ports_and_groups_of(
+        self, source: Source, server_ids: list[str]
+    ) -> tuple[dict[str, list[PortInfo]], dict[str, list[GroupInfo]]]:
+        """What `ports_of` and `security_groups_of` tell, looked up together."""
 
     def port(self, source: Source, ctx: Context, port_id: str) -> PortInfo:
         """One port that the caller may see. Raises NotFound."""

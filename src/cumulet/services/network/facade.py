@@ -83,11 +83,17 @@ class NetworkService:
     def ports_of(self, source: Source, server_ids: list[str]) -> dict[str, list[PortInfo]]:
         return describe.by_server(source, server_ids)
 
+    def ports_and_groups_of(
+        self, source: Source, server_ids: list[str]
+    ) -> tuple[dict[str, list[PortInfo]], dict[str, list[GroupInfo]]]:
+        ports = describe.by_server(source, server_ids)
+        return ports, describe.groups_on(source, ports)
+
     def port(self, source: Source, ctx: Context, port_id: str) -> PortInfo:
         return describe.ports(source, [access.get(source, ctx, Port, port_id)])[0]
 
     def security_groups_of(self, source: Source, server_ids: list[str]) -> dict[str, list[GroupInfo]]:
-        return describe.groups_by_server(source, server_ids)
+        return describe.groups_on(source, describe.by_server(source, server_ids))
 
     def add_security_group(self, tx: Tx, ctx: Context, server_id: str, name: str) -> None:
         servers.add_group(tx, ctx, server_id, name)

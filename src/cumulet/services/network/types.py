@@ -351,6 +351,32 @@ class Port(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
+class BoundPort(msgspec.Struct, frozen=True):
+    """What a host has to know of a server's port that is bound to it; no row of its own."""
+
+    id: str
+    network_id: str
+    mac_address: str
+    admin_state_up: bool
+    status: str
+    port_security_enabled: bool
+    allowed_address_pairs: list[dict[str, str]]
+
+
+class ServerPort(msgspec.Struct, frozen=True):
+    """What compute is told of a server's port; no row of its own."""
+
+    id: str
+    network_id: str
+    mac_address: str
+    status: str
+    device_id: str
+    host: str
+    port_security_enabled: bool
+    made_for_server: bool
+    tag: str | None
+
+
 class FarPort(msgspec.Struct, frozen=True):
     """What other hosts have to know of a bound port; no row of its own."""
 

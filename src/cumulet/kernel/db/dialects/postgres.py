@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -75,6 +76,12 @@ _FUNCTIONS = (
     "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace "
     "AND EXISTS (SELECT FROM kernel_migration WHERE starts_with(proname, service || '_')) ORDER BY 1"
 )
+# Types as migrations spell them, which is SQLite's way, and as this engine does.
+_SPELLING = {
+    "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT": "BIGSERIAL PRIMARY KEY",
+    "DATETIME": "TIMESTAMP",
+    "BLOB": "BYTEA",
+}
 # A server that is gone without a word is noticed in some 20 seconds.
 _CONNECT: dict[str, Any] = {
     "application_name": "cumulet",
@@ -161,6 +168,11 @@ class Postgres:
     def bus(self, run: Path) -> Bus:
         """Wake-ups by NOTIFY, between replicas on whatever machines."""
         return PgNotify(self._listener, self._notify)
+
+    def spelt(self, script: str) -> str:
+        for theirs, ours in _SPELLING.items():
+            script = re.sub(rf"\b{theirs}\b", ours, script)
+        return script
 
     def check(self) -> None:
         """Raise RuntimeError, in words for the operator, where this database cannot hold a cloud."""

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 from cumulet.kernel.bus import Bus
 from cumulet.kernel.bus.datagrams import Datagrams
+from cumulet.kernel.db import direct
 from cumulet.kernel.db.tx import Tx
 
 T = TypeVar("T")
@@ -68,6 +69,9 @@ class Sqlite:
         """Wake-ups between the processes of this machine."""
         return Datagrams(run / "wake")
 
+    def spelt(self, script: str) -> str:
+        return script
+
     def check(self) -> None:
         """Any file will do."""
 
@@ -112,10 +116,10 @@ class Sqlite:
     def _commit(self, connection: Connection, batch: list[Job]) -> None:
         outcomes: list[tuple[Future[Any], Any, list[Callable[[], None]]]] = []
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _say(connection, "BEGIN IMMEDIATE")
             for fn, done in batch:
                 self._run(connection, fn, done, outcomes)
-            connection.exec_driver_sql("COMMIT")
+            _say(connection, "COMMIT")
         except BaseException as error:
             self._abandon(connection, batch, error)
             return
@@ -131,25 +135,34 @@ class Sqlite:
         done: Future[Any],
         outcomes: list[tuple[Future[Any], Any, list[Callable[[], None]]]],
     ) -> None:
-        connection.exec_driver_sql("SAVEPOINT job")
+        _say(connection, "SAVEPOINT job")
         tx = Tx(connection, _no_lock)
         try:
             result = fn(tx)
         except Exception as error:
             tx._end()
-            connection.exec_driver_sql("ROLLBACK TO job")
-            connection.exec_driver_sql("RELEASE job")
+            _say(connection, "ROLLBACK TO job")
+            _say(connection, "RELEASE job")
             done.set_exception(error)
         else:
-            connection.exec_driver_sql("RELEASE job")
+            _say(connection, "RELEASE job")
             outcomes.append((done, result, tx._end()))
 
     def _abandon(self, connection: Connection, batch: list[Job], error: BaseException) -> None:
         if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
-            connection.exec_driver_sql("ROLLBACK")
+            _say(connection, "ROLLBACK")
         for _, done in batch:
             if not done.done():
                 done.set_exception(error)
+
+
+def _say(connection: Connection, words: str) -> None:
+    """Put words about the transaction to the driver itself; what fails is said again, for SQLAlchemy's error."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.execute(words)
+    except Exception:
+        connection.exec_driver_sql(words)
 
 
 def _no_lock(connection: Connection, name: str) -> None:
@@ -161,6 +174,7 @@ def _engine(path: Path, synchronous: str) -> Engine:
         f"sqlite:///{path}",
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
+        execution_options={direct.DIRECT: True},
         connect_args={"timeout": BUSY_TIMEOUT / 1000, "check_same_thread": False, "cached_statements": 512},
     )
 

@@ -60,7 +60,7 @@ class DisksForServers:
                     source = self._backend.source(volume_id)
                     self._opening[volume_id] = time.monotonic()
                     return source
-            if exported.generation >= generation:
+            if exported.shared or exported.generation >= generation:
                 raise NotReady(f"Volume {volume_id} is open on host {exported.client}.")
             self._exports.end(volume_id, generation)
 
@@ -69,6 +69,8 @@ class DisksForServers:
             self._opening.pop(volume_id, None)
 
     def copy_target(self, volume_id: str, into: Path) -> Path | None:
+        if self._exports.find(volume_id) is not None:
+            return None  # the export is its opener, and is asked for the copy
         return self._keeper.target(volume_id, into)
 
     def discard_copy(self, volume_id: str, into: Path) -> None:

@@ -2,6 +2,7 @@
 """Volumes of this host that servers of other hosts have: who may open each, kept in a journal and made so.
 
 An export belongs to one attachment, known by its generation: a younger one takes its place, an older one is refused.
+That of a volume which several servers share belongs to all of their attachments, and ends with the last.
 The port is kept as long as the attachment, so that the other host's server finds its disk again after a break.
 """
 
@@ -27,12 +28,53 @@ FIRST_PAUSE = 0.2  # seconds before an export that ended and cannot be started i
 LAST_PAUSE = 10.0
 
 
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """An attachment and the host that opens the volume for it."""
+
+    generation: int
+    client: str
+
+
 class Export(msgspec.Struct, frozen=True, kw_only=True):
-    """Which attachment a volume is exported for: its generation, the host that opens it, and where."""
+    """Which attachment a volume is exported for: its generation, the host that opens it, and where.
+
+    A `shared` one has the attachments `others` too, and remembers the generations of those that are `gone`.
+    """
 
     generation: int
     client: str
     port: int = 0
+    shared: bool = False
+    others: list[Holder] = []
+    gone: list[int] = []
+
+    @property
+    def generations(self) -> list[int]:
+        return [self.generation, *(each.generation for each in self.others)]
+
+    @property
+    def clients(self) -> list[str]:
+        """The hosts that may open it, sorted."""
+        return sorted({self.client, *(each.client for each in self.others)})
+
+    def joined(self, holder: Holder) -> Export:
+        """With one more attachment; Conflict for one that was here and is gone."""
+        if holder.generation in self.gone:
+            raise Conflict("The attachment was ended meanwhile.", code="GenerationTooOld")
+        if holder.generation in self.generations:
+            return self
+        return msgspec.structs.replace(self, others=[*self.others, holder])
+
+    def left(self, generation: int) -> Export | None:
+        """Without an attachment; None where it was the last."""
+        holders = [Holder(generation=self.generation, client=self.client), *self.others]
+        kept = [each for each in holders if each.generation != generation]
+        if not kept:
+            return None
+        gone, first = sorted({*self.gone, generation}), kept[0]
+        return msgspec.structs.replace(
+            self, generation=first.generation, client=first.client, others=kept[1:], gone=gone
+        )
 
 
 class Exports:
@@ -84,42 +126,51 @@ class Exports:
         record = self._journal.get(volume_id)
         return None if record is None else msgspec.convert(record, Export)
 
-    def begin(self, volume_id: str, generation: int, client: str) -> RemoteDisk:
-        """Export the volume for this attachment, in the place of any older one; Conflict where one is younger."""
+    def begin(self, volume_id: str, generation: int, client: str, *, shared: bool = False) -> RemoteDisk:
+        """Export the volume for this attachment, in the place of any older one; Conflict where one is younger.
+
+        Where it is `shared` the others stay.
+        """
         with self._lock(volume_id):
             have = self.find(volume_id)
-            if have is not None and have.generation > generation:
+            if have is not None and shared and have.shared:
+                self._keep(volume_id, have.joined(Holder(generation=generation, client=client)))
+            elif have is not None and have.generation > generation:
                 raise Conflict(f"Volume {volume_id} is exported for a younger attachment.", code="GenerationTooOld")
-            if have is not None and (have.generation, have.client) != (generation, client):
-                self._tool.stop(volume_id)
-                have = None
-            if have is None:
-                have = Export(generation=generation, client=client)
-                self._journal.put(volume_id, msgspec.to_builtins(have))
+            elif have is None or (have.generation, have.client, have.shared) != (generation, client, shared):
+                if have is not None:
+                    self._tool.stop(volume_id)
+                self._keep(volume_id, Export(generation=generation, client=client, shared=shared))
             port = self._run(volume_id)
         return RemoteDisk(address=self._address, port=port, export=volume_id, server=self._name)
 
     def end(self, volume_id: str, generation: int | None = None) -> None:
-        """End the export unless it is for an attachment younger than `generation`."""
+        """End the export unless it is for an attachment younger than `generation`; a shared one, with its last."""
         with self._lock(volume_id):
             have = self.find(volume_id)
+            if have is not None and have.shared and generation is not None:
+                left = have.left(generation)
+                if left is not None:
+                    self._keep(volume_id, left)
+                    self._run(volume_id)
+                    return
             if have is None or generation is None or have.generation <= generation:
                 self._tool.stop(volume_id)
                 self._journal.delete(volume_id)
 
-    def resize(self, volume_id: str, size: int) -> bool:
-        """Make the volume larger through its export; False where it has none."""
+    def resize(self, volume_id: str, size: int, generation: int = 0) -> bool:
+        """Make the volume larger through its export; False where it has none, Conflict where that is another's."""
         with self._lock(volume_id):
-            if self.find(volume_id) is None:
+            if not self._serves(volume_id, generation):
                 return False
             self._run(volume_id)
             self._tool.resize(volume_id, size)
             return True
 
-    def copy(self, volume_id: str, target: Path, target_format: Literal["qcow2", "raw"]) -> bool:
-        """Copy the volume through its export; False where it has none."""
+    def copy(self, volume_id: str, target: Path, target_format: Literal["qcow2", "raw"], generation: int = 0) -> bool:
+        """Copy the volume through its export; False where it has none, Conflict where that is another's."""
         with self._lock(volume_id):
-            if self.find(volume_id) is None:
+            if not self._serves(volume_id, generation):
                 return False
             self._run(volume_id)
             self._tool.copy(volume_id, target, target_format)
@@ -149,15 +200,25 @@ class Exports:
         assert self._exporter is not None
         return self._exporter
 
+    def _serves(self, volume_id: str, generation: int) -> bool:
+        """Whether the volume is exported; Conflict where it is, but not for the attachment (0: any)."""
+        have = self.find(volume_id)
+        if have is not None and generation and generation not in have.generations:
+            raise Conflict(f"Volume {volume_id} is attached anew meanwhile.", code="StaleAttachment")
+        return have is not None
+
+    def _keep(self, volume_id: str, export: Export) -> None:
+        self._journal.put(volume_id, msgspec.to_builtins(export))
+
     def _run(self, volume_id: str) -> int:
         """See that the export of the journal is there."""
         with self._lock(volume_id):
             have = self.find(volume_id)
             if have is None:
                 return 0
-            port = self._tool.export(volume_id, self._backend.source(volume_id), have.client, have.port)
+            port = self._tool.export(volume_id, self._backend.source(volume_id), have.clients, have.port)
             if port != have.port:
-                self._journal.put(volume_id, msgspec.to_builtins(msgspec.structs.replace(have, port=port)))
+                self._keep(volume_id, msgspec.structs.replace(have, port=port))
             return port
 
     @contextmanager

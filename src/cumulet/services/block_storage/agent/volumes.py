@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs that a host takes about volumes; the files themselves are the journal of what was done.
 
-Bodies: `volume.create` a `VolumeSpec`; `volume.snapshot` a `SnapshotSpec`; `volume.extend` `{id, size, attached}`;
-`volume.delete` `{id}`; `volume.delete_snapshot` `{id}`; `volume.upload` `{id, image_id, format, attached}`;
-`volume.export` `{id, generation, client}`, answered by a `RemoteDisk`; `volume.unexport` `{id, generation}`;
-`volume.report` `{}`. Sizes are bytes.
+Bodies: `volume.create` a `VolumeSpec`; `volume.snapshot` a `SnapshotSpec`; `volume.extend` `{id, size, attached,
+generation}`; `volume.delete` `{id}`; `volume.delete_snapshot` `{id}`; `volume.upload` `{id, image_id, format, attached,
+generation}`; `volume.export` `{id, generation, client, shared}`, answered by a `RemoteDisk`; `volume.unexport`
+`{id, generation}`; `volume.report` `{}`. Sizes are bytes. Whatever is done to a disk that somebody has open is refused
+(Conflict, `StaleAttachment`) where the `generation` is that of another attachment; 0 means any.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class VolumesOnHost:
         self._backend = backend
         self._uploads = host.state / "block_storage" / "uploads"
         self._exports = exports
-        self.keeper = VolumesKeeper(backend, lambda held, volume_id: self._by_opener(held, volume_id, attached=True))
+        self.keeper = VolumesKeeper(backend, lambda held, volume_id: self._by_opener(held, volume_id, 0, attached=True))
         self.disks = DisksForServers(host.contracts, backend, self.keeper, exports, credentials)
 
     @cached_property
@@ -73,10 +74,10 @@ class VolumesOnHost:
     def report(self) -> Body:
         """What there is: `volumes` and `snapshots` (ids), `exports`, `stats` (bytes) and `capabilities`.
 
-        `exports` gives the generation of the attachment that each is for, by volume.
+        `exports` gives the generations of the attachments that each is for, by volume.
         """
         return {
-            "exports": {volume_id: export.generation for volume_id, export in self._exports.all().items()},
+            "exports": {volume_id: export.generations for volume_id, export in self._exports.all().items()},
             "volumes": self._backend.volumes(),
             "snapshots": self._backend.snapshots(),
             "stats": msgspec.to_builtins(self._backend.stats()),
@@ -94,7 +95,7 @@ class VolumesOnHost:
             elif spec.snapshot_id is not None:
                 self._backend.create_from_snapshot(spec.id, spec.size, spec.snapshot_id)
             elif spec.source_volume_id is not None:
-                copy = self._by_opener(held, spec.source_volume_id, attached=True)
+                copy = self._by_opener(held, spec.source_volume_id, spec.source_generation, attached=True)
                 self._backend.clone(spec.id, spec.size, spec.source_volume_id, copy)
             else:
                 self._backend.create_blank(spec.id, spec.size)
@@ -102,8 +103,9 @@ class VolumesOnHost:
 
     def extend(self, body: Body) -> Body:
         """Make the volume larger, through its opener where it is open."""
-        volume_id, size = str(body["id"]), int(body["size"])
-        if not self._exports.resize(volume_id, size) and not self._resize_in_server(volume_id, size):
+        volume_id, size, generation = str(body["id"]), int(body["size"]), int(body.get("generation", 0))
+        grown = self._exports.resize(volume_id, size, generation) or self._in_server(volume_id, size, generation)
+        if not grown:
             with self.disks.closed([volume_id], attached=bool(body.get("attached"))):
                 self._backend.extend(volume_id, size)
         return {"size": self._backend.size(volume_id)}
@@ -121,7 +123,7 @@ class VolumesOnHost:
         with ExitStack() as held:
             if self._exports.find(volume_id) is None:
                 held.enter_context(self.disks.closed([volume_id]))
-            remote = self._exports.begin(volume_id, generation, client)
+            remote = self._exports.begin(volume_id, generation, client, shared=bool(body.get("shared")))
         answer: Body = msgspec.to_builtins(remote)
         return answer
 
@@ -133,7 +135,7 @@ class VolumesOnHost:
         """Keep the volume's content as of now, through its opener where it is open."""
         spec = msgspec.convert(body, SnapshotSpec)
         with ExitStack() as held:
-            copy = self._by_opener(held, spec.volume_id, attached=spec.attached)
+            copy = self._by_opener(held, spec.volume_id, spec.generation, attached=spec.attached)
             self._backend.snapshot(spec.id, spec.volume_id, copy)
 
     def upload(self, body: Body) -> None:
@@ -143,7 +145,8 @@ class VolumesOnHost:
         path = self._uploads / f"{image_id}.{target_format}"
         try:
             with ExitStack() as held:
-                copy = self._by_opener(held, volume_id, attached=bool(body.get("attached")))
+                generation = int(body.get("generation", 0))
+                copy = self._by_opener(held, volume_id, generation, attached=bool(body.get("attached")))
                 self._backend.export(volume_id, path, target_format, copy)
             self._host.contracts.use(HostImages).push(image_id, path)
         finally:
@@ -152,18 +155,19 @@ class VolumesOnHost:
     def delete_snapshot(self, body: Body) -> None:
         self._backend.delete_snapshot(str(body["id"]))
 
-    def _resize_in_server(self, volume_id: str, size: int) -> bool:
+    def _in_server(self, volume_id: str, size: int, generation: int) -> bool:
+        """Make the volume larger in the server that has it open; False where none has."""
         hypervisor = self.disks.hypervisor()
-        return hypervisor is not None and hypervisor.resize(volume_id, size)
+        return hypervisor is not None and hypervisor.resize(volume_id, size, generation=generation)
 
-    def _by_opener(self, held: ExitStack, volume_id: str, *, attached: bool) -> CopyByOpener:
+    def _by_opener(self, held: ExitStack, volume_id: str, generation: int, *, attached: bool) -> CopyByOpener:
         """Copy through whoever has the volume open; where nobody has, hold it closed until `held` ends."""
 
         def copy(target: Path, target_format: Literal["qcow2", "raw"]) -> bool:
-            if self._exports.copy(volume_id, target, target_format):
+            if self._exports.copy(volume_id, target, target_format, generation):
                 return True
             hypervisor = self.disks.hypervisor()
-            if hypervisor is not None and hypervisor.copy(volume_id, target, target_format):
+            if hypervisor is not None and hypervisor.copy(volume_id, target, target_format, generation=generation):
                 return True
             held.enter_context(self.disks.closed([volume_id], attached=attached))
             return False

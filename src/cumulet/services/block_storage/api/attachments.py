@@ -79,6 +79,7 @@ def create(request: Request) -> Reply:
                 "Volume attachments can not be created if the volume is in an error state. The Volume "
                 f"{volume.id} currently has a status of: {volume.status} "
             )
+        logic.check_shared(request.cloud, request.ctx, volume)
         new = logic.reserve(tx, volume, said.get("instance_uuid"), mode=said.get("mode"))
         if said.get("connector"):
             new = logic.connect(tx, new, said["connector"])

@@ -51,12 +51,12 @@ def detail(request: Request, volume: Volume, claims: list[Attachment], kinds: di
         "encrypted": False,
         "replication_status": None,
         "consistencygroup_id": None,
-        "multiattach": False,
+        "multiattach": volume.multiattach,
         "attachments": [attached(request, one) for one in claims if one.status == AttachStatus.ATTACHED],
     }
     version = request.version
     if request.ctx.is_admin:
-        view["migration_status"] = None
+        view["migration_status"] = volume.migration_status
     if version >= GROUPS:
         view["group_id"] = None
     if request.ctx.is_admin and version >= PROVIDER_ID:
@@ -107,7 +107,7 @@ def extended(request: Request, volume: Volume, claims: list[Attachment], seen: S
     if seen.host:
         view["os-vol-host-attr:host"] = full_host(volume.host, seen.backends)
     if seen.migration:
-        view |= {"os-vol-mig-status-attr:migstat": None, "os-vol-mig-status-attr:name_id": None}
+        view |= {"os-vol-mig-status-attr:migstat": volume.migration_status, "os-vol-mig-status-attr:name_id": None}
     if seen.image and volume.image_metadata:
         view["volume_image_metadata"] = volume.image_metadata
     return view

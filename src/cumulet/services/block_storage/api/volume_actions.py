@@ -136,7 +136,7 @@ def reset_status(request: Request) -> Reply:
     common.check_status("Volume attach", attach_status, _ATTACH_STATUSES, _ATTACH_STATUSES)
     common.check_status("Volume migration", migration, _MIGRATION_STATUSES, _MIGRATION_STATUSES)
     request.cloud.db.write(
-        lambda tx: claims.reset_status(tx, request.ctx, request.params["volume_id"], status, attach_status)
+        lambda tx: claims.reset_status(tx, request.ctx, request.params["volume_id"], status, attach_status, migration)
     )
     return Reply(202)
 
@@ -149,7 +149,9 @@ def force_delete(request: Request) -> Reply:
 
 def retype(request: Request) -> Reply:
     new_type = request.body["os-retype"]["new_type"]
-    request.cloud.db.write(lambda tx: logic.retype(tx, request.ctx, request.params["volume_id"], new_type))
+    request.cloud.db.write(
+        lambda tx: logic.retype(request.cloud, tx, request.ctx, request.params["volume_id"], new_type)
+    )
     return Reply(202)
 
 

@@ -200,7 +200,7 @@ def _narrow(request: Request, words: dict[str, Any], name: str, value: str) -> N
         if not value.isascii() or not value.isdigit():
             raise invalid_input(f"'size = {value}'")
         words["exact"]["size"] = min(int(value), common.INT_MAX)
-    elif name in ("migration_status", "group_id", "consumes_quota"):
+    elif name in ("group_id", "consumes_quota"):
         if name != "consumes_quota" or not common.truth(value, name):
             words["exact"]["id"] = ""  # no volume has one
     else:

@@ -8,7 +8,7 @@ depends on it. Errors are the kernel's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -35,15 +35,16 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exporter(Protocol):
-    """What lets other hosts open this host's volumes, one opener a volume. Every verb may block and is idempotent.
+    """What lets hosts open this host's volumes by one process each. Every verb may block and is idempotent.
 
     An export outlives the agent. One that ends by itself is told to whoever asked to be told, who starts it again.
     """
 
-    def export(self, volume_id: str, source: DiskSource, client: str, port: int = 0) -> int:
-        """See that the volume can be opened by the host called `client` and by no other; the port of this address.
+    def export(self, volume_id: str, source: DiskSource, clients: Sequence[str], port: int = 0) -> int:
+        """See that the volume can be opened by the hosts called `clients` and by no other; the port of this address.
 
-        `port` 0 lets the exporter choose. Conflict where it cannot be done, NotReady where it could be later.
+        Where the hosts change, those that stay have to come again. `port` 0 lets the exporter choose. Conflict where it
+        cannot be done, NotReady where it could be later.
         """
 
     def stop(self, volume_id: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ CAPABILITIES = Capabilities(
     storage_protocol="fake",
     thin_provisioning=True,
     online_extend=True,
-    multiattach=False,
+    multiattach=True,
 )
 
 
@@ -201,17 +202,17 @@ class FakeExporter:
         self._ended = ended
         self._lock = threading.RLock()
 
-    def export(self, volume_id: str, source: DiskSource, client: str, port: int = 0) -> int:
+    def export(self, volume_id: str, source: DiskSource, clients: Sequence[str], port: int = 0) -> int:
         with self._lock:
             have = self._journal.get(volume_id)
-            if have is not None and have["client"] == client and port in (0, have["port"]):
+            if have is not None and have["clients"] == list(clients) and port in (0, have["port"]):
                 return int(have["port"])
             taken = {record["port"] for record in self._journal.items().values()}
             chosen = port or next(one for one in FAKE_PORTS if one not in taken)
             if chosen in taken - {have["port"] if have else 0}:
                 raise Conflict(f"port {chosen} is taken", code="ExportFailed")
             self._backend.size(volume_id)
-            self._journal.put(volume_id, {"client": client, "port": chosen})
+            self._journal.put(volume_id, {"clients": list(clients), "port": chosen})
             return chosen
 
     def stop(self, volume_id: str) -> None:
@@ -232,9 +233,9 @@ class FakeExporter:
     def close(self) -> None:
         """Nothing is held."""
 
-    def client(self, volume_id: str) -> str:
-        """The host that may open the volume."""
-        return str(self._find(volume_id)["client"])
+    def clients(self, volume_id: str) -> list[str]:
+        """The hosts that may open the volume."""
+        return [str(client) for client in self._find(volume_id)["clients"]]
 
     def die(self, volume_id: str) -> None:
         """The export ends by itself."""

@@ -30,7 +30,7 @@ CAPABILITIES = Capabilities(
     storage_protocol="file",
     thin_provisioning=True,
     online_extend=True,
-    multiattach=False,
+    multiattach=True,
 )
 
 SUFFIX = ".qcow2"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exports by QEMU's storage daemon: one process a volume, NBD under TLS, open to one client's certificate.
+"""Exports by QEMU's storage daemon: one process a volume, NBD under TLS, open to its clients' certificates.
 
 The daemon is the volume's one opener. It completes a write only when that is on the disk: the client holds what was not
 answered and sends it again, so that a daemon that is killed costs a pause and nothing else. (A write that was answered
@@ -17,7 +17,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -32,7 +32,7 @@ PROGRAM = "qemu-storage-daemon"
 PORTS = range(10809, 11833)  # from NBD's own port on, below the range that outgoing connections take theirs from
 START_TIME = 20.0  # seconds until a daemon must answer
 COPY_TIME = 3600.0
-CLIENTS = 8  # connections: a client that comes again may be faster than the end of its old one
+CLIENTS = 128  # connections: one a server; one that comes again may be faster than the end of its old one
 PID_FILE, LOG_FILE, SOCKET, RECORD = "export.pid", "export.log", "control.sock", "export.json"
 EXPORT, NODE, COPY_NODE, JOB = "export", "disk", "copy-target", "copy"
 
@@ -55,17 +55,20 @@ class NbdExporter:
         self._guard = threading.RLock()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def export(self, volume_id: str, source: DiskSource, client: str, port: int = 0) -> int:
+    def export(self, volume_id: str, source: DiskSource, clients: Sequence[str], port: int = 0) -> int:
         with self._guard:
             place = self._place(volume_id)
             if self._runs(volume_id):
                 have = json.loads((place / RECORD).read_text())
-                if (have["client"], have["path"]) == (client, str(source.path)) and port in (0, have["port"]):
+                if (have.get("clients"), have["path"]) == (list(clients), str(source.path)) and port in (
+                    0,
+                    have["port"],
+                ):
                     self._watch(volume_id)
                     return int(have["port"])
                 self.stop(volume_id)
             place.mkdir(mode=0o700, exist_ok=True)
-            chosen = self._start(volume_id, place, source, client, port)
+            chosen = self._start(volume_id, place, source, clients, port)
             self._watch(volume_id)
             return chosen
 
@@ -129,15 +132,15 @@ class NbdExporter:
         running.close()
         return True
 
-    def _start(self, volume_id: str, place: Path, source: DiskSource, client: str, port: int) -> int:
+    def _start(self, volume_id: str, place: Path, source: DiskSource, clients: Sequence[str], port: int) -> int:
         """Start the daemon at the port, or at the first one that is free."""
         for candidate in (port,) if port else PORTS:
             if not port and not self._is_free(candidate):
                 continue
-            record = {"client": client, "path": str(source.path), "port": candidate}
+            record = {"clients": list(clients), "path": str(source.path), "port": candidate}
             (place / RECORD).write_text(json.dumps(record))
             with listen(place / SOCKET) as monitor:
-                argv = self._command_line(volume_id, place, source, client, candidate, monitor.fileno())
+                argv = self._command_line(volume_id, place, source, clients, candidate, monitor.fileno())
                 detached.launch(argv, place / LOG_FILE, [monitor.fileno()])
             if self._answers(volume_id):
                 return candidate
@@ -147,19 +150,20 @@ class NbdExporter:
         raise NotReady("No port is free for the export of the volume.")
 
     def _command_line(
-        self, volume_id: str, place: Path, source: DiskSource, client: str, port: int, monitor: int
+        self, volume_id: str, place: Path, source: DiskSource, clients: Sequence[str], port: int, monitor: int
     ) -> list[str]:
         folder = _escape(str(self._credentials()))
         disk = {"driver": "file", "filename": str(source.path)}
         server = {"type": "inet", "host": self._address, "port": str(port)}
+        admitted = [{"match": f"CN={client}", "policy": "allow", "format": "exact"} for client in clients]
         return [
             PROGRAM,
             # Hosts' certificates are for clients, so QEMU would not serve with one; peers are verified all the same.
             *("--object", f"tls-creds-x509,id=tls,endpoint=server,verify-peer=on,sanity-check=off,dir={folder}"),
-            *("--object", f"authz-simple,id=client,identity=CN={_escape(client)}"),
+            *("--object", json.dumps({"qom-type": "authz-list", "id": "clients", "policy": "deny", "rules": admitted})),
             *("--blockdev", json.dumps({"driver": source.format, "node-name": NODE, "discard": "unmap", "file": disk})),
             "--nbd-server",
-            json.dumps({"addr": server, "tls-creds": "tls", "tls-authz": "client", "max-connections": CLIENTS}),
+            json.dumps({"addr": server, "tls-creds": "tls", "tls-authz": "clients", "max-connections": CLIENTS}),
             *("--export", json.dumps(_export(volume_id))),
             *("--chardev", f"socket,id=control,fd={monitor},server=on,wait=off"),
             *("--monitor", "chardev=control"),

@@ -24,8 +24,11 @@ def place(run: Run) -> Commit:
 
 def make(run: Run) -> Commit:
     volume = progress.volume(run.cloud.db, run.subject)
-    spec = VolumeSpec(id=volume.id, size=volume.size * GIB, **run.args["spec"])
-    run.cloud.hosts.call(volume.host, "volume.create", msgspec.to_builtins(spec), timeout=COPY_TIME)
+    source = run.args["spec"].get("source_volume_id")
+    generation = 0 if source is None else progress.opener(run.cloud.db, source)
+    spec = VolumeSpec(id=volume.id, size=volume.size * GIB, source_generation=generation, **run.args["spec"])
+    with progress.fenced():
+        run.cloud.hosts.call(volume.host, "volume.create", msgspec.to_builtins(spec), timeout=COPY_TIME)
     return lambda tx: progress.made(run.cloud, tx, volume.id, run.request_id)
 
 

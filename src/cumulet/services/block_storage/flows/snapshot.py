@@ -14,9 +14,10 @@ COPY_TIME = 3600.0  # seconds that the copy may take
 
 def take(run: Run) -> Commit:
     snapshot = progress.snapshot(run.cloud.db, run.subject)
-    attached = progress.is_claimed(run.cloud.db, snapshot.volume_id)
-    spec = SnapshotSpec(id=snapshot.id, volume_id=snapshot.volume_id, attached=attached)
-    run.cloud.hosts.call(snapshot.host, "volume.snapshot", msgspec.to_builtins(spec), timeout=COPY_TIME)
+    generation = progress.opener(run.cloud.db, snapshot.volume_id)
+    spec = SnapshotSpec(id=snapshot.id, volume_id=snapshot.volume_id, attached=generation > 0, generation=generation)
+    with progress.fenced():
+        run.cloud.hosts.call(snapshot.host, "volume.snapshot", msgspec.to_builtins(spec), timeout=COPY_TIME)
     return lambda tx: progress.snapshot_made(run.cloud, tx, snapshot.id, run.request_id)
 
 

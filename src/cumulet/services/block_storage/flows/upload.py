@@ -12,11 +12,18 @@ COPY_TIME = 3600.0  # seconds that copying and sending may take
 
 def send(run: Run) -> Commit:
     volume = progress.volume(run.cloud.db, run.subject)
-    attached = progress.is_claimed(run.cloud.db, volume.id)
-    body = {"id": volume.id, "image_id": run.args["image_id"], "format": run.args["format"], "attached": attached}
+    generation = progress.opener(run.cloud.db, volume.id)
+    body = {
+        "id": volume.id,
+        "image_id": run.args["image_id"],
+        "format": run.args["format"],
+        "attached": generation > 0,
+        "generation": generation,
+    }
     # What was sent before a crash is not sent again: the image would refuse it.
     if not images.is_made(run.cloud, run.args["image_id"]):
-        run.cloud.hosts.call(volume.host, "volume.upload", body, timeout=COPY_TIME)
+        with progress.fenced():
+            run.cloud.hosts.call(volume.host, "volume.upload", body, timeout=COPY_TIME)
     return lambda tx: progress.uploaded(tx, volume.id)
 
 

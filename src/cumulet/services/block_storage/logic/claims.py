@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims on volumes: who may open a disk, from the reservation to the release. One claim a volume at a time."""
+"""Claims on volumes: who may open a disk, from the reservation to the release.
+
+A volume has one claim at a time, or several where its type is multiattach.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Invalid
+from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.services.block_storage import events
 from cumulet.services.block_storage.logic import news, volumes
 from cumulet.services.block_storage.logic.refusals import (
@@ -25,7 +28,7 @@ from cumulet.services.block_storage.types import VOLUME_ACTIONS, Attachment, Att
 from cumulet.services.compute.contract import ServersContract
 
 # Statuses of a volume that is, or was, somebody's.
-_ENDED = (VolumeStatus.RESERVED, VolumeStatus.ATTACHING, VolumeStatus.IN_USE, VolumeStatus.DETACHING)
+_CLAIMED = (VolumeStatus.RESERVED, VolumeStatus.ATTACHING, VolumeStatus.IN_USE, VolumeStatus.DETACHING)
 
 
 def get(source: Source, ctx: Context, attachment_id: str) -> Attachment:
@@ -53,6 +56,14 @@ def reserve(
             return have
     require(volume, "reserve", "reserve")
     return _claim(tx, volume, server_id, mode, managed=managed)
+
+
+def check_shared(cloud: Cloud, ctx: Context, volume: Volume) -> None:
+    """Forbidden where the caller may not let one more server have a volume with a system that is in use."""
+    rule, target = "volume:multiattach_bootable_volume", {"project_id": volume.project_id, "user_id": volume.user_id}
+    shared = volume.multiattach and volume.bootable and volume.status == VolumeStatus.IN_USE
+    if shared and not cloud.allows("block_storage", rule, ctx, target):
+        raise Forbidden(f"Policy doesn't allow {rule} to be performed.", code="PolicyNotAuthorized", rule=rule)
 
 
 def connect(tx: Tx, attachment: Attachment, connector: dict[str, Any]) -> Attachment:
@@ -99,11 +110,11 @@ def complete(
 
 
 def end(cloud: Cloud, tx: Tx, attachment: Attachment, request_id: str = "") -> None:
-    """The claim is gone, and the volume free for the next one."""
+    """The claim is gone; without any other one the volume is free for the next."""
     store.remove(tx, attachment.id)
     volume = volume_store.find(tx, attachment.volume_id)
-    if volume is not None and volume.status in _ENDED and not store.of_volumes(tx, [volume.id]):
-        volume_store.change(tx, volume.id, status=VolumeStatus.AVAILABLE)
+    if volume is not None and volume.status in _CLAIMED:
+        volume_store.change(tx, volume.id, status=_status(tx, volume.id))
     news.volume(cloud, tx, events.DETACH, events.END, attachment.volume_id, request_id)
 
 
@@ -146,7 +157,9 @@ def detach(cloud: Cloud, tx: Tx, ctx: Context, volume: Volume, attachment_id: st
         have = [one for one in have if one.id == attachment_id]
         if not have:
             raise attachment_not_found(attachment_id)
-    elif not have and volume.status in _ENDED:
+    elif len(have) > 1:
+        raise invalid_volume("Detach volume failed: More than one attachment, but no attachment_id provided.")
+    elif not have and volume.status in _CLAIMED:
         volume_store.change(tx, volume.id, status=VolumeStatus.AVAILABLE)
     for one in have:
         take_away(cloud, tx, ctx, one)
@@ -175,7 +188,7 @@ def mark(tx: Tx, volume: Volume, action: str, verb: str, status: VolumeStatus) -
 def unreserve(tx: Tx, volume: Volume) -> None:
     """Give up a reservation; nothing happens where there is none."""
     if volume.status in VOLUME_ACTIONS["unreserve"]:
-        volume_store.change(tx, volume.id, status=VolumeStatus.AVAILABLE)
+        volume_store.change(tx, volume.id, status=_status(tx, volume.id, pending=False))
 
 
 def roll_detaching(tx: Tx, volume: Volume) -> None:
@@ -197,8 +210,15 @@ def set_bootable(tx: Tx, volume_id: str, *, bootable: bool) -> None:
     volume_store.change(tx, volume_id, bootable=bootable)
 
 
-def reset_status(tx: Tx, ctx: Context, volume_id: str, status: str | None, attach_status: str | None) -> None:
-    """An administrator says what the volume is."""
+def reset_status(
+    tx: Tx,
+    ctx: Context,
+    volume_id: str,
+    status: str | None,
+    attach_status: str | None,
+    migration_status: str | None = None,
+) -> None:
+    """An administrator says what the volume is; the migration status `none` is that of one which does not move."""
     volume = volumes.get(tx, ctx, volume_id)
     if status in ("deleting", "error_deleting", "detaching"):
         raise Invalid(f"Cannot reset-state to {status}")
@@ -208,11 +228,16 @@ def reset_status(tx: Tx, ctx: Context, volume_id: str, status: str | None, attac
         volume_store.change(tx, volume.id, status=status)
     if attach_status == AttachStatus.DETACHED:
         store.remove_all(tx, volume.id)
+    if migration_status:
+        left = None if migration_status == "none" else migration_status
+        volume_store.change(tx, volume.id, migration_status=left)
 
 
 def require(volume: Volume, action: str, verb: str) -> None:
     """Raise Invalid unless the volume's status allows `action`."""
     allowed = VOLUME_ACTIONS[action]
+    if volume.multiattach and action in ("reserve", "attach"):
+        allowed |= {VolumeStatus.IN_USE}
     if volume.status not in allowed:
         raise invalid_volume(
             f"Volume {volume.id} status must be {words(sorted(allowed))} to {verb}, but the current status is "
@@ -221,7 +246,7 @@ def require(volume: Volume, action: str, verb: str) -> None:
 
 
 def _claim(tx: Tx, volume: Volume, server_id: str | None, mode: str | None, *, managed: bool) -> Attachment:
-    if store.of_volumes(tx, [volume.id]):
+    if not volume.multiattach and store.of_volumes(tx, [volume.id]):
         raise invalid_volume(f"Volume {volume.id} is attached or reserved already.")
     generation = volume.generation + 1
     new = Attachment(
@@ -243,6 +268,16 @@ def _claim(tx: Tx, volume: Volume, server_id: str | None, mode: str | None, *, m
     store.add(tx, new)
     volume_store.change(tx, volume.id, status=VolumeStatus.RESERVED, generation=generation)
     return new
+
+
+def _status(tx: Tx, volume_id: str, *, pending: bool = True) -> VolumeStatus:
+    """What a volume is by its claims, with or without those that are reserved only."""
+    have = {claim.status for claim in store.of_volumes(tx, [volume_id])}
+    if AttachStatus.ATTACHED in have:
+        return VolumeStatus.IN_USE
+    if AttachStatus.ATTACHING in have and pending:
+        return VolumeStatus.ATTACHING
+    return VolumeStatus.RESERVED if have and pending else VolumeStatus.AVAILABLE
 
 
 def _again(tx: Tx, attachment_id: str) -> Attachment:

@@ -29,18 +29,22 @@ def connect(cloud: Cloud, attachment_id: str, host: str) -> Connection:
     volume = volume_store.find(cloud.db, claim.volume_id)
     if volume is None:
         raise volume_not_found(claim.volume_id)
-    if volume.host == host:
-        return Connection(generation=claim.generation)
-    body = {"id": volume.id, "generation": claim.generation, "client": host}
+    read_only = claim.mode == "ro"
+    if volume.host == host and not volume.multiattach:
+        return Connection(generation=claim.generation, read_only=read_only)
+    body = {"id": volume.id, "generation": claim.generation, "client": host, "shared": volume.multiattach}
     answer = cloud.hosts.call(volume.host, "volume.export", body, timeout=EXPORT_TIME)
-    return Connection(generation=claim.generation, remote=msgspec.convert(answer, RemoteDisk))
+    remote = msgspec.convert(answer, RemoteDisk)
+    return Connection(generation=claim.generation, remote=remote, read_only=read_only)
 
 
 def disconnect(cloud: Cloud, attachment_id: str) -> None:
     """See `contract.VolumesContract.disconnect`."""
     claim = store.find(cloud.db, attachment_id)
     volume = None if claim is None else volume_store.find(cloud.db, claim.volume_id)
-    if claim is None or volume is None or volume.host in ("", claim.host):
+    if claim is None or volume is None or not volume.host:
+        return
+    if volume.host == claim.host and not volume.multiattach:
         return
     try:
         cloud.hosts.call(volume.host, "volume.unexport", {"id": volume.id, "generation": claim.generation})
@@ -58,12 +62,12 @@ def certificate(cloud: Cloud, host: str, body: dict[str, Any]) -> dict[str, str]
     return {"certificate": signed, "authority": authority.certificate}
 
 
-def tidy(cloud: Cloud, host: str, reported: dict[str, int]) -> None:
-    """End the exports that `host` reports though their attachments are gone; `reported`: generation by volume."""
+def tidy(cloud: Cloud, host: str, reported: dict[str, list[int]]) -> None:
+    """End the exports that `host` reports though their attachments are gone; `reported`: generations by volume."""
     if not reported:
         return
     wanted = {(claim.volume_id, claim.generation) for claim in store.of_volumes(cloud.db, list(reported))}
-    for volume_id, generation in reported.items():
+    for volume_id, generation in ((key, each) for key, listed in reported.items() for each in listed):
         if (volume_id, generation) not in wanted:
             LOG.warning("volume %s is exported by %s for an attachment that is gone: ended", volume_id, host)
             cloud.hosts.call(host, "volume.unexport", {"id": volume_id, "generation": generation})

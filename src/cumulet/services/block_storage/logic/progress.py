@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Conflict
+from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.services.block_storage import events
 from cumulet.services.block_storage.logic import messages, news
 from cumulet.services.block_storage.store import attachments, snapshots, transfers, volumes
-from cumulet.services.block_storage.types import Snapshot, SnapshotStatus, Volume, VolumeStatus
+from cumulet.services.block_storage.types import AttachStatus, Snapshot, SnapshotStatus, Volume, VolumeStatus
+
+STALE = "StaleAttachment"  # what hosts say to orders for an attachment that is not the disk's
 
 
 def volume(source: Source, volume_id: str) -> Volume:
@@ -42,9 +46,22 @@ def snapshots_of(source: Source, volume_id: str) -> list[Snapshot]:
     return snapshots.of_volume(source, volume_id)
 
 
-def is_claimed(source: Source, volume_id: str) -> bool:
-    """Whether anybody may have the volume open."""
-    return bool(attachments.of_volumes(source, [volume_id]))
+def opener(source: Source, volume_id: str) -> int:
+    """The generation of the attachment by which a server has the volume open, if any has; 0 without a claim."""
+    claims = attachments.of_volumes(source, [volume_id])
+    attached = [claim for claim in claims if claim.status == AttachStatus.ATTACHED]
+    return next((claim.generation for claim in attached or claims), 0)
+
+
+@contextmanager
+def fenced() -> Iterator[None]:
+    """An order that a host refuses since the volume is attached anew is given again, for the attachment of then."""
+    try:
+        yield
+    except Conflict as error:
+        if error.code != STALE:
+            raise
+        raise NotReady(error.message) from error
 
 
 def placed(tx: Tx, volume_id: str, host: str) -> None:

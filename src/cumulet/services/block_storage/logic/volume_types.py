@@ -15,6 +15,7 @@ from cumulet.services.block_storage.store import volume_types as store
 from cumulet.services.block_storage.store import volumes
 from cumulet.services.block_storage.types import DefaultType, Page, TypeAccess, VolumeType
 
+YES = "<is> True"
 DEFAULT = "__DEFAULT__"  # the type that every cloud has, as with Cinder
 
 
@@ -63,6 +64,11 @@ def extra_specs(source: Source, type_id: str) -> dict[str, str]:
     return found.extra_specs if found is not None else {}
 
 
+def is_multiattach(kind: VolumeType) -> bool:
+    """Whether several servers may have a volume of this type at once."""
+    return kind.extra_specs.get("multiattach") == YES
+
+
 def create(
     tx: Tx, name: str, description: str | None, *, is_public: bool = True, extra_specs: dict[str, str] | None = None
 ) -> VolumeType:
@@ -98,6 +104,8 @@ def set_extra_specs(tx: Tx, ctx: Context, type_id: str, specs: dict[str, str | N
     """Add or replace extra specs."""
     found = _unused(tx, ctx, type_id)
     merged = {**found.extra_specs, **{key: value or "" for key, value in specs.items()}}
+    if merged.get("multiattach") == merged.get("cacheable") == YES:
+        raise Invalid("cacheable cannot be set with multiattach.")
     store.change(tx, found.id, extra_specs=merged)
 
 

@@ -11,7 +11,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Invalid, NotFound, Unsupported
+from cumulet.kernel.errors import Forbidden, Invalid, NotFound, Unsupported
 from cumulet.services.block_storage import events
 from cumulet.services.block_storage.logic import backends, images, news, quotas, snapshots, volume_types
 from cumulet.services.block_storage.logic.refusals import (
@@ -38,6 +38,7 @@ from cumulet.services.block_storage.types import (
 )
 from cumulet.services.image.contract import NewImage
 
+SHARE = "volume:multiattach"
 NO_METADATA: dict[str, str] = {}
 
 
@@ -109,6 +110,9 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, new: NewVolume) -> Volume:
         raise Invalid(f"Availability zone '{new.availability_zone}' is invalid.", code="InvalidAvailabilityZone")
     origin, size = _origin(cloud, tx, ctx, new)
     kind = _kind(tx, ctx, new, origin)
+    shared = volume_types.is_multiattach(kind)
+    if shared:
+        check_may_share(cloud, ctx)
     quotas.check_volume(tx, ctx.project_id or "", size, kind.name)
     volume = Volume(
         id=ids.new_uuid(),
@@ -133,6 +137,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, new: NewVolume) -> Volume:
         generation=0,
         created_at=clock.utcnow(),
         updated_at=None,
+        multiattach=shared,
     )
     store.add(tx, volume)
     news.volume(cloud, tx, events.CREATE, events.START, volume.id, ctx.request_id)
@@ -234,7 +239,14 @@ def extend(cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, size: int, *, att
     cloud.sagas.start(tx, "block_storage.extend", volume_id, {"size": size}, ctx.request_id)
 
 
-def retype(tx: Tx, ctx: Context, volume_id: str, name_or_id: str) -> None:
+def check_may_share(cloud: Cloud, ctx: Context, volume: Volume | None = None) -> None:
+    """Forbidden where the caller may have no volumes for several servers."""
+    target = None if volume is None else {"project_id": volume.project_id, "user_id": volume.user_id}
+    if not cloud.allows("block_storage", SHARE, ctx, target):
+        raise Forbidden(f"Policy doesn't allow {SHARE} to be performed.", code="PolicyNotAuthorized", rule=SHARE)
+
+
+def retype(cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, name_or_id: str) -> None:
     """Give the volume another type that its host satisfies; Unsupported where it would have to move."""
     volume = get(tx, ctx, volume_id)
     kind = volume_types.find(tx, ctx, name_or_id)
@@ -248,8 +260,16 @@ def retype(tx: Tx, ctx: Context, volume_id: str, name_or_id: str) -> None:
         raise invalid_input(f"New volume_type same as original: {kind.name}.")
     if not backends.satisfies(backends.get(tx, volume.host), kind.extra_specs):
         raise Unsupported(f"Volume {volume_id} would have to move to another back end.")
+    shared = volume_types.is_multiattach(kind)
+    if shared != volume.multiattach and volume.status != VolumeStatus.AVAILABLE:
+        raise invalid_input(
+            "Invalid volume_type passed, retypes affecting multiattach are only allowed on available volumes, the "
+            f"specified volume however currently has a status of: {volume.status}."
+        )
+    if shared and not volume.multiattach:
+        check_may_share(cloud, ctx, volume)
     quotas.check_retype(tx, volume.project_id, volume.size, kind.name)
-    store.change(tx, volume_id, volume_type_id=kind.id)
+    store.change(tx, volume_id, volume_type_id=kind.id, multiattach=shared)
 
 
 def upload(cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, new: NewImage, *, force: bool) -> str:

@@ -47,15 +47,21 @@ class DisksOnHost:
         return self._on_open(volume_id, generation, work)
 
     def _on_open(self, volume_id: str, generation: int, work: Callable[[str], None]) -> bool:
-        """Call `work(server id)` under the server's lock, so that it does not let go of the disk meanwhile."""
+        """Call `work(server id)` under the server's lock, so that it does not let go of the disk meanwhile.
+
+        Of several servers that share the volume it is the one with the attachment of this generation.
+        """
+        stale = False
         for server_id in self._users(volume_id):
             with self._records.lock(server_id):
                 opened_by = self._users(volume_id).get(server_id)
                 if opened_by is not None and self._hypervisor.power(server_id) in _OPEN:
-                    if generation and generation != opened_by:
-                        raise Conflict(f"Volume {volume_id} is attached anew meanwhile.", code="StaleAttachment")
-                    work(server_id)
-                    return True
+                    if not generation or generation == opened_by:
+                        work(server_id)
+                        return True
+                    stale = True
+        if stale:
+            raise Conflict(f"Volume {volume_id} is attached anew meanwhile.", code="StaleAttachment")
         return False
 
     def _users(self, volume_id: str) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from cumulet.kernel.errors import CumuletError
+from cumulet.kernel.errors import Conflict, CumuletError
 from cumulet.kernel.link.host import Body, Host, Verb
 from cumulet.services.block_storage.contract import HostVolumes
 from cumulet.services.compute.agent.backup import ServersKeeper
@@ -43,6 +43,7 @@ class ServersOnHost:
 
     def __init__(self, host: Host, make_hypervisor: Callable[[Stopped], Hypervisor]) -> None:
         self._host = host
+        self._copies = host.state / "compute-images"  # of root disks, until the image service has them
         self._records = Records(host.journal("servers"))
         self._hypervisor = make_hypervisor(self._stopped)
         self._boot_id = boot_id()
@@ -66,6 +67,7 @@ class ServersOnHost:
             "server.destroy": self.destroy,
             "server.attach_volume": self.attach_volume,
             "server.detach_volume": self.detach_volume,
+            "server.swap_volume": self.swap_volume,
             "server.attach_port": self.attach_port,
             "server.detach_port": self.detach_port,
             "server.console": self.console,
@@ -82,6 +84,8 @@ class ServersOnHost:
 
     def start(self) -> None:
         """Take up what runs, start what the machine's own restart ended, sweep away what nobody knows."""
+        for cut_off in self._copies.glob("*"):
+            cut_off.unlink()
         records = self._records.all()
         for server_id in self._hypervisor.list():
             if server_id not in records:
@@ -205,6 +209,25 @@ class ServersOnHost:
                 self._change(record, volumes=left)
         return {}
 
+    def swap_volume(self, body: Body) -> Body:
+        """Give the running server `volume` (a VolumeSpec), with the content of `volume_id`, in its place: `done`.
+
+        With `settle` nothing is begun: `done` is whether the server has the new one.
+        """
+        volume, old_id, settle = msgspec.convert(body["volume"], VolumeSpec), body["volume_id"], body.get("settle")
+        with self._records.lock(body["id"]):
+            record = self._records.find(body["id"])
+            have = {} if record is None else {each.volume_id: each for each in record.spec.volumes}
+            if record is None or old_id not in have:
+                if not settle and volume.volume_id not in have:
+                    raise Conflict(f"volume {old_id} is not the server's", code="DiskNotFound")
+                return {"done": volume.volume_id in have}
+            done = self._hypervisor.swap_disk(body["id"], old_id, volume, settle=bool(settle))
+            if done:
+                self._change(record, volumes=[volume if each == old_id else have[each] for each in have])
+            self._close_volume(old_id if done else volume.volume_id)
+        return {"done": done}
+
     def attach_port(self, body: Body) -> Body:
         """Plug in `port` (a PortSpec)."""
         port = msgspec.convert(body["port"], PortSpec)
@@ -239,9 +262,8 @@ class ServersOnHost:
         """Fill the queued image `image_id` with a copy of the root disk (qcow2)."""
         with self._records.lock(body["id"]):
             spec = self._records.get(body["id"]).spec
-            folder = self._host.state / "compute-images"
-            folder.mkdir(exist_ok=True, mode=0o700)
-            target = folder / f"{body['image_id']}.qcow2"
+            self._copies.mkdir(exist_ok=True, mode=0o700)
+            target = self._copies / f"{body['image_id']}.qcow2"
             target.unlink(missing_ok=True)
             try:
                 with quiesced(self._hypervisor, spec):

@@ -22,8 +22,8 @@ class ContractSupplies:
     def base(self, image_id: str) -> Path:
         return self._contracts.use(HostImages).base(image_id)
 
-    def open_tap(self, port_id: str) -> int:
-        return self._contracts.use(HostPorts).open_tap(port_id)
+    def open_tap(self, port_id: str, *, multi_queue: bool = False) -> int:
+        return self._contracts.use(HostPorts).open_tap(port_id, multi_queue=multi_queue)
 
     def close_tap(self, port_id: str) -> None:
         self._contracts.use(HostPorts).close_tap(port_id)

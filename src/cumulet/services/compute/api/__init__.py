@@ -38,6 +38,7 @@ from cumulet.services.compute.api import (
     usage_audit_log,
     versions,
     volumes,
+    volumes_boot,
 )
 from cumulet.services.compute.api.dialect import MICROVERSIONS, ComputeDialect
 
@@ -78,6 +79,7 @@ API = Api(
         *networks.ROUTES,
         *floating_ips.ROUTES,
         *volumes.ROUTES,
+        *volumes_boot.ROUTES,
         *server_shares.ROUTES,
         *removed.ROUTES,
         *versions.ROUTES,

@@ -9,7 +9,7 @@ from cumulet.kernel.errors import NotFound, Unsupported
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.schema import Schema
 from cumulet.services.compute.logic import hosts as logic
-from cumulet.services.compute.logic import hypervisors
+from cumulet.services.compute.logic import hypervisors, services
 from cumulet.services.compute.types import ComputeHost
 
 _RULE = "os_compute_api:os-hosts"
@@ -35,6 +35,8 @@ def find_all(request: Request) -> Reply:
     names = [host.name for host in logic.find_all(request.cloud.db) if not host.disabled]
     zones = logic.zones_of(request.cloud.db, names)
     rows = [{"host_name": name, "service": "compute", "zone": zones[name]} for name in names]
+    for part in services.find_all(request.cloud):
+        rows.append({"host_name": part.host, "service": part.topic, "zone": services.ZONE})
     return Reply(200, {"hosts": [row for row in rows if not zone or row["zone"] == zone]})
 
 

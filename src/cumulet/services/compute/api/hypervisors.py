@@ -10,7 +10,7 @@ from cumulet.kernel import ids
 from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.compute.api import common, fields
-from cumulet.services.compute.logic import hosts
+from cumulet.services.compute.logic import hosts, offers
 from cumulet.services.compute.logic import hypervisors as logic
 from cumulet.services.compute.types import ComputeHost
 
@@ -103,7 +103,7 @@ def _details(request: Request, host: ComputeHost) -> dict[str, Any]:
         "model": host.capabilities["cpu_model"],
         "vendor": host.capabilities["cpu_vendor"],
         "features": host.capabilities["features"],
-        "topology": {"sockets": 1, "cores": host.capabilities["vcpus"], "threads": 1},
+        "topology": offers.topology(host.capabilities),
     }
     return {
         **found,

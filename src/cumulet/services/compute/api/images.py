@@ -13,7 +13,7 @@ from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.routes import ANYONE
 from cumulet.kernel.schema import Schema
 from cumulet.services.compute.api import common, fields
-from cumulet.services.compute.logic import servers
+from cumulet.services.compute.logic import quotas
 from cumulet.services.image.contract import ImageContract, ImageInfo, ImageQuery, OlderImages
 
 _UNTIL, _METADATA_UNTIL = (2, 35), (2, 38)
@@ -180,7 +180,7 @@ def _image(request: Request) -> ImageInfo:
 
 
 def _replace(request: Request, image: ImageInfo, wanted: Mapping[str, str]) -> dict[str, str]:
-    servers.check_metadata_count(request.cloud.db, request.ctx.project_id or "", dict(wanted))
+    quotas.check_metadata(request.cloud, request.cloud.db, request.ctx.project_id or "", len(wanted))
     try:
         found = request.cloud.contracts.use(OlderImages).replace_properties(request.ctx, image.id, wanted)
     except Forbidden as error:

@@ -32,7 +32,7 @@ def get(request: Request) -> Reply:
     if "tenant_id" in request.query:
         project_id = request.query["tenant_id"]
         request.require("os_compute_api:limits:other_project")
-    limits, used = logic.limits(request.cloud.db, project_id), logic.used(request.cloud.db, project_id)
+    limits, used = logic.in_force(request.cloud, project_id), logic.in_use(request.cloud, project_id)
     absolute = {shown: limits[name] for shown, name in _MOST.items()}
     absolute |= {shown: used[name] for shown, name in _USED.items()}
     if request.version < (2, 57):

@@ -47,27 +47,27 @@ _NOTHING = fields.query({}, closed_since=(2, 102))
 
 def get(request: Request) -> Reply:
     owner = _project(request)
-    limits = logic.limits(request.cloud.db, owner, _user(request))
+    limits = logic.in_force(request.cloud, owner, _user(request))
     return Reply(200, {"quota_set": {"id": owner, **_shown(request, limits)}})
 
 
 def get_detailed(request: Request) -> Reply:
     owner, user = _project(request), _user(request)
-    limits, used = logic.limits(request.cloud.db, owner, user), logic.used(request.cloud.db, owner, user)
+    limits, used = logic.in_force(request.cloud, owner, user), logic.in_use(request.cloud, owner, user)
     rows = {name: {"limit": limit, "in_use": used[name], "reserved": 0} for name, limit in limits.items()}
     return Reply(200, {"quota_set": {"id": owner, **_shown(request, rows)}})
 
 
 def get_defaults(request: Request) -> Reply:
     owner = _project(request)
-    return Reply(200, {"quota_set": {"id": owner, **_shown(request, logic.class_limits(request.cloud.db))}})
+    return Reply(200, {"quota_set": {"id": owner, **_shown(request, logic.defaults_in_force(request.cloud))}})
 
 
 def update(request: Request) -> Reply:
     owner, user, body = _project(request), _user(request), request.body["quota_set"]
     changes = {name: int(value) for name, value in body.items() if name != "force"}
     logic.set_limits(request.cloud, owner, user, changes, force=fields.as_boolean(body.get("force", False)))
-    return Reply(200, {"quota_set": _shown(request, logic.limits(request.cloud.db, owner, user))})
+    return Reply(200, {"quota_set": _shown(request, logic.in_force(request.cloud, owner, user))})
 
 
 def delete(request: Request) -> Reply:
@@ -77,7 +77,7 @@ def delete(request: Request) -> Reply:
 
 def get_class(request: Request) -> Reply:
     name = request.params["name"]
-    limits = logic.class_limits(request.cloud.db, name)
+    limits = logic.defaults_in_force(request.cloud, name)
     return Reply(200, {"quota_class_set": {"id": name, **_shown_of_class(request, limits)}})
 
 
@@ -89,7 +89,7 @@ def update_class(request: Request) -> Reply:
         )
     changes = {key: int(value) for key, value in request.body["quota_class_set"].items()}
     logic.set_class_limits(request.cloud, name, changes)
-    return Reply(200, {"quota_class_set": _shown_of_class(request, logic.class_limits(request.cloud.db, name))})
+    return Reply(200, {"quota_class_set": _shown_of_class(request, logic.defaults_in_force(request.cloud, name))})
 
 
 def target(request: Request) -> Mapping[str, Any]:

@@ -10,11 +10,13 @@ from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.schema import Schema
 from cumulet.services.compute.api import fields
 from cumulet.services.compute.api.common import server_target, the_server
+from cumulet.services.compute.logic import parts
 from cumulet.services.compute.logic import servers as logic
 from cumulet.services.compute.types import PowerState, Server, VmState
 
 _SERVER = "/servers/{server_id}"
 _PREFIX = "os_compute_api"
+_TOPOLOGY = "compute:server:topology"
 MOST_CONSOLE = 100 * 1024  # bytes of a console's log in one answer
 ANSWER = 20.0  # seconds that a host may take
 _NO_QUERY = fields.query({}, closed_since=(2, 102))
@@ -76,9 +78,20 @@ def console_output(request: Request) -> Reply:
 
 
 def topology(request: Request) -> Reply:
-    """Of a server whose processors and memory are in one piece, as all are here, there is nothing to tell."""
-    the_server(request)
-    return Reply(200, {"nodes": [], "pagesize_kb": None})
+    """Its NUMA nodes; of a server that asked for none there is nothing to tell."""
+    server = the_server(request)
+    shows_host = request.allows(f"{_TOPOLOGY}:host:index", {"project_id": server.project_id})
+    nodes = parts.nodes_of(request.cloud, server)
+    views: list[dict[str, Any]] = []
+    for node in nodes:
+        # Siblings are those of a guest whose nodes say how many threads a core has; none here do, as with Nova.
+        view = {"vcpu_set": node.cpus, "siblings": [], "memory_mb": node.memory}
+        if shows_host:
+            pinning = {str(guest): host for guest, host in node.pins}
+            view |= {"host_node": node.host_node, "cpu_pinning": pinning}
+        views.append(view)
+    sizes = [node.page_size for node in nodes if node.page_size]
+    return Reply(200, {"nodes": views, "pagesize_kb": sizes[-1] if sizes else None})
 
 
 def _not_ready(server: Server) -> Conflict:
@@ -148,7 +161,7 @@ ROUTES = (
         "GET",
         f"{_SERVER}/topology",
         topology,
-        "compute:server:topology:index",
+        f"{_TOPOLOGY}:index",
         query=_NO_QUERY,
         since=(2, 78),
         target=server_target,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any
 
@@ -32,6 +33,15 @@ class Surroundings(msgspec.Struct, kw_only=True):
     hosts: dict[str, ComputeHost]
     up: set[str]
     zones: dict[str, str]
+    verdicts: dict[tuple[str, str, str], bool] = {}
+
+    def allow(self, request: Request, rule: str, server: Server) -> bool:
+        """Whether the caller passes the rule on the server; asked once for all servers of one owner."""
+        key = (rule, server.project_id, server.user_id)
+        if key not in self.verdicts:
+            target = {"project_id": server.project_id, "user_id": server.user_id}
+            self.verdicts[key] = request.allows(rule, target)
+        return self.verdicts[key]
 
 
 def surroundings(request: Request, found: list[Server]) -> Surroundings:
@@ -39,10 +49,11 @@ def surroundings(request: Request, found: list[Server]) -> Surroundings:
     cloud = request.cloud
     ids = [server.id for server in found]
     network = cloud.contracts.use(NetworkContract)
+    ports, groups = network.ports_and_groups_of(cloud.db, ids) if ids else ({}, {})
     known = {host.name: host for host in hosts.find_all(cloud.db)}
     return Surroundings(
-        ports=network.ports_of(cloud.db, ids) if ids else {},
-        groups=network.security_groups_of(cloud.db, ids) if ids else {},
+        ports=ports,
+        groups=groups,
         devices=servers.devices_of(cloud.db, ids),
         tags=servers.tags_of(cloud.db, ids) if request.version >= (2, 26) else {},
         hosts=known,
@@ -69,14 +80,13 @@ def created(request: Request, server: Server, groups: list[dict[str, str]], pass
 
 def detailed(request: Request, server: Server, around: Surroundings) -> dict[str, Any]:
     """A server with all that the caller's version and rules show."""
-    target = {"project_id": server.project_id, "user_id": server.user_id}
     status = servers.status(server)
     view: dict[str, Any] = {
         "accessIPv4": server.access_ip_v4 or "",
         "accessIPv6": str(IPv6Address(server.access_ip_v6)) if server.access_ip_v6 else "",
         "addresses": {} if server.state is VmState.BUILDING else addresses(around.ports.get(server.id, [])),
         "created": common.iso(server.created_at),
-        "flavor": _flavor(request, server, target),
+        "flavor": _flavor(request, server, around),
         "hostId": host_id(server.project_id, server.host),
         "id": server.id,
         "image": _image(request, server),
@@ -105,10 +115,10 @@ def detailed(request: Request, server: Server, around: Surroundings) -> dict[str
     groups = list(dict.fromkeys(group.name for group in around.groups.get(server.id, [])))
     if groups:
         view["security_groups"] = [{"name": name} for name in groups]
-    shows_attributes = request.allows(_ATTRIBUTES, target)
+    shows_attributes = around.allow(request, _ATTRIBUTES, server)
     if shows_attributes:
         view.update(_attributes(request, server))
-    view.update(_later(request, server, around, target))
+    view.update(_later(request, server, around))
     if request.version >= (2, 90) and not shows_attributes:
         view["OS-EXT-SRV-ATTR:hostname"] = server.hostname
     return view
@@ -129,6 +139,7 @@ def addresses(ports: list[PortInfo], *, extended: bool = True) -> dict[str, list
     return found
 
 
+@lru_cache(1000)
 def host_id(project_id: str, host: str) -> str:
     """A name for the host that differs from project to project."""
     return hashlib.sha224(f"{project_id}{host}".encode()).hexdigest() if host else ""
@@ -144,7 +155,7 @@ def host_status(host: ComputeHost | None, is_up: bool) -> str:
     return "MAINTENANCE" if host.disabled else "UP"
 
 
-def _later(request: Request, server: Server, around: Surroundings, target: dict[str, Any]) -> dict[str, Any]:
+def _later(request: Request, server: Server, around: Surroundings) -> dict[str, Any]:
     """The fields that came with microversions of their own."""
     version = request.version
     view: dict[str, Any] = {}
@@ -152,8 +163,8 @@ def _later(request: Request, server: Server, around: Surroundings, target: dict[
         view["locked"] = server.locked_by is not None
     if version >= (2, 16):
         status = host_status(around.hosts.get(server.host), server.host in around.up)
-        allowed = request.allows(_HOST_STATUS, target)
-        if allowed or (status == "UNKNOWN" and request.allows(f"{_HOST_STATUS}:unknown-only", target)):
+        allowed = around.allow(request, _HOST_STATUS, server)
+        if allowed or (status == "UNKNOWN" and around.allow(request, f"{_HOST_STATUS}:unknown-only", server)):
             view["host_status"] = status
     if version >= (2, 19):
         view["description"] = server.description
@@ -190,7 +201,7 @@ def _attributes(request: Request, server: Server) -> dict[str, Any]:
     return view
 
 
-def _flavor(request: Request, server: Server, target: dict[str, Any]) -> dict[str, Any]:
+def _flavor(request: Request, server: Server, around: Surroundings) -> dict[str, Any]:
     flavor = server.kind
     if request.version < (2, 47):
         link = {"rel": "bookmark", "href": common.bookmark(request, "flavors", flavor.id)}
@@ -203,7 +214,7 @@ def _flavor(request: Request, server: Server, target: dict[str, Any]) -> dict[st
         "swap": flavor.swap,
         "original_name": flavor.name,
     }
-    if request.allows(_EXTRA_SPECS, target):
+    if around.allow(request, _EXTRA_SPECS, server):
         view["extra_specs"] = flavor.extra_specs
     return view
 

@@ -10,7 +10,7 @@ from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.paging import whole_number
 from cumulet.services.compute.api import fields
 from cumulet.services.compute.api.common import server_target, the_server
-from cumulet.services.compute.logic import servers
+from cumulet.services.compute.logic import servers, volume_swap
 from cumulet.services.compute.logic import volumes as logic
 from cumulet.services.compute.types import Device, Server, VmState
 
@@ -88,7 +88,7 @@ def create(request: Request) -> Reply:
 
 
 def update(request: Request) -> Reply:
-    """Change the flag for deletion; another volume in the place of this one is block storage's own affair."""
+    """Change the flag for deletion, or give the server another volume in the place of this one."""
     server, volume_id, body = the_server(request), request.params["volume_id"], request.body["volumeAttachment"]
     other = body["volumeId"] != volume_id
     if request.version < (2, 85) or other:
@@ -96,7 +96,7 @@ def update(request: Request) -> Reply:
     if request.version >= (2, 85):
         _change(request, server, volume_id, body)
     if request.version < (2, 85) or other:
-        logic.refuse_swap(request.cloud, request.ctx, volume_id)
+        volume_swap.swap(request.cloud, request.ctx, server, volume_id, body["volumeId"])
     return Reply(202)
 
 

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`/os-services`: the compute service of each host"""
+"""`/os-services`: the compute service of each host, the conductor and the scheduler of each replica"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from cumulet.kernel import ids
-from cumulet.kernel.errors import Invalid, NotFound
+from cumulet.kernel.errors import Conflict, Invalid, NotFound
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.schema import Schema
 from cumulet.services.compute.api import common, fields
 from cumulet.services.compute.logic import hosts as logic
+from cumulet.services.compute.logic import services as control
+from cumulet.services.compute.logic.services import ControlService
 from cumulet.services.compute.types import ComputeHost
 
 _RULE = "os_compute_api:os-services"
@@ -51,13 +53,12 @@ _UPDATE = Schema(
 
 def find_all(request: Request) -> Reply:
     host, binary = request.query.get("host"), request.query.get("binary")
-    found = [
-        each
-        for each in logic.find_all(request.cloud.db)
-        if (not host or each.name == host) and (not binary or binary == BINARY)
-    ]
+    found = logic.find_all(request.cloud.db)
     zones = logic.zones_of(request.cloud.db, [each.name for each in found])
-    return Reply(200, {"services": [view(request, each, zones[each.name]) for each in found]})
+    views = [view(request, each, zones[each.name]) for each in found]
+    views += [_control_view(request, each) for each in control.find_all(request.cloud)]
+    shown = [each for each in views if (not host or each["host"] == host) and (not binary or each["binary"] == binary)]
+    return Reply(200, {"services": shown})
 
 
 def act(request: Request) -> Reply:
@@ -81,9 +82,7 @@ def act(request: Request) -> Reply:
     else:
         raise NotFound("Unknown action")
     if body["binary"] != BINARY:
-        raise Invalid(
-            f"Updating a {body['binary']} service is not supported. Only nova-compute services can be updated."
-        )
+        raise _fixed(body["binary"])
     if body["host"] not in {each.name for each in logic.find_all(request.cloud.db)}:
         raise NotFound(f"Host '{body['host']}' is not mapped to any cell", code="HostMappingNotFound")
     logic.change(request.cloud, body["host"], changes)
@@ -98,6 +97,8 @@ def update(request: Request) -> Reply:
     found = _find(request, key)
     if found is None:
         raise NotFound(f"Service {key} could not be found.", code="ServiceNotFound")
+    if isinstance(found, ControlService):
+        raise _fixed(found.binary)
     changes: dict[str, Any] = {}
     if body.get("status") == "enabled":
         if body.get("disabled_reason"):
@@ -122,6 +123,8 @@ def delete(request: Request) -> Reply:
     found = _find(request, key)
     if found is None:
         raise NotFound(f"Service {key} not found.", code="ServiceNotFound")
+    if isinstance(found, ControlService):
+        raise Conflict(f"A {found.binary} service cannot be deleted: it is there for as long as its replica is.")
     logic.remove(request.cloud, found)
     return Reply(204)
 
@@ -142,12 +145,31 @@ def view(request: Request, host: ComputeHost, zone: str) -> dict[str, Any]:
     return found
 
 
-def _id(request: Request, host: ComputeHost) -> str | int:
-    return host.service_id if request.version >= UUIDS else host.number
+def _control_view(request: Request, part: ControlService) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": _id(request, part),
+        "binary": part.binary,
+        "host": part.host,
+        "zone": control.ZONE,
+        "status": "enabled",
+        "state": "up" if part.up else "down",
+        "updated_at": common.micro(part.heard_at),
+        "disabled_reason": None,
+    }
+    return {**found, "forced_down": False} if request.version >= (2, 11) else found
 
 
-def _find(request: Request, key: str) -> ComputeHost | None:
-    return next((each for each in logic.find_all(request.cloud.db) if str(_id(request, each)) == key), None)
+def _fixed(binary: str) -> Invalid:
+    return Invalid(f"Updating a {binary} service is not supported. Only nova-compute services can be updated.")
+
+
+def _id(request: Request, part: ComputeHost | ControlService) -> str | int:
+    return part.service_id if request.version >= UUIDS else part.number
+
+
+def _find(request: Request, key: str) -> ComputeHost | ControlService | None:
+    parts: list[ComputeHost | ControlService] = [*logic.find_all(request.cloud.db), *control.find_all(request.cloud)]
+    return next((each for each in parts if str(_id(request, each)) == key), None)
 
 
 ROUTES = (

@@ -11,7 +11,16 @@ from typing import Protocol
 import msgspec
 
 from cumulet.services.block_storage.contract import NetworkSource
-from cumulet.services.compute.types import Display, PortSpec, PowerState, ServerSpec, VolumeSpec
+from cumulet.services.compute.types import (
+    Display,
+    Gpu,
+    HostNode,
+    PciDevice,
+    PortSpec,
+    PowerState,
+    ServerSpec,
+    VolumeSpec,
+)
 
 # A server's run ended and nobody here asked for it: its id, and why ("guest", "killed").
 Stopped = Callable[[str, str], None]
@@ -22,7 +31,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     `version` is major * 1000000 + minor * 1000 + micro, as the API shows it. `features` are names of CPU features
     (`avx2`), `traits` placement's names for what else guests can have here. `accelerator` is `kvm`, `tcg` or `fake`,
-    `accelerator_reason` says why it was chosen.
+    `accelerator_reason` says why it was chosen. `nodes` are its NUMA nodes, `pci` and `gpus` the devices that servers
+    may have.
     """
 
     hypervisor: str
@@ -39,6 +49,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     traits: list[str] = []
     max_interfaces: int
     max_volumes: int
+    nodes: list[HostNode] = []
+    pci: list[PciDevice] = []
+    gpus: list[Gpu] = []
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +80,8 @@ class Supplies(Protocol):
     def base(self, image_id: str) -> Path:
         """The local copy of an image; read only."""
 
-    def open_tap(self, port_id: str) -> int:
-        """A file descriptor of the port's tap device, owned by the caller."""
+    def open_tap(self, port_id: str, *, multi_queue: bool = False) -> int:
+        """A file descriptor of the port's tap device, owned by the caller; of a `multi_queue` one, a further queue."""
 
     def close_tap(self, port_id: str) -> None:
         """The port is not used by any server of this host from now on."""
@@ -157,6 +170,13 @@ class Hypervisor(Protocol):
 
     def detach_disk(self, server_id: str, volume_id: str) -> None:
         """Unplug it; Conflict (`DeviceDetachFailed`) where the guest does not let go in time."""
+
+    def swap_disk(self, server_id: str, volume_id: str, volume: VolumeSpec, *, settle: bool = False) -> bool:
+        """Put `volume`, with the content of the volume `volume_id`, in its place in the running server; True.
+
+        The guest notices nothing but a disk that may be larger. Conflict where the server does not run, has neither, or
+        the new one is smaller. To `settle` what was interrupted nothing is begun: whether the server has the new one.
+        """
 
     def attach_port(self, server_id: str, port: PortSpec) -> None:
         """Plug a network interface into the running server."""

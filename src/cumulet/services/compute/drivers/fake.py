@@ -22,7 +22,7 @@ import msgspec
 
 from cumulet.kernel.errors import Conflict, NotFound
 from cumulet.kernel.link.host import Journal
-from cumulet.services.compute.drivers import fake_displays, traits
+from cumulet.services.compute.drivers import fake_displays, parts, traits
 from cumulet.services.compute.drivers.base import (
     Capabilities,
     Diagnostics,
@@ -31,8 +31,10 @@ from cumulet.services.compute.drivers.base import (
     Supplies,
     Usage,
 )
+from cumulet.services.compute.drivers.fake_machine import USUAL, FakeMachine
+from cumulet.services.compute.drivers.parts import NO_RULES, Rules
 from cumulet.services.compute.drivers.streams import Streams
-from cumulet.services.compute.types import Display, PortSpec, PowerState, ServerSpec, VolumeSpec
+from cumulet.services.compute.types import Display, Parts, PortSpec, PowerState, ServerSpec, VolumeSpec
 
 GIB = 1 << 30
 
@@ -58,24 +60,36 @@ class _Guest(msgspec.Struct):
     snapshots: dict[str, list[str]] = {}
     before: int | None = None  # the root disk's size before a resize that is not confirmed
     ports: dict[str, str] = {}
+    parts: Parts = Parts()
 
 
 class FakeHypervisor:
     """Servers as records. `die` is for tests: a server's end that nobody asked for."""
 
-    def __init__(self, journal: Journal, supplies: Supplies, stopped: Stopped) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        supplies: Supplies,
+        stopped: Stopped,
+        machine: FakeMachine = USUAL,
+        rules: Rules = NO_RULES,
+    ) -> None:
         self._journal = journal
         self._supplies = supplies
         self._stopped = stopped
         self._lock = threading.RLock()
         self._streams = Streams()
+        self._machine = machine
+        self._nodes = parts.nodes(machine.found_nodes(), rules)
+        self._devices = parts.devices(machine.found_devices(), rules)
+        self._gpus = parts.gpus(machine.found_gpus(), rules)
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
             hypervisor="fake",
             version=1_000_000,
-            vcpus=64,
-            memory=65536,
+            vcpus=self._machine.cpus,
+            memory=self._machine.memory,
             disk=1024,
             accelerator="fake",
             accelerator_reason="servers here are records",
@@ -95,6 +109,9 @@ class FakeHypervisor:
             ),
             max_interfaces=26,
             max_volumes=26,
+            nodes=self._nodes,
+            pci=self._devices,
+            gpus=self._gpus,
         )
 
     def usage(self) -> Usage:
@@ -127,6 +144,8 @@ class FakeHypervisor:
             guest = self._read(spec.id)
             if guest.power != PowerState.SHUTDOWN:
                 return
+            self._check_parts(spec)
+            guest.parts = spec.parts
             guest.volumes, guest.ports = {}, {}
             guest.has_agent, guest.is_quiesced = spec.guest.agent, False
             guest.needs_quiesce = spec.guest.needs_quiesce
@@ -229,6 +248,18 @@ class FakeHypervisor:
                 guest = self._read(server_id)
                 guest.volumes.pop(volume_id, None)
                 self._write(server_id, guest)
+
+    def swap_disk(self, server_id: str, volume_id: str, volume: VolumeSpec, *, settle: bool = False) -> bool:
+        with self._lock:
+            if settle:
+                return self.adopt(server_id) and volume.volume_id in self._read(server_id).volumes
+            guest = self._running(server_id)
+            if volume.volume_id not in guest.volumes:
+                self._opened(guest, volume_id)
+                self._open_volume(guest, volume)
+            guest.volumes.pop(volume_id, None)
+            self._write(server_id, guest)
+            return True
 
     def attach_port(self, server_id: str, port: PortSpec) -> None:
         with self._lock:
@@ -414,9 +445,10 @@ class FakeHypervisor:
         guest.volumes.setdefault(volume.volume_id, size)
 
     def _open_port(self, guest: _Guest, port: PortSpec) -> None:
-        tap = self._supplies.open_tap(port.id)
-        if tap >= 0:
-            os.close(tap)
+        for _queue in range(port.queues):
+            tap = self._supplies.open_tap(port.id, multi_queue=port.queues > 1)
+            if tap >= 0:
+                os.close(tap)
         guest.ports[port.id] = port.mac
 
     def _running(self, server_id: str) -> _Guest:
@@ -435,6 +467,22 @@ class FakeHypervisor:
         if power is PowerState.SHUTDOWN:
             self._streams.end(server_id)
         self._write(server_id, guest)
+
+    def _check_parts(self, spec: ServerSpec) -> None:
+        """Conflict where the machine has not all of the server's parts, or a server that runs has one of them."""
+        if spec.parts.is_empty:
+            return
+        cpus, addresses = parts.taken(spec.parts)
+        others = [self._read(each) for each in self._journal.items() if each != spec.id]
+        for other in others:
+            if other.power != PowerState.SHUTDOWN:
+                their_cpus, their_addresses = parts.taken(other.parts)
+                if cpus & their_cpus or addresses & their_addresses:
+                    raise Conflict("a part of the host is another server's", code="HypervisorFailed")
+        there = {cpu for node in self._nodes for cpu in node.dedicated}
+        known = {each.address for each in self._devices}
+        if not (cpus <= there and addresses <= known):
+            raise Conflict("the host has not all parts that the server is to have", code="HypervisorFailed")
 
     def _read(self, server_id: str) -> _Guest:
         record = self._journal.get(server_id)

@@ -19,6 +19,7 @@ from cumulet.services.compute.flows import (
     shelve,
     soft_delete,
     suspend,
+    volume_swap,
     volumes,
 )
 
@@ -32,6 +33,7 @@ FLOWS = (
     *create_image.FLOWS,
     *power.FLOWS,
     *volumes.FLOWS,
+    volume_swap.FLOW,
     assisted_snapshots.FLOW,
     *interfaces.FLOWS,
     *resize.FLOWS,

@@ -7,11 +7,13 @@ import msgspec
 
 from cumulet.kernel import clock
 from cumulet.kernel.db import Tx
+from cumulet.kernel.errors import CumuletError
+from cumulet.kernel.link.outcome import RemoteFailure
 from cumulet.kernel.saga import Commit, Flow, Run, Step
 from cumulet.services.block_storage.contract import BootVolume, VolumesContract
 from cumulet.services.compute import events
 from cumulet.services.compute.flows.common import LONG, context_of, server_of, tell_host
-from cumulet.services.compute.logic import actions, create, hosts, scheduling, servers, spec, volumes
+from cumulet.services.compute.logic import actions, attempts, create, hosts, parts, scheduling, servers, spec, volumes
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import PowerState, Server, TaskState, VmState
@@ -22,11 +24,16 @@ EVENT = "compute__do_build_and_run_instance"
 
 
 def claim(run: Run) -> Commit:
-    """Choose a host and hold, in one commit, what the server takes of it; its ports and new volumes belong there."""
-    server = server_of(run)
-    place = scheduling.choose(run.cloud, server, run.args["host"])
+    """Choose a host and hold, in one commit, what the server takes of it; its ports and new volumes belong there.
+
+    After a build that failed that is a host that was not tried, and nothing of the last one is held any more.
+    """
+    server, tried = server_of(run), attempts.tried(run.state)
+    place = attempts.choose(run.cloud, server, run.args["host"], tried)
 
     def commit(tx: Tx) -> None:
+        if tried:
+            parts.release(tx, server.id)
         scheduling.claim(run.cloud, tx, server, place)
         network = run.cloud.contracts.use(NetworkContract)
         ports = network.ports_of(tx, [server.id]).get(server.id, [])
@@ -44,6 +51,7 @@ def give_back(run: Run) -> Commit:
 
     def commit(tx: Tx) -> None:
         run.cloud.contracts.use(PlacementContract).release(tx, run.subject)
+        parts.release(tx, run.subject)
         contract = run.cloud.contracts.use(VolumesContract)
         contract.release(tx, run.subject)
         for device in devices_store.of_server(tx, run.subject):
@@ -77,18 +85,25 @@ def prepare_volumes(run: Run) -> Commit:
 
 
 def prepare_network(run: Run) -> Commit:
-    """Wait until the host has the server's ports with all their rules."""
-    server = server_of(run)
-    run.cloud.contracts.use(NetworkContract).converge(server.host)
+    """Wait until the host has the server's ports with all their rules; those that failed before let go of them."""
+    server, network = server_of(run), run.cloud.contracts.use(NetworkContract)
+    for host in attempts.tried(run.state):
+        network.nudge(host)
+    network.converge(server.host)
     return lambda tx: _enter(tx, server.id, TaskState.SPAWNING)
 
 
 def spawn(run: Run) -> Commit:
-    """Let the host make and start the server."""
+    """Let the host make and start the server; where it cannot, go back to the choice of a host."""
     server = server_of(run)
     connections = volumes.connect_all(run.cloud, server)
     body = msgspec.to_builtins(spec.server_spec(run.cloud, server, connections), builtin_types=(bytes,))
-    tell_host(run, server, "build", LONG, spec=body)
+    try:
+        tell_host(run, server, "build", LONG, spec=body)
+    except (CumuletError, RemoteFailure) as error:
+        if not attempts.may_help(run.cloud, error, run.args["host"]):
+            raise
+        return _elsewhere(run, server, error)
 
     def commit(tx: Tx) -> None:
         for device in devices_store.of_server(tx, server.id):
@@ -104,10 +119,24 @@ def spawn(run: Run) -> Commit:
             progress=0,
         )
         actions.event_ended(tx, server.id, run.request_id, EVENT, server.host)
-        hosts.built(tx, server.host, well=True)
+        hosts.built(run.cloud, tx, server.host, well=True)
         fresh = store.find(tx, server.id)
         assert fresh is not None
         run.cloud.outbox.publish(tx, "compute.instance.create.end", events.payload(fresh), run.request_id)
+
+    return commit
+
+
+def _elsewhere(run: Run, server: Server, error: Exception) -> Commit:
+    """Leave nothing on the host that failed; what is held of it is moved once another was chosen."""
+    run.state["tried"] = attempts.failed(run.cloud, server, attempts.tried(run.state), error)
+    remove(run)
+    run.go_on_at = "claim"
+
+    def commit(tx: Tx) -> None:
+        actions.event_ended(tx, server.id, run.request_id, EVENT, server.host, str(error))
+        hosts.built(run.cloud, tx, server.host, well=False)
+        _enter(tx, server.id, TaskState.SCHEDULING)
 
     return commit
 
@@ -130,10 +159,13 @@ def failed(run: Run) -> Commit:
         server = store.find(tx, run.subject)
         if server is None:
             return
-        actions.event_ended(tx, server.id, run.request_id, EVENT, server.host, error)
+        is_new = server.host not in attempts.tried(run.state)
+        if is_new:
+            actions.event_ended(tx, server.id, run.request_id, EVENT, server.host, error)
         if server.task_state != TaskState.DELETING:
             servers.fail(tx, server.id, error)
-            hosts.built(tx, server.host, well=False)
+            if is_new:
+                hosts.built(run.cloud, tx, server.host, well=False)
         servers.change(tx, server.id, host="")
         run.cloud.outbox.publish(tx, "compute.instance.create.error", events.payload(server), run.request_id)
 

@@ -71,7 +71,7 @@ def _put_in(run: Run, server: Server) -> None:
     port = next((each for each in spec.ports(run.cloud, server) if each.id == run.args["port"]), None)
     if port is not None:
         run.cloud.contracts.use(NetworkContract).converge(server.host)
-        tell_host(run, server, "attach_port", port=msgspec.to_builtins(spec.port_spec(port)))
+        tell_host(run, server, "attach_port", port=msgspec.to_builtins(spec.port_spec(server, port)))
 
 
 def _take_out(run: Run) -> None:

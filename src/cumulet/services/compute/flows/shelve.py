@@ -10,7 +10,7 @@ from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.saga import Commit, Flow, Run, Step
 from cumulet.services.compute.flows.common import LONG, server_of, tell_host
 from cumulet.services.compute.flows.one_step import arrived, failed
-from cumulet.services.compute.logic import life, scheduling, servers, shelve, snapshots, spec, volumes
+from cumulet.services.compute.logic import life, parts, scheduling, servers, shelve, snapshots, spec, volumes
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import PowerState, Server, TaskState, VmState
 from cumulet.services.image.contract import ImageContract
@@ -95,6 +95,7 @@ def give_back(run: Run) -> Commit | None:
 
     def commit(tx: Tx) -> None:
         run.cloud.contracts.use(PlacementContract).release(tx, run.subject)
+        parts.release(tx, run.subject)
         _bind(run, tx, "")
         servers.change(tx, run.subject, host="")
 

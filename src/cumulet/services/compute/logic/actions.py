@@ -27,9 +27,12 @@ def begin_of_service(tx: Tx, server: Server, request_id: str, action: str) -> No
 
 
 def event_began(tx: Tx, server_id: str, request_id: str, event: str, host: str) -> None:
-    """Note that a step of the action that the request asked for is under way."""
+    """Note that a step of the action that the request asked for is under way, be it anew on another host."""
     action = store.find(tx, server_id, request_id)
-    if action is not None and store.find_event(tx, action.id, event) is None:
+    if action is None:
+        return
+    found = _newest(tx, action.id, event)
+    if found is None or (found.finish_time is not None and found.host != host):
         new = ActionEvent(
             id=ids.new_uuid(),
             action_id=action.id,
@@ -50,7 +53,7 @@ def event_ended(tx: Tx, server_id: str, request_id: str, event: str, host: str, 
     if action is None:
         return
     now = clock.utcnow()
-    found = store.find_event(tx, action.id, event)
+    found = _newest(tx, action.id, event)
     assert found is not None
     result = SUCCESS if error is None else ERROR
     store.change_event(tx, found.id, {"finish_time": now, "result": result, "details": error})
@@ -73,6 +76,10 @@ def find_all(
         if last is None:
             raise Invalid(f"marker [{marker}] not found", code="MarkerNotFound")
     return store.of_server(source, server_id, marker=last, limit=limit, since=since, before=before)
+
+
+def _newest(source: Source, action_id: str, event: str) -> ActionEvent | None:
+    return next((each for each in store.events(source, action_id) if each.event == event), None)
 
 
 def _begin(tx: Tx, server_id: str, request_id: str, action: str, project_id: str, user_id: str) -> None:

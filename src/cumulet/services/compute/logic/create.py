@@ -26,9 +26,10 @@ from cumulet.services.compute.logic import (
     images,
     keypairs,
     mappings,
+    parts,
     quotas,
-    servers,
 )
+from cumulet.services.compute.logic.guest import needs
 from cumulet.services.compute.logic.mappings import DeviceRequest
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import quotas as groups_store
@@ -98,9 +99,10 @@ def create(cloud: Cloud, ctx: Context, wanted: Wanted) -> list[Server]:
 
     def write(tx: Tx) -> list[Server]:
         project_id = ctx.project_id or ""
-        count = quotas.servers_allowed(tx, project_id, ctx.user_id, checked.flavor, wanted.least, wanted.most)
+        asked = quotas.Servers(checked.flavor, _claim(checked), wanted.least, wanted.most)
+        count = quotas.servers_allowed(cloud, tx, (project_id, ctx.user_id), asked)
         if checked.group_id is not None:
-            quotas.check_group_member(tx, project_id, checked.group_id, count)
+            quotas.check_group_member(cloud, tx, project_id, checked.group_id, count)
         reservation = "r-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
         return [_add(cloud, tx, ctx, checked, index, wanted.most, reservation) for index in range(count)]
 
@@ -115,11 +117,12 @@ def check(cloud: Cloud, ctx: Context, wanted: Wanted) -> Checked:
         raise Invalid(error.message, code=error.code) from error
     if wanted.most > 1 and any(each.port_id or each.address for each in wanted.networks or ()):
         raise Invalid(_several_message(wanted), code="MultiplePortsNotApplicable")
-    servers.check_metadata_count(cloud.db, ctx.project_id or "", wanted.metadata)
+    quotas.check_metadata(cloud, cloud.db, ctx.project_id or "", len(wanted.metadata))
     image = _image(cloud, ctx, wanted)
     requests = _devices(wanted, flavor, image)
     root = next(each for each in requests if each.boot_index == mappings.ROOT)
     _check_root(cloud, ctx, flavor, image, root)
+    parts.wanted(cloud, flavor, {} if image is None else image.properties)
     _check_user_data(wanted.user_data)
     hosts.check_zone(cloud.db, wanted.zone)
     if wanted.host:
@@ -254,6 +257,12 @@ def _image(cloud: Cloud, ctx: Context, wanted: Wanted) -> images.Image | None:
                 raise
             raise mappings.invalid(f"failed to get image {root.source_id}.", "InvalidBDMImage") from error
     return images.of_volume(devices.volume_of_root(cloud, ctx, root))
+
+
+def _claim(checked: Checked) -> dict[str, int]:
+    """What each of the servers will take in placement."""
+    words = {} if checked.image is None else checked.image.properties
+    return needs.claim(checked.flavor, words, with_disk=bool(checked.image_id))
 
 
 def _is_asked_root(wanted: Wanted, request: DeviceRequest) -> bool:

@@ -9,7 +9,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.services.block_storage.contract import VolumesContract
 from cumulet.services.compute import events
-from cumulet.services.compute.logic import actions, consoles, migrations, servers
+from cumulet.services.compute.logic import actions, consoles, migrations, parts, servers
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import life as life_store
 from cumulet.services.compute.store import servers as store
@@ -56,6 +56,7 @@ def release(cloud: Cloud, tx: Tx, server_id: str, request_id: str) -> None:
     if kept.shelved_image_id is not None:
         cloud.contracts.use(ImageContract).delete(tx, kept.shelved_image_id)
     cloud.contracts.use(PlacementContract).release(tx, server_id)
+    parts.release(tx, server_id)
 
 
 def finish(cloud: Cloud, tx: Tx, server_id: str, request_id: str) -> None:
@@ -66,6 +67,8 @@ def finish(cloud: Cloud, tx: Tx, server_id: str, request_id: str) -> None:
     release(cloud, tx, server_id, request_id)
     migrations.server_gone(cloud, tx, server_id)
     consoles.forget(tx, server_id)
+    life_store.forget_all(tx, server_id)
+    store.replace_tags(tx, server_id, [])
     actions.event_ended(tx, server_id, request_id, "compute_terminate_instance", server.host)
     now = clock.utcnow()
     values = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.explain import Explain, Explanation, ask_host
 from cumulet.services.block_storage.contract import VolumesContract
-from cumulet.services.compute.logic import hosts, scheduling, servers
+from cumulet.services.compute.logic import attempts, hosts, parts, scheduling, servers
 from cumulet.services.compute.store import actions
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import hosts as hosts_store
@@ -44,6 +46,8 @@ def server(cloud: Cloud, key: str) -> Explanation | None:
     )
     if found.deleted_at is None:
         told.facts["allocation"] = _allocation(cloud, found)
+        if not (held := parts.held_by(cloud.db, found.id)).is_empty:
+            told.facts["own_parts"] = msgspec.to_builtins(held)
         if not found.host:
             told.facts["hosts"] = {
                 host: by or "would take it" for host, by in scheduling.refusals(cloud, found).items()
@@ -125,7 +129,7 @@ def _events(cloud: Cloud, found: Server) -> list[dict[str, Any]]:
             "message": action.message,
         }
         event["steps"] = [
-            {"what": step.event, "result": step.result or "under way", "details": step.details}
+            {"what": step.event, "host": step.host, "result": step.result or "under way", "details": step.details}
             for step in actions.events(cloud.db, action.id)
         ]
         told.append(event)
@@ -161,7 +165,12 @@ def _judge_host(cloud: Cloud, found: Server, told: Explanation) -> None:
 
 
 def _advice_for_error(found: Server) -> str:
-    code = str((found.fault or {}).get("code", ""))
+    code, message = (str((found.fault or {}).get(name, "")) for name in ("code", "message"))
+    if attempts.is_about_attempts(message):
+        return (
+            "Every host that was tried failed to build it (the steps below say which, and why): look into the logs of "
+            "those hosts under its first request, mend the cause, then delete the server and make it anew."
+        )
     if not found.host:
         return (
             "No host took it: look for one with room (openstack hypervisor list --long) that the flavor, the "

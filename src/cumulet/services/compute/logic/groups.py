@@ -33,7 +33,7 @@ def members(source: Source, group_id: str) -> list[Server]:
 
 def create(cloud: Cloud, ctx: Context, name: str, policy: str, rules: dict[str, Any]) -> ServerGroup:
     def write(tx: Tx) -> ServerGroup:
-        quotas.check_server_group(tx, ctx.project_id or "")
+        quotas.check_server_group(cloud, tx, ctx.project_id or "")
         new = ServerGroup(
             id=ids.new_uuid(),
             name=name,

@@ -42,4 +42,9 @@ def of(capabilities: Mapping[str, Any]) -> list[str]:
         name = re.sub(r"[^a-z0-9]", "", feature)
         words = _NAMES.get(name, (name.upper(),) if name in _SAME else ())
         found |= {f"HW_CPU_X86_{word}" for word in words}
+    nodes = capabilities.get("nodes", ())
+    if any(node.get("siblings") for node in nodes):
+        found.add("HW_CPU_HYPERTHREADING")
+    if nodes and all(node.get("socket") is not None for node in nodes):
+        found.add("COMPUTE_SOCKET_PCI_NUMA_AFFINITY")
     return sorted(found)

@@ -10,16 +10,13 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound
-from cumulet.services.compute.logic import host_traits
+from cumulet.services.compute.logic import offers
 from cumulet.services.compute.store import hosts as store
 from cumulet.services.compute.store import servers as servers_store
 from cumulet.services.compute.types import ComputeHost, Flavor
-from cumulet.services.placement.contract import Inventory, PlacementContract
 
 DEFAULT_ZONE = "nova"
-CPU_RATIO, RAM_RATIO = 4.0, 1.0
 MOST_OF_A_CLASS = 2**31 - 1  # of a resource class, in placement
-RESERVED_RAM = 512  # MiB that stay with the host itself
 _SPEC_PREFIXES = ("trait:", "resources:")
 
 
@@ -29,8 +26,8 @@ def joined(cloud: Cloud, name: str, report: dict[str, Any]) -> None:
 
     def write(tx: Tx) -> None:
         found = store.find(tx, name)
+        before = {} if found is None else found.capabilities
         now = clock.utcnow()
-        values = {"capabilities": capabilities, "usage": usage, "updated_at": now}
         if found is None:
             found = ComputeHost(
                 name=name,
@@ -46,9 +43,8 @@ def joined(cloud: Cloud, name: str, report: dict[str, Any]) -> None:
                 updated_at=now,
             )
             store.add(tx, found)
-        else:
-            store.change(tx, name, values)
-        _offer(cloud, tx, found, capabilities)
+        left = offers.make(cloud, tx, found, before, capabilities)
+        store.change(tx, name, {"capabilities": offers.kept(capabilities, left), "usage": usage, "updated_at": now})
 
     cloud.db.write(write)
 
@@ -85,11 +81,11 @@ def change(cloud: Cloud, name: str, changes: dict[str, Any]) -> ComputeHost:
     return cloud.db.write(write)
 
 
-def built(tx: Tx, name: str, *, well: bool) -> None:
+def built(cloud: Cloud, tx: Tx, name: str, *, well: bool) -> None:
     """Note that the host has built a server, or could not; see `ComputeHost.failed_builds`."""
     if well:
         store.forget_failed_builds(tx, name)
-    else:
+    elif cloud.settings.compute.consecutive_build_service_disable_threshold:
         store.count_failed_build(tx, name)
 
 
@@ -101,7 +97,7 @@ def remove(cloud: Cloud, host: ComputeHost) -> None:
             raise Conflict(
                 "Unable to delete compute service that is hosting instances. Migrate or delete the instances first."
             )
-        cloud.contracts.use(PlacementContract).delete_provider(tx, host.id)
+        offers.remove(cloud, tx, host)
         for aggregate in store.aggregates(tx):
             if host.name in aggregate.hosts:
                 left = [each for each in aggregate.hosts if each != host.name]
@@ -159,24 +155,3 @@ def resources(flavor: Flavor, *, with_disk: bool) -> dict[str, int]:
         if key.startswith("resources:") and value.isascii() and value.isdigit():
             wanted[key.removeprefix("resources:")] = min(int(value), MOST_OF_A_CLASS)
     return {name: amount for name, amount in wanted.items() if amount}
-
-
-def reserved_memory(memory: int) -> int:
-    """How many of the host's MiB are not for servers."""
-    return min(RESERVED_RAM, memory // 4)
-
-
-def _offer(cloud: Cloud, tx: Tx, host: ComputeHost, capabilities: dict[str, Any]) -> None:
-    placement = cloud.contracts.use(PlacementContract)
-    memory = int(capabilities["memory"])
-    placement.ensure_provider(tx, host.id, host.name)
-    placement.set_inventory(
-        tx,
-        host.id,
-        {
-            "VCPU": Inventory(total=capabilities["vcpus"], allocation_ratio=CPU_RATIO),
-            "MEMORY_MB": Inventory(total=memory, reserved=reserved_memory(memory), allocation_ratio=RAM_RATIO),
-            "DISK_GB": Inventory(total=max(1, capabilities["disk"])),
-        },
-    )
-    placement.set_traits(tx, host.id, host_traits.of(capabilities))

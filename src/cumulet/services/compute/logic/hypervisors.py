@@ -7,7 +7,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source
 from cumulet.kernel.errors import NotFound
-from cumulet.services.compute.logic import hosts
+from cumulet.services.compute.logic import hosts, offers
 from cumulet.services.compute.store import hosts as store
 from cumulet.services.compute.store import servers as servers_store
 from cumulet.services.compute.types import ComputeHost, Server
@@ -43,10 +43,10 @@ def numbers(source: Source, host: ComputeHost) -> dict[str, int]:
     """
     servers = servers_on(source, host)
     memory, disk = int(host.capabilities["memory"]), int(host.capabilities["disk"])
-    memory_used = hosts.reserved_memory(memory) + sum(int(server.flavor["ram"]) for server in servers)
+    memory_used = offers.reserved_memory(memory) + sum(int(server.flavor["ram"]) for server in servers)
     disk_used = sum(int(server.flavor["disk"]) + int(server.flavor["ephemeral"]) for server in servers)
     return {
-        "vcpus": int(host.capabilities["vcpus"]),
+        "vcpus": offers.processors(host.capabilities),
         "memory_mb": memory,
         "local_gb": disk,
         "vcpus_used": sum(int(server.flavor["vcpus"]) for server in servers),

@@ -61,7 +61,7 @@ def create(
     def write(tx: Tx) -> Keypair:
         if store.find(tx, user_id, name) is not None:
             raise Conflict(f"Key pair '{name}' already exists.", code="KeyPairExists")
-        quotas.check_keypair(tx, ctx.project_id or "", user_id)
+        quotas.check_keypair(cloud, tx, ctx.project_id or "", user_id)
         new = Keypair(
             id=store.next_id(tx),
             user_id=user_id,

@@ -13,7 +13,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound
-from cumulet.services.compute.logic import quotas, servers
+from cumulet.services.compute.logic import hosts, parts, quotas, servers
 from cumulet.services.compute.store import migrations as store
 from cumulet.services.compute.types import Flavor, Migration, Server, VmState
 from cumulet.services.placement.contract import Candidate, PlacementContract
@@ -84,7 +84,11 @@ def hold(cloud: Cloud, tx: Tx, server: Server, migration: Migration, candidate: 
     if before is not None and placement.allocation(tx, migration.uuid) is None:
         placement.release(tx, server.id)
         placement.claim(tx, migration.uuid, before.resources, server.project_id, server.user_id, CONSUMER)
-    placement.claim(tx, server.id, candidate.allocations, server.project_id, server.user_id)
+        parts.keep(tx, server.id, migration.uuid)
+    home = hosts.find(tx, server.host)
+    wanted = parts.of_server(cloud, server, msgspec.convert(migration.new_flavor, Flavor))
+    claim = parts.hold(cloud, tx, server, home, wanted, candidate.allocations)
+    placement.claim(tx, server.id, claim, server.project_id, server.user_id)
 
 
 def take_back(cloud: Cloud, tx: Tx, server: Server, migration: Migration) -> None:
@@ -95,11 +99,13 @@ def take_back(cloud: Cloud, tx: Tx, server: Server, migration: Migration) -> Non
         placement.release(tx, migration.uuid)
         placement.release(tx, server.id)
         placement.claim(tx, server.id, before.resources, server.project_id, server.user_id)
+        parts.take_back(tx, server.id, migration.uuid)
 
 
 def end(cloud: Cloud, tx: Tx, migration: Migration, status: str) -> None:
     """The migration came to its end, and holds nothing any more."""
     cloud.contracts.use(PlacementContract).release(tx, migration.uuid)
+    parts.release(tx, migration.uuid)
     set_status(tx, migration.uuid, status)
 
 

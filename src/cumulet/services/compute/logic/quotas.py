@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -11,6 +12,8 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, OverQuota
 from cumulet.kernel.quota import UNLIMITED, exceeded
+from cumulet.services.compute.logic import unified_limits
+from cumulet.services.compute.logic.guest import needs
 from cumulet.services.compute.store import keypairs as keypairs_store
 from cumulet.services.compute.store import migrations as migrations_store
 from cumulet.services.compute.store import quotas as store
@@ -38,6 +41,15 @@ DEFAULT_CLASS = "default"
 GROWING = ("pre-migrating", "migrating", "post-migrating")
 
 
+class Servers(NamedTuple):
+    """Between `least` and `most` servers that somebody wants; `claim` is what each takes in placement, by class."""
+
+    flavor: Flavor
+    claim: Mapping[str, int]
+    least: int = 1
+    most: int = 1
+
+
 def class_scope(name: str) -> str:
     return f"class:{name}"
 
@@ -57,15 +69,41 @@ def limits(source: Source, project_id: str, user_id: str | None = None) -> dict[
     return found if user_id is None else {**found, **store.limits(source, user_scope(project_id, user_id))}
 
 
+def in_force(cloud: Cloud, project_id: str, user_id: str | None = None) -> dict[str, int]:
+    """The limits that are shown: compute's own, or those that the identity service keeps."""
+    if unified_limits.are_used(cloud):
+        return {**dict.fromkeys(DEFAULTS, UNLIMITED), **unified_limits.limits(cloud, cloud.db, project_id)}
+    return limits(cloud.db, project_id, user_id)
+
+
+def defaults_in_force(cloud: Cloud, name: str = DEFAULT_CLASS) -> dict[str, int]:
+    """The same of a class of projects; the identity service knows but one."""
+    if unified_limits.are_used(cloud):
+        return {**dict.fromkeys(DEFAULTS, UNLIMITED), **unified_limits.limits(cloud, cloud.db, None)}
+    return class_limits(cloud.db, name)
+
+
+def in_use(cloud: Cloud, project_id: str, user_id: str | None = None) -> dict[str, int]:
+    """What is shown as used of them."""
+    if unified_limits.are_used(cloud):
+        return {**used(cloud.db, project_id), **unified_limits.used(cloud, cloud.db, project_id)}
+    return used(cloud.db, project_id, user_id)
+
+
 def set_class_limits(cloud: Cloud, name: str, changes: dict[str, int]) -> None:
+    if unified_limits.are_used(cloud):
+        return
     cloud.db.write(lambda tx: store.set_limits(tx, class_scope(name), changes))
 
 
 def set_limits(cloud: Cloud, project_id: str, user_id: str | None, changes: dict[str, int], *, force: bool) -> None:
     """Set limits of a project or of one of its users.
 
-    Without `force`, Invalid for a limit below what is used already, and for a user's above the project's.
+    Without `force`, Invalid for a limit below what is used already, and for a user's above the project's. Nothing
+    happens where the identity service keeps the limits.
     """
+    if unified_limits.are_used(cloud):
+        return
 
     def write(tx: Tx) -> None:
         lock(tx, project_id)
@@ -80,7 +118,9 @@ def set_limits(cloud: Cloud, project_id: str, user_id: str | None, changes: dict
 
 
 def clear_limits(cloud: Cloud, project_id: str, user_id: str | None = None) -> None:
-    """Back to the defaults: a project and all its users, or one of them."""
+    """Back to the defaults: a project and all its users, or one of them; nothing happens as above."""
+    if unified_limits.are_used(cloud):
+        return
 
     def write(tx: Tx) -> None:
         if user_id is not None:
@@ -107,9 +147,13 @@ def lock(tx: Tx, project_id: str) -> None:
     tx.lock(f"quota:compute:{project_id}")
 
 
-def servers_allowed(tx: Tx, project_id: str, user_id: str, flavor: Flavor, least: int, most: int) -> int:
-    """How many servers, between `least` and `most`, the user may add to the project; OverQuota where not `least`."""
+def servers_allowed(cloud: Cloud, tx: Tx, owner: tuple[str, str], wanted: Servers) -> int:
+    """How many servers the owner (a project and a user) may have more; OverQuota where not the least wanted."""
+    project_id, user_id = owner
+    flavor, least, most = wanted.flavor, wanted.least, wanted.most
     lock(tx, project_id)
+    if unified_limits.are_used(cloud):
+        return unified_limits.servers_allowed(cloud, tx, project_id, wanted.claim, least, most)
     sizes = servers_store.sizes(tx, project_id)
     mine = [size for size in sizes if size[0] == user_id]
     rooms = [
@@ -124,8 +168,15 @@ def servers_allowed(tx: Tx, project_id: str, user_id: str, flavor: Flavor, least
     raise error
 
 
-def check_growth(tx: Tx, server: Server, before: Flavor, after: Flavor) -> None:
+def check_growth(cloud: Cloud, tx: Tx, server: Server, before: Flavor, after: Flavor) -> None:
     """OverQuota where the server may not become `after` for the project or its user; what grows already counts."""
+    if unified_limits.are_used(cloud):
+        # Until the resize is confirmed placement has it twice.
+        lock(tx, server.project_id)
+        words = server.image.get("properties", {})
+        claim = needs.claim(after, words, with_disk=bool(server.image_id))
+        unified_limits.servers_allowed(cloud, tx, server.project_id, claim, 1, 1)
+        return
     wanted = {name: amount for name, amount in _growth(before, after).items() if amount > 0}
     if not wanted:
         return
@@ -162,27 +213,43 @@ def _over(rooms: list[tuple[dict[str, int], dict[str, int]]], wanted: dict[str, 
     return None
 
 
-def check_keypair(tx: Tx, project_id: str, user_id: str) -> None:
+def check_metadata(cloud: Cloud, source: Source, project_id: str, count: int) -> None:
+    """OverQuota where a server may not have so many metadata."""
+    words = "Maximum number of metadata items exceeds {limit}"
+    _check(cloud, source, project_id, "metadata_items", (0, count), words, "MetadataLimitExceeded")
+
+
+def check_keypair(cloud: Cloud, tx: Tx, project_id: str, user_id: str) -> None:
     """OverQuota where the user may have no further keypair."""
     tx.lock(f"quota:compute:{user_id}")
-    limit = limits(tx, project_id)["key_pairs"]
-    if 0 <= limit <= keypairs_store.count(tx, user_id):
-        raise OverQuota("Quota exceeded, too many key pairs.", code="KeypairLimitExceeded")
+    amounts = keypairs_store.count(tx, user_id), 1
+    _check(cloud, tx, project_id, "key_pairs", amounts, "Quota exceeded, too many key pairs.", "KeypairLimitExceeded")
 
 
-def check_server_group(tx: Tx, project_id: str) -> None:
+def check_server_group(cloud: Cloud, tx: Tx, project_id: str) -> None:
     """OverQuota where the project may have no further server group."""
     lock(tx, project_id)
-    limit = limits(tx, project_id)["server_groups"]
-    if 0 <= limit <= store.count_groups(tx, project_id):
-        raise OverQuota("Quota exceeded, too many server groups.", code="ServerGroupLimitExceeded")
+    amounts, words = (store.count_groups(tx, project_id), 1), "Quota exceeded, too many server groups."
+    _check(cloud, tx, project_id, "server_groups", amounts, words, "ServerGroupLimitExceeded")
 
 
-def check_group_member(tx: Tx, project_id: str, group_id: str, more: int) -> None:
+def check_group_member(cloud: Cloud, tx: Tx, project_id: str, group_id: str, more: int) -> None:
     """OverQuota where the group may not have `more` further servers."""
-    limit = limits(tx, project_id)["server_group_members"]
-    if 0 <= limit < len(servers_store.in_group(tx, group_id)) + more:
-        raise OverQuota("Quota exceeded, too many servers in group", code="GroupMemberLimitExceeded")
+    amounts, words = (len(servers_store.in_group(tx, group_id)), more), "Quota exceeded, too many servers in group"
+    _check(cloud, tx, project_id, "server_group_members", amounts, words, "GroupMemberLimitExceeded")
+
+
+def _check(
+    cloud: Cloud, source: Source, project_id: str, name: str, amounts: tuple[int, int], words: str, code: str
+) -> None:
+    """OverQuota, in these words, where there are `amounts[0]` and the limit leaves no room for `amounts[1]` more."""
+    have, more = amounts
+    if unified_limits.are_used(cloud):
+        unified_limits.check(cloud, source, name, have, more, code)
+        return
+    limit = limits(source, project_id)[name]
+    if 0 <= limit < have + more:
+        raise OverQuota(words.format(limit=limit), code=code)
 
 
 def _users_of(project_id: str) -> str:

@@ -12,7 +12,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Invalid
 from cumulet.services.block_storage.contract import VolumesContract
-from cumulet.services.compute.logic import images, keypairs, life, servers
+from cumulet.services.compute.logic import images, keypairs, life, parts, quotas, servers
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.types import Device, Server
 
@@ -42,6 +42,7 @@ def rebuild(cloud: Cloud, ctx: Context, server_id: str, wanted: Rebuild) -> Serv
         changes["keypair"] = keypairs.for_server(cloud.db, ctx, wanted.key_name)
     image = _image(cloud, ctx, wanted.image_id)
     images.check_fits(image, server.kind)
+    _check_nodes(cloud, server, image)
     root = None if server.image_id else _root(cloud, server)
     if root is None:
         images.check_disk(image, server.kind)
@@ -49,7 +50,7 @@ def rebuild(cloud: Cloud, ctx: Context, server_id: str, wanted: Rebuild) -> Serv
     else:
         _check_volume(cloud, wanted, root)
     if "metadata" in changes:
-        servers.check_metadata_count(cloud.db, server.project_id, changes["metadata"])
+        quotas.check_metadata(cloud, cloud.db, server.project_id, len(changes["metadata"]))
     reimages = root is not None and wanted.reimage
     arguments = {
         "keep_ephemeral": wanted.keep_ephemeral,
@@ -64,6 +65,16 @@ def rebuild(cloud: Cloud, ctx: Context, server_id: str, wanted: Rebuild) -> Serv
         return servers.get(tx, ctx, server_id)
 
     return cloud.db.write(write)
+
+
+def _check_nodes(cloud: Cloud, server: Server, image: images.Image) -> None:
+    """Invalid where the image would have the server on other nodes: it stays where it is."""
+    if parts.of_server(cloud, server).nodes != parts.wanted(cloud, server.kind, image.properties).nodes:
+        raise Invalid(
+            "An instance's NUMA topology cannot be changed as part of a rebuild. The image provided is invalid for "
+            "this instance.",
+            code="ImageNUMATopologyRebuildConflict",
+        )
 
 
 def _image(cloud: Cloud, ctx: Context, image_id: str) -> images.Image:

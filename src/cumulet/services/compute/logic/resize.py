@@ -18,7 +18,17 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, CumuletError, Invalid, NotFound
 from cumulet.services.compute import events
-from cumulet.services.compute.logic import actions, flavors, hosts, images, migrations, quotas, servers
+from cumulet.services.compute.logic import (
+    actions,
+    flavors,
+    hosts,
+    images,
+    migrations,
+    parts,
+    quotas,
+    servers,
+    unified_limits,
+)
 from cumulet.services.compute.store import migrations as migrations_store
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import Flavor, Migration, PowerState, Server, TaskState, VmState
@@ -40,8 +50,9 @@ def resize(cloud: Cloud, ctx: Context, server_id: str, flavor_id: str, *, auto_d
         server = servers.get(tx, ctx, server_id)
         check_movable(cloud, tx, ctx, server, "resize")
         flavor = _flavor(tx, ctx, server, flavor_id)
-        quotas.check_growth(tx, server, server.kind, flavor)
+        quotas.check_growth(cloud, tx, server, server.kind, flavor)
         _check_image(server, flavor)
+        parts.of_server(cloud, server, flavor)
         if auto_disk_config and server.image.get("properties", {}).get("auto_disk_config", "").lower() == "disabled":
             raise Invalid(
                 f"Requested image {server.image_id} has automatic disk resize disabled.",
@@ -77,7 +88,8 @@ def revert(cloud: Cloud, ctx: Context, server_id: str) -> None:
         servers.check_unlocked(ctx, server)
         servers.check_state(server, "revert_resize", "revertResize")
         migration = migrations.finished(tx, server)
-        quotas.check_growth(tx, server, server.kind, msgspec.convert(migration.old_flavor, Flavor))
+        if not unified_limits.are_used(cloud):
+            quotas.check_growth(cloud, tx, server, server.kind, msgspec.convert(migration.old_flavor, Flavor))
         servers.begin_task(tx, server, TaskState.RESIZE_REVERTING)
         migrations.set_status(tx, migration.uuid, migrations.REVERTING)
         actions.begin(tx, ctx, server.id, "revertResize")

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, NotFound, NotReady
-from cumulet.services.compute.logic import hosts, volumes
+from cumulet.services.compute.logic import hosts, parts, volumes
 from cumulet.services.compute.logic.guest import needs
 from cumulet.services.compute.logic.scheduler import choice, filters_company
 from cumulet.services.compute.logic.scheduler.asked import Asked, hinted
@@ -18,11 +18,11 @@ from cumulet.services.compute.logic.scheduler.place import Place
 from cumulet.services.compute.store import hosts as store
 from cumulet.services.compute.store import quotas as groups_store
 from cumulet.services.compute.store import servers as servers_store
-from cumulet.services.compute.types import ComputeHost, Flavor, Server, TaskState
+from cumulet.services.compute.types import ComputeHost, Flavor, Parts, Server, TaskState
 from cumulet.services.placement.contract import Candidate, PlacementContract
 
 # What refuses a host besides the filters.
-PLACEMENT, ZONE, LINK = "placement", "availability zone", "link"
+PLACEMENT, ZONE, LINK, PARTS = "placement", "availability zone", "link", "parts of the host"
 _ENABLED = "ComputeFilter"
 # What happens in these loads the host's disks and network (nova.compute.stats).
 _HEAVY = (
@@ -53,15 +53,19 @@ class _Facts:
     def servers(self, host: str) -> list[Server]:
         return servers_store.on_host(self._source, host)
 
+    @cached_property
+    def held(self) -> dict[str, list[Parts]]:
+        return parts.held_everywhere(self._source)
 
-def choose(cloud: Cloud, server: Server, forced: str) -> Place:
+
+def choose(cloud: Cloud, server: Server, forced: str, avoid: Collection[str] = ()) -> Place:
     """A place for the server, to be claimed; on a host that has its volumes, where any of them will do.
 
-    With `forced` no other, and that one although it is disabled. Conflict where no host will do (NoValidHost), NotReady
-    where one would that is not connected now.
+    With `forced` no other, and that one although it is disabled; never on a host to `avoid`. Conflict where no host
+    will do (NoValidHost), NotReady where one would that is not connected now.
     """
     asked = _asked(cloud.db, cloud, server)
-    fitting = _survey(cloud, asked, forced).left
+    fitting = [each for each in _survey(cloud, asked, forced).left if each.name not in avoid]
     if not fitting:
         raise no_valid_host()
     near = volumes.places(cloud, server)
@@ -79,7 +83,8 @@ def claim(cloud: Cloud, tx: Tx, server: Server, place: Place) -> None:
         raise NotReady("another server of its group has taken a host meanwhile")
     placement = cloud.contracts.use(PlacementContract)
     try:
-        placement.claim(tx, server.id, place.ways[0].allocations, server.project_id, server.user_id)
+        taken = parts.hold(cloud, tx, server, place.host, asked.parts, place.ways[0].allocations)
+        placement.claim(tx, server.id, taken, server.project_id, server.user_id)
     except (Conflict, NotFound) as error:
         raise NotReady(f"the host was taken meanwhile: {error.message}") from error
 
@@ -95,7 +100,8 @@ def at_home(cloud: Cloud, server: Server, flavor: Flavor) -> Candidate:
     """What the server would claim of its own host with another flavor, beside what it holds; Conflict (NoValidHost)."""
     home = hosts.find(cloud.db, server.host)
     found = [] if home.disabled else _candidates(cloud, server, flavor, home.id)
-    if not found:
+    wanted = parts.of_server(cloud, server, flavor)
+    if not found or (wanted and not parts.fits(home, parts.held_on(cloud.db, home.name), wanted)):
         raise no_valid_host()
     return found[0]
 
@@ -113,6 +119,7 @@ def _asked(source: Source, cloud: Cloud, server: Server) -> Asked:
         settings=cloud.settings.scheduler,
         group=group,
         members=[each.host for each in others if each.host and each.id != server.id],
+        parts=parts.of_server(cloud, server),
         taken=_hosts_of(source, [each for name in _HINTS for each in hinted(server, name)]),
     )
 
@@ -137,7 +144,16 @@ def _survey(cloud: Cloud, asked: Asked, forced: str) -> Verdicts:
             looked_at.append(host)
     without = {_ENABLED} if forced else set()
     verdicts = choice.judge(_places(cloud, looked_at, ways), asked, without=without)
-    return Verdicts(verdicts.left, refused | verdicts.refused)
+    return _with_parts(Verdicts(verdicts.left, refused | verdicts.refused), asked)
+
+
+def _with_parts(verdicts: Verdicts, asked: Asked) -> Verdicts:
+    """Without the places that lack parts which the server wants, though no filter that is on asks for them."""
+    if not asked.parts:
+        return verdicts
+    left = [place for place in verdicts.left if parts.fits(place.host, place.held, asked.parts)]
+    lacking = {place.name: PARTS for place in verdicts.left if place not in left}
+    return Verdicts(left, verdicts.refused | lacking)
 
 
 def _places(cloud: Cloud, found: list[ComputeHost], ways: dict[str, list[Candidate]]) -> list[Place]:
@@ -159,12 +175,13 @@ def _candidates(cloud: Cloud, server: Server, flavor: Flavor, inside: str | None
     """Where a server of the flavor could be, or in what ways below the provider `inside`."""
     traits = {key[6:]: value for key, value in flavor.extra_specs.items() if key[:6] == "trait:"}
     words = server.image.get("properties", {})
-    wanted = hosts.resources(flavor, with_disk=bool(server.image_id)) | needs.resources(flavor, words)
+    wanted = needs.claim(flavor, words, with_disk=bool(server.image_id))
     return cloud.contracts.use(PlacementContract).candidates(
         cloud.db,
         wanted,
         required={name for name, value in traits.items() if value == "required"} | needs.traits(flavor, words),
-        forbidden=[name for name, value in traits.items() if value == "forbidden"],
+        forbidden={name for name, value in traits.items() if value == "forbidden"}
+        | needs.unwanted_traits(flavor, words),
         in_tree=inside,
     )
 

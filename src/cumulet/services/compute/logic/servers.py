@@ -11,7 +11,7 @@ from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Conflict, Invalid, NotFound, OverQuota
+from cumulet.kernel.errors import Conflict, Invalid, NotFound
 from cumulet.services.compute import events
 from cumulet.services.compute.logic import actions, quotas
 from cumulet.services.compute.store import devices as devices_store
@@ -178,7 +178,7 @@ def set_metadata(
         fresh = get(tx, ctx, server.id)
         _check_metadata_state(fresh, "update metadata")
         found = metadata if replace else {**fresh.metadata, **metadata}
-        check_metadata_count(tx, server.project_id, found)
+        quotas.check_metadata(cloud, tx, server.project_id, len(found))
         change(tx, server.id, metadata=found)
         return found
 
@@ -196,12 +196,6 @@ def remove_metadata(cloud: Cloud, ctx: Context, server: Server, key: str) -> Non
         change(tx, server.id, metadata={name: value for name, value in fresh.metadata.items() if name != key})
 
     cloud.db.write(write)
-
-
-def check_metadata_count(source: Source, project_id: str, metadata: dict[str, str]) -> None:
-    limit = quotas.limits(source, project_id)["metadata_items"]
-    if 0 <= limit < len(metadata):
-        raise OverQuota(f"Maximum number of metadata items exceeds {limit}", code="MetadataLimitExceeded")
 
 
 def set_tags(cloud: Cloud, ctx: Context, server: Server, tags: list[str]) -> list[str]:

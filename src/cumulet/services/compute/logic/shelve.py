@@ -12,7 +12,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict
 from cumulet.services.block_storage.contract import VolumesContract
-from cumulet.services.compute.logic import hosts, life, servers, snapshots, volumes
+from cumulet.services.compute.logic import hosts, life, parts, servers, snapshots, volumes
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import life as store
 from cumulet.services.compute.store import servers as servers_store
@@ -65,6 +65,7 @@ def offload_old(cloud: Cloud) -> None:
 def offloaded(cloud: Cloud, tx: Tx, server: Server) -> None:
     """The host has let go of the server: it holds nothing there any more, though its ports and volumes stay its own."""
     cloud.contracts.use(PlacementContract).release(tx, server.id)
+    parts.release(tx, server.id)
     network = cloud.contracts.use(NetworkContract)
     ports = network.ports_of(tx, [server.id]).get(server.id, [])
     network.bind(tx, [port.id for port in ports], "")

@@ -12,6 +12,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.services.compute import events
 from cumulet.services.compute.logic import actions, delete, life, quotas, servers
+from cumulet.services.compute.logic.guest import needs
 from cumulet.services.compute.store import life as store
 from cumulet.services.compute.store import servers as servers_store
 from cumulet.services.compute.types import PowerState, Server, TaskState, VmState
@@ -56,7 +57,8 @@ def restore(cloud: Cloud, ctx: Context, server_id: str) -> None:
     def write(tx: Tx) -> None:
         server = servers.get(tx, ctx, server_id)
         life.check(ctx, server, life.RESTORE)
-        quotas.servers_allowed(tx, server.project_id, server.user_id, server.kind, 1, 1)
+        claim = needs.claim(server.kind, server.image.get("properties", {}), with_disk=bool(server.image_id))
+        quotas.servers_allowed(cloud, tx, (server.project_id, server.user_id), quotas.Servers(server.kind, claim))
         life.begin(cloud, tx, ctx, server, life.RESTORE)
 
     cloud.db.write(write)

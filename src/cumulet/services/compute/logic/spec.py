@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.services.block_storage.contract import Connection
-from cumulet.services.compute.logic import devices, metadata
+from cumulet.services.compute.logic import devices, metadata, parts
 from cumulet.services.compute.logic.guest import hardware
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.types import Device, PortSpec, Server, ServerSpec, VolumeSpec
@@ -26,7 +26,7 @@ def server_spec(cloud: Cloud, server: Server, connections: Mapping[str, Connecti
         disk=flavor.disk,
         image_id=server.image_id or None,
         image_format=server.image.get("disk_format", "qcow2"),
-        ports=[port_spec(port) for port in ports(cloud, server)],
+        ports=[port_spec(server, port) for port in ports(cloud, server)],
         volumes=[
             volume_spec(device, connections.get(device.attachment_id or ""))
             for device in disks
@@ -35,6 +35,7 @@ def server_spec(cloud: Cloud, server: Server, connections: Mapping[str, Connecti
         disks=devices.local_disks(server, disks),
         config_drive=metadata.config_drive(cloud, server) if server.config_drive else None,
         guest=hardware.describe(flavor, server.image.get("properties", {}), server.image.get("name"), server.image_id),
+        parts=parts.held_by(cloud.db, server.id),
     )
 
 
@@ -43,8 +44,10 @@ def ports(cloud: Cloud, server: Server) -> list[PortInfo]:
     return cloud.contracts.use(NetworkContract).ports_of(cloud.db, [server.id]).get(server.id, [])
 
 
-def port_spec(port: PortInfo) -> PortSpec:
-    return PortSpec(id=port.id, mac=port.mac, mtu=port.mtu)
+def port_spec(server: Server, port: PortInfo) -> PortSpec:
+    words = server.image.get("properties", {})
+    queues = hardware.queues(server.kind, words, server.image.get("name"), server.image_id)
+    return PortSpec(id=port.id, mac=port.mac, mtu=port.mtu, queues=queues)
 
 
 def volume_spec(device: Device, connection: Connection | None) -> VolumeSpec:
@@ -58,4 +61,5 @@ def volume_spec(device: Device, connection: Connection | None) -> VolumeSpec:
         boot_index=device.boot_index,
         tag=device.tag,
         bus=device.disk_bus or "",
+        read_only=connection is not None and connection.read_only,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import Any, NoReturn
+from typing import Any
 
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
@@ -127,17 +127,6 @@ def change(cloud: Cloud, server: Server, volume_id: str, delete_on_termination: 
     cloud.db.write(lambda tx: store.change(tx, device.id, {"delete_on_termination": delete_on_termination}))
 
 
-def refuse_swap(cloud: Cloud, ctx: Context, volume_id: str) -> NoReturn:
-    """No volume here is migrating, so none can take another's place: Conflict, or NotFound for one that is not there.
-
-    The words are those by which Nova sends users away.
-    """
-    found = cloud.contracts.use(VolumesContract).info(cloud.db, [volume_id]).get(volume_id)
-    if found is None or not (found.project_id == ctx.project_id or ctx.is_admin or ctx.is_service):
-        raise NotFound(f"Volume {volume_id} could not be found.", code="VolumeNotFound")
-    raise Conflict(f"volume {volume_id} is not migrating; this API should only be called by Cinder")
-
-
 def connect(cloud: Cloud, server: Server, device: Device) -> Connection | None:
     """See that the server's host can open the volume, wherever it is; None where no claim on it is known."""
     if device.attachment_id is None:
@@ -193,15 +182,15 @@ def gone(cloud: Cloud, tx: Tx, server_id: str, volume_id: str) -> None:
         cloud.sagas.start(tx, DETACH, server_id, {"device": device.id, "volume": volume_id})
 
 
-def resize(cloud: Cloud, server_id: str, volume_id: str, size: int, request_id: str) -> bool:
+def resize(cloud: Cloud, server_id: str, volume_id: str, size: int, request_id: str, generation: int) -> bool:
     """Tell the server's host that the volume has `size` bytes now; False where no running server has it open.
 
-    What the request `request_id` came to is noted among the server's actions.
+    `generation` is that of the attachment that is meant. What the request `request_id` came to is noted among the
+    server's actions.
     """
     server = servers_store.find(cloud.db, server_id)
     if server is None or not server.host:
         return False
-    generation = generation_of(cloud, server_id, volume_id)
     body: dict[str, Any] = {"id": server_id, "volume_id": volume_id, "size": size, "generation": generation}
     done = bool(cloud.hosts.call(server.host, "server.resize_disk", body)["done"])
     if done:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.compute.tables import action, action_event
@@ -35,8 +35,7 @@ def of_server(
 
 
 def find(source: Source, server_id: str, request_id: str) -> Action | None:
-    query = select(action).where(action.c.server_id == server_id, action.c.request_id == request_id)
-    return sql.row(source, query, Action)
+    return sql.find(source, action, Action, server_id=server_id, request_id=request_id)
 
 
 def add(tx: Tx, new: Action) -> None:
@@ -44,7 +43,7 @@ def add(tx: Tx, new: Action) -> None:
 
 
 def change(tx: Tx, action_id: str, changes: dict[str, Any]) -> None:
-    sql.execute(tx, update(action).where(action.c.id == action_id).values(changes))
+    sql.change(tx, action, changes, id=action_id)
 
 
 def events(source: Source, action_id: str) -> list[ActionEvent]:
@@ -54,8 +53,7 @@ def events(source: Source, action_id: str) -> list[ActionEvent]:
 
 
 def find_event(source: Source, action_id: str, event: str) -> ActionEvent | None:
-    query = select(action_event).where(action_event.c.action_id == action_id, action_event.c.event == event)
-    return sql.row(source, query, ActionEvent)
+    return sql.find(source, action_event, ActionEvent, action_id=action_id, event=event)
 
 
 def add_event(tx: Tx, new: ActionEvent) -> None:
@@ -63,4 +61,4 @@ def add_event(tx: Tx, new: ActionEvent) -> None:
 
 
 def change_event(tx: Tx, event_id: str, changes: dict[str, Any]) -> None:
-    sql.execute(tx, update(action_event).where(action_event.c.id == event_id).values(changes))
+    sql.change(tx, action_event, changes, id=event_id)

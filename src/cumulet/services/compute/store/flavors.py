@@ -13,11 +13,11 @@ from cumulet.services.compute.types import Flavor, FlavorAccess
 
 
 def find(source: Source, flavor_id: str) -> Flavor | None:
-    return sql.row(source, select(flavor).where(flavor.c.id == flavor_id), Flavor)
+    return sql.find(source, flavor, Flavor, id=flavor_id)
 
 
 def find_named(source: Source, name: str) -> Flavor | None:
-    return sql.row(source, select(flavor).where(flavor.c.name == name), Flavor)
+    return sql.find(source, flavor, Flavor, name=name)
 
 
 def find_all(source: Source, project_id: str | None, is_public: bool | None) -> list[Flavor]:

@@ -5,19 +5,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.compute.tables import aggregate, host
 from cumulet.services.compute.types import Aggregate, ComputeHost
 
+_FORGET_FAILED_BUILDS = (
+    update(host).where(host.c.name == bindparam("host"), host.c.failed_builds > 0).values(failed_builds=0)
+)
+
 
 def find(source: Source, name: str) -> ComputeHost | None:
-    return sql.row(source, select(host).where(host.c.name == name), ComputeHost)
+    return sql.find(source, host, ComputeHost, name=name)
 
 
 def find_all(source: Source) -> list[ComputeHost]:
-    return sql.rows(source, select(host).order_by(host.c.number), ComputeHost)
+    return sql.find_all(source, host, ComputeHost, ("number",))
 
 
 def next_number(tx: Tx) -> int:
@@ -29,7 +33,7 @@ def add(tx: Tx, new: ComputeHost) -> None:
 
 
 def change(tx: Tx, name: str, changes: dict[str, Any]) -> None:
-    sql.execute(tx, update(host).where(host.c.name == name).values(changes))
+    sql.change(tx, host, changes, name=name)
 
 
 def count_failed_build(tx: Tx, name: str) -> None:
@@ -37,7 +41,7 @@ def count_failed_build(tx: Tx, name: str) -> None:
 
 
 def forget_failed_builds(tx: Tx, name: str) -> None:
-    sql.execute(tx, update(host).where(host.c.name == name, host.c.failed_builds > 0).values(failed_builds=0))
+    sql.execute(tx, _FORGET_FAILED_BUILDS, {"host": name})
 
 
 def remove(tx: Tx, name: str) -> None:
@@ -45,11 +49,11 @@ def remove(tx: Tx, name: str) -> None:
 
 
 def aggregates(source: Source) -> list[Aggregate]:
-    return sql.rows(source, select(aggregate).order_by(aggregate.c.id), Aggregate)
+    return sql.find_all(source, aggregate, Aggregate, ("id",))
 
 
 def find_aggregate(source: Source, aggregate_id: int) -> Aggregate | None:
-    return sql.row(source, select(aggregate).where(aggregate.c.id == aggregate_id), Aggregate)
+    return sql.find(source, aggregate, Aggregate, id=aggregate_id)
 
 
 def next_aggregate_id(tx: Tx) -> int:

@@ -26,8 +26,14 @@ def change(tx: Tx, server_id: str, **values: Any) -> None:
 
 
 def forget(tx: Tx, server_id: str) -> None:
-    """The server is as any other again, or gone."""
+    """The server is as any other again."""
     sql.execute(tx, delete(server_life).where(server_life.c.server_id == server_id))
+
+
+def forget_all(tx: Tx, server_id: str) -> None:
+    """The server is gone; its backups are images like any other from now on."""
+    forget(tx, server_id)
+    sql.execute(tx, delete(backup).where(backup.c.server_id == server_id))
 
 
 def shelved_before(source: Source, moment: datetime) -> list[str]:

@@ -12,8 +12,7 @@ from cumulet.services.compute.types import QuotaLimit, ServerGroup
 
 
 def limits(source: Source, scope: str) -> dict[str, int]:
-    query = select(quota_limit.c.resource, quota_limit.c.hard_limit).where(quota_limit.c.scope == scope)
-    return {row[0]: row[1] for row in sql.tuples(source, query)}
+    return {row.resource: row.hard_limit for row in sql.find_all(source, quota_limit, QuotaLimit, scope=scope)}
 
 
 def set_limits(tx: Tx, scope: str, changes: dict[str, int]) -> None:
@@ -42,7 +41,7 @@ def groups_of(source: Source, project_id: str) -> list[ServerGroup]:
 
 
 def find_group(source: Source, group_id: str) -> ServerGroup | None:
-    return sql.row(source, select(server_group).where(server_group.c.id == group_id), ServerGroup)
+    return sql.find(source, server_group, ServerGroup, id=group_id)
 
 
 def count_groups(source: Source, project_id: str) -> int:

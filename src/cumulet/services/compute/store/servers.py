@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Text, and_, delete, func, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, Integer, Select, Text, and_, bindparam, delete, func, or_, select, type_coerce
 
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx, sql
@@ -16,6 +17,12 @@ from cumulet.services.compute.tables import device, server, server_tag
 from cumulet.services.compute.types import Server, ServerTag, TaskState, VmState
 
 ALIVE = server.c.deleted_at.is_(None)
+MOST = 2**31 - 1  # rows, where there is no limit
+_SIZES = (
+    select(server.c.user_id, server.c.flavor, func.count())
+    .where(server.c.project_id == bindparam("project"), ALIVE, server.c.vm_state != VmState.SOFT_DELETED.value)
+    .group_by(server.c.user_id, server.c.flavor)
+)
 
 
 class Criteria(msgspec.Struct, kw_only=True):
@@ -48,21 +55,24 @@ class Criteria(msgspec.Struct, kw_only=True):
 
 def find(source: Source, server_id: str) -> Server | None:
     """A server that was not deleted."""
-    return sql.row(source, select(server).where(server.c.id == server_id, ALIVE), Server)
+    return sql.find(source, server, Server, id=server_id, deleted_at=None)
 
 
 def find_any(source: Source, server_id: str) -> Server | None:
     """A server, deleted ones included."""
-    return sql.row(source, select(server).where(server.c.id == server_id), Server)
+    return sql.find(source, server, Server, id=server_id)
 
 
 def find_visible(source: Source, ctx: Context, server_id: str) -> Server | None:
-    query = select(server).where(server.c.id == server_id, ALIVE)
-    return sql.row(source, sql.visible(query, ctx, server.c.project_id, everywhere=ctx.is_admin), Server)
+    own = {} if ctx.is_admin else {"project_id": ctx.project_id}
+    return sql.find(source, server, Server, id=server_id, deleted_at=None, **own)
 
 
 def find_all(source: Source, ctx: Context, criteria: Criteria, marker: Server | None = None) -> list[Server]:
     """The servers that fit, in the order asked for, after `marker`."""
+    if marker is None and criteria == Criteria(everywhere=criteria.everywhere, limit=criteria.limit):
+        limit = MOST if criteria.limit is None else criteria.limit
+        return sql.rows(source, _plain(criteria.everywhere), Server, {"project": ctx.project_id, "limit": limit})
     query = sql.visible(select(server), ctx, server.c.project_id, everywhere=criteria.everywhere)
     query = query.where(*_conditions(criteria))
     # A key that decides among equals makes pages complete; created_at and id are what compute ends every order with.
@@ -74,6 +84,14 @@ def find_all(source: Source, ctx: Context, criteria: Criteria, marker: Server | 
     if criteria.limit is not None:
         query = query.limit(criteria.limit)
     return sql.rows(source, query, Server)
+
+
+@cache
+def _plain(everywhere: bool) -> Select[Any]:
+    """What is listed where nothing in particular is asked for."""
+    query = select(server) if everywhere else select(server).where(server.c.project_id == bindparam("project"))
+    newest = [_sorted("created_at", False), _sorted("id", False)]
+    return query.where(*_conditions(Criteria())).order_by(*newest).limit(bindparam("limit", type_=Integer))
 
 
 def alive(source: Source) -> list[Server]:
@@ -106,10 +124,7 @@ def named(source: Source, project_id: str, hostname: str) -> list[str]:
 
 def sizes(source: Source, project_id: str) -> list[tuple[str, dict[str, Any], int]]:
     """The project's servers, counted by user and flavor: user id, flavor, how many. What is deleted does not count."""
-    query = select(server.c.user_id, server.c.flavor, func.count()).where(server.c.project_id == project_id, ALIVE)
-    query = query.where(server.c.vm_state != VmState.SOFT_DELETED.value)
-    grouped = query.group_by(server.c.user_id, server.c.flavor)
-    return [(row[0], row[1], row[2]) for row in sql.tuples(source, grouped)]
+    return [(row[0], row[1], row[2]) for row in sql.tuples(source, _SIZES, {"project": project_id})]
 
 
 def alive_within(source: Source, start: datetime, end: datetime, project_id: str | None) -> list[Server]:
@@ -142,10 +157,7 @@ def add(tx: Tx, new: Server) -> None:
 
 def change(tx: Tx, server_id: str, changes: Mapping[str, Any], *, only_if: Mapping[str, Any] | None = None) -> bool:
     """Change a server that was not deleted; False where there is none, or where `only_if` does not hold."""
-    query = update(server).where(server.c.id == server_id, ALIVE)
-    for name, value in (only_if or {}).items():
-        query = query.where(server.c[name].is_(None) if value is None else server.c[name] == value)
-    return sql.execute(tx, query.values(dict(changes))) > 0
+    return sql.change(tx, server, changes, id=server_id, deleted_at=None, **(only_if or {})) > 0
 
 
 def forget(tx: Tx, before: datetime) -> int:
@@ -155,15 +167,14 @@ def forget(tx: Tx, before: datetime) -> int:
 
 def tags(source: Source, server_ids: Iterable[str]) -> dict[str, list[str]]:
     """The tags of each server, sorted; servers without are absent."""
-    query = select(server_tag.c.server_id, server_tag.c.tag).where(sql.any_of(server_tag.c.server_id, server_ids))
     found: dict[str, list[str]] = {}
-    for server_id, tag in sql.tuples(source, query.order_by(server_tag.c.tag)):
-        found.setdefault(server_id, []).append(tag)
+    for each in sql.find_all(source, server_tag, ServerTag, ("tag",), server_id=list(server_ids)):
+        found.setdefault(each.server_id, []).append(each.tag)
     return found
 
 
 def replace_tags(tx: Tx, server_id: str, tags: Iterable[str]) -> None:
-    sql.execute(tx, delete(server_tag).where(server_tag.c.server_id == server_id))
+    sql.remove(tx, server_tag, server_id=server_id)
     sql.add(tx, server_tag, *(ServerTag(server_id=server_id, tag=tag) for tag in tags))
 
 

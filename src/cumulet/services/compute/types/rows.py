@@ -287,3 +287,15 @@ class ConsoleToken(msgspec.Struct, frozen=True):
     uses: int
     created_at: datetime
     expires_at: datetime
+
+
+class HeldParts(msgspec.Struct, frozen=True):
+    """Parts of a host that a server has for itself; `parts` is a Parts.
+
+    The `owner` is the server, or the migration that keeps for it what it had before.
+    """
+
+    owner: str
+    server_id: str
+    host: str
+    parts: dict[str, Any]

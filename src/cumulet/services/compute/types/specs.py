@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from cumulet.services.block_storage.contract import RemoteDisk
+from cumulet.services.compute.types.topology import Parts
 
 # What a server shows of itself: the kinds of consoles by which a driver is asked for one.
 Display: TypeAlias = Literal["vnc", "spice", "serial"]
@@ -15,19 +16,20 @@ DISPLAYS: tuple[Display, ...] = ("vnc", "spice", "serial")
 
 
 class PortSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A network interface: the port's id, its address and its MTU in bytes (0: unknown)."""
+    """A network interface: the port's id, its address, its MTU in bytes (0: unknown) and its pairs of queues."""
 
     id: str
     mac: str
     mtu: int = 0
+    queues: int = 1
 
 
 class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """An attached volume: `device` as the user knows it (`/dev/vdb`), `boot_index` 0 for the root disk.
 
     The guest sees the first 20 characters of the volume's id as the disk's serial number, as with OpenStack. `remote`
-    is where the volume's host exports it, None where it is on the server's own; `generation` is the attachment's. `bus`
-    is that of the disk, "" the guest's own.
+    is where the volume's host exports it, None where it is on the server's own and no other server shares it.
+    `generation` is the attachment's. `bus` is that of the disk, "" the guest's own.
     """
 
     volume_id: str
@@ -38,6 +40,7 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     boot_index: int | None = None
     tag: str | None = None
     bus: str = ""
+    read_only: bool = False
 
     @property
     def serial(self) -> str:
@@ -133,7 +136,7 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `image_id` is None where the root disk is the volume with boot index 0. `image_format` is the declared format of
     the image (`qcow2` or `raw`): a disk is never probed for it, since its content is the guest's. `config_drive` is
-    the content of the config drive by path, None for no drive.
+    the content of the config drive by path, None for no drive. `parts` are those of the host that it has for itself.
     """
 
     id: str
@@ -149,3 +152,4 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     config_drive: dict[str, bytes] | None = None
     rescue: RescueSpec | None = None
     guest: Guest = Guest()
+    parts: Parts = Parts()

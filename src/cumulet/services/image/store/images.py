@@ -50,9 +50,8 @@ def with_property(source: Source, name: str) -> set[str]:
 
 def properties(source: Source, image_ids: Iterable[str]) -> dict[str, dict[str, str]]:
     """The words on each of the images, in the order of their names."""
-    query = select(property_).where(sql.any_of(property_.c.image_id, image_ids)).order_by(property_.c.name)
     found: dict[str, dict[str, str]] = defaultdict(dict)
-    for each in sql.rows(source, query, Property):
+    for each in sql.find_all(source, property_, Property, ("name",), image_id=list(image_ids)):
         found[each.image_id][each.name] = each.value
     return found
 
@@ -68,9 +67,8 @@ def set_properties(tx: Tx, image_id: str, changes: Mapping[str, str | None]) -> 
 
 def tags(source: Source, image_ids: Iterable[str]) -> dict[str, list[str]]:
     """The tags of each of the images, in order."""
-    query = select(tag).where(sql.any_of(tag.c.image_id, image_ids)).order_by(tag.c.value)
     found: dict[str, list[str]] = defaultdict(list)
-    for each in sql.rows(source, query, Tag):
+    for each in sql.find_all(source, tag, Tag, ("value",), image_id=list(image_ids)):
         found[each.image_id].append(each.value)
     return found
 

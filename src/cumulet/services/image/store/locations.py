@@ -15,9 +15,8 @@ from cumulet.services.image.types import Location
 
 def of_images(source: Source, image_ids: Iterable[str]) -> dict[str, list[Location]]:
     """The locations of each of the images, in their order."""
-    query = select(location).where(sql.any_of(location.c.image_id, image_ids)).order_by(location.c.position)
     found: dict[str, list[Location]] = defaultdict(list)
-    for each in sql.rows(source, query, Location):
+    for each in sql.find_all(source, location, Location, ("position",), image_id=list(image_ids)):
         found[each.image_id].append(each)
     return found
 

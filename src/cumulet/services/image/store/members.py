@@ -13,8 +13,7 @@ from cumulet.services.image.types import Member, MemberStatus
 
 
 def find(source: Source, image_id: str, member_id: str) -> Member | None:
-    query = select(member).where(member.c.image_id == image_id, member.c.member_id == member_id)
-    return sql.row(source, query, Member)
+    return sql.find(source, member, Member, image_id=image_id, member_id=member_id)
 
 
 def find_all(source: Source, image_id: str) -> list[Member]:

@@ -122,8 +122,8 @@ class _Ports:
         self._fabric = fabric
         self._tell = tell
 
-    def open_tap(self, port_id: str) -> int:
-        handle = self._fabric.open_tap(port_id)
+    def open_tap(self, port_id: str, *, multi_queue: bool = False) -> int:
+        handle = self._fabric.open_tap(port_id, multi_queue=multi_queue)
         self._tell()
         return handle
 

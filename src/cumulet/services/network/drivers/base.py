@@ -27,7 +27,7 @@ class Fabric(Protocol):
         it: it is named in `failed`.
         """
 
-    def open_tap(self, port_id: str) -> int:
+    def open_tap(self, port_id: str, *, multi_queue: bool = False) -> int:
         """See `HostPorts.open_tap`."""
 
     def close_tap(self, port_id: str) -> None:

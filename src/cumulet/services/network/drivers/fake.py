@@ -63,7 +63,7 @@ class FakeFabric:
             self._changed.notify_all()
             return self._applied(changes)
 
-    def open_tap(self, port_id: str) -> int:
+    def open_tap(self, port_id: str, *, multi_queue: bool = False) -> int:
         """See `HostPorts.open_tap`; the descriptor swallows what is written and has nothing to read."""
         end = time.monotonic() + PATIENCE
         with self._changed:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ CALL_TIMEOUT = 120.0
 FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0  # seconds between attempts to reach a host that refuses
 AT_ONCE = 0.01  # the same, where another replica was faster
 OVERTAKEN = "NetworkStateOvertaken"
+LAZY = 0.05  # seconds that news for which nobody waits may wait for more of them
 IDLE = 60.0  # seconds after which a lane without work ends its thread
 
 
@@ -41,7 +43,7 @@ class Converger:
     def wake(self, hosts: Iterable[str]) -> None:
         """Something changed: let these hosts catch up soon, as far as they are there. Does not wait."""
         for host in hosts:
-            self._lane(host).ask()
+            self._lane(host).ask(LAZY)
 
     def tell(self, tx: Tx, hosts: Iterable[str]) -> None:
         """Let these hosts catch up once `tx` is durable, as far as they are there."""
@@ -73,14 +75,17 @@ class _Lane:
         self._changed = threading.Condition()
         self._asked = 0
         self._served = 0
+        self._picked = 0  # the last ticket of the batch that is being served, or was
+        self._due = math.inf  # when those drawn since have to be served
         self._working = False
         self._sent: HostState | None = None
         self._generation = 0
 
-    def ask(self) -> int:
-        """Draw a ticket; the host has caught up once it is served."""
+    def ask(self, patience: float = 0.0) -> int:
+        """Draw a ticket, to be served within `patience` seconds; the host has caught up once it is served."""
         with self._changed:
             self._asked += 1
+            self._due = min(self._due, time.monotonic() + patience)
             if not self._working:
                 self._working = True
                 threading.Thread(target=self._work, name=f"converge {self._host}", daemon=True).start()
@@ -125,6 +130,9 @@ class _Lane:
             if not self._changed.wait_for(lambda: self._asked > self._served, IDLE):
                 self._working = False
                 return None
+            while self._picked <= self._served and (left := self._due - time.monotonic()) > 0:
+                self._changed.wait(left)
+            self._picked, self._due = self._asked, math.inf
             return self._asked
 
     def _done(self, ticket: int, *, served: bool = True) -> None:

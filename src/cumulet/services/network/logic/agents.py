@@ -54,10 +54,10 @@ def is_alive(agent: Agent) -> bool:
 
 def ports_stand(tx: Tx, host: str, standing: set[str]) -> None:
     """Of the host's ports those are up that it names, and no other."""
-    bound = lookups.bound_ports(tx, host)
+    bound = lookups.bound_statuses(tx, host)
     for status, keys in (
-        (ACTIVE, [port.id for port in bound if port.id in standing and port.status != ACTIVE]),
-        (DOWN, [port.id for port in bound if port.id not in standing and port.status == ACTIVE]),
+        (ACTIVE, [key for key in bound if key in standing and bound[key] != ACTIVE]),
+        (DOWN, [key for key in bound if key not in standing and bound[key] == ACTIVE]),
     ):
         for key in keys:
             _set_status(tx, key, status)

@@ -14,6 +14,7 @@ from cumulet.services.network.logic import addressing
 from cumulet.services.network.logic.security_group_rules import state as rule_state
 from cumulet.services.network.types import (
     Allocation,
+    BoundPort,
     FarPort,
     FixedAddress,
     FloatingIp,
@@ -49,7 +50,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
 
     networks: dict[str, Network]
     subnets: dict[str, Subnet]
-    bound: list[Port]
+    bound: list[BoundPort]
     groups_of: dict[str, list[str]]
     rules: dict[str, list[SecurityGroupRule]]
     members: dict[str, list[str]]
@@ -156,7 +157,7 @@ def _service(rows: Snapshot, port: Port) -> ServiceState | None:
     return ServiceState(port_id=port.id, mac=port.mac_address, addresses=held) if held and port.admin_state_up else None
 
 
-def _port(rows: Snapshot, port: Port) -> PortState:
+def _port(rows: Snapshot, port: BoundPort) -> PortState:
     network = rows.networks[port.network_id]
     return PortState(
         id=port.id,
@@ -177,7 +178,7 @@ def _port(rows: Snapshot, port: Port) -> PortState:
     )
 
 
-def _host_name(rows: Snapshot, port: Port) -> str:
+def _host_name(rows: Snapshot, port: BoundPort) -> str:
     """`host-10-0-0-5`, as Neutron names guests that have no name of their own in DNS."""
     first = next((item.address for item in rows.allocations.get(port.id, []) if ":" not in item.address), "")
     return "host-" + re.sub(r"[^0-9]", "-", first) if first else ""

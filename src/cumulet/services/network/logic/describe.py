@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cumulet.kernel.db import Source
 from cumulet.services.network import contract
@@ -11,10 +11,10 @@ from cumulet.services.network.logic import quotas
 from cumulet.services.network.logic.addressing import prefix
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.store import quotas as quota_store
-from cumulet.services.network.types import Network, Port, SecurityGroup, Subnet
+from cumulet.services.network.types import Network, Port, SecurityGroup, ServerPort, Subnet
 
 
-def ports(source: Source, listed: list[Port]) -> list[contract.PortInfo]:
+def ports(source: Source, listed: Sequence[Port | ServerPort]) -> list[contract.PortInfo]:
     """What compute is told of these ports."""
     keys = [port.id for port in listed]
     held, groups = addresses.of_ports(source, keys), addresses.groups_of(source, keys)
@@ -54,7 +54,7 @@ def ports(source: Source, listed: list[Port]) -> list[contract.PortInfo]:
 
 def by_server(source: Source, server_ids: list[str]) -> dict[str, list[contract.PortInfo]]:
     """Each server's ports in the order of attachment."""
-    listed = lookups.server_ports(source, server_ids)
+    listed = lookups.ports_of_servers(source, server_ids)
     owner = {port.id: port.device_id for port in listed}
     found: dict[str, list[contract.PortInfo]] = {}
     for info in ports(source, listed):
@@ -62,17 +62,15 @@ def by_server(source: Source, server_ids: list[str]) -> dict[str, list[contract.
     return found
 
 
-def groups_by_server(source: Source, server_ids: list[str]) -> dict[str, list[contract.GroupInfo]]:
+def groups_on(source: Source, ports: dict[str, list[contract.PortInfo]]) -> dict[str, list[contract.GroupInfo]]:
     """The groups that each server's ports are in, by name."""
-    listed = lookups.server_ports(source, server_ids)
-    on_port = addresses.groups_of(source, [port.id for port in listed])
-    known = common.by_id(source, SecurityGroup, {key for keys in on_port.values() for key in keys})
-    found: dict[str, dict[str, SecurityGroup]] = {}
-    for port in listed:
-        for key in on_port[port.id]:
-            if key in known:
-                found.setdefault(port.device_id, {})[key] = known[key]
-    return {server: _named(groups.values()) for server, groups in found.items()}
+    on_ports = {
+        server_id: {key for port in listed for key in port.security_groups} for server_id, listed in ports.items()
+    }
+    known = common.by_id(source, SecurityGroup, {key for keys in on_ports.values() for key in keys})
+    return {
+        server_id: _named(known[key] for key in keys if key in known) for server_id, keys in on_ports.items() if keys
+    }
 
 
 def usage(source: Source, project_id: str) -> contract.NetworkUsage:

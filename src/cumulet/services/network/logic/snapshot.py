@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from cumulet.kernel.db import Source
 from cumulet.services.network.logic import agents, routers, security_groups
 from cumulet.services.network.logic.compile import Snapshot
@@ -17,7 +15,8 @@ def take(source: Source, host: str) -> Snapshot:
     bound = lookups.bound_ports(source, host)
     placed = common.find_all(source, Router, host=[host])
     legs = {router.id: routers.legs(source, router) for router in placed}
-    touched = {port.network_id for port in [*bound, *(port for ports in legs.values() for port in ports)]}
+    touched = {port.network_id for port in bound}
+    touched |= {port.network_id for ports in legs.values() for port in ports}
     networks = common.by_id(source, Network, touched)
     subnets = {subnet.id: subnet for subnet in common.find_all(source, Subnet, network_id=touched)}
     own = common.find_all(source, Port, network_id=touched, device_owner=[OWNER_DHCP])
@@ -25,7 +24,7 @@ def take(source: Source, host: str) -> Snapshot:
     used = sorted({key for keys in groups_of.values() for key in keys})
     rules = security_groups.rules_of(source, used)
     remote = {rule.remote_group_id for listed in rules.values() for rule in listed if rule.remote_group_id}
-    everything = [*bound, *own, *(port for ports in legs.values() for port in ports)]
+    routers_own = [port.id for ports in legs.values() for port in ports]
     tunnelled = [network.id for network in networks.values() if network.network_type == TUNNEL]
     here = agents.endpoint(source, host)
     far = lookups.ports_elsewhere(source, tunnelled, host) if tunnelled and here else []
@@ -36,27 +35,15 @@ def take(source: Source, host: str) -> Snapshot:
         bound=bound,
         groups_of=groups_of,
         rules={**{key: [] for key in sorted(remote)}, **rules},
-        members=_members(source, remote),
+        members=addresses.members(source, remote),
         routers=placed,
         legs=legs,
         floating=common.find_all(source, FloatingIp, router_id=[router.id for router in placed]),
         services={port.network_id: port for port in own},
-        allocations=addresses.of_ports(source, [port.id for port in everything]),
+        allocations=addresses.of_ports(
+            source, [*(port.id for port in bound), *(port.id for port in own), *routers_own]
+        ),
         far=far,
         far_addresses=addresses.of_far_ports(source, {port.network_id for port in far}) if far else {},
         endpoints={name: address for name, address in endpoints.items() if address != here},
     )
-
-
-def _members(source: Source, groups: Iterable[str]) -> dict[str, list[str]]:
-    """The addresses that a rule with a remote group means: its ports' own and their allowed pairs'."""
-    ports_in = addresses.ports_in(source, groups)
-    every = {key for keys in ports_in.values() for key in keys}
-    known = common.by_id(source, Port, every)
-    held = addresses.of_ports(source, every)
-    members: dict[str, list[str]] = {}
-    for group, keys in ports_in.items():
-        found = [item.address for key in keys for item in held.get(key, [])]
-        found += [pair["ip_address"] for key in keys if key in known for pair in known[key].allowed_address_pairs]
-        members[group] = found
-    return members

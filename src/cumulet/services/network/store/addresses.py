@@ -6,18 +6,38 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Text, bindparam, func, select, type_coerce
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.network.tables import allocation, membership, port
 from cumulet.services.network.types import Allocation, Membership, Port
 
+_TAKEN = select(allocation.c.address).where(
+    allocation.c.subnet_id == bindparam("subnet"),
+    allocation.c.address.in_(bindparam("candidates", expanding=True)),
+)
+_GROUP = membership.c.security_group_id
+_MEMBERS = (
+    select(_GROUP, allocation.c.address)
+    .join(allocation, allocation.c.port_id == membership.c.port_id)
+    .where(_GROUP.in_(bindparam("groups", expanding=True)))
+)
+_PAIRED = (
+    select(_GROUP, port.c.allowed_address_pairs)
+    .join(port, port.c.id == membership.c.port_id)
+    .where(_GROUP.in_(bindparam("groups", expanding=True)), type_coerce(port.c.allowed_address_pairs, Text) != "[]")
+)
+_HELD = (
+    select(allocation.c.subnet_id, func.count())
+    .where(allocation.c.subnet_id.in_(bindparam("subnets", expanding=True)))
+    .group_by(allocation.c.subnet_id)
+)
+
 
 def of_ports(source: Source, port_ids: Iterable[str]) -> dict[str, list[Allocation]]:
     """Each port's addresses in order."""
-    query = select(allocation).where(sql.any_of(allocation.c.port_id, port_ids)).order_by(allocation.c.position)
     found: dict[str, list[Allocation]] = defaultdict(list)
-    for item in sql.rows(source, query, Allocation):
+    for item in sql.find_all(source, allocation, Allocation, ("position",), port_id=list(port_ids)):
         found[item.port_id].append(item)
     return found
 
@@ -33,20 +53,12 @@ def of_far_ports(source: Source, network_ids: Iterable[str]) -> dict[str, list[s
 
 def taken(source: Source, subnet_id: str, candidates: Iterable[str]) -> set[str]:
     """Those of the candidates that are taken on the subnet."""
-    query = select(allocation.c.address).where(
-        allocation.c.subnet_id == subnet_id, sql.any_of(allocation.c.address, candidates)
-    )
-    return set(sql.column(source, query))
+    return set(sql.column(source, _TAKEN, {"subnet": subnet_id, "candidates": list(candidates)}))
 
 
 def count_by_subnet(source: Source, subnet_ids: Iterable[str]) -> dict[str, int]:
     """How many addresses of each subnet are taken."""
-    query = (
-        select(allocation.c.subnet_id, func.count())
-        .where(sql.any_of(allocation.c.subnet_id, subnet_ids))
-        .group_by(allocation.c.subnet_id)
-    )
-    return dict(sql.tuples(source, query))
+    return dict(sql.tuples(source, _HELD, {"subnets": list(subnet_ids)}))
 
 
 def holder(source: Source, network_id: str, address: str) -> Port | None:
@@ -67,29 +79,38 @@ def ports_on_subnet(source: Source, subnet_id: str) -> list[Port]:
 
 def put(tx: Tx, port_id: str, allocations: list[Allocation]) -> None:
     """Make `allocations` the port's addresses. Raises the database's IntegrityError where one is taken."""
-    sql.execute(tx, delete(allocation).where(allocation.c.port_id == port_id))
+    sql.remove(tx, allocation, port_id=port_id)
     sql.add(tx, allocation, *allocations)
 
 
 def groups_of(source: Source, port_ids: Iterable[str]) -> dict[str, list[str]]:
     """Each port's security groups, by id in order."""
-    query = select(membership).where(sql.any_of(membership.c.port_id, port_ids))
     found: dict[str, list[str]] = defaultdict(list)
-    for item in sql.rows(source, query.order_by(membership.c.security_group_id), Membership):
+    for item in sql.find_all(source, membership, Membership, ("security_group_id",), port_id=list(port_ids)):
         found[item.port_id].append(item.security_group_id)
     return found
 
 
 def ports_in(source: Source, group_ids: Iterable[str]) -> dict[str, list[str]]:
     """Each security group's ports by id."""
-    query = select(membership).where(sql.any_of(membership.c.security_group_id, group_ids))
     found: dict[str, list[str]] = defaultdict(list)
-    for item in sql.rows(source, query.order_by(membership.c.port_id), Membership):
+    for item in sql.find_all(source, membership, Membership, ("port_id",), security_group_id=list(group_ids)):
         found[item.security_group_id].append(item.port_id)
+    return found
+
+
+def members(source: Source, group_ids: Iterable[str]) -> dict[str, list[str]]:
+    """The addresses that each security group stands for in rules: its ports' own and their allowed pairs'."""
+    asked = {"groups": list(group_ids)}
+    found: dict[str, list[str]] = defaultdict(list)
+    for group_id, address in sql.tuples(source, _MEMBERS, asked):
+        found[group_id].append(address)
+    for group_id, pairs in sql.tuples(source, _PAIRED, asked):
+        found[group_id] += [pair["ip_address"] for pair in pairs]
     return found
 
 
 def put_groups(tx: Tx, port_id: str, group_ids: Iterable[str]) -> None:
     """Make these the port's security groups."""
-    sql.execute(tx, delete(membership).where(membership.c.port_id == port_id))
+    sql.remove(tx, membership, port_id=port_id)
     sql.add(tx, membership, *(Membership(port_id, key) for key in dict.fromkeys(group_ids)))

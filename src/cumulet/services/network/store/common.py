@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Table, delete, select, update
+from sqlalchemy import ColumnElement, Table, Update, bindparam, select, update
 
 from cumulet.kernel import clock
 from cumulet.kernel.db import Source, Tx, sql
@@ -25,6 +26,7 @@ from cumulet.services.network.types import (
 
 Row = TypeVar("Row", Network, Subnet, SubnetPool, Port, Router, FloatingIp, SecurityGroup, SecurityGroupRule, Agent)
 
+OLDEST = ("created_at", "id")
 TABLES: dict[type, Table] = {
     Network: tables.network,
     Subnet: tables.subnet,
@@ -47,6 +49,8 @@ def find(source: Source, kind: type[Row], key: str) -> Row | None:
 def find_all(source: Source, kind: type[Row], *where: ColumnElement[bool], **values: Iterable[Any]) -> list[Row]:
     """The rows whose columns hold one of the values given for each, oldest first."""
     table = TABLES[kind]
+    if not where:
+        return sql.find_all(source, table, kind, OLDEST, **{name: list(listed) for name, listed in values.items()})
     query = select(table).where(*where, *(sql.any_of(table.c[name], listed) for name, listed in values.items()))
     return sql.rows(source, query.order_by(table.c.created_at, table.c.id), kind)
 
@@ -64,9 +68,9 @@ def add(tx: Tx, *rows: Any) -> None:
 
 def change(tx: Tx, kind: type[Row], key: str, values: Mapping[str, Any]) -> None:
     """Change columns; what the user sees as a new revision of the resource."""
-    table = TABLES[kind]
-    stamp = {"revision_number": table.c.revision_number + 1, "updated_at": clock.utcnow()}
-    sql.execute(tx, update(table).where(table.c.id == key).values({**stamp, **values}))
+    fresh = {"updated_at": clock.utcnow(), **values}
+    statement = _revision(TABLES[kind], tuple(fresh))
+    sql.execute(tx, statement, {"key": key, **{f"new_{name}": value for name, value in fresh.items()}})
 
 
 def touch(tx: Tx, kind: type[Row], key: str) -> None:
@@ -76,11 +80,19 @@ def touch(tx: Tx, kind: type[Row], key: str) -> None:
 
 def set_quietly(tx: Tx, kind: type[Row], keys: Iterable[str], values: Mapping[str, Any]) -> None:
     """Change columns that are the cloud's own affair, without a new revision."""
-    table = TABLES[kind]
-    sql.execute(tx, update(table).where(sql.any_of(table.c.id, keys)).values(dict(values)))
+    if values:
+        sql.change(tx, TABLES[kind], values, id=list(keys))
 
 
 def remove(tx: Tx, kind: type[Row], keys: Iterable[str]) -> None:
     """Delete rows by id."""
-    table = TABLES[kind]
-    sql.execute(tx, delete(table).where(sql.any_of(table.c.id, keys)))
+    sql.remove(tx, TABLES[kind], id=list(keys))
+
+
+@cache
+def _revision(table: Table, names: tuple[str, ...]) -> Update:
+    """Set these columns of one row, and count its revision."""
+    fresh: dict[str, Any] = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
+    if "revision_number" not in fresh:
+        fresh["revision_number"] = table.c.revision_number + 1
+    return update(table).where(table.c.id == bindparam("key")).values(fresh)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.network import tables
@@ -14,6 +14,7 @@ from cumulet.services.network.types import (
     OWNER_ROUTER_GATEWAY,
     OWNER_ROUTER_INTERFACE,
     Agent,
+    BoundPort,
     Epoch,
     FarPort,
     FloatingIp,
@@ -21,23 +22,65 @@ from cumulet.services.network.types import (
     Port,
     Router,
     SecurityGroup,
+    ServerPort,
+)
+
+_PORT, _MEMBER, _RULE = tables.port, tables.membership, tables.security_group_rule
+_IS_SERVERS = _PORT.c.device_owner.startswith(OWNER_COMPUTE)
+_OF_SERVERS = (_PORT.c.device_id.in_(bindparam("servers", expanding=True)), _IS_SERVERS)
+_IN_ORDER = (_PORT.c.device_id, _PORT.c.position, _PORT.c.created_at)
+_SERVER_PORTS = select(_PORT).where(*_OF_SERVERS).order_by(*_IN_ORDER)
+_PORTS_OF_SERVERS = (
+    select(*(_PORT.c[name] for name in ServerPort.__struct_fields__)).where(*_OF_SERVERS).order_by(*_IN_ORDER)
+)
+_IS_BOUND = (_PORT.c.host == bindparam("host"), _IS_SERVERS)
+_BOUND_PORTS = select(*(_PORT.c[name] for name in BoundPort.__struct_fields__)).where(*_IS_BOUND).order_by(_PORT.c.id)
+_BOUND_STATUSES = select(_PORT.c.id, _PORT.c.status).where(*_IS_BOUND)
+_HOSTS_ON = (
+    select(_PORT.c.host)
+    .where(_PORT.c.network_id.in_(bindparam("networks", expanding=True)), _PORT.c.host != "")
+    .distinct()
+)
+_HOSTS_OF_MEMBERS = (
+    select(_PORT.c.host)
+    .join(_MEMBER, _MEMBER.c.port_id == _PORT.c.id)
+    .where(_MEMBER.c.security_group_id.in_(bindparam("groups", expanding=True)), _PORT.c.host != "")
+    .distinct()
+)
+_GROUPS_ADMITTING = (
+    select(_RULE.c.security_group_id).where(_RULE.c.remote_group_id.in_(bindparam("groups", expanding=True))).distinct()
+)
+_PORTS_ELSEWHERE = (
+    select(_PORT.c.id, _PORT.c.network_id, _PORT.c.mac_address, _PORT.c.host)
+    .where(
+        _PORT.c.network_id.in_(bindparam("networks", expanding=True)),
+        _PORT.c.host != "",
+        _PORT.c.host != bindparam("host"),
+        _PORT.c.admin_state_up,
+        or_(_IS_SERVERS, _PORT.c.device_owner.in_([OWNER_ROUTER_INTERFACE, OWNER_ROUTER_GATEWAY])),
+    )
+    .order_by(_PORT.c.id)
 )
 
 
 def server_ports(source: Source, server_ids: Iterable[str]) -> list[Port]:
     """The servers' ports in the order of attachment."""
-    table = tables.port
-    query = select(table).where(
-        sql.any_of(table.c.device_id, server_ids), table.c.device_owner.startswith(OWNER_COMPUTE)
-    )
-    return sql.rows(source, query.order_by(table.c.device_id, table.c.position, table.c.created_at), Port)
+    return sql.rows(source, _SERVER_PORTS, Port, {"servers": list(server_ids)})
 
 
-def bound_ports(source: Source, host: str) -> list[Port]:
+def ports_of_servers(source: Source, server_ids: Iterable[str]) -> list[ServerPort]:
+    """The same ports, with no more than compute is told of them."""
+    return sql.rows(source, _PORTS_OF_SERVERS, ServerPort, {"servers": list(server_ids)})
+
+
+def bound_ports(source: Source, host: str) -> list[BoundPort]:
     """The servers' ports that are bound to the host."""
-    table = tables.port
-    query = select(table).where(table.c.host == host, table.c.device_owner.startswith(OWNER_COMPUTE))
-    return sql.rows(source, query.order_by(table.c.id), Port)
+    return sql.rows(source, _BOUND_PORTS, BoundPort, {"host": host})
+
+
+def bound_statuses(source: Source, host: str) -> dict[str, str]:
+    """The status of each of these."""
+    return dict(sql.tuples(source, _BOUND_STATUSES, {"host": host}))
 
 
 def router_interfaces(source: Source, router_ids: Iterable[str]) -> list[Port]:
@@ -64,9 +107,8 @@ def router_hosts(source: Source) -> list[str]:
 
 def hosts_on(source: Source, network_ids: Iterable[str]) -> set[str]:
     """The hosts that have ports or routers on these networks."""
-    table = tables.port
-    query = select(table.c.host).where(sql.any_of(table.c.network_id, network_ids), table.c.host != "")
-    return set(sql.column(source, query.distinct()))
+    listed = list(network_ids)
+    return set(sql.column(source, _HOSTS_ON, {"networks": listed})) if listed else set()
 
 
 def networks_of_host(source: Source, host: str) -> set[str]:
@@ -77,34 +119,19 @@ def networks_of_host(source: Source, host: str) -> set[str]:
 
 def hosts_of_members(source: Source, group_ids: Iterable[str]) -> set[str]:
     """The hosts that have ports in these security groups."""
-    table, member = tables.port, tables.membership
-    query = (
-        select(table.c.host)
-        .join(member, member.c.port_id == table.c.id)
-        .where(sql.any_of(member.c.security_group_id, group_ids), table.c.host != "")
-    )
-    return set(sql.column(source, query.distinct()))
+    listed = list(group_ids)
+    return set(sql.column(source, _HOSTS_OF_MEMBERS, {"groups": listed})) if listed else set()
 
 
 def groups_admitting(source: Source, group_ids: Iterable[str]) -> set[str]:
     """The security groups with rules that name one of these as the remote group."""
-    table = tables.security_group_rule
-    query = select(table.c.security_group_id).where(sql.any_of(table.c.remote_group_id, group_ids))
-    return set(sql.column(source, query.distinct()))
+    listed = list(group_ids)
+    return set(sql.column(source, _GROUPS_ADMITTING, {"groups": listed})) if listed else set()
 
 
 def ports_elsewhere(source: Source, network_ids: Iterable[str], host: str) -> list[FarPort]:
     """The ports of servers and routers on these networks that are bound to other hosts and switched on."""
-    table = tables.port
-    owners = [OWNER_ROUTER_INTERFACE, OWNER_ROUTER_GATEWAY]
-    query = select(table.c.id, table.c.network_id, table.c.mac_address, table.c.host).where(
-        sql.any_of(table.c.network_id, network_ids),
-        table.c.host != "",
-        table.c.host != host,
-        table.c.admin_state_up,
-        or_(table.c.device_owner.startswith(OWNER_COMPUTE), sql.any_of(table.c.device_owner, owners)),
-    )
-    return [FarPort(*words) for words in sql.tuples(source, query.order_by(table.c.id))]
+    return sql.rows(source, _PORTS_ELSEWHERE, FarPort, {"networks": list(network_ids), "host": host})
 
 
 def routers_with_gateway_on(source: Source, network_id: str) -> list[Router]:
@@ -113,16 +140,12 @@ def routers_with_gateway_on(source: Source, network_id: str) -> list[Router]:
 
 
 def default_group(source: Source, project_id: str) -> SecurityGroup | None:
-    table = tables.security_group
-    query = select(table).where(table.c.project_id == project_id, table.c.is_default)
-    return sql.row(source, query, SecurityGroup)
+    return sql.find(source, tables.security_group, SecurityGroup, project_id=project_id, is_default=True)
 
 
 def floating_of_ports(source: Source, port_ids: Iterable[str]) -> list[FloatingIp]:
     """The floating addresses that stand for addresses of these ports."""
-    table = tables.floating_ip
-    query = select(table).where(sql.any_of(table.c.port_id, port_ids)).order_by(table.c.created_at, table.c.id)
-    return sql.rows(source, query, FloatingIp)
+    return sql.find_all(source, tables.floating_ip, FloatingIp, ("created_at", "id"), port_id=list(port_ids))
 
 
 def networks_seen(source: Source, project_id: str) -> list[Network]:
@@ -142,9 +165,7 @@ def segments_taken(source: Source) -> set[int]:
 
 
 def is_mac_taken(source: Source, network_id: str, mac: str) -> bool:
-    table = tables.port
-    query = select(table.c.id).where(table.c.network_id == network_id, table.c.mac_address == mac)
-    return bool(sql.column(source, query))
+    return sql.find(source, tables.port, Port, network_id=network_id, mac_address=mac) is not None
 
 
 def foreign_projects(source: Source, network_id: str, owner: str) -> bool:
@@ -163,7 +184,7 @@ def agent_of(source: Source, host: str) -> Agent | None:
 
 
 def epoch(source: Source) -> str | None:
-    found = sql.row(source, select(tables.epoch), Epoch)
+    found = sql.find(source, tables.epoch, Epoch)
     return found.value if found is not None else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.network import tables
@@ -21,12 +21,15 @@ COUNTED = {
     "security_group": tables.security_group,
     "security_group_rule": tables.security_group_rule,
 }
+_USED = {
+    name: select(func.count()).select_from(table).where(table.c.project_id == bindparam("project"))
+    for name, table in COUNTED.items()
+}
 
 
 def limits(source: Source, project_id: str) -> dict[str, int]:
     """The project's own limits, by resource."""
-    query = select(tables.quota).where(tables.quota.c.project_id == project_id)
-    return {item.resource: item.limit for item in sql.rows(source, query, Quota)}
+    return {item.resource: item.limit for item in sql.find_all(source, tables.quota, Quota, project_id=project_id)}
 
 
 def all_limits(source: Source) -> dict[str, dict[str, int]]:
@@ -51,6 +54,4 @@ def forget(tx: Tx, project_id: str) -> int:
 
 def used(source: Source, project_id: str, resource: str) -> int:
     """How many of `resource` the project has."""
-    table = COUNTED[resource]
-    query = select(func.count()).select_from(table).where(table.c.project_id == project_id)
-    return int(sql.scalar(source, query) or 0)
+    return int(sql.scalar(source, _USED[resource], {"project": project_id}) or 0)

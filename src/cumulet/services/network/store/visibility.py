@@ -11,17 +11,17 @@ from sqlalchemy import ColumnElement, false, or_, select
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, sql
 from cumulet.services.network import tables
-from cumulet.services.network.store.common import TABLES, Row
+from cumulet.services.network.store.common import TABLES, Row, find_all
 from cumulet.services.network.types import Agent, Network, Port, SecurityGroupRule, Subnet, SubnetPool
 
 
 def find_visible(source: Source, ctx: Context, kind: type[Row], everywhere: bool, **values: Iterable[Any]) -> list[Row]:
     """The rows that the caller may see, limited to the values given for columns, oldest first."""
     table = TABLES[kind]
+    if everywhere:
+        return find_all(source, kind, **values)
     query = select(table).where(*(sql.any_of(table.c[name], listed) for name, listed in values.items()))
-    if not everywhere:
-        query = query.where(_visible(ctx, kind))
-    return sql.rows(source, query.order_by(table.c.created_at, table.c.id), kind)
+    return sql.rows(source, query.where(_visible(ctx, kind)).order_by(table.c.created_at, table.c.id), kind)
 
 
 def _visible(ctx: Context, kind: type) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.placement.tables import allocation, consumer
@@ -14,14 +14,12 @@ from cumulet.services.placement.types import Allocation, Consumer
 
 
 def find_consumers(source: Source, uuids: Iterable[str]) -> dict[str, Consumer]:
-    query = select(consumer).where(sql.any_of(consumer.c.uuid, uuids))
-    return {found.uuid: found for found in sql.rows(source, query, Consumer)}
+    return {found.uuid: found for found in sql.find_all(source, consumer, Consumer, uuid=list(uuids))}
 
 
 def of_consumers(source: Source, uuids: Iterable[str]) -> list[Allocation]:
-    query = select(allocation).where(sql.any_of(allocation.c.consumer_uuid, uuids))
-    order = (allocation.c.consumer_uuid, allocation.c.provider_uuid, allocation.c.resource_class)
-    return sql.rows(source, query.order_by(*order), Allocation)
+    order = ("consumer_uuid", "provider_uuid", "resource_class")
+    return sql.find_all(source, allocation, Allocation, order, consumer_uuid=list(uuids))
 
 
 def of_provider(source: Source, uuid: str) -> list[Allocation]:
@@ -46,11 +44,11 @@ def add_consumer(tx: Tx, new: Consumer) -> None:
 
 
 def change_consumer(tx: Tx, uuid: str, changes: dict[str, Any]) -> None:
-    sql.execute(tx, update(consumer).where(consumer.c.uuid == uuid).values(changes))
+    sql.change(tx, consumer, changes, uuid=uuid)
 
 
 def remove_consumers(tx: Tx, uuids: Iterable[str]) -> None:
-    sql.execute(tx, delete(consumer).where(sql.any_of(consumer.c.uuid, uuids)))
+    sql.remove(tx, consumer, uuid=list(uuids))
 
 
 def add(tx: Tx, new: Iterable[Allocation]) -> None:
@@ -59,7 +57,7 @@ def add(tx: Tx, new: Iterable[Allocation]) -> None:
 
 def remove(tx: Tx, consumers: Iterable[str]) -> None:
     """Remove all that the consumers hold."""
-    sql.execute(tx, delete(allocation).where(sql.any_of(allocation.c.consumer_uuid, consumers)))
+    sql.remove(tx, allocation, consumer_uuid=list(consumers))
 
 
 def rename_class(tx: Tx, old: str, new: str) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What has changed since a moment, and all that a search looks at of the providers that have.
 
-Triggers note each provider that something is written of (`migrations/*/0010_expand_changes.sql`), in the transaction
+Triggers note each provider that something is written of (`migrations/0010_expand_changes.*.sql`), in the transaction
 that writes. A moment says which of those transactions a snapshot sees, in whatever order they were committed.
 """
 

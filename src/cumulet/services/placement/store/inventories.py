@@ -14,8 +14,8 @@ from cumulet.services.placement.types import Inventory
 
 
 def find_all(source: Source, providers: Iterable[str]) -> list[Inventory]:
-    query = select(inventory).where(sql.any_of(inventory.c.provider_uuid, providers))
-    return sql.rows(source, query.order_by(inventory.c.provider_uuid, inventory.c.resource_class), Inventory)
+    order = ("provider_uuid", "resource_class")
+    return sql.find_all(source, inventory, Inventory, order, provider_uuid=list(providers))
 
 
 def has_class(source: Source, resource_class: str) -> bool:
@@ -28,8 +28,7 @@ def add(tx: Tx, *new: Inventory) -> None:
 
 
 def change(tx: Tx, provider: str, resource_class: str, changes: dict[str, Any]) -> None:
-    where = (inventory.c.provider_uuid == provider, inventory.c.resource_class == resource_class)
-    sql.execute(tx, update(inventory).where(*where).values(changes))
+    sql.change(tx, inventory, changes, provider_uuid=provider, resource_class=resource_class)
 
 
 def remove(tx: Tx, provider: str, classes: Iterable[str]) -> None:

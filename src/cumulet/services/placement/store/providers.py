@@ -6,13 +6,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, select, update
 
 from cumulet.kernel import clock
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.placement.store import candidates
 from cumulet.services.placement.tables import allocation, inventory, provider, provider_aggregate, provider_trait
 from cumulet.services.placement.types import Provider
+
+_BUMP = (
+    update(provider)
+    .where(provider.c.uuid.in_(bindparam("uuids", expanding=True)))
+    .values(generation=provider.c.generation + 1, updated_at=bindparam("now"))
+)
 
 
 def find(source: Source, uuid: str) -> Provider | None:
@@ -25,8 +31,7 @@ def find_named(source: Source, name: str) -> Provider | None:
 
 def find_some(source: Source, uuids: Iterable[str]) -> dict[str, Provider]:
     """Those of `uuids` that exist, by uuid."""
-    query = select(provider).where(sql.any_of(provider.c.uuid, uuids))
-    return {found.uuid: found for found in sql.rows(source, query, Provider)}
+    return {found.uuid: found for found in sql.find_all(source, provider, Provider, uuid=list(uuids))}
 
 
 def find_tree(source: Source, root_uuid: str) -> list[Provider]:
@@ -75,7 +80,7 @@ def add(tx: Tx, new: Provider) -> None:
 
 
 def change(tx: Tx, uuid: str, changes: dict[str, Any]) -> None:
-    sql.execute(tx, update(provider).where(provider.c.uuid == uuid).values(changes))
+    sql.change(tx, provider, changes, uuid=uuid)
 
 
 def move_to_root(tx: Tx, uuids: Iterable[str], root_uuid: str) -> None:
@@ -84,8 +89,7 @@ def move_to_root(tx: Tx, uuids: Iterable[str], root_uuid: str) -> None:
 
 def bump(tx: Tx, uuids: Iterable[str]) -> None:
     """Count a change of each provider."""
-    values = {"generation": provider.c.generation + 1, "updated_at": clock.utcnow()}
-    sql.execute(tx, update(provider).where(sql.any_of(provider.c.uuid, uuids)).values(values))
+    sql.execute(tx, _BUMP, {"uuids": list(uuids), "now": clock.utcnow()})
 
 
 def remove(tx: Tx, uuid: str) -> None:

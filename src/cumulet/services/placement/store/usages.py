@@ -6,19 +6,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, distinct, func, select
+from sqlalchemy import Select, bindparam, distinct, func, select
 
 from cumulet.kernel.db import Source, sql
 from cumulet.services.placement.tables import allocation, consumer
 
 _USED = func.sum(allocation.c.used)
+_PAIR = (allocation.c.provider_uuid, allocation.c.resource_class)
+_BY_PROVIDER = (
+    select(*_PAIR, _USED).where(allocation.c.provider_uuid.in_(bindparam("providers", expanding=True))).group_by(*_PAIR)
+)
 
 
 def of_providers(source: Source, providers: Iterable[str]) -> dict[tuple[str, str], int]:
     """What is claimed, by provider and class; pairs of which nothing is claimed are absent."""
-    pair = (allocation.c.provider_uuid, allocation.c.resource_class)
-    query = select(*pair, _USED).where(sql.any_of(allocation.c.provider_uuid, providers)).group_by(*pair)
-    return {(provider, name): int(used) for provider, name, used in sql.tuples(source, query)}
+    found = sql.tuples(source, _BY_PROVIDER, {"providers": list(providers)})
+    return {(provider, name): int(used) for provider, name, used in found}
 
 
 def of_project(source: Source, project_id: str, user_id: str | None) -> dict[tuple[str | None, str], int]:

@@ -11,12 +11,11 @@ from cumulet.kernel.backup.keeper import pin_file
 from cumulet.services.compute.drivers.base import Disk
 from cumulet.services.compute.drivers.qemu import memory, overlay, tpm
 from cumulet.services.compute.drivers.qemu.command_line import (
-    CONFIG_DRIVE,
     CONSOLE_LOG,
-    ROOT_DISK,
     local_node,
     volume_node,
 )
+from cumulet.services.compute.drivers.qemu.drives import CONFIG_DRIVE, ROOT_DISK
 from cumulet.services.compute.drivers.qemu.firmware import VARIABLES
 from cumulet.services.compute.types import ServerSpec
 

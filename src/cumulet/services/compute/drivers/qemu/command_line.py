@@ -7,15 +7,17 @@ hot-plugged devices.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cumulet.services.block_storage.contract import RemoteDisk
 from cumulet.services.compute.drivers.base import Disk
-from cumulet.services.compute.drivers.qemu import guest_agent, hardware, rescue
+from cumulet.services.compute.drivers.qemu import guest_agent, hardware, passthrough, rescue
 from cumulet.services.compute.drivers.qemu.board import Board, Device
+from cumulet.services.compute.drivers.qemu.drives import Drive, drives
 from cumulet.services.compute.drivers.qemu.firmware import VARIABLES, Build
-from cumulet.services.compute.types import Guest, PortSpec, RescueSpec, ServerSpec, VolumeSpec
+from cumulet.services.compute.types import Guest, PortSpec, ServerSpec, VolumeSpec
 
 PROGRAM = "qemu-system-x86_64"
 # 32 slots, less those of the host bridge, the south bridge, the random number generator and the root disk.
@@ -29,20 +31,19 @@ SERIAL_SOCKET = "serial.sock"
 CONSOLE_LOG = "console.log"
 PID_FILE = "qemu.pid"
 LOG_FILE = "qemu.log"
-ROOT_DISK = "root.qcow2"
-CONFIG_DRIVE = "config-drive.iso"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """What the host decides: `accelerator` `kvm` or `tcg`, `cpu` a QEMU CPU model or "" for the accelerator's own.
 
-    `firmware` is the UEFI of a server that has one.
+    `firmware` is the UEFI of a server that has one, `numa` the arguments of its nodes.
     """
 
     accelerator: str
     cpu: str = ""
     firmware: Build | None = None
+    numa: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +56,12 @@ class Inheritance:
     sockets: dict[str, int]
     folder: int = -1
     tpm: int = -1
-    taps: dict[str, int] = field(default_factory=dict)
+    taps: Mapping[str, Sequence[int]] = field(default_factory=dict)
     kernel: tuple[Path, ...] = ()
 
     def all(self) -> list[int]:
         others = [each for each in (self.folder, self.tpm) if each >= 0]
-        return [*self.sockets.values(), *self.taps.values(), *others]
+        return [*self.sockets.values(), *(each for queues in self.taps.values() for each in queues), *others]
 
 
 def command_line(
@@ -73,7 +74,7 @@ def command_line(
     guest, board = spec.guest, Board(spec.guest)
     disks = _disks(spec, folder, volumes, board)
     interfaces = [word for port in spec.ports for word in _interface(port, inherited.taps[port.id], guest, board)]
-    extras = _devices(hardware.extras(guest, board))
+    extras = _devices([*hardware.extras(guest, board), *passthrough.devices(spec.parts, board)])
     return [
         PROGRAM,
         *_identity(spec, folder),
@@ -81,6 +82,7 @@ def command_line(
         *_firmware(machine.firmware, folder),
         *hardware.processors(guest, spec.vcpus, machine.accelerator, machine.cpu),
         *("-m", f"{spec.ram}M"),
+        *machine.numa,
         *_monitors(inherited),
         *_kernel(spec, inherited),
         *_devices(hardware.iommu(guest)),
@@ -178,6 +180,9 @@ def interface_arguments(port: PortSpec, guest: Guest) -> dict[str, str]:
     }
     if port.mtu and guest.nic == "virtio":
         found["host_mtu"] = str(port.mtu)
+    if port.queues > 1:
+        # An interrupt for each way of each queue, one for the control queue and one for changes.
+        found |= {"mq": "on", "vectors": str(2 * port.queues + 2)}
     return found
 
 
@@ -253,57 +258,32 @@ def serial_sockets(guest: Guest) -> list[str]:
 
 def _disks(spec: ServerSpec, folder: Path, volumes: dict[str, Disk], board: Board) -> list[str]:
     words: list[str] = []
-    own = spec.guest.disk_bus
-    if spec.rescue is not None and not spec.rescue.bus:
-        words += _rescue(spec.rescue, folder)
-    if spec.image_id is not None:
-        root = block_arguments("root", Disk(path=str(folder / ROOT_DISK), format="qcow2"))
-        device = board.drive(own, {"drive": "root", "id": "root", "bootindex": "1"})
-        words += ["-blockdev", _flatten(root), "-device", _device(device)]
-    roots = [volume for volume in spec.volumes if volume.boot_index == 0]
-    for volume in roots:
-        words += _volume(volume, volumes[volume.volume_id], own, board)
-    for disk in spec.disks:
-        label = local_node(disk.name)
-        node = block_arguments(label, Disk(path=str(folder / f"{disk.name}.qcow2"), format="qcow2"))
-        device = board.drive(own, {"drive": label, "id": label})
-        words += ["-blockdev", _flatten(node), "-device", _device(device)]
-    for volume in sorted((each for each in spec.volumes if each not in roots), key=_attach_order):
-        words += _volume(volume, volumes[volume.volume_id], own, board)
-    if spec.rescue is not None and spec.rescue.bus:
-        words += _rescue(spec.rescue, folder)
-    if spec.config_drive is not None:
-        node = block_arguments("config", Disk(path=str(folder / CONFIG_DRIVE), format="raw"), read_only=True)
-        bus = spec.guest.cdrom_bus
-        device = board.drive(bus or "virtio", {"drive": "config", "id": "config"}, cdrom=bool(bus))
-        words += ["-blockdev", _flatten(node), "-device", _device(device)]
+    for drive in drives(spec, folder, volumes):
+        if drive.kind == "rescue" and spec.rescue is not None:
+            words += ["-blockdev", _flatten(block_arguments(rescue.NODE, drive.disk)), *rescue.device(spec.rescue)]
+        else:
+            words += _drive(drive, board)
     return words
 
 
-def _volume(volume: VolumeSpec, source: Disk, own: str, board: Board) -> list[str]:
+def _drive(drive: Drive, board: Board) -> list[str]:
     words: list[str] = []
-    node = block_arguments(volume_node(volume.volume_id), source)
-    if (secret := credentials_arguments(volume_node(volume.volume_id), source)) is not None:
+    names = {"local": (local_node(drive.name),) * 2, "volume": (volume_node(drive.name), volume_device(drive.name))}
+    node, device = names.get(drive.kind, (drive.name, drive.name))
+    if (secret := credentials_arguments(node, drive.disk)) is not None:
         kind = secret.pop("qom-type")
         words += ["-object", f"{kind},{_flatten(secret)}"]
-    device = board.drive(volume.bus or own, disk_arguments(volume))
-    if volume.boot_index is not None and volume.boot_index >= 0:
-        device["bootindex"] = str(volume.boot_index + 1)
-    return [*words, "-blockdev", _flatten(node), "-device", _device(device)]
+    block = block_arguments(node, drive.disk, read_only=drive.is_read_only)
+    found = {"drive": node, "id": device, **({"serial": drive.serial} if drive.serial else {})}
+    placed = board.drive(drive.bus, found, cdrom=drive.is_cdrom)
+    if drive.boot is not None:
+        placed["bootindex"] = str(drive.boot)
+    return [*words, "-blockdev", _flatten(block), "-device", _device(placed)]
 
 
-def _rescue(wanted: RescueSpec, folder: Path) -> list[str]:
-    node = block_arguments(rescue.NODE, Disk(path=str(folder / rescue.DISK), format="qcow2"))
-    return ["-blockdev", _flatten(node), *rescue.device(wanted)]
-
-
-def _attach_order(volume: VolumeSpec) -> tuple[int, str]:
-    """By device name, which is what guests number their disks by."""
-    return len(volume.device), volume.device
-
-
-def _interface(port: PortSpec, tap: int, guest: Guest, board: Board) -> list[str]:
-    netdev = f"tap,id={port_netdev(port.id)},fd={tap}"
+def _interface(port: PortSpec, queues: Sequence[int], guest: Guest, board: Board) -> list[str]:
+    handles = f"fd={queues[0]}" if len(queues) == 1 else f"fds={':'.join(map(str, queues))}"
+    netdev = f"tap,id={port_netdev(port.id)},{handles}"
     return ["-netdev", netdev, "-device", _device(board.slot(interface_arguments(port, guest)))]
 
 

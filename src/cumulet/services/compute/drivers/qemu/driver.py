@@ -7,58 +7,53 @@ import contextlib
 import os
 import shutil
 import socket
-import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cumulet.kernel import detached
-from cumulet.kernel.errors import Conflict, NotFound, NotReady
+from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.kernel.loop import Loop
 from cumulet.kernel.qmp import Monitor, QmpError, QmpGoneError, listen
 from cumulet.services.compute.drivers.base import (
-    Capabilities,
     Diagnostics,
     Disk,
     Stopped,
     Supplies,
-    Usage,
 )
+from cumulet.services.compute.drivers.parts import NO_RULES, Rules
 from cumulet.services.compute.drivers.qemu import (
     backup,
-    configdrive,
-    console,
     displays,
+    exchange,
     firmware,
     guest_agent,
-    host,
     hotplug,
     memory,
+    numa,
     overlay,
-    processor,
+    passthrough,
+    pinning,
     rescue,
     resize,
     tpm,
     work,
 )
 from cumulet.services.compute.drivers.qemu.command_line import (
-    CONFIG_DRIVE,
-    CONSOLE_LOG,
     CONTROL_SOCKET,
     EVENTS_SOCKET,
     LOG_FILE,
     PID_FILE,
-    ROOT_DISK,
     Inheritance,
     Machine,
     command_line,
     serial_sockets,
     volume_node,
 )
+from cumulet.services.compute.drivers.qemu.drives import ROOT_DISK
+from cumulet.services.compute.drivers.qemu.folders import ServersInFolders
 from cumulet.services.compute.drivers.qemu.watch import Watch
-from cumulet.services.compute.drivers.streams import Streams
 from cumulet.services.compute.types import Display, Guest, PortSpec, PowerState, ServerSpec, VolumeSpec
 
 T = TypeVar("T")
@@ -74,13 +69,12 @@ _RUN_STATES = {
 }
 
 
-class QemuHypervisor:
+class QemuHypervisor(ServersInFolders):
     """Servers as QEMU processes, each with a folder of its own below `folder`.
 
     A server's folder holds its disks, sockets, logs and pid file; a folder is all that `destroy` has to remove.
 
-    LIMITATIONS: x86_64 guests; all processors in one NUMA node without pinning; QEMU runs as the
-    agent's user, inside QEMU's own system call filter.
+    LIMITATIONS: x86_64 guests; QEMU runs as the agent's user, inside QEMU's own system call filter.
     """
 
     def __init__(
@@ -92,45 +86,12 @@ class QemuHypervisor:
         accelerator: str = "auto",
         displays: Sequence[Display] = ("vnc", "serial"),
         cpu: tuple[str, Sequence[str]] = ("", ()),
+        rules: Rules = NO_RULES,
     ) -> None:
-        self._folder = folder.resolve()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._servers = self._folder / "servers"
-        self._servers.mkdir(exist_ok=True, mode=0o700)
+        super().__init__(folder, supplies, accelerator, displays, cpu, rules)
         self._loop = loop
-        self._supplies = supplies
         self._stopped = stopped
-        self._accelerator = accelerator
-        self._displays = displays
-        self._cpu = partial(processor.argument, *cpu)
-        self._streams = Streams()
-        self._capabilities: Capabilities | None = None
-        self._guard = threading.Lock()
-        self._locks: dict[str, threading.RLock] = {}
         self._watches: dict[str, Watch] = {}
-
-    def capabilities(self) -> Capabilities:
-        with self._guard:
-            if self._capabilities is None:
-                self._capabilities = host.capabilities(self._folder, self._accelerator, self._cpu)
-            return self._capabilities
-
-    def usage(self) -> Usage:
-        return host.usage(self._folder)
-
-    def build(self, spec: ServerSpec) -> None:
-        with self._lock(spec.id):
-            folder = self._servers / spec.id
-            folder.mkdir(exist_ok=True, mode=0o700)
-            if spec.image_id is not None and not (folder / ROOT_DISK).exists():
-                base = self._supplies.base(spec.image_id)
-                overlay.make_root(folder / ROOT_DISK, base, spec.image_format, spec.disk)
-            rescue.prepare(folder, spec.rescue, self._supplies)
-            firmware.prepare(folder, spec.guest)
-            for disk in spec.disks:
-                overlay.make_empty(folder / f"{disk.name}.qcow2", disk.size * MIB, disk.filesystem)
-            if spec.config_drive is not None and not (folder / CONFIG_DRIVE).exists():
-                configdrive.make(folder / CONFIG_DRIVE, spec.config_drive)
 
     def start(self, spec: ServerSpec) -> None:
         with self._lock(spec.id):
@@ -139,7 +100,13 @@ class QemuHypervisor:
             folder = self._folder_of(spec.id)
             spec = rescue.plugged(spec)
             accelerator = self.capabilities().accelerator
-            machine = Machine(accelerator=accelerator, cpu=self._cpu(accelerator), firmware=firmware.choose(spec.guest))
+            machine = Machine(
+                accelerator=accelerator,
+                cpu=self._cpu(accelerator),
+                firmware=firmware.choose(spec.guest),
+                numa=self._numa(spec),
+            )
+            passthrough.prepare(spec.parts, folder)
             volumes = {volume.volume_id: self._supplies.open_volume(volume) for volume in spec.volumes}
             with contextlib.ExitStack() as stack:
                 inherited = self._inheritance(spec, folder, stack)
@@ -155,6 +122,7 @@ class QemuHypervisor:
                 words = detached.last_words(folder / LOG_FILE) or str(error)
                 self._end(spec.id)
                 raise Conflict(f"QEMU did not start: {words}", code="HypervisorFailed") from error
+            self._pin(spec)
             if memory.is_kept(folder):
                 self._load_memory(spec.id, folder)
 
@@ -187,14 +155,6 @@ class QemuHypervisor:
                 memory.keep(folder, lambda target: self._control(server_id, memory.save, target))
             self._end(server_id)
 
-    def discard_disks(self, spec: ServerSpec, *, keep_ephemeral: bool) -> None:
-        with self._lock(spec.id):
-            kept = {f"{disk.name}.qcow2" for disk in spec.disks} if keep_ephemeral else set()
-            overlay.discard(self._folder_of(spec.id), kept)
-
-    def fill_volume(self, volume: VolumeSpec, image_id: str, image_format: str) -> None:
-        rescue.fill_volume(self._supplies.open_volume(volume), self._supplies.base(image_id), image_format)
-
     def interrupt(self, server_id: str) -> None:
         self._on_running(server_id, work.interrupt)
 
@@ -217,11 +177,6 @@ class QemuHypervisor:
             running.kill()
             self._forget(server_id)
 
-    def reboot(self, spec: ServerSpec, *, soft: bool, timeout: float) -> None:
-        with self._lock(spec.id):
-            self.stop(spec.id, timeout if soft else 0)
-            self.start(spec)
-
     def pause(self, server_id: str) -> None:
         self._on_running(server_id, work.pause)
 
@@ -231,6 +186,7 @@ class QemuHypervisor:
     def destroy(self, server_id: str) -> None:
         with self._lock(server_id):
             self._end(server_id)
+            passthrough.give_back(self._servers / server_id)
             shutil.rmtree(self._servers / server_id, ignore_errors=True)
         self._streams.end(server_id)
         with self._guard:
@@ -248,27 +204,29 @@ class QemuHypervisor:
             if self.adopt(server_id):
                 self._control(server_id, work.detach_disk, volume_id)
 
+    def swap_disk(self, server_id: str, volume_id: str, volume: VolumeSpec, *, settle: bool = False) -> bool:
+        with self._lock(server_id):
+            self._folder_of(server_id)
+            runs = self.adopt(server_id)
+            if settle:
+                return runs and self._control(server_id, exchange.settle, volume_id, volume)
+            if not runs:
+                raise Conflict("the server does not run", code="InstanceNotRunning")
+            self._control(server_id, exchange.exchange_disk, volume_id, volume, self._supplies.open_volume(volume))
+            return True
+
     def attach_port(self, server_id: str, port: PortSpec) -> None:
         with self._lock(server_id):
             self._folder_of(server_id)
             if self.adopt(server_id) and not self._control(server_id, work.has_port, port.id):
-                tap = self._supplies.open_tap(port.id)
-                try:
-                    self._control(server_id, work.attach_port, port, tap, self._guest(server_id))
-                finally:
-                    os.close(tap)
+                with contextlib.ExitStack() as stack:
+                    queues = self._open_taps(port, stack)
+                    self._control(server_id, work.attach_port, port, queues, self._guest(server_id))
 
     def detach_port(self, server_id: str, port_id: str) -> None:
         with self._lock(server_id):
             if self.adopt(server_id):
                 self._control(server_id, work.detach_port, port_id)
-
-    def resize(self, before: ServerSpec, after: ServerSpec) -> None:
-        with self._lock(after.id):
-            folder = self._folder_of(after.id)
-            if not self.adopt(after.id):
-                resize.grow(folder, before, after)
-                self.build(after)
 
     def confirm_resize(self, server_id: str) -> None:
         with self._lock(server_id):
@@ -277,11 +235,6 @@ class QemuHypervisor:
                 self._control(server_id, resize.forget_live)
             else:
                 resize.forget(folder)
-
-    def revert_resize(self, before: ServerSpec, after: ServerSpec) -> None:
-        with self._lock(before.id):
-            resize.go_back(self._folder_of(before.id), before, after)
-            self.build(before)
 
     def resize_disk(self, server_id: str, volume_id: str, size: int) -> None:
         self._on_running(server_id, work.resize_disk, volume_node(volume_id), size)
@@ -306,9 +259,6 @@ class QemuHypervisor:
             else:
                 overlay.copy(folder / ROOT_DISK, target, "qcow2")
 
-    def pin(self, server_id: str, folder: Path) -> None:
-        backup.pin(self._servers / server_id, folder)
-
     def back_up(self, spec: ServerSpec, folder: Path, volumes: Mapping[str, Path]) -> None:
         with self._lock(spec.id):
             own = self._folder_of(spec.id)
@@ -321,15 +271,6 @@ class QemuHypervisor:
                 backup.copy_closed_disks(own, folder)
             backup.copy_rest(own, folder)
 
-    def back_up_pinned(self, pinned: Path, folder: Path) -> None:
-        backup.copy_closed_disks(pinned, folder)
-
-    def root_size(self, server_id: str) -> int:
-        return overlay.overlay_size(self._folder_of(server_id) / ROOT_DISK)
-
-    def console(self, server_id: str, lines: int | None) -> bytes:
-        return console.tail(self._folder_of(server_id) / CONSOLE_LOG, lines)
-
     def displays(self, server_id: str) -> tuple[Display, ...]:
         folder = self._folder_of(server_id)
         return displays.found(folder, self._displays, runs=self.adopt(server_id))
@@ -339,10 +280,6 @@ class QemuHypervisor:
         if not self.adopt(server_id):
             raise Conflict("the server does not run", code="InstanceNotRunning")
         return self._streams.add(server_id, display, displays.connect_to(folder, display))
-
-    def rotate(self) -> None:
-        for folder in self._servers.iterdir():
-            console.rotate(folder / CONSOLE_LOG)
 
     def diagnostics(self, server_id: str) -> Diagnostics:
         with self._process(server_id) as running:
@@ -383,20 +320,6 @@ class QemuHypervisor:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _lock(self, server_id: str) -> Iterator[None]:
-        """One piece of work at a time on each server: a monitor serves one client."""
-        with self._guard:
-            lock = self._locks.setdefault(server_id, threading.RLock())
-        with lock:
-            yield
-
-    def _folder_of(self, server_id: str) -> Path:
-        folder = self._servers / server_id
-        if not folder.is_dir():
-            raise NotFound(f"no server {server_id} on this host", code="InstanceNotFound")
-        return folder
-
-    @contextlib.contextmanager
     def _process(self, server_id: str) -> Iterator[detached.Process | None]:
         running = detached.Process.of(self._servers / server_id / PID_FILE)
         try:
@@ -404,6 +327,35 @@ class QemuHypervisor:
         finally:
             if running is not None:
                 running.close()
+
+    def _numa(self, spec: ServerSpec) -> Sequence[str]:
+        if spec.parts.numa is None:
+            return []
+        there = self.capabilities().nodes
+        ordinary = min((each.size for node in there for each in node.pages), default=0)
+        return numa.arguments(spec.parts.numa, ordinary, numa.mounts(), binds=len(there) > 1)
+
+    def _pin(self, spec: ServerSpec) -> None:
+        """Put the threads of the process that was just started where they belong; it ends where that cannot be."""
+        there, parts = self.capabilities().nodes, spec.parts.numa
+        if parts is None and not any(node.dedicated for node in there):
+            return
+        try:
+            threads = self._control(spec.id, pinning.threads)
+            with self._process(spec.id) as running:
+                if running is not None:
+                    pinning.pin(running.pid, threads, parts, there)
+        except (Conflict, NotReady):
+            self._end(spec.id)
+            raise
+
+    def _open_taps(self, port: PortSpec, stack: contextlib.ExitStack) -> Sequence[int]:
+        """The port's queues, one descriptor each; they are closed when `stack` is."""
+        found: tuple[int, ...] = ()
+        for _queue in range(port.queues):
+            found = (*found, self._supplies.open_tap(port.id, multi_queue=port.queues > 1))
+            stack.callback(os.close, found[-1])
+        return found
 
     def _inheritance(self, spec: ServerSpec, folder: Path, stack: contextlib.ExitStack) -> Inheritance:
         """Open what QEMU inherits; this process's copies are closed when `stack` is."""
@@ -413,10 +365,9 @@ class QemuHypervisor:
             sockets[name] = stack.enter_context(listen(folder / name)).fileno()
         opened = displays.open_folder(folder)
         stack.callback(os.close, opened)
-        taps: dict[str, int] = {}
+        taps: dict[str, Sequence[int]] = {}
         for port in spec.ports:
-            taps[port.id] = self._supplies.open_tap(port.id)
-            stack.callback(os.close, taps[port.id])
+            taps[port.id] = self._open_taps(port, stack)
         end = -1
         if spec.guest.tpm:
             end = stack.enter_context(tpm.start(folder, spec.guest.tpm)).fileno()

@@ -151,10 +151,14 @@ def _card(guest: Guest) -> Device:
     if guest.video not in CARDS:
         raise Conflict(f"Provided video model ({guest.video}) is not supported.", code="InvalidVideoMode")
     found = {"driver": CARDS[guest.video], "id": "video0"}
-    if guest.video_ram and guest.video in _CARD_MEMORY:
-        # Cards have memory in powers of two.
-        found[_CARD_MEMORY[guest.video]] = str(1 << (guest.video_ram - 1).bit_length())
+    if memory := card_memory(guest):
+        found[_CARD_MEMORY[guest.video]] = str(memory)
     return found
+
+
+def card_memory(guest: Guest) -> int:
+    """MiB of the graphics card, which come in powers of two; 0 for its own choice."""
+    return 1 << (guest.video_ram - 1).bit_length() if guest.video_ram and guest.video in _CARD_MEMORY else 0
 
 
 def _input(guest: Guest, board: Board) -> list[Device]:

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cumulet.services.compute.drivers import traits
+from cumulet.services.compute.drivers import host_topology, parts, traits
 from cumulet.services.compute.drivers.base import Capabilities, Usage
+from cumulet.services.compute.drivers.parts import NO_RULES, Rules
 from cumulet.services.compute.drivers.qemu import board, firmware, hardware, processor, tpm
 from cumulet.services.compute.drivers.qemu.accelerator import Accelerator, probe, qemu_version
 from cumulet.services.compute.drivers.qemu.command_line import PCI_SLOTS
@@ -21,10 +22,13 @@ MIB = 1 << 20
 _EMULATED_FEATURES = ["cx16", "mmx", "sse", "sse2", "sse3"]
 
 
-def capabilities(folder: Path, wanted: str = "auto", cpu: Callable[[str], str] = lambda _: "") -> Capabilities:
+def capabilities(
+    folder: Path, wanted: str = "auto", cpu: Callable[[str], str] = lambda _: "", rules: Rules = NO_RULES
+) -> Capabilities:
     """Probe the machine; `folder` is where servers' disks go, `wanted` an accelerator that needs no probe.
 
-    `cpu(accelerator)` is the guests' processor where it is not the accelerator's own.
+    `cpu(accelerator)` is the guests' processor where it is not the accelerator's own; `rules` say which parts servers
+    may have for themselves.
     """
     accelerator = probe(folder / "accelerator.json") if wanted == "auto" else Accelerator(wanted, "chosen by setting")
     major, minor, micro = (int(part) for part in qemu_version().split("(")[0].strip().split(".")[:3])
@@ -59,6 +63,9 @@ def capabilities(folder: Path, wanted: str = "auto", cpu: Callable[[str], str] =
         ),
         max_interfaces=PCI_SLOTS,
         max_volumes=PCI_SLOTS,
+        nodes=parts.nodes(host_topology.nodes(), rules),
+        pci=parts.devices(host_topology.devices(), rules),
+        gpus=parts.gpus(host_topology.gpus(), rules),
     )
 
 

@@ -29,6 +29,11 @@ def recall(folder: Path) -> Guest:
         return Guest()
 
 
+def began(folder: Path) -> float:
+    """When the server was last started, in seconds since 1970."""
+    return (folder / FILE).stat().st_mtime
+
+
 async def slot(monitor: Monitor, guest: Guest, device: Mapping[str, Any]) -> dict[str, Any]:
     """A PCI device at a free place; Conflict where all of the guest's ports are taken."""
     if not board.is_pcie(guest):
@@ -43,17 +48,22 @@ async def slot(monitor: Monitor, guest: Guest, device: Mapping[str, Any]) -> dic
 
 async def drive(monitor: Monitor, guest: Guest, bus: str, device: Mapping[str, Any]) -> dict[str, Any]:
     """A disk on a bus, whose controller is plugged in first where there is none. Conflict where a bus takes no disk."""
+    check_bus(bus)
     if bus == "virtio":
         return await slot(monitor, guest, {"driver": "virtio-blk-pci", **device})
     if bus == "scsi":
         await _need(monitor, guest, board.scsi_controller(guest))
         return {"driver": "scsi-hd", "bus": f"{board.SCSI}.0", **device}
-    if bus == "usb":
-        await _need(monitor, guest, {"driver": "qemu-xhci", "id": board.USB})
-        return {"driver": "usb-storage", "bus": f"{board.USB}.0", **device}
+    await _need(monitor, guest, {"driver": "qemu-xhci", "id": board.USB})
+    return {"driver": "usb-storage", "bus": f"{board.USB}.0", **device}
+
+
+def check_bus(bus: str) -> None:
+    """Conflict for a bus that takes no disk while the guest runs."""
     if bus in ("ide", "sata"):
         raise Conflict(f"Bus '{bus}' does not support hotplugging", code="HypervisorFailed")
-    raise board.unsupported(bus)
+    if bus not in board.BUSES:
+        raise board.unsupported(bus)
 
 
 async def _need(monitor: Monitor, guest: Guest, controller: Mapping[str, Any]) -> None:

@@ -65,6 +65,16 @@ def overlay_size(path: Path) -> int:
         return int(_HEADER.unpack(source.read(_HEADER.size))[5])
 
 
+def size_of(path: Path, kind: str) -> int:
+    """The size in bytes of a volume in a file, in its declared format."""
+    return path.stat().st_size if kind == "raw" else overlay_size(path)
+
+
+def cut(path: Path, kind: str, size: int) -> None:
+    """Make a volume that nobody has open smaller, whatever it holds."""
+    run.run([IMAGE_TOOL, "resize", "-q", "--shrink", "-f", kind, path, str(size)])
+
+
 def copy(source: Path, target: Path, target_format: str) -> None:
     """A full copy of a disk that no server has open, without its backing file."""
     run.run([IMAGE_TOOL, "convert", "-q", "-f", "qcow2", "-O", target_format, source, target], timeout=3600)

@@ -51,7 +51,7 @@ def fill_volume(volume: Disk, image: Path, image_format: str) -> None:
     if volume.network is not None:
         raise Conflict("the volume is on another host", code="VolumeNotLocal")
     path = Path(volume.path)
-    size = path.stat().st_size if volume.format == "raw" else overlay.overlay_size(path)
+    size = overlay.size_of(path, volume.format)
     if overlay.virtual_size(image, image_format) > size:
         raise Conflict("the image is larger than the volume", code="FlavorDiskSmallerThanImage")
     overlay.overwrite(path, volume.format, image, image_format)

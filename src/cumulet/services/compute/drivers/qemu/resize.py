@@ -12,7 +12,7 @@ from pathlib import Path
 from cumulet.kernel import run
 from cumulet.kernel.errors import Conflict
 from cumulet.kernel.qmp import Monitor
-from cumulet.services.compute.drivers.qemu.command_line import ROOT_DISK
+from cumulet.services.compute.drivers.qemu.drives import ROOT_DISK
 from cumulet.services.compute.drivers.qemu.overlay import GIB, IMAGE_TOOL, overlay_size
 from cumulet.services.compute.types import LocalDisk, ServerSpec
 

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from cumulet.kernel import detached
 from cumulet.kernel.errors import Conflict
+from cumulet.kernel.qmp import listen
 
 PROGRAM = "swtpm"
 STATE = "tpm"
 PID_FILE = "tpm.pid"
 LOG = "tpm.log"
+SOCKET = "tpm.sock"  # where somebody else starts the server's QEMU
 END_TIMEOUT = 2.0  # seconds after its QEMU's
 
 
@@ -31,17 +33,27 @@ def start(folder: Path, version: str) -> socket.socket:
 
     Conflict where the host has no swtpm.
     """
+    mine, theirs = socket.socketpair()
+    with theirs:
+        _launch(folder, version, f"clientfd={theirs.fileno()}", theirs.fileno())
+    return mine
+
+
+def listen_at(folder: Path, version: str) -> None:
+    """Start the TPM of the server in `folder`, which waits there for a QEMU that somebody else starts; as `start`."""
+    with listen(folder / SOCKET) as waiting:
+        _launch(folder, version, f"fd={waiting.fileno()}", waiting.fileno())
+
+
+def _launch(folder: Path, version: str, control: str, inherited: int) -> None:
     if not is_here():
         raise Conflict("This host has no emulated TPMs: swtpm is missing", code="UnsupportedHardware")
     end(folder)
     state = folder / STATE
     state.mkdir(exist_ok=True, mode=0o700)
-    mine, theirs = socket.socketpair()
-    with theirs:
-        words = [PROGRAM, "socket", "--tpmstate", f"dir={state},mode=0600", "--terminate"]
-        words += ["--ctrl", f"type=unixio,clientfd={theirs.fileno()}", "--pid", f"file={folder / PID_FILE}"]
-        detached.launch([*words, *(["--tpm2"] if version == "2.0" else [])], folder / LOG, [theirs.fileno()])
-    return mine
+    words = [PROGRAM, "socket", "--tpmstate", f"dir={state},mode=0600", "--terminate"]
+    words += ["--ctrl", f"type=unixio,{control}", "--pid", f"file={folder / PID_FILE}"]
+    detached.launch([*words, *(["--tpm2"] if version == "2.0" else [])], folder / LOG, [inherited])
 
 
 def end(folder: Path, timeout: float = END_TIMEOUT) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -34,6 +34,7 @@ UNPLUG_TIMEOUT = 5.0  # seconds for each try
 COPY_TIMEOUT = 3600.0
 COPY_JOB = "copy"
 COPY_NODE = "copy-target"
+_PERIPHERAL = "/machine/peripheral/"
 _ENDS = ("BLOCK_JOB_COMPLETED", "BLOCK_JOB_CANCELLED")
 
 
@@ -69,36 +70,42 @@ async def attach_disk(monitor: Monitor, volume: VolumeSpec, disk: Disk, guest: G
         await _remove_credentials(monitor, node)
         if (secret := credentials_arguments(node, disk)) is not None:
             await monitor.send("object-add", secret)
-        await monitor.send("blockdev-add", block_arguments(node, disk))
-    if await _has_device(monitor, volume_device(volume.volume_id)):
+        await monitor.send("blockdev-add", block_arguments(node, disk, read_only=volume.read_only))
+    if await device_of_node(monitor, node) is not None:
         return
+    arguments = disk_arguments(volume)
+    while await _has_device(monitor, arguments["id"]):
+        # Another volume has taken the place of this one in a device that has kept its name.
+        arguments["id"] += "-again"
     try:
         bus = volume.bus or guest.disk_bus
-        await monitor.send("device_add", await hotplug.drive(monitor, guest, bus, disk_arguments(volume)))
+        await monitor.send("device_add", await hotplug.drive(monitor, guest, bus, arguments))
     except (QmpError, Conflict):
-        await _remove_disk(monitor, node)
+        await remove_disk(monitor, node)
         raise
 
 
 async def detach_disk(monitor: Monitor, volume_id: str) -> None:
     """Raises Conflict (DeviceDetachFailed) where the guest holds on to it."""
-    await _unplug(monitor, volume_device(volume_id))
-    await _remove_disk(monitor, volume_node(volume_id))
+    node = volume_node(volume_id)
+    await _unplug(monitor, await device_of_node(monitor, node) or volume_device(volume_id))
+    await remove_disk(monitor, node)
 
 
 async def has_port(monitor: Monitor, port_id: str) -> bool:
     return await _has_device(monitor, port_device(port_id))
 
 
-async def attach_port(monitor: Monitor, port: PortSpec, tap: int, guest: Guest) -> None:
+async def attach_port(monitor: Monitor, port: PortSpec, queues: Sequence[int], guest: Guest) -> None:
     netdev = port_netdev(port.id)
-    await monitor.execute("getfd", send_fd=tap, fdname=netdev)
-    await monitor.execute("netdev_add", type="tap", id=netdev, fd=netdev)
+    names = [f"{netdev}-{number}" for number, _ in enumerate(queues)]
+    for name, handle in zip(names, queues, strict=True):
+        await monitor.execute("getfd", send_fd=handle, fdname=name)
+    handles = {"fd": names[0]} if len(names) == 1 else {"fds": ":".join(names)}
+    await monitor.send("netdev_add", {"type": "tap", "id": netdev, **handles})
     device: dict[str, Any] = dict(interface_arguments(port, guest))
-    if "host_mtu" in device:
-        device["host_mtu"] = int(device["host_mtu"])
-    if "packed" in device:
-        device["packed"] = True
+    device |= {name: int(device[name]) for name in ("host_mtu", "vectors") if name in device}
+    device |= {name: True for name in ("packed", "mq") if name in device}
     try:
         await monitor.send("device_add", await hotplug.slot(monitor, guest, device))
     except (QmpError, Conflict):
@@ -145,7 +152,7 @@ async def _has_snapshot(monitor: Monitor, node: str, name: str) -> bool:
     return any(
         each["name"] == name
         for entry in await monitor.execute("query-named-block-nodes")
-        if entry["node-name"] == node
+        if entry["node-name"] in (node, node_below(node))
         for each in entry.get("image", {}).get("snapshots", [])
     )
 
@@ -256,9 +263,25 @@ def _is_end_of_copy(event: Event) -> bool:
     return event["event"] in _ENDS and bool(event["data"]["device"].startswith(COPY_JOB))
 
 
-async def _remove_disk(monitor: Monitor, node: str) -> None:
-    if await _has_node(monitor, node):
-        await monitor.execute("blockdev-del", node_name=node)
+async def device_of_node(monitor: Monitor, node: str) -> str | None:
+    """The id of the guest's device that shows the disk; None where none does."""
+    for entry in await monitor.execute("query-block"):
+        if entry.get("inserted", {}).get("node-name") == node and entry.get("qdev"):
+            path = str(entry["qdev"]).removeprefix(_PERIPHERAL)
+            return path.partition("/")[0]
+    return None
+
+
+def node_below(node: str) -> str:
+    """The name of the node that is the volume, where what stands above it has taken another's place."""
+    return f"{node}-below"
+
+
+async def remove_disk(monitor: Monitor, node: str) -> None:
+    """Close the disk, which no device shows; nothing happens where it is not open."""
+    for each in (node, node_below(node)):
+        if await _has_node(monitor, each):
+            await monitor.execute("blockdev-del", node_name=each)
     await _remove_credentials(monitor, node)
 
 

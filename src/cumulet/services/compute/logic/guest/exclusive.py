@@ -6,36 +6,16 @@ from __future__ import annotations
 import re
 
 from cumulet.kernel.errors import Invalid
-from cumulet.services.compute.logic.guest.agreement import Wishes, number
+from cumulet.services.compute.logic.extra_specs import is_true
+from cumulet.services.compute.logic.guest.agreement import Wishes
 
 POLICIES = ("dedicated", "shared", "mixed")
 THREAD_POLICIES = ("prefer", "isolate", "require")
-SMALL_PAGE = 4  # KiB
-_SIZES = {"any": -1, "small": -2, "large": -3}
+PCI_POLICIES = ("required", "legacy", "preferred", "socket")
+SMALL, LARGE, ANY = -1, -2, -3  # sizes of pages that hosts may choose
+_SIZES = {"any": ANY, "small": SMALL, "large": LARGE}
 _UNITS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 _SIZE = re.compile(r"(\d+)([kKMGT]?)(i?)(b|bit|B)")
-
-
-def check(wishes: Wishes) -> None:
-    """Raise Invalid for policies and sizes that there are not, or that an image may not ask for."""
-    policy = cpu_policy(wishes)
-    _check_threads(wishes)
-    masks = [wishes.spec("cpu_dedicated_mask"), wishes.spec("cpu_realtime_mask")]
-    if policy == "mixed" and (all(masks) or not any(masks)):
-        raise Invalid(
-            "Dedicated CPU set can be specified from either 'hw:cpu_dedicated_mask' or 'hw:cpu_realtime_mask' when "
-            "using 'mixed' CPU policy. 'hw:cpu_dedicated_mask' and 'hw:cpu_realtime_mask' can not be specified at the "
-            "same time, or be specified with none of them.",
-            code="RequiredMixedOrRealtimeCPUMask",
-        )
-    page_size(wishes)
-
-
-def is_asked_for(wishes: Wishes) -> bool:
-    """Whether the server needs processors of its own, several nodes of memory, or pages that are not small."""
-    nodes = max(number(each) for each in wishes.pair("numa_nodes"))
-    size = page_size(wishes)
-    return cpu_policy(wishes) in ("dedicated", "mixed") or nodes > 1 or size not in (0, -1, -2, SMALL_PAGE)
 
 
 def cpu_policy(wishes: Wishes) -> str:
@@ -52,7 +32,7 @@ def cpu_policy(wishes: Wishes) -> str:
 
 
 def page_size(wishes: Wishes) -> int:
-    """In KiB; 0 where nobody says anything, -1 any, -2 small, -3 large."""
+    """In KiB; 0 where nobody says anything; SMALL, LARGE or ANY."""
     spec, word = wishes.pair("mem_page_size")
     if not spec:
         if word:
@@ -61,12 +41,13 @@ def page_size(wishes: Wishes) -> int:
     size = _read_size(spec)
     if not word:
         return size
-    if size in (_SIZES["any"], _SIZES["large"]):
+    if size in (ANY, LARGE):
         return _read_size(word)
     raise _forbidden(word, spec)
 
 
-def _check_threads(wishes: Wishes) -> None:
+def thread_policy(wishes: Wishes) -> str:
+    """prefer, isolate, require, or "" where nobody says anything."""
     spec, word = wishes.pair("cpu_thread_policy")
     _check_known("CPU thread policy", spec, word, THREAD_POLICIES, "InvalidCPUThreadAllocationPolicy")
     if spec not in (None, "prefer") and word and word != spec:
@@ -75,6 +56,51 @@ def _check_threads(wishes: Wishes) -> None:
             "the flavor",
             code="ImageCPUThreadPolicyForbidden",
         )
+    return spec or word or ""
+
+
+def pci_policy(wishes: Wishes) -> str:
+    """How near devices are to be to the guest's nodes; "" where nobody says anything."""
+    spec, word = wishes.pair("pci_numa_affinity_policy")
+    if spec and word and spec != word:
+        raise Invalid(
+            "Image property 'hw_pci_numa_affinity_policy' is not permitted to override the "
+            "'hw:pci_numa_affinity_policy' flavor extra spec.",
+            code="ImagePCINUMAPolicyForbidden",
+        )
+    policy = spec or word or ""
+    if policy and policy not in PCI_POLICIES:
+        raise Invalid(f"Invalid PCI NUMA affinity configured: {policy}", code="InvalidPCINUMAAffinity")
+    return policy
+
+
+def check_locked(wishes: Wishes) -> bool:
+    """Whether memory is locked. Invalid where flavor and image differ, or nobody asks for pages of a size."""
+    spec, word = wishes.pair("locked_memory")
+    wanted = None if spec is None else is_true(spec)
+    if wanted is not None and word is not None and wanted != word:
+        raise Invalid(
+            f"locked_memory value in image ({word}) and flavor ({wanted}) conflict. A consistent value is expected if "
+            "both specified.",
+            code="FlavorImageLockedMemoryConflict",
+        )
+    locked = bool(word if wanted is None else wanted)
+    if locked and not any(wishes.pair("mem_page_size")):
+        raise Invalid(
+            "locked_memory value in image or flavor is forbidden when mem_page_size is not set.",
+            code="LockMemoryForbidden",
+        )
+    return locked
+
+
+def one_mask() -> Invalid:
+    """Refuse a mixed policy that does not say which processors are dedicated, or says it twice."""
+    return Invalid(
+        "Dedicated CPU set can be specified from either 'hw:cpu_dedicated_mask' or 'hw:cpu_realtime_mask' when "
+        "using 'mixed' CPU policy. 'hw:cpu_dedicated_mask' and 'hw:cpu_realtime_mask' can not be specified at the "
+        "same time, or be specified with none of them.",
+        code="RequiredMixedOrRealtimeCPUMask",
+    )
 
 
 def _check_known(what: str, spec: str | None, word: str | None, known: tuple[str, ...], code: str) -> None:

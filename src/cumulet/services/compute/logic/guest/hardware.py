@@ -10,6 +10,7 @@ from cumulet.kernel.errors import Invalid
 from cumulet.services.compute.logic.extra_specs import is_true
 from cumulet.services.compute.logic.guest import encryption, exclusive, topology
 from cumulet.services.compute.logic.guest.agreement import Wishes, choose, number
+from cumulet.services.compute.logic.numa import wanted as numa
 from cumulet.services.compute.types import Flavor, Guest
 
 SOUNDS = ("sb16", "es1370", "pcspk", "ac97", "ich6", "ich9", "usb", "virtio")
@@ -21,6 +22,7 @@ ADDRESS_MODES = ("passthrough", "emulate")
 WATCHDOG_ACTIONS = ("none", "pause", "poweroff", "reset", "disabled")
 IOMMUS = ("intel", "smmuv3", "virtio", "auto")
 MOST_USB_PORTS = 15
+MOST_QUEUES = 256  # of a tap, by the kernel
 
 
 def check(flavor: Flavor, words: Mapping[str, str], name: str | None = None, image_id: str = "") -> None:
@@ -34,7 +36,8 @@ def check(flavor: Flavor, words: Mapping[str, str], name: str | None = None, ima
     _serial_ports(wishes)
     topology.check(wishes)
     _multiqueue(wishes)
-    exclusive.check(wishes)
+    numa.of(wishes)
+    exclusive.pci_policy(wishes)
 
 
 def describe(flavor: Flavor, words: Mapping[str, str], name: str | None = None, image_id: str = "") -> Guest:
@@ -79,7 +82,7 @@ def of(wishes: Wishes) -> Guest:
         pmu=wishes.flag("pmu"),
         hpet=image.get("hw_time_hpet"),
         hidden=_is_hidden(wishes),
-        locked_memory=_locks_memory(wishes),
+        locked_memory=exclusive.check_locked(wishes),
     )
 
 
@@ -180,6 +183,13 @@ def _serial_ports(wishes: Wishes) -> int:
     return word or most or 1
 
 
+def queues(flavor: Flavor, words: Mapping[str, str], name: str | None = None, image_id: str = "") -> int:
+    """How many pairs of queues each interface has: one for each processor where that is asked for."""
+    wishes = Wishes.of(flavor, words, name, image_id)
+    is_virtio = wishes.image.get("hw_vif_model", "virtio") == "virtio"
+    return min(flavor.vcpus, MOST_QUEUES) if is_virtio and _multiqueue(wishes) else 1
+
+
 def _multiqueue(wishes: Wishes) -> bool:
     """One processor has nothing to share."""
     return wishes.flavor.vcpus > 1 and bool(wishes.flag("vif_multiqueue_enabled"))
@@ -189,24 +199,6 @@ def _is_hidden(wishes: Wishes) -> bool:
     specs = wishes.flavor.extra_specs
     asked = any(is_true(specs.get(name, "no")) for name in ("hide_hypervisor_id", "hw:hide_hypervisor_id"))
     return asked or bool(wishes.image.get("img_hide_hypervisor_id"))
-
-
-def _locks_memory(wishes: Wishes) -> bool:
-    spec, word = wishes.pair("locked_memory")
-    wanted = None if spec is None else is_true(spec)
-    if wanted is not None and word is not None and wanted != word:
-        raise Invalid(
-            f"locked_memory value in image ({word}) and flavor ({wanted}) conflict. A consistent value is expected if "
-            "both specified.",
-            code="FlavorImageLockedMemoryConflict",
-        )
-    locked = bool(word if wanted is None else wanted)
-    if locked and not any(wishes.pair("mem_page_size")):
-        raise Invalid(
-            "locked_memory value in image or flavor is forbidden when mem_page_size is not set.",
-            code="LockMemoryForbidden",
-        )
-    return locked
 
 
 def _check_packed_ring(flavor: Flavor, words: Mapping[str, str]) -> None:

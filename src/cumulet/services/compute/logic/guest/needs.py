@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cumulet.services.compute.logic import hosts
 from cumulet.services.compute.logic.extra_specs import is_true
-from cumulet.services.compute.logic.guest import encryption, exclusive, hardware
+from cumulet.services.compute.logic.guest import encryption, hardware
 from cumulet.services.compute.logic.guest.agreement import Wishes
+from cumulet.services.compute.logic.numa import wanted as numa
 from cumulet.services.compute.types import Flavor, Server
 
 _NATIVE = ("x86_64", "i686")  # of all hosts
@@ -39,6 +41,7 @@ def traits(flavor: Flavor, words: Mapping[str, str]) -> set[str]:
         needed.add(f"COMPUTE_ADDRESS_SPACE_{'PASSTHROUGH' if guest.address_mode == 'passthrough' else 'EMULATED'}")
     if guest.sound == "virtio":
         needed.add("COMPUTE_SOUND_MODEL_VIRTIO")
+    needed |= {name for name, wanted in numa.traits(wishes).items() if wanted}
     return needed | _encrypted_disks(wishes)
 
 
@@ -47,14 +50,25 @@ def has_tpm(server: Server) -> bool:
     return bool(server.kind.extra_specs.get("hw:tpm_version") or words.get("hw_tpm_version"))
 
 
-def resources(flavor: Flavor, words: Mapping[str, str]) -> dict[str, int]:
-    """What else of a host a server takes: a context of encrypted memory, parts that are its own.
+def unwanted_traits(flavor: Flavor, words: Mapping[str, str]) -> set[str]:
+    """The traits that a host may not have."""
+    if "hw:cpu_thread_policy" not in flavor.extra_specs and "hw_cpu_thread_policy" not in words:
+        return set()
+    return {name for name, wanted in numa.traits(Wishes.of(flavor, words)).items() if not wanted}
 
-    Hosts have nothing of either to offer yet.
-    """
+
+def claim(flavor: Flavor, words: Mapping[str, str], *, with_disk: bool) -> dict[str, int]:
+    """All that a server takes of its host in placement, by class."""
+    found = hosts.resources(flavor, with_disk=with_disk) | resources(flavor, words)
+    return {name: amount for name, amount in found.items() if amount}
+
+
+def resources(flavor: Flavor, words: Mapping[str, str]) -> dict[str, int]:
+    """What else of a host a server takes, or takes in the stead of what the flavor says: processors of its own, a
+    context of encrypted memory (hosts have none to offer yet)."""
     wishes = Wishes.of(flavor, words)
     found = {"MEM_ENCRYPTION_CONTEXT": 1} if encryption.is_wanted(wishes) else {}
-    return {**found, "PCPU": flavor.vcpus} if exclusive.is_asked_for(wishes) else found
+    return {**found, **numa.resources(numa.of(wishes))}
 
 
 def _encrypted_disks(wishes: Wishes) -> set[str]:

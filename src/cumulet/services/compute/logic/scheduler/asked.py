@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from cumulet.services.compute.logic.parts import WantedParts
 from cumulet.services.compute.types import Flavor, Server, ServerGroup
 from cumulet.settings.scheduler import Scheduler
 
@@ -15,7 +16,8 @@ from cumulet.settings.scheduler import Scheduler
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A server that needs a host. `taken` are the hosts of the servers that its hints name, by their ids.
 
-    `members` are the hosts of the other members of its group, one entry a member.
+    `members` are the hosts of the other members of its group, one entry a member, `parts` what of a host it is to have
+    for itself.
     """
 
     server: Server
@@ -24,6 +26,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     group: ServerGroup | None = None
     members: Sequence[str] = ()
     taken: Mapping[str, str] = {}
+    parts: WantedParts = WantedParts()
 
     @property
     def hints(self) -> dict[str, Any]:

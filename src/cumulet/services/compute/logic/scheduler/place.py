@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
-from cumulet.services.compute.types import Aggregate, ComputeHost, Server
+from cumulet.services.compute.types import Aggregate, ComputeHost, Parts, Server
 from cumulet.services.placement.contract import Candidate, Room
 
 MIB_A_GIB = 1024
@@ -19,6 +19,10 @@ class Facts(Protocol):
     @property
     def busy(self) -> Mapping[str, int]:
         """How many servers are being built, or moved as wholes, by their hosts' names."""
+
+    @property
+    def held(self) -> Mapping[str, list[Parts]]:
+        """What servers have for themselves of hosts, by the hosts' names."""
 
     def servers(self, host: str) -> list[Server]:
         """The servers on a host."""
@@ -51,6 +55,11 @@ class Place:
     @cached_property
     def servers(self) -> list[Server]:
         return self._facts.servers(self.name)
+
+    @property
+    def held(self) -> list[Parts]:
+        """What of it servers have for themselves."""
+        return self._facts.held.get(self.name, [])
 
     @property
     def version(self) -> int:

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from typing import TypeVar
 
 from cumulet.kernel.errors import NotReady
-from cumulet.services.compute.logic.scheduler import filters, filters_company, weighers
+from cumulet.services.compute.logic.scheduler import filters, filters_company, filters_parts, weighers
 from cumulet.services.compute.logic.scheduler.filters import Filter
 from cumulet.services.compute.logic.scheduler.weighers import Weigher
 
@@ -23,7 +23,7 @@ ALL_WEIGHERS = f"{_MODULES}all_weighers"
 @cache
 def find_filters(names: tuple[str, ...]) -> dict[str, Filter]:
     """The filters in this order. NotReady for a name that nobody has."""
-    return _find(names, filters.FILTERS | filters_company.FILTERS, FILTER_GROUP)
+    return _find(names, filters.FILTERS | filters_company.FILTERS | filters_parts.FILTERS, FILTER_GROUP)
 
 
 @cache
@@ -31,8 +31,9 @@ def find_weighers(names: tuple[str, ...]) -> dict[str, Weigher]:
     """The weighers, all of them for ALL_WEIGHERS. NotReady for a name that nobody has."""
     plain = [each.rpartition(".")[2] for each in names if each != ALL_WEIGHERS]
     others = [each.name for each in entry_points(group=WEIGHER_GROUP)] if ALL_WEIGHERS in names else []
-    every = [*weighers.WEIGHERS, *others] if ALL_WEIGHERS in names else []
-    return _find(dict.fromkeys([*every, *plain]), weighers.WEIGHERS, WEIGHER_GROUP)
+    known = weighers.WEIGHERS | filters_parts.WEIGHERS
+    every = [*known, *others] if ALL_WEIGHERS in names else []
+    return _find(dict.fromkeys([*every, *plain]), known, WEIGHER_GROUP)
 
 
 def _find(names: Iterable[str], known: Mapping[str, T], group: str) -> dict[str, T]:

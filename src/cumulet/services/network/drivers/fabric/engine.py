@@ -76,7 +76,7 @@ class KernelFabric:
             self._changed.notify_all()
             return self._last
 
-    def open_tap(self, port_id: str) -> int:
+    def open_tap(self, port_id: str, *, multi_queue: bool = False) -> int:
         """See `HostPorts.open_tap`; waits up to PATIENCE for a port whose binding is still on its way."""
         end = time.monotonic() + PATIENCE
         with self._changed:
@@ -86,7 +86,7 @@ class KernelFabric:
             if port.network_id in self._last.failed:
                 raise NotReady(self._last.failed[port.network_id])
             network = next(network for network in self._state.networks if network.id == port.network_id)
-            return self._home.visit(lambda: _plug(port, network))
+            return self._home.visit(lambda: _plug(port, network, multi_queue=multi_queue))
 
     def close_tap(self, port_id: str) -> None:
         """See `HostPorts.close_tap`."""
@@ -305,8 +305,8 @@ def _wanted_devices(state: HostState) -> set[str]:
     return wanted
 
 
-def _plug(port: PortState, network: NetworkState) -> int:
-    handle = taps.open_tap(names.tap(port.id))
+def _plug(port: PortState, network: NetworkState, *, multi_queue: bool) -> int:
+    handle = taps.open_tap(names.tap(port.id), multi_queue=multi_queue)
     try:
         with Links() as links:
             _settle_tap(links, port, network)

@@ -1,1 +1,0 @@
-ALTER TABLE compute_host ADD COLUMN failed_builds INTEGER NOT NULL DEFAULT 0;

@@ -69,6 +69,9 @@ class NoHosts:
     def connected(self) -> list[HostInfo]:
         return []
 
+    def known(self) -> list[str]:
+        return []
+
     def is_connected(self, host: str) -> bool:
         return False
 

@@ -40,6 +40,9 @@ class Hosts(Protocol):
     def connected(self) -> list[HostInfo]:
         """The hosts that are there now."""
 
+    def known(self) -> list[str]:
+        """The names of all hosts of this cloud, there or not, as the database has them: for what none may miss."""
+
     def is_connected(self, host: str) -> bool:
         """Whether the host is there now; cheap, however many there are."""
 

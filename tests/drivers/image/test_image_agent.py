@@ -7,6 +7,7 @@ import hashlib
 import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from cumulet.services.image.agent import create, shelf
 from cumulet.services.image.contract import HostImages
 from cumulet.settings.image import ImageCopies
 from support.hostile_images import ATTACKS, HONEST
+from support.waiting import until
 
 IMAGE = "5f6b3a0e-52a5-4a59-bd8f-0d8a3f0f6b1a"
 OTHER = "c0a2e3cf-7d5a-4b8d-9a43-6f0e3b1d2c4f"
@@ -37,6 +39,8 @@ class Control:
         self.pushed: dict[str, bytearray] = {}
         self.finished: dict[str, dict[str, Any]] = {}
         self.fetches = 0
+        self.answers = threading.Event()
+        self.answers.set()
 
     def call(self, verb: str, body: dict[str, Any], timeout: float = 60.0) -> Any:
         image_id = body["id"]
@@ -53,6 +57,7 @@ class Control:
         if verb == "image.describe":
             self.fetches += 1
             time.sleep(0.05)
+            self.answers.wait(20)
             about = {"size": len(content), "sha512": self.said.get(image_id, hashlib.sha512(content).hexdigest())}
             return about | ({"disk_format": self.formats[image_id]} if image_id in self.formats else {})
         return bytes(content[body["offset"] : body["offset"] + body["length"]])
@@ -142,6 +147,22 @@ def test_a_copy_that_is_not_whole_is_never_used(machine: Machine, control: Contr
 def test_an_image_without_data_is_not_found(machine: Machine) -> None:
     with pytest.raises(NotFound):
         machine.images.base(IMAGE)
+
+
+def test_a_copy_that_is_being_made_is_reported(machine: Machine, control: Control) -> None:
+    """A link that begins meanwhile must be able to tell that the image is gone."""
+    control.images[IMAGE] = b"data"
+    control.answers.clear()
+    with ThreadPoolExecutor() as pool:
+        path = pool.submit(machine.images.base, IMAGE)
+        until(lambda: control.fetches == 1)
+        assert machine.service.report() == {"copies": {IMAGE: ""}}
+        forgotten = pool.submit(machine.forget, IMAGE)
+        control.answers.set()
+        path.result(20)
+        forgotten.result(20)
+    assert machine.service.report() == {"copies": {}}
+    assert not path.result().exists()
 
 
 def test_copies_outlive_the_agent_and_halves_do_not(tmp_path: Path, control: Control, machine: Machine) -> None:

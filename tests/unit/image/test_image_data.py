@@ -188,6 +188,34 @@ def test_a_host_copies_an_image_and_forgets_it(client: ImageUser, host: ImagesOn
         host.base(image_id)
 
 
+def test_a_host_whose_link_is_not_seen_yet_forgets_as_well(
+    client: ImageUser, cloud: RunningCloud, host: ImagesOnHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has just dialled another replica, of which this one hears with its next look."""
+    image_id = client.create()
+    client.upload(image_id, b"data")
+    path = host.base(image_id)
+    monkeypatch.setattr(cloud.control.hosts, "connected", list)
+    client.http.delete(f"/images/{image_id}")
+    until(lambda: not path.exists())
+
+
+def test_what_a_host_was_not_told_in_time_it_hears_later(
+    client: ImageUser, cloud: RunningCloud, host: ImagesOnHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_id = client.create()
+    client.upload(image_id, b"data")
+    path = host.base(image_id)
+    missed: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(copies, "forget", lambda cloud, host, image_id: missed.append(image_id))
+        client.http.delete(f"/images/{image_id}")
+        until(lambda: image_id in missed)
+    assert path.exists()
+    copies.tidy(cloud.control.cloud)
+    assert not path.exists()
+
+
 def test_a_host_fetches_an_image_ahead(client: ImageUser, cloud: RunningCloud, host: ImagesOnHost) -> None:
     image_id = client.create()
     offered = contract(cloud)

@@ -134,6 +134,10 @@ class Hosts:
             self._listed = (version, listed)
         return list(listed)
 
+    def known(self) -> list[str]:
+        """The names of all hosts, also of those whose latest link this replica has not seen yet."""
+        return self._registry.names()
+
     def is_connected(self, host: str) -> bool:
         """Whether the host is there now, whichever replica holds its link."""
         return host in self._ready or host in self._elsewhere

@@ -33,6 +33,7 @@ SEEN = 60.0  # seconds between two notes that the hosts held here are still ther
 FORGET = 3600.0  # seconds after which a silent replica's row is removed
 
 _HOSTS = select(tables.host).order_by(tables.host.c.name)
+_NAMES = select(tables.host.c.name).order_by(tables.host.c.name)
 _REPLICAS = select(tables.replica).order_by(tables.replica.c.name)
 
 
@@ -139,6 +140,10 @@ class Registry:
 
     def find(self, name: str) -> HostRow | None:
         return find(self._db, name)
+
+    def names(self) -> list[str]:
+        """All hosts that have joined and were not removed, there or not."""
+        return sql.column(self._db, _NAMES)
 
     def replica_of(self, name: str) -> ReplicaRow | None:
         """The replica that holds the host's link now; None where none does or it does not live."""

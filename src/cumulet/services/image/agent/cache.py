@@ -36,6 +36,7 @@ class ImagesOnHost:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._shelf = Shelf(host.state / "images", host.journal("image.copies"), host.state)
+        self._awaited: set[str] = set()
 
     @property
     def keeper(self) -> Keeper:
@@ -55,9 +56,10 @@ class ImagesOnHost:
         """Nothing is held."""
 
     def report(self) -> Body:
-        """The copies that are here: `{"copies": {image id: SHA-512}}`."""
+        """The copies that are here: `{"copies": {image id: SHA-512}}`, the sum empty while a copy is being made."""
+        awaited = dict.fromkeys(tuple(self._awaited), "")
         copies = self._shelf.all()
-        return {"copies": {image_id: copy.sha512 for image_id, copy in copies.items() if not copy.unwanted}}
+        return {"copies": awaited | {key: copy.sha512 for key, copy in copies.items() if not copy.unwanted}}
 
     def inventory(self) -> Body:
         """The copies that are wanted, the files that are kept for any, and all files; none that is being fetched."""
@@ -98,7 +100,15 @@ class ImagesOnHost:
         self._host.call("image.finish", body, timeout=PATIENCE * (1 + size / (1 << 30)))
 
     def _get(self, image_id: str) -> Copy:
-        """A copy of an image: the bytes are fetched, unless another image has brought the same ones."""
+        """A copy of an image, which a report has from here on: its end may be told at any moment."""
+        self._awaited.add(image_id)
+        try:
+            return self._make(image_id)
+        finally:
+            self._awaited.discard(image_id)
+
+    def _make(self, image_id: str) -> Copy:
+        """The bytes are fetched, unless another image has brought the same ones."""
         about = msgspec.convert(self._host.call("image.describe", {"id": image_id}), Described)
         name = about.sha512
         with self._shelf.alone(name):
@@ -158,9 +168,9 @@ class ImagesOnHost:
         return None
 
     def _tidy(self, _body: Body) -> Any:
-        """Remove copies by the limits of this host."""
+        """Remove copies by the limits of this host; the answer is a report of what is left."""
         self._shelf.tidy(self._limits())
-        return None
+        return self.report()
 
     def _forget(self, body: Body) -> Any:
         """`{"id": image id}`: the image is gone; so is its copy, at once or with the last disk that stands on it."""

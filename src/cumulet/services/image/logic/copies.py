@@ -13,7 +13,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import CumuletError, NotFound
 from cumulet.services.image.logic import access, locations
 from cumulet.services.image.store import images
-from cumulet.services.image.types import HASH_ALGORITHM, WITH_DATA, Described
+from cumulet.services.image.types import HASH_ALGORITHM, WITH_DATA, Described, Image
 
 LOG = logging.getLogger(__name__)
 
@@ -38,14 +38,26 @@ def read(cloud: Cloud, image_id: str, offset: int, length: int) -> bytes:
     return locations.read(cloud, image_id, offset, min(length, LONGEST))
 
 
-def outdated(cloud: Cloud, copies: Mapping[str, str]) -> list[str]:
-    """Those of a host's copies (image id to SHA-512) that are of no image any more, or of another one with its id."""
-    gone = []
-    for image_id, sha512 in copies.items():
+def forget(cloud: Cloud, host: str, image_id: str) -> None:
+    """Tell a host that an image is gone; one that is not there reports its copies when it is back."""
+    try:
+        cloud.hosts.call(host, "image.forget", {"id": image_id})
+    except CumuletError as error:
+        LOG.info("host %s was not told that image %s is gone: %s", host, image_id, error.message)
+
+
+def forget_outdated(cloud: Cloud, host: str, report: Mapping[str, Any]) -> None:
+    """Let a host forget those of the copies in its report that are of no image any more, or of another one."""
+    told: Mapping[str, str] = report.get("copies", {})
+    for image_id, sha512 in told.items():
         found = images.find(cloud.db, image_id)
-        if found is None or (found.os_hash_algo == HASH_ALGORITHM and found.os_hash_value != sha512):
-            gone.append(image_id)
-    return gone
+        if found is None or _differs(found, sha512):
+            forget(cloud, host, image_id)
+
+
+def _differs(image: Image, sha512: str) -> bool:
+    """Whether a host's copy has other bytes; no sum ("") is that of a copy which is just being made."""
+    return bool(sha512) and image.os_hash_algo == HASH_ALGORITHM and image.os_hash_value != sha512
 
 
 def prefetch(cloud: Cloud, host: str, image_id: str) -> None:
@@ -55,9 +67,11 @@ def prefetch(cloud: Cloud, host: str, image_id: str) -> None:
 
 
 def tidy(cloud: Cloud) -> None:
-    """Let every host remove the copies that it has not used for long, or has no room for."""
+    """Let every host remove the copies that it has not used for long, or has no room for, or whose image is gone."""
     for host in cloud.hosts.connected():
         try:
-            cloud.hosts.call(host.name, "image.tidy", {})
+            report = cloud.hosts.call(host.name, "image.tidy", {})
         except CumuletError as error:
             LOG.info("host %s did not tidy its copies of images: %s", host.name, error.message)
+        else:
+            forget_outdated(cloud, host.name, report or {})  # hosts of the release before do not report

@@ -40,6 +40,8 @@ LAST_PAUSE = 10.0
 QUICK = 5.0  # a part that dies within so many seconds of its start has died quickly
 PATIENCE = 5  # quick deaths in a row after which a part is given up
 STOP_TIMEOUT = 20.0  # seconds that a part is given to leave
+# glibc gives threads heaps of their own, which keep what is free in them; threads that share the GIL need few.
+ARENAS = "MALLOC_ARENA_MAX"
 ROUND = 5.0  # seconds between two looks at the logs
 
 
@@ -57,7 +59,7 @@ class Keeper:
 
     def start(self) -> None:
         """Start the process now."""
-        self._process = programs.spawn(self._argv, log=self.log)
+        self._process = programs.spawn(self._argv, log=self.log, env={ARENAS: os.environ.get(ARENAS, "2")})
         self.status.pid = self._process.pid
         self.status.since = time.time()
         self.status.state = "running"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cumulet.kernel.bus.memory import Memory
 from cumulet.kernel.db import migrate, sql, tables
+from cumulet.kernel.db.database import Database
 from cumulet.kernel.db.outbox import Event, Outbox
 
 
@@ -124,6 +126,18 @@ def test_many_threads_write_without_a_lost_update(db):
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda _: db.write(bump), range(160)))
     assert sql.scalar(db, select(tables.lease.c.until)) == 160
+
+
+def test_threads_that_read_in_turn_share_a_connection(tmp_path: Path):
+    """Each connection to a file holds the schema, statements and pages of its own."""
+    with closing(Database.sqlite(tmp_path / "cloud.db")) as db:
+        for _ in range(5):
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(sql.scalar, db, select(literal(1))).result() == 1
+        assert len(db.dialect._idle) == 1
+        with db._use() as one, db._use() as other:
+            assert one is not other
+        assert len(db.dialect._idle) == 2
 
 
 def test_two_processes_worth_of_writers_share_one_database(db, again):

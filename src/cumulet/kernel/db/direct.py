@@ -72,7 +72,8 @@ class Text(msgspec.Struct, frozen=True):
         for row in rows:
             changed = list(row)
             for index, process in self.back:
-                changed[index] = process(changed[index])
+                if changed[index] is not None:
+                    changed[index] = process(changed[index])
             found.append(changed)
         return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
@@ -39,18 +40,15 @@ class Sqlite:
 
     def __init__(self, path: Path, *, durable: bool) -> None:
         self._engine = _engine(path, "FULL" if durable else "OFF")
-        self._local = threading.local()
+        self._idle: deque[Connection] = deque()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
         self._writer = threading.Thread(target=self._write_loop, name="sqlite-writer", daemon=True)
         self._writer.start()
 
     def use(self) -> AbstractContextManager[Connection]:
-        """The calling thread's own connection: opening one costs more than most queries."""
-        own: AbstractContextManager[Connection] | None = getattr(self._local, "own", None)
-        if own is None:
-            own = self._local.own = nullcontext(self._engine.connect())
-        return own
+        """A connection for one read."""
+        return _Lent(self._engine, self._idle)
 
     def write(self, fn: Callable[[Tx], T], *, loose: bool = False) -> T:
         if self._closed:
@@ -83,6 +81,8 @@ class Sqlite:
         self._jobs.put(None)
         self._writer.join(30)
         self._refuse_rest()
+        while self._idle:
+            self._idle.pop().close()
         self._engine.dispose()
 
     def _refuse_rest(self) -> None:
@@ -154,6 +154,30 @@ class Sqlite:
         for _, done in batch:
             if not done.done():
                 done.set_exception(error)
+
+
+class _Lent:
+    """A connection for the length of a block, the one that was given back last if there is one.
+
+    Opening one costs more than most queries; each holds the schema, statements and pages of its own, so there are as
+    many as are in use at a time, and not one for each thread.
+    """
+
+    __slots__ = ("_connection", "_engine", "_idle")
+
+    def __init__(self, engine: Engine, idle: deque[Connection]) -> None:
+        self._engine = engine
+        self._idle = idle
+
+    def __enter__(self) -> Connection:
+        try:
+            self._connection = self._idle.pop()
+        except IndexError:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._idle.append(self._connection)
 
 
 def _say(connection: Connection, words: str) -> None:

@@ -152,6 +152,22 @@ def test_those_who_come_during_an_apply_wait_for_the_next(converger, hosts, want
     assert len(hosts.taken) <= 3
 
 
+def test_commits_never_wait_for_what_is_written_here(converger, hosts, wanted, monkeypatch):
+    """The hooks of a commit wake lanes in the thread that writes: a write under a lane's lock would wait for ever."""
+    woken = []
+
+    def epoch(cloud):
+        hook = threading.Thread(target=lambda: converger.wake(["host-1"]))
+        hook.start()
+        hook.join(PATIENCE)
+        woken.append(not hook.is_alive())
+        return "e1"
+
+    monkeypatch.setattr(converge.agents, "epoch", epoch)
+    converger.wait("host-1", PATIENCE * 2)
+    assert woken[0]
+
+
 def test_a_bug_on_the_way_is_tried_again(converger, hosts):
     hosts.refuse = [RuntimeError("once")]
     converger.wait("h", PATIENCE)

@@ -150,9 +150,10 @@ class _Lane:
         if sent is not None and same(sent, wanted):
             self._verify(sent)
             return
+        epoch = agents.epoch(self._cloud)  # may write: never under the lock, which a commit's hooks want
         with self._changed:
             self._generation += 1
-            wanted = msgspec.structs.replace(wanted, epoch=agents.epoch(self._cloud), generation=self._generation)
+            wanted = msgspec.structs.replace(wanted, epoch=epoch, generation=self._generation)
         answer = self._send(sent, wanted)
         applied = msgspec.convert(answer, Applied)
         with self._changed:

@@ -14,6 +14,7 @@ import msgspec
 from cumulet.kernel.errors import Conflict, CumuletError
 from cumulet.kernel.link.host import Body, Host, Verb
 from cumulet.services.block_storage.contract import HostVolumes
+from cumulet.services.compute.agent import shares
 from cumulet.services.compute.agent.backup import ServersKeeper
 from cumulet.services.compute.agent.consoles import ConsolesOnHost
 from cumulet.services.compute.agent.disks import DisksOnHost
@@ -111,9 +112,13 @@ class ServersOnHost:
     def report(self) -> Body:
         return {
             "servers": {server_id: int(self._hypervisor.power(server_id)) for server_id in self._records.all()},
-            "capabilities": msgspec.to_builtins(self._hypervisor.capabilities()),
+            "capabilities": {**msgspec.to_builtins(self._hypervisor.capabilities()), "shares": self._shares()},
             "usage": msgspec.to_builtins(self._hypervisor.usage()),
         }
+
+    def _shares(self) -> Body:
+        settings = self._host.settings
+        return {} if settings is None else msgspec.to_builtins(shares.of(settings.compute))
 
     def inventory(self) -> Body:
         """What the hypervisor has, whoever knows of it, and what the journal says that it should have."""

@@ -43,13 +43,16 @@ def numbers(source: Source, host: ComputeHost) -> dict[str, int]:
     """
     servers = servers_on(source, host)
     memory, disk = int(host.capabilities["memory"]), int(host.capabilities["disk"])
-    memory_used = offers.reserved_memory(memory) + sum(int(server.flavor["ram"]) for server in servers)
-    disk_used = sum(int(server.flavor["disk"]) + int(server.flavor["ephemeral"]) for server in servers)
+    reserved = {name: offers.share(host.capabilities, name).reserved for name in ("VCPU", "MEMORY_MB", "DISK_GB")}
+    memory_used = reserved["MEMORY_MB"] + sum(int(server.flavor["ram"]) for server in servers)
+    disk_used = reserved["DISK_GB"] + sum(
+        int(server.flavor["disk"]) + int(server.flavor["ephemeral"]) for server in servers
+    )
     return {
         "vcpus": offers.processors(host.capabilities),
         "memory_mb": memory,
         "local_gb": disk,
-        "vcpus_used": sum(int(server.flavor["vcpus"]) for server in servers),
+        "vcpus_used": reserved["VCPU"] + sum(int(server.flavor["vcpus"]) for server in servers),
         "memory_mb_used": memory_used,
         "local_gb_used": disk_used,
         "free_ram_mb": memory - memory_used,

@@ -13,11 +13,11 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, NotFound
 from cumulet.services.compute.logic import host_traits
-from cumulet.services.compute.types import ComputeHost, Gpu, HostNode, PciDevice
+from cumulet.services.compute.types import ComputeHost, Gpu, HostNode, PciDevice, Share
 from cumulet.services.placement.contract import Inventory, PlacementContract
 
-CPU_RATIO, RAM_RATIO = 4.0, 1.0
-RESERVED_RAM = 512  # MiB that stay with the host itself
+# Of hosts of a release that did not tell.
+_SHARES = {"VCPU": Share(initial=4.0), "MEMORY_MB": Share(reserved=512), "DISK_GB": Share()}
 VGPU = "VGPU"
 _LEFT = "left_providers"  # in a host's capabilities: devices that are gone, of which something is still claimed
 _VIRTUAL = "type-VF"
@@ -70,9 +70,10 @@ def topology(capabilities: Capabilities) -> dict[str, int]:
     return {"sockets": sockets, "cores": max(1, int(capabilities["vcpus"]) // (sockets * threads)), "threads": threads}
 
 
-def reserved_memory(memory: int) -> int:
-    """How many of the host's MiB are not for servers."""
-    return min(RESERVED_RAM, memory // 4)
+def share(capabilities: Capabilities, name: str) -> Share:
+    """How much of a class (VCPU, MEMORY_MB, DISK_GB) is for servers."""
+    told = capabilities.get("shares", {})
+    return msgspec.convert(told[name], Share) if name in told else _SHARES[name]
 
 
 def make(cloud: Cloud, tx: Tx, host: ComputeHost, before: Capabilities, now: Capabilities) -> list[str]:
@@ -83,7 +84,7 @@ def make(cloud: Cloud, tx: Tx, host: ComputeHost, before: Capabilities, now: Cap
     """
     placement = cloud.contracts.use(PlacementContract)
     placement.ensure_provider(tx, host.id, host.name)
-    _set(placement, tx, host.id, _inventory(now))
+    _set(placement, tx, host.id, _as_said(placement, tx, host.id, now))
     placement.set_traits(tx, host.id, host_traits.of(now))
     below = _below(cloud, host, now)
     for provider, offer in below.items():
@@ -111,13 +112,24 @@ def _inventory(capabilities: Capabilities) -> dict[str, Inventory]:
     there, memory = nodes(capabilities), int(capabilities["memory"])
     shared = sum(len(node.shared) for node in there) if there else int(capabilities["vcpus"])
     own = sum(len(node.dedicated) for node in there)
-    found = {
-        "VCPU": Inventory(total=shared, allocation_ratio=CPU_RATIO),
-        "PCPU": Inventory(total=own),
-        "MEMORY_MB": Inventory(total=memory, reserved=reserved_memory(memory), allocation_ratio=RAM_RATIO),
-        "DISK_GB": Inventory(total=max(1, capabilities["disk"])),
-    }
-    return {name: each for name, each in found.items() if each.total}
+    totals = {"VCPU": shared, "MEMORY_MB": memory, "DISK_GB": max(1, capabilities["disk"])}
+    found = {name: _shared(total, share(capabilities, name)) for name, total in totals.items() if total}
+    return {**found, "PCPU": Inventory(total=own)} if own else found
+
+
+def _shared(total: int, share: Share) -> Inventory:
+    return Inventory(total=total, reserved=min(share.reserved, total), allocation_ratio=share.planned)
+
+
+def _as_said(placement: PlacementContract, tx: Tx, provider: str, capabilities: Capabilities) -> dict[str, Inventory]:
+    """The host's own inventory, with the ratios that users of placement chose where the host's operator chose none."""
+    before = placement.provider_usage(tx, provider)
+    wanted = _inventory(capabilities)
+    for name in wanted.keys() & before.keys() & _SHARES.keys():
+        if not share(capabilities, name).ratio:
+            ratio = before[name].inventory.allocation_ratio
+            wanted[name] = msgspec.structs.replace(wanted[name], allocation_ratio=ratio)
+    return wanted
 
 
 def _below(cloud: Cloud, host: ComputeHost, capabilities: Capabilities) -> dict[str, Offer]:

@@ -174,7 +174,8 @@ def _nodes(host: ComputeHost, held: Sequence[Parts], asked: WantedParts) -> Gues
     there = offers.nodes(host.capabilities)
     assert asked.nodes is not None
     left = numa_fit.rooms(there, [each.numa for each in held if each.numa is not None])
-    ratios = numa_fit.Ratios(offers.CPU_RATIO, offers.RAM_RATIO)
+    cpu, memory = (offers.share(host.capabilities, name).planned for name in ("VCPU", "MEMORY_MB"))
+    ratios = numa_fit.Ratios(cpu, memory)
     if not asked.devices:
         return numa_fit.fit(left, asked.nodes, ratios)
     free = _free(host, held)

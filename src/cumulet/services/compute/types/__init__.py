@@ -23,6 +23,7 @@ from cumulet.services.compute.types.rows import (
     ServerPassword,
     ServerTag,
 )
+from cumulet.services.compute.types.shares import Share
 from cumulet.services.compute.types.specs import (
     DISPLAYS,
     FILESYSTEMS,
@@ -99,6 +100,7 @@ __all__ = [
     "ServerPassword",
     "ServerSpec",
     "ServerTag",
+    "Share",
     "TaskState",
     "VmState",
     "VolumeSpec",

@@ -223,3 +223,10 @@ def test_json_columns_keep_plain_data(db, tmp_path: Path):
     outbox = Outbox(db, Memory(), "a")
     db.write(lambda tx: outbox.publish(tx, "a", payload))
     assert sql.scalar(db, select(tables.outbox.c.payload)) == payload
+
+
+def test_copies_that_say_the_same_are_read_once():
+    read = sql.Copied().result_processor(None, None)
+    assert read('{"ram": 64}') == {"ram": 64}
+    assert read('{"ram": 64}') is read('{"ram": 64}')
+    assert read(None) is None

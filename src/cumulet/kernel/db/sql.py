@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -57,8 +57,24 @@ class Json(TypeDecorator[Any]):
         return _load
 
 
+class Copied(Json):
+    """A column of plain data that nobody changes in place, the same in many rows: what was copied from elsewhere.
+
+    Rows with the same text share what it says.
+    """
+
+    cache_ok = True
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Callable[[str | None], Any]:
+        """What reads a value, or has read it."""
+        return _load_copied
+
+
 def _load(value: str | None) -> Any:
     return None if value is None else orjson.loads(value)
+
+
+_load_copied = lru_cache(256)(_load)
 
 
 def rows(source: Source, query: Select[Any], struct: type[T], values: Values | None = None) -> list[T]:

@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from cumulet.kernel.db.sql import Json
+from cumulet.kernel.db.sql import Copied, Json
 
 metadata = MetaData()
 
@@ -76,9 +76,9 @@ server = Table(
     Column("host", String(255), nullable=False),
     Column("availability_zone", String(255)),
     Column("image_id", String(64), nullable=False),
-    Column("image", Json, nullable=False),
-    Column("flavor", Json, nullable=False),
-    Column("keypair", Json),
+    Column("image", Copied, nullable=False),
+    Column("flavor", Copied, nullable=False),
+    Column("keypair", Copied),
     Column("user_data", Text),
     Column("config_drive", Boolean, nullable=False),
     Column("metadata", Json, nullable=False),

@@ -52,9 +52,10 @@ class Server(msgspec.Struct):
     """A server. States are values of VmState, TaskState and PowerState.
 
     `flavor` is a copy of the flavor (fields of Flavor) as it was at the creation, `image` one of the image's
-    properties, `keypair` of the key (name, type, public_key). `image_id` is "" where the root disk is a volume.
-    `host` is "" until one is chosen. `availability_zone` is what was asked for. `fault` holds code, message, details
-    and created; `deleted_at` marks a server that is kept for those who ask what changed.
+    properties, `keypair` of the key (name, type, public_key): servers share them, so none is changed in place.
+    `image_id` is "" where the root disk is a volume. `host` is "" until one is chosen. `availability_zone` is what was
+    asked for. `fault` holds code, message, details and created; `deleted_at` marks a server that is kept for those who
+    ask what changed.
     """
 
     id: str

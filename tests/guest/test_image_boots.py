@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import shutil
 import socket
@@ -14,10 +13,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pycdlib
 import pytest
 
 from cumulet.guest.build import build
+from cumulet.services.compute.drivers.qemu import configdrive
 
 pytestmark = [
     pytest.mark.guest,
@@ -46,23 +45,14 @@ def config_drive(path: Path, key: str) -> None:
         "public_keys": {'a "quoted" name': key + "\n", "second": "ssh-rsa AAAA/x== two@there\n"},
         "keys": [{"name": "mine", "type": "ssh", "data": key}],
         "devices": [],
+        "files": [{"path": "/srv/a b/motd", "content_path": "/content/0000"}],
     }
-    disk = pycdlib.PyCdlib()
-    disk.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="config-2")
-    for folder in ("/openstack", "/openstack/latest"):
-        disk.add_directory(folder.upper(), rr_name=folder.rpartition("/")[2], joliet_path=folder)
-    for number, (name, text) in enumerate(
-        {"meta_data.json": json.dumps(meta_data).encode(), "user_data": USER_DATA}.items()
-    ):
-        disk.add_fp(
-            io.BytesIO(text),
-            len(text),
-            f"/OPENSTACK/LATEST/F{number}.;1",
-            rr_name=name,
-            joliet_path=f"/openstack/latest/{name}",
-        )
-    disk.write(str(path))
-    disk.close()
+    files = {
+        "latest/meta_data.json": json.dumps(meta_data).encode(),
+        "latest/user_data": USER_DATA,
+        "content/0000": b"a file",
+    }
+    configdrive.make(path, {f"openstack/{name}": content for name, content in files.items()})
 
 
 class Machine:
@@ -165,6 +155,10 @@ def test_the_name_and_the_key_come_from_the_config_drive(machine: Machine) -> No
         *("little-one", "cirros", "root", "from user data"),
     ]
     assert machine.ssh("cat .ssh/authorized_keys").splitlines()[1] == "ssh-rsa AAAA/x== two@there"
+
+
+def test_files_come_from_the_config_drive(machine: Machine) -> None:
+    assert machine.ssh("cat '/srv/a b/motd'") == "a file"
 
 
 def test_the_root_fills_the_disk(machine: Machine) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cumulet.services.compute.logic import metadata
+from cumulet.services.compute.logic import metadata, personality
 from cumulet.services.compute.store import servers
 from cumulet.services.network.contract import MetadataAnswer, MetadataQuery
 from support.cloud import RunningCloud
@@ -151,3 +151,15 @@ def test_the_config_drive_holds_both_trees(guest: Guest) -> None:
     assert json.loads(files["openstack/latest/meta_data.json"])["uuid"] == guest.id
     assert files["openstack/latest/user_data"] == SCRIPT
     assert json.loads(files["ec2/latest/meta-data.json"])["local-ipv4"] == guest.address
+
+
+def test_the_config_drive_holds_the_users_files(guest: Guest) -> None:
+    server = servers.find(guest.cloud.db, guest.id)
+    assert server is not None
+    files = [personality.File("/etc/motd", "aGVsbG8="), personality.File("empty", "")]
+    tree = metadata.config_drive(guest.cloud, server, files)
+    named = {
+        each["path"]: each["content_path"] for each in json.loads(tree["openstack/latest/meta_data.json"])["files"]
+    }
+    assert {path: tree[f"openstack{place}"] for path, place in named.items()} == {"/etc/motd": b"hello", "empty": b""}
+    assert "files" not in json.loads(guest.read("/openstack/latest/meta_data.json").body)

@@ -72,6 +72,7 @@ def test_scripts_are_shell(script: Path) -> None:
         ("public_keys", ["ssh-rsa AAAA/x== one@here", "two"]),
         ("hostname", ["name.novalocal"]),
         ("uuid", ["0-1"]),
+        ("files", ["/a b", "/content/0000", "c/d", "/content/0001"]),
         ("absent", []),
     ],
 )
@@ -82,6 +83,7 @@ def test_values_are_taken_from_metadata(tmp_path: Path, key: str, values: list[s
         "hostname": "name.novalocal",
         "meta": {"uuid": "wrong", "public_keys": "wrong"},
         "uuid": "0-1",
+        "files": [{"path": "/a b", "content_path": "/content/0000"}, {"path": "c/d", "content_path": "/content/0001"}],
     }
     path = tmp_path / "meta_data.json"
     path.write_text(json.dumps(document))

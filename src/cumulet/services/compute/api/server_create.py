@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Reply, Request
@@ -14,6 +17,7 @@ from cumulet.services.compute.api.common import self_link
 from cumulet.services.compute.api.fields import as_boolean
 from cumulet.services.compute.logic import create as logic
 from cumulet.services.compute.logic.mappings import DeviceRequest
+from cumulet.services.compute.logic.personality import File
 from cumulet.services.network.contract import PortRequest
 
 _RULE = "os_compute_api:servers:create"
@@ -31,11 +35,17 @@ def create(request: Request) -> Reply:
     return Reply(202, {"server": view}, {"Location": self_link(request, "servers", made[0].id)})
 
 
+def files(body: Mapping[str, Any]) -> list[File]:
+    """The files that the user puts into the server; Invalid where one has no path or no contents."""
+    try:
+        return msgspec.convert(body.get("personality", []), list[File])
+    except msgspec.ValidationError as error:
+        raise Invalid(f"Bad personality format: {error}") from None
+
+
 def wanted(request: Request) -> logic.Wanted:
     """The request in logic's words; Invalid or Forbidden for what contradicts itself or rules."""
     body, version = request.body["server"], request.version
-    if body.get("personality"):
-        raise Invalid("Personality files cannot be injected here; use user data or a config drive.")
     least = int(body.get("min_count", 1))
     most = int(body.get("max_count", least))
     if least > most:
@@ -69,6 +79,7 @@ def wanted(request: Request) -> logic.Wanted:
         key_name=body.get("key_name"),
         user_data=body.get("user_data"),
         config_drive=as_boolean(body.get("config_drive", False)),
+        files=files(body),
         metadata=body.get("metadata", {}),
         zone=zone,
         host=host,

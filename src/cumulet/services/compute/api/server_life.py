@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.microversions import Version
 from cumulet.kernel.http.routes import ANYONE
@@ -15,6 +14,7 @@ from cumulet.services.compute.api import fields, removed
 from cumulet.services.compute.api import server_schemas as schemas
 from cumulet.services.compute.api.common import self_link, server_target, the_server
 from cumulet.services.compute.api.fields import as_boolean
+from cumulet.services.compute.api.server_create import files
 from cumulet.services.compute.api.servers import changed_view
 from cumulet.services.compute.logic import backup, create, guest_calls, life, rebuild, rescue, shelve, soft_delete
 
@@ -39,8 +39,6 @@ def _act(verb: life.Verb) -> Callable[[Request], Reply]:
 def rebuild_server(request: Request) -> Reply:
     """202 with the server as it is to be, and the password."""
     body, target = request.body["rebuild"], server_target(request)
-    if body.get("personality"):
-        raise Invalid("Personality files cannot be injected here; use user data or a config drive.")
     if "trusted_image_certificates" in body:
         request.require(f"{_PREFIX}:servers:rebuild:trusted_certs", target)
     changes: dict[str, Any] = {column: body[name] for name, column in _REBUILD_COLUMNS.items() if name in body}
@@ -53,6 +51,7 @@ def rebuild_server(request: Request) -> Reply:
         changes=changes,
         sets_key="key_name" in body,
         key_name=body.get("key_name") or None,
+        files=files(body),
         keep_ephemeral=as_boolean(body.get("preserve_ephemeral", False)),
         reimage=request.version >= _REIMAGE,
     )

@@ -13,7 +13,18 @@ from cumulet.kernel.saga import Commit, Flow, Run, Step
 from cumulet.services.block_storage.contract import BootVolume, VolumesContract
 from cumulet.services.compute import events
 from cumulet.services.compute.flows.common import LONG, context_of, server_of, tell_host
-from cumulet.services.compute.logic import actions, attempts, create, hosts, parts, scheduling, servers, spec, volumes
+from cumulet.services.compute.logic import (
+    actions,
+    attempts,
+    create,
+    hosts,
+    parts,
+    personality,
+    scheduling,
+    servers,
+    spec,
+    volumes,
+)
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import PowerState, Server, TaskState, VmState
@@ -97,7 +108,8 @@ def spawn(run: Run) -> Commit:
     """Let the host make and start the server; where it cannot, go back to the choice of a host."""
     server = server_of(run)
     connections = volumes.connect_all(run.cloud, server)
-    body = msgspec.to_builtins(spec.server_spec(run.cloud, server, connections), builtin_types=(bytes,))
+    wanted = spec.server_spec(run.cloud, server, connections, personality.of(run.args))
+    body = msgspec.to_builtins(wanted, builtin_types=(bytes,))
     try:
         tell_host(run, server, "build", LONG, spec=body)
     except (CumuletError, RemoteFailure) as error:

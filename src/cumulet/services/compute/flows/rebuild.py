@@ -11,7 +11,7 @@ from cumulet.kernel.saga import Commit, Flow, Run, Step
 from cumulet.services.block_storage.contract import VolumesContract
 from cumulet.services.compute.flows.common import LONG, server_of, tell_host
 from cumulet.services.compute.flows.one_step import arrived, failed
-from cumulet.services.compute.logic import life, power, servers, spec, volumes
+from cumulet.services.compute.logic import life, personality, power, servers, spec, volumes
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import PowerState, Server, TaskState, VmState
 from cumulet.services.network.contract import NetworkContract
@@ -40,12 +40,13 @@ def make(run: Run) -> Commit:
     for device in volumes.attached(run.cloud.db, server):
         if device.volume_id == run.args["root"]:
             root = msgspec.to_builtins(spec.volume_spec(device, connections.get(device.attachment_id or "")))
+    wanted = spec.server_spec(run.cloud, server, connections, personality.of(run.args))
     tell_host(
         run,
         server,
         "rebuild",
         LONG,
-        spec=msgspec.to_builtins(spec.server_spec(run.cloud, server, connections), builtin_types=(bytes,)),
+        spec=msgspec.to_builtins(wanted, builtin_types=(bytes,)),
         operation=str(run.id),
         keep_ephemeral=run.args["keep_ephemeral"],
         root=root,

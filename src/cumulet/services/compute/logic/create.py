@@ -27,6 +27,7 @@ from cumulet.services.compute.logic import (
     keypairs,
     mappings,
     parts,
+    personality,
     quotas,
 )
 from cumulet.services.compute.logic.guest import needs
@@ -61,6 +62,7 @@ class Wanted(msgspec.Struct, kw_only=True):
     key_name: str | None = None
     user_data: str | None = None
     config_drive: bool = False
+    files: list[personality.File] = []
     metadata: dict[str, str] = {}
     zone: str | None = None
     host: str = ""
@@ -118,6 +120,7 @@ def check(cloud: Cloud, ctx: Context, wanted: Wanted) -> Checked:
     if wanted.most > 1 and any(each.port_id or each.address for each in wanted.networks or ()):
         raise Invalid(_several_message(wanted), code="MultiplePortsNotApplicable")
     quotas.check_metadata(cloud, cloud.db, ctx.project_id or "", len(wanted.metadata))
+    personality.check(cloud, cloud.db, ctx.project_id or "", wanted.files)
     image = _image(cloud, ctx, wanted)
     requests = _devices(wanted, flavor, image)
     root = next(each for each in requests if each.boot_index == mappings.ROOT)
@@ -177,7 +180,7 @@ def _add(cloud: Cloud, tx: Tx, ctx: Context, checked: Checked, index: int, most:
         flavor=msgspec.to_builtins(checked.flavor),
         keypair=checked.keypair,
         user_data=wanted.user_data,
-        config_drive=wanted.config_drive or _needs_drive(checked.image),
+        config_drive=wanted.config_drive or bool(wanted.files) or _needs_drive(checked.image),
         metadata=wanted.metadata,
         auto_disk_config=bool(wanted.auto_disk_config),
         access_ip_v4=wanted.access_ip_v4,
@@ -203,7 +206,8 @@ def _add(cloud: Cloud, tx: Tx, ctx: Context, checked: Checked, index: int, most:
     devices_store.add(tx, *devices.rows(server, checked.devices))
     _claim_parts(cloud, tx, ctx, server, checked)
     actions.begin(tx, ctx, server.id, "create")
-    arguments = {"ctx": msgspec.to_builtins(ctx), "host": wanted.host}
+    files = personality.to_words(wanted.files)
+    arguments = {"ctx": msgspec.to_builtins(ctx), "host": wanted.host, **({"files": files} if files else {})}
     cloud.sagas.start(tx, BOOT, server.id, arguments, ctx.request_id)
     cloud.outbox.publish(tx, "compute.instance.create.start", events.payload(server), ctx.request_id)
     return server

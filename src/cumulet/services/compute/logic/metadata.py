@@ -10,10 +10,11 @@ import base64
 import hashlib
 import ipaddress
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from cumulet.kernel.cloud import Cloud
-from cumulet.services.compute.logic import hosts, passwords
+from cumulet.services.compute.logic import hosts, passwords, personality
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import Device, Server
@@ -69,13 +70,14 @@ def _password(cloud: Cloud, server: Server, query: MetadataQuery) -> MetadataAns
     return MetadataAnswer(status=200 if taken else 409)
 
 
-def config_drive(cloud: Cloud, server: Server) -> Tree:
-    """The files of a config drive."""
+def config_drive(cloud: Cloud, server: Server, files: Sequence[personality.File] = ()) -> Tree:
+    """The files of a config drive, and those that the user has put there."""
     tree = {
         path: body
-        for path, body in openstack_tree(cloud, server).items()
+        for path, body in openstack_tree(cloud, server, files).items()
         if path.split("/")[1] in (LATEST, *OPENSTACK_VERSIONS)
     }
+    tree |= {f"openstack/{path}": body for path, body in personality.contents(files).items()}
     whole = json.dumps(_ec2_data(cloud, server)).encode()
     for version in (LATEST, EC2_VERSIONS[-1]):
         tree[f"ec2/{version}/meta-data.json"] = whole
@@ -84,10 +86,11 @@ def config_drive(cloud: Cloud, server: Server) -> Tree:
     return tree
 
 
-def openstack_tree(cloud: Cloud, server: Server) -> Tree:
+def openstack_tree(cloud: Cloud, server: Server, files: Sequence[personality.File] = ()) -> Tree:
     """`openstack/<version>/...`"""
     ports = _ports(cloud, server)
-    meta = json.dumps(meta_data(cloud, server, ports)).encode()
+    found = meta_data(cloud, server, ports)
+    meta = json.dumps(found | {"files": personality.listed(files)} if files else found).encode()
     network = json.dumps(network_data(ports)).encode()
     tree: Tree = {}
     for version in (*OPENSTACK_VERSIONS, LATEST):

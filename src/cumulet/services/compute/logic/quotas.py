@@ -219,6 +219,18 @@ def check_metadata(cloud: Cloud, source: Source, project_id: str, count: int) ->
     _check(cloud, source, project_id, "metadata_items", (0, count), words, "MetadataLimitExceeded")
 
 
+def check_files(cloud: Cloud, source: Source, project_id: str, *, count: int, path: int, contents: int) -> None:
+    """OverQuota where a server may not be given so many files, with such long paths and contents."""
+    for name, amount, words, code in (
+        ("injected_files", count, "Personality file limit exceeded", "OnsetFileLimitExceeded"),
+        ("injected_file_path_bytes", path, "Personality file path exceeds maximum {limit}",
+         "OnsetFilePathLimitExceeded"),
+        ("injected_file_content_bytes", contents, "Personality file content exceeds maximum {limit}",
+         "OnsetFileContentLimitExceeded"),
+    ):  # fmt: skip
+        _check(cloud, source, project_id, name, (0, amount), words, code)
+
+
 def check_keypair(cloud: Cloud, tx: Tx, project_id: str, user_id: str) -> None:
     """OverQuota where the user may have no further keypair."""
     tx.lock(f"quota:compute:{user_id}")

@@ -12,7 +12,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Invalid
 from cumulet.services.block_storage.contract import VolumesContract
-from cumulet.services.compute.logic import images, keypairs, life, parts, quotas, servers
+from cumulet.services.compute.logic import images, keypairs, life, parts, personality, quotas, servers
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.types import Device, Server
 
@@ -29,6 +29,7 @@ class Rebuild(msgspec.Struct, kw_only=True):
     changes: dict[str, Any] = {}
     sets_key: bool = False
     key_name: str | None = None
+    files: list[personality.File] = []
     keep_ephemeral: bool = False
     reimage: bool = False
 
@@ -51,10 +52,14 @@ def rebuild(cloud: Cloud, ctx: Context, server_id: str, wanted: Rebuild) -> Serv
         _check_volume(cloud, wanted, root)
     if "metadata" in changes:
         quotas.check_metadata(cloud, cloud.db, server.project_id, len(changes["metadata"]))
+    personality.check(cloud, cloud.db, server.project_id, wanted.files)
+    if wanted.files:
+        changes["config_drive"] = True
     reimages = root is not None and wanted.reimage
     arguments = {
         "keep_ephemeral": wanted.keep_ephemeral,
         "root": root.volume_id if root is not None and reimages else None,
+        "files": personality.to_words(wanted.files),
         "image": {"id": image.id, "format": image.disk_format, "words": _words(image)},
     }
 

@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.services.block_storage.contract import Connection
-from cumulet.services.compute.logic import devices, metadata, parts
+from cumulet.services.compute.logic import devices, metadata, parts, personality
 from cumulet.services.compute.logic.guest import hardware
 from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.types import Device, PortSpec, Server, ServerSpec, VolumeSpec
 from cumulet.services.network.contract import NetworkContract, PortInfo
 
 
-def server_spec(cloud: Cloud, server: Server, connections: Mapping[str, Connection]) -> ServerSpec:
-    """The whole server as its host should have it; `connections` are those of its volumes, by attachment."""
+def server_spec(
+    cloud: Cloud, server: Server, connections: Mapping[str, Connection], files: Sequence[personality.File] = ()
+) -> ServerSpec:
+    """The whole server as its host should have it; `connections` are those of its volumes, by attachment.
+
+    `files` are the user's, on the config drive.
+    """
     flavor = server.kind
     disks = devices_store.of_server(cloud.db, server.id)
     return ServerSpec(
@@ -33,7 +38,7 @@ def server_spec(cloud: Cloud, server: Server, connections: Mapping[str, Connecti
             if device.volume_id is not None
         ],
         disks=devices.local_disks(server, disks),
-        config_drive=metadata.config_drive(cloud, server) if server.config_drive else None,
+        config_drive=metadata.config_drive(cloud, server, files) if server.config_drive else None,
         guest=hardware.describe(flavor, server.image.get("properties", {}), server.image.get("name"), server.image_id),
         parts=parts.held_by(cloud.db, server.id),
     )

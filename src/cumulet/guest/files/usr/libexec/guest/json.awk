@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# awk -v key=NAME -f json.awk FILE: print the string under NAME, or each string in the object under NAME, one a line.
+# awk -v key=NAME -f json.awk FILE: print the string under NAME, or each string in the object under NAME or in the objects of the
+# list there, one a line.
 { text = text $0 " " }
 
 END {
@@ -10,7 +11,7 @@ END {
             word = string()
             if (text ~ /^[ \t]*:/) {
                 name[depth] = word
-            } else if (name[depth] == key && depth == 1 || name[depth - 1] == key && depth == 2) {
+            } else if (depth <= 3 && name[1] == key) {
                 print word
             }
             continue

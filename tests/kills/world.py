@@ -183,7 +183,7 @@ class World:
 
     def lift_quotas(self) -> None:
         """Have room for as much as the hosts can take."""
-        compute = {"instances": -1, "cores": -1, "ram": -1}
+        compute = {"instances": -1, "cores": -1, "ram": -1, "server_group_members": -1}
         self.ask("PUT", f"{COMPUTE}/os-quota-sets/{self.project}", {"quota_set": compute})
         storage = {"volumes": -1, "gigabytes": -1, "snapshots": -1}
         self.ask("PUT", f"/block-storage/v3/{self.project}/os-quota-sets/{self.project}", {"quota_set": storage})

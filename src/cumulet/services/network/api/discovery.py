@@ -13,56 +13,59 @@ from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import addresses, common
 from cumulet.services.network.types import Network, Subnet
 
-# Alias and name of each extension whose behaviour is here (neutron_lib's API definitions).
+# Alias of each extension whose behaviour is here, with its name and date (as neutron 29 announces them).
 EXTENSIONS = {
-    "address-pairs-reject-multicast": "Reject multicast addresses in allowed address pairs",
-    "agent": "agent",
-    "allowed-address-pairs": "Allowed Address Pairs",
-    "availability_zone": "Availability Zone",
-    "binding": "Port Binding",
-    "default-subnetpools": "Default Subnetpools",
-    "empty-string-filtering": "Empty String Filtering Extension",
-    "ext-gw-mode": "Neutron L3 Configurable external gateway mode",
-    "external-net": "Neutron external network",
-    "extra_dhcp_opt": "Neutron Extra DHCP options",
-    "extraroute": "Neutron Extra Route",
-    "extraroute-atomic": "Atomically add/remove extra routes",
-    "filter-validation": "Filter parameters validation",
-    "fip-port-details": "Floating IP Port Details Extension",
-    "ip-substring-filtering": "IP address substring filtering",
-    "net-mtu": "Network MTU",
-    "net-mtu-writable": "Network MTU (writable)",
-    "network-ip-availability": "Network IP Availability",
-    "network_availability_zone": "Network Availability Zone",
-    "pagination": "Pagination support",
-    "port-mac-address-regenerate": "Neutron Port MAC address regenerate",
-    "port-security": "Port Security",
-    "project-id": "project_id field enabled",
-    "provider": "Provider Network",
-    "quota-check-limit": "Quota engine limit check",
-    "quota-check-limit-default": "Quota engine limit check by default",
-    "quota_details": "Quota details management support",
-    "quotas": "Quota management support",
-    "revision-if-match": "If-Match constraints based on revision_number",
-    "router": "Neutron L3 Router",
-    "router_availability_zone": "Router Availability Zone",
-    "security-group": "security-group",
-    "security-groups-normalized-cidr": "Normalized CIDR field for security group rules",
-    "security-groups-rules-belongs-to-default-sg": "Security group rules belong to the default security group",
-    "service-type": "Neutron Service Type Management",
-    "sort-key-validation": "Sort key validation",
-    "sorting": "Sorting support",
-    "standard-attr-description": "standard-attr-description",
-    "standard-attr-revisions": "Resource revision numbers",
-    "standard-attr-tag": "Tag support for resources with standard attribute",
-    "standard-attr-timestamp": "Resource timestamps",
-    "subnet-service-types": "Subnet service types",
-    "subnet_allocation": "Subnet Allocation",
-    "subnet_onboard": "Subnet Onboard",
-    "subnetpool-prefix-ops": "Subnet Pool Prefix Operations",
-    "tag-creation": "Tag creation support",
+    "aap-reject-multicast": ("Allowed address pairs reject multicast extension", "2026-04-01T00:00:00-00:00"),
+    "agent": ("agent", "2013-02-03T10:00:00-00:00"),
+    "allowed-address-pairs": ("Allowed Address Pairs", "2013-07-23T10:00:00-00:00"),
+    "availability_zone": ("Availability Zone", "2015-01-01T10:00:00-00:00"),
+    "binding": ("Port Binding", "2014-02-03T10:00:00-00:00"),
+    "default-subnetpools": ("Default Subnetpools", "2016-02-18T18:00:00-00:00"),
+    "empty-string-filtering": ("Empty String Filtering Extension", "2018-05-01T10:00:00-00:00"),
+    "ext-gw-mode": ("Neutron L3 Configurable external gateway mode", "2013-03-28T10:00:00-00:00"),
+    "external-net": ("Neutron external network", "2013-01-14T10:00:00-00:00"),
+    "extra_dhcp_opt": ("Neutron Extra DHCP options", "2013-03-17T12:00:00-00:00"),
+    "extraroute": ("Neutron Extra Route", "2013-02-01T10:00:00-00:00"),
+    "extraroute-atomic": ("Atomically add/remove extra routes", "2019-07-10T00:00:00+00:00"),
+    "filter-validation": ("Filter parameters validation", "2018-07-04T10:00:00-00:00"),
+    "fip-port-details": ("Floating IP Port Details Extension", "2018-04-09T10:00:00-00:00"),
+    "ip-substring-filtering": ("IP address substring filtering", "2017-11-28T09:00:00-00:00"),
+    "net-mtu": ("Network MTU", "2015-03-25T10:00:00-00:00"),
+    "net-mtu-writable": ("Network MTU (writable)", "2017-07-12T00:00:00-00:00"),
+    "network-ip-availability": ("Network IP Availability", "2015-09-24T00:00:00-00:00"),
+    "network_availability_zone": ("Network Availability Zone", "2015-01-01T10:00:00-00:00"),
+    "pagination": ("Pagination support", "2016-06-12T00:00:00-00:00"),
+    "port-mac-address-regenerate": ("Neutron Port MAC address regenerate", "2018-05-03T10:00:00-00:00"),
+    "port-security": ("Port Security", "2012-07-23T10:00:00-00:00"),
+    "port-security-groups-filtering": ("Port filtering on security groups", "2018-01-09T09:00:00-00:00"),
+    "project-id": ("project_id field enabled", "2016-09-09T09:09:09-09:09"),
+    "provider": ("Provider Network", "2012-09-07T10:00:00-00:00"),
+    "quota-check-limit": ("Quota engine limit check", "2021-09-08T16:00:00-00:00"),
+    "quota-check-limit-default": ("Quota engine limit check by default", "2024-08-21T16:00:00-00:00"),
+    "quota_details": ("Quota details management support", "2017-02-10T10:00:00-00:00"),
+    "quotas": ("Quota management support", "2012-07-29T10:00:00-00:00"),
+    "revision-if-match": ("If-Match constraints based on revision_number", "2016-12-11T00:00:00-00:00"),
+    "router": ("Neutron L3 Router", "2012-07-20T10:00:00-00:00"),
+    "router_availability_zone": ("Router Availability Zone", "2015-01-01T10:00:00-00:00"),
+    "security-group": ("security-group", "2012-10-05T10:00:00-00:00"),
+    "security-groups-normalized-cidr": ("Normalized CIDR field for security group rules", "2020-07-28T10:00:00-00:00"),
+    "security-groups-rules-belongs-to-default-sg": (
+        "Security group rule belongs to the project's default security group",
+        "2023-05-23T10:00:00-00:00",
+    ),
+    "service-type": ("Neutron Service Type Management", "2013-01-20T00:00:00-00:00"),
+    "sorting": ("Sorting support", "2016-06-12T00:00:00-00:00"),
+    "standard-attr-description": ("standard-attr-description", "2016-02-10T10:00:00-00:00"),
+    "standard-attr-revisions": ("Resource revision numbers", "2016-04-11T10:00:00-00:00"),
+    "standard-attr-tag": ("Tag support for resources with standard attribute", "2017-01-01T00:00:00-00:00"),
+    "standard-attr-timestamp": ("Resource timestamps", "2016-09-12T10:00:00-00:00"),
+    "subnet-external-network": ("Subnet belongs to an external network", "2024-02-05T18:00:00-00:00"),
+    "subnet-service-types": ("Subnet service types", "2016-03-15T18:00:00-00:00"),
+    "subnet_allocation": ("Subnet Allocation", "2015-03-30T10:00:00-00:00"),
+    "subnet_onboard": ("Subnet Onboard", "2018-12-18T09:00:00-00:00"),
+    "subnetpool-prefix-ops": ("Subnet Pool Prefix Operations", "2019-02-08T10:00:00-00:00"),
+    "tag-creation": ("Tag creation extension", "2024-23-07T10:00:00-00:00"),
 }
-UPDATED = "2026-10-01T00:00:00-00:00"
 CORE = {"network": "networks", "subnet": "subnets", "port": "ports"}
 
 
@@ -91,8 +94,8 @@ def show_extension(request: Request) -> Reply:
 
 
 def _extension(alias: str) -> dict[str, Any]:
-    name = EXTENSIONS[alias]
-    return {"alias": alias, "name": name, "description": name + ".", "updated": UPDATED, "links": []}
+    name, updated = EXTENSIONS[alias]
+    return {"alias": alias, "name": name, "description": name + ".", "updated": updated, "links": []}
 
 
 def find_zones(request: Request) -> Reply:

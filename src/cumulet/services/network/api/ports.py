@@ -33,7 +33,7 @@ ATTRIBUTES = {
     "network_id": common.NETWORK,
     "admin_state_up": common.ADMIN_STATE,
     "status": common.STATUS,
-    "mac_address": _own(convert=check.mac_form, check=check.mac, sorts=True),
+    "mac_address": _own(convert=check.mac_form, check=check.or_none(check.mac), sorts=True),
     "fixed_ips": _own(convert=check.none_to_list, check=check.fixed_ips),
     "device_id": Attribute(post=True, put=True, default="", check=check.text(255), enforce=True, sorts=True),
     "device_owner": Attribute(post=True, put=True, default="", check=check.text(255), enforce=True, sorts=True),

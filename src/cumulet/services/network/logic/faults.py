@@ -34,6 +34,10 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
         ),
     ),
     "ServicePortInUse": (Conflict, "Port {id} cannot be deleted directly via the port API: {reason}."),
+    "UnsupportedPortDeviceOwner": (
+        Conflict,
+        "Operation {op} is not supported for device_owner {owner} on port {id}.",
+    ),
     "PortBound": (
         Conflict,
         (

@@ -198,9 +198,14 @@ def _check_device(ctx: Context, port: Port, changes: dict[str, Any]) -> None:
         raise fault("ServicePortInUse", id=port.id, reason=f"has device owner {port.device_owner}")
 
 
-def _own_mac(tx: Tx, port: Port, mac: str) -> str:
-    if port.host and port.device_owner.startswith(OWNER_COMPUTE):
-        raise fault("PortBound", id=port.id, vif_type="tap", old_mac=port.mac_address, new_mac=mac)
+def _own_mac(tx: Tx, port: Port, wanted: str | None) -> str:
+    """The MAC that the port gets: `wanted`, or a new one for None; a port that runs with its own keeps it."""
+    tx.lock(f"network:addresses:{port.network_id}")
+    mac = wanted or _free_mac(tx, port.network_id)
+    if port.device_owner.startswith("network:"):
+        raise fault("UnsupportedPortDeviceOwner", op="mac address update", id=port.id, owner=port.device_owner)
+    if port.host:
+        raise fault("PortBound", id=port.id, vif_type="bridge", old_mac=port.mac_address, new_mac=mac)
     if lookups.is_mac_taken(tx, port.network_id, mac):
         raise fault("MacAddressInUse", id=port.network_id, mac=mac)
     return mac

@@ -45,8 +45,9 @@ def _split(values: list[str]) -> set[str]:
     return {tag for value in values for tag in value.split(",") if tag}
 
 
-def _changed_since(item: Item, values: list[str]) -> bool:
-    return all(str(item["updated_at"]).rstrip("Z") >= value.rstrip("Z") for value in values)
+def _changed_since(item: Item, values: list[Any]) -> bool:
+    """Neutron, too, looks at the first of several."""
+    return bool(check.moment(item["updated_at"]) >= values[0])
 
 
 TAG_FILTERS: dict[str, Filter] = {

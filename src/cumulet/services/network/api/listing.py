@@ -10,7 +10,9 @@ from urllib.parse import urlencode
 
 from cumulet.kernel.errors import CumuletError, Invalid
 from cumulet.kernel.http import Request
+from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import Attributes
+from cumulet.services.network.api.validators import Convert
 from cumulet.services.network.logic.faults import bad, fault
 
 Item = dict[str, Any]
@@ -28,6 +30,7 @@ _MARKED = {
     "security_group_rules": "SecurityGroupRuleNotFound",
 }
 _OTHER_NAMES = {"tenant_id": "project_id"}
+_CONVERTED: dict[str, Convert] = {"changed_since": check.moment}
 
 
 def filters_of(request: Request, attributes: Attributes, own: Mapping[str, Filter]) -> dict[str, list[Any]]:
@@ -41,7 +44,7 @@ def filters_of(request: Request, attributes: Attributes, own: Mapping[str, Filte
         raise Invalid(f"{unknown} is invalid attribute for filtering")
     wanted: dict[str, list[Any]] = {}
     for name, values in found.items():
-        convert = attributes[name].convert if name not in own else None
+        convert = _CONVERTED.get(name) if name in own else attributes[name].convert
         wanted[name] = [convert(value) for value in values] if convert is not None else values
     return wanted
 
@@ -68,7 +71,8 @@ def ordered(request: Request, items: list[Item], attributes: Attributes) -> list
     wrong = [direction for direction in directions if direction not in ("asc", "desc")]
     if wrong:
         raise Invalid(f"{wrong} is invalid value for sort_dirs, valid value is 'asc' and 'desc'")
-    for key, direction in reversed(list(zip(keys, directions, strict=True))):
+    names = [_OTHER_NAMES.get(key, key) for key in keys]
+    for key, direction in reversed(list(zip(names, directions, strict=True))):
         compare = cmp_to_key(lambda a, b, k=key: _compare(a.get(k), b.get(k)))  # type: ignore[misc]
         items = sorted(items, key=compare, reverse=direction == "desc")
     return items

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from typing import Any
 
 from cumulet.kernel.ids import is_uuid
@@ -40,6 +41,15 @@ def integer(value: Any) -> int:
         return int(value)
     except ValueError:
         raise invalid(f"'{value}' is not an integer") from None
+
+
+def moment(value: str) -> datetime:
+    """A time of ISO 8601; one without a zone is UTC's."""
+    try:
+        found = datetime.fromisoformat(value)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise invalid("The input changed_since must be in the following format: YYYY-MM-DDTHH:MM:SSZ") from None
 
 
 def none_to_list(value: Any) -> Any:

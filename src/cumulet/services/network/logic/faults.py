@@ -49,6 +49,10 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     "IpAddressInUse": (Conflict, "Unable to complete operation for network {id}. The IP address {address} is in use."),
     "IpAddressAlreadyAllocated": (Conflict, "IP address {address} already allocated in subnet {subnet_id}"),
     "IpAddressGenerationFailure": (Conflict, "No more IP addresses available on network {id}."),
+    "IpAddressGenerationFailureNoMatchingSubnet": (
+        Conflict,
+        "No valid service subnet for the given device owner, network {id}, service type {owner}.",
+    ),
     "InvalidIpForNetwork": (
         Invalid,
         "IP address {address} is not a valid IP for any of the subnets on the specified network.",

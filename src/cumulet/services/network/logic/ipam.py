@@ -11,7 +11,7 @@ from cumulet.kernel.errors import CumuletError
 from cumulet.services.network.logic import addressing
 from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.store import addresses, common
-from cumulet.services.network.types import Allocation, Port, Subnet
+from cumulet.services.network.types import OWNER_DHCP, Allocation, Port, Subnet
 
 MOST_PER_PORT = 32
 WINDOW = 64  # addresses that are asked about at once
@@ -19,15 +19,20 @@ _AUTOMATIC = ("slaac", "dhcpv6-stateless")
 _ROUTER_OWNERS = ("network:router_interface", "network:router_gateway")
 
 
-def assign(tx: Tx, port: Port, wanted: list[dict[str, str]] | None) -> list[Allocation]:
+def assign(
+    tx: Tx, port: Port, wanted: list[dict[str, str]] | None, versions: tuple[int, ...] = (4, 6)
+) -> list[Allocation]:
     """Give `port` its addresses, instead of those that it has.
 
-    `wanted` None asks for one IPv4 and one IPv6 address where the network has them; otherwise each item names a subnet,
-    an address, or both. Raises IpAddressGenerationFailure, IpAddressAlreadyAllocated, InvalidIpFor{Network,Subnet}.
+    `wanted` None asks for one address of each of the IP `versions` that the network has; otherwise each item names a
+    subnet, an address, or both. Raises IpAddressGenerationFailure, IpAddressGenerationFailureNoMatchingSubnet,
+    IpAddressAlreadyAllocated, InvalidIpFor{Network,Subnet}.
     """
     tx.lock(f"network:addresses:{port.network_id}")
-    subnets = [subnet for subnet in common.find_all(tx, Subnet, network_id=[port.network_id]) if _serves(subnet, port)]
+    subnets = _serving(tx, port) if wanted is None or wanted else []
     addresses.put(tx, port.id, [])
+    if wanted is None:
+        subnets = [subnet for subnet in subnets if subnet.ip_version in versions]
     chosen = _automatic(tx, port, subnets) if wanted is None else _wanted(tx, port, subnets, wanted)
     allocations = [
         Allocation(subnet.id, address, port.id, port.network_id, position)
@@ -37,9 +42,20 @@ def assign(tx: Tx, port: Port, wanted: list[dict[str, str]] | None) -> list[Allo
     return allocations
 
 
+def _serving(tx: Tx, port: Port) -> list[Subnet]:
+    """The network's subnets that are for such ports; those that are for them alone come first."""
+    there = common.find_all(tx, Subnet, network_id=[port.network_id])
+    found = [subnet for subnet in there if _serves(subnet, port)]
+    if there and not found:
+        raise fault("IpAddressGenerationFailureNoMatchingSubnet", id=port.network_id, owner=port.device_owner)
+    return sorted(found, key=lambda subnet: not subnet.service_types)
+
+
 def _serves(subnet: Subnet, port: Port) -> bool:
-    """A subnet with service types is for ports of such owners alone."""
-    return not subnet.service_types or any(port.device_owner.startswith(kind) for kind in subnet.service_types)
+    """A subnet with service types is for ports of such owners alone, and for the DHCP that it needs."""
+    if not subnet.service_types or port.device_owner in subnet.service_types:
+        return True
+    return port.device_owner == OWNER_DHCP and subnet.enable_dhcp
 
 
 def _automatic(tx: Tx, port: Port, subnets: list[Subnet]) -> list[tuple[Subnet, str]]:

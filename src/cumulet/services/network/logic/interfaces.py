@@ -84,6 +84,7 @@ def _add_subnet(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> I
     if subnet.project_id != ctx.project_id and not access.sees_all(ctx):
         reason = f"subnet {subnet.id} is not owned by project making the request"
         raise bad("router", f"Cannot add interface to router because {reason}")
+    _check_advertised(subnet)
     _check_subnets(tx, router, [subnet])
     quotas.take(tx, router.project_id, port=1)
     network = access.must(tx, Network, subnet.network_id)
@@ -103,6 +104,8 @@ def _add_port(tx: Tx, ctx: Context, router: Router, port_id: str) -> Interface:
         raise bad("router", "Router port must have at least one fixed IP")
     known = common.by_id(tx, Subnet, [item.subnet_id for item in held])
     subnets = [known[item.subnet_id] for item in held]
+    for subnet in subnets:
+        _check_advertised(subnet)
     if sum(subnet.ip_version == 4 for subnet in subnets) > 1:
         raise bad("router", "Cannot have multiple IPv4 subnets on router port")
     _check_subnets(tx, router, subnets)
@@ -121,6 +124,13 @@ def _add_port(tx: Tx, ctx: Context, router: Router, port_id: str) -> Interface:
         },
     )
     return Interface(router=router, port=port, subnet_ids=[subnet.id for subnet in subnets])
+
+
+def _check_advertised(subnet: Subnet) -> None:
+    """A subnet whose guests listen to a router of somebody else is not for a router of the cloud."""
+    if subnet.ip_version == 6 and subnet.ipv6_address_mode is not None and subnet.ipv6_ra_mode is None:
+        reason = "configured to receive RAs from an external router cannot be added to Neutron Router."
+        raise bad("router", f"IPv6 subnet {subnet.id} {reason}")
 
 
 def _check_subnets(tx: Tx, router: Router, new: list[Subnet]) -> None:

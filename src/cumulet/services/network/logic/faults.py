@@ -158,10 +158,6 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
         ),
     ),
     "InvalidRoutes": (Invalid, "Invalid format for routes: {routes}, {reason}"),
-    "RoutesExhausted": (
-        Invalid,
-        "Unable to complete operation for {id}. The number of routes exceeds the maximum {quota}.",
-    ),
     "SubnetMismatchForPort": (Invalid, "Subnet on port {id} does not match the requested subnet {subnet_id}."),
     "ExternalGatewayForFloatingIPNotFound": (
         NotFound,

@@ -37,7 +37,11 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Floati
     quotas.take(tx, values["project_id"], floatingip=1)
     key = ids.new_uuid()
     port = _external_port(tx, network, key, values)
-    address = addresses.of_ports(tx, [port.id])[port.id][0].address
+    address = next(
+        (item.address for item in addresses.of_ports(tx, [port.id])[port.id] if ":" not in item.address), None
+    )
+    if address is None:
+        raise fault("ExternalIpAddressExhausted", id=network.id)
     if common.find_all(tx, FloatingIp, floating_network_id=[network.id], floating_ip_address=[address]):
         raise fault("IpAddressInUse", id=network.id, address=address)
     now = clock.utcnow()
@@ -88,10 +92,7 @@ def _external_port(tx: Tx, network: Network, key: str, values: dict[str, Any]) -
             fixed[0]["subnet_id"] = values["subnet_id"]
     elif values.get("subnet_id") is not None:
         fixed = [{"subnet_id": values["subnet_id"]}]
-    else:
-        usable = [one for one in common.find_all(tx, Subnet, network_id=[network.id]) if one.ip_version == 4]
-        fixed = [{"subnet_id": usable[0].id}] if len(usable) == 1 else None
-    return ports.make_own(tx, network, OWNER_FLOATING, key, fixed)
+    return ports.make_own(tx, network, OWNER_FLOATING, key, fixed, versions=(4,))
 
 
 def _target(tx: Tx, ctx: Context, floating: FloatingIp, values: dict[str, Any]) -> Target:

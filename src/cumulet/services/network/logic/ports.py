@@ -107,8 +107,12 @@ def make_own(
     *,
     project_id: str = "",
     host: str = "",
+    versions: tuple[int, ...] = (4, 6),
 ) -> Port:
-    """A port of the cloud's own: a router's leg, a floating address, a network's services. It is not filtered."""
+    """A port of the cloud's own: a router's leg, a floating address, a network's services. It is not filtered.
+
+    Where `fixed_ips` is None, it gets an address of each of the IP `versions` that the network has.
+    """
     values = {
         "project_id": project_id, "name": "", "admin_state_up": True, "device_id": device_id, "device_owner": owner,
         "description": "", "extra_dhcp_opts": None, "binding:vnic_type": "normal", "binding:host_id": host,
@@ -117,7 +121,7 @@ def make_own(
     if owner != OWNER_FLOATING:
         port = msgspec.structs.replace(port, status=ACTIVE)
     common.add(tx, port)
-    ipam.assign(tx, port, fixed_ips)
+    ipam.assign(tx, port, fixed_ips, versions)
     return port
 
 

@@ -23,7 +23,6 @@ from cumulet.services.network.types import (
     Subnet,
 )
 
-MOST_ROUTES = 30
 _PLAIN = ("name", "admin_state_up", "description")
 
 
@@ -152,9 +151,7 @@ def legs(source: Source, router: Router) -> list[Port]:
 
 
 def _check_routes(tx: Tx, router: Router, routes: list[dict[str, str]]) -> None:
-    """Every next hop is reached over a leg, and is not the router itself."""
-    if len(routes) > MOST_ROUTES:
-        raise fault("RoutesExhausted", id=router.id, quota=MOST_ROUTES)
+    """Every next hop is reached over a leg, and is not the router itself; a router has so many routes at most."""
     own = addresses.of_ports(tx, [port.id for port in legs(tx, router)])
     items = [item for held in own.values() for item in held]
     cidrs = [subnet.cidr for subnet in common.by_id(tx, Subnet, [item.subnet_id for item in items]).values()]
@@ -163,3 +160,4 @@ def _check_routes(tx: Tx, router: Router, routes: list[dict[str, str]]) -> None:
             raise fault("InvalidRoutes", routes=routes, reason="the nexthop is not connected with router")
         if any(ipaddress.ip_address(item.address) == ipaddress.ip_address(route["nexthop"]) for item in items):
             raise fault("InvalidRoutes", routes=routes, reason="the nexthop is used by router")
+    quotas.take(tx, router.project_id, router_route=len(routes))

@@ -142,8 +142,9 @@ class FabricLab:
 
     def boot(self, port_id: str) -> None:
         port = next(port for port in self.state.ports if port.id == port_id)
-        gateway = next((n.subnets[0].gateway for n in self.state.networks if n.id == port.network_id), None)
-        self.guests[port_id] = Guest(f"lab-{self.mark}-{port_id[:8]}", port, gateway, self.fabric.open_tap(port_id))
+        subnets = next((n.subnets for n in self.state.networks if n.id == port.network_id), [])
+        gateways = [subnet.gateway for subnet in subnets if subnet.gateway is not None]
+        self.guests[port_id] = Guest(f"lab-{self.mark}-{port_id[:8]}", port, gateways, self.fabric.open_tap(port_id))
 
     def ping(self, port: str | None, address: str, source: str | None = None, mac: str | None = None) -> bool:
         if port is None:
@@ -184,24 +185,28 @@ class FabricLab:
 class Guest:
     """A namespace in place of a virtual machine: its `eth0` is joined to the descriptor of the port's tap."""
 
-    def __init__(self, name: str, port: PortState, gateway: str | None, handle: int) -> None:
+    def __init__(self, name: str, port: PortState, gateways: list[str], handle: int) -> None:
         self.port = port
         self.space = Namespace(name)
         self.space.create()
         self.outer = handle
-        self._inner = self.space.visit(lambda: self._configure(gateway))
+        self._inner = self.space.visit(lambda: self._configure(gateways))
         self._start()
         self._listeners = self.space.visit(lambda: [listen(number) for number in LISTENING])
 
-    def _configure(self, gateway: str | None) -> int:
+    def _configure(self, gateways: list[str]) -> int:
         handle = open_tap("eth0")
-        sysctl("net/ipv6/conf/all/disable_ipv6", "1")
+        if any(":" in one.address for one in self.port.addresses):
+            sysctl("net/ipv6/conf/eth0/accept_dad", "0")
+            sysctl("net/ipv6/conf/eth0/accept_ra", "0")
+        else:
+            sysctl("net/ipv6/conf/all/disable_ipv6", "1")
         with Links() as links:
             links._route.link("set", index=links.devices["eth0"].index, address=self.port.mac, mtu=1450, state="up")
             links.settle("lo")
             links.addresses("eth0", [f"{one.address}/{one.prefix}" for one in self.port.addresses])
-            if gateway is not None and self.port.addresses:
-                links.routes({"0.0.0.0/0": (gateway, "eth0")})
+            if self.port.addresses:
+                links.routes({"::/0" if ":" in hop else "0.0.0.0/0": (hop, "eth0") for hop in gateways})
         return handle
 
     @contextlib.contextmanager
@@ -290,6 +295,25 @@ def ping(
                 except OSError:
                     break
                 if data[20] == 0 and struct.unpack("!H", data[24:26])[0] == number:
+                    return True
+    return False
+
+
+def ping6(address: str, *, tries: int = 3, patience: float = 0.35) -> bool:
+    """As `ping`, over IPv6; the kernel fills the checksum in."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as sock:
+        number = secrets.randbelow(65536)
+        for sequence in range(tries):
+            with contextlib.suppress(OSError):
+                sock.sendto(struct.pack("!BBHHH", 128, 0, 0, number, sequence), (address, 0))
+            end = time.monotonic() + patience
+            while (left := end - time.monotonic()) > 0:
+                sock.settimeout(left)
+                try:
+                    data = sock.recv(2048)
+                except OSError:
+                    break
+                if data[0] == 129 and struct.unpack("!H", data[4:6])[0] == number:
                     return True
     return False
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from cumulet.services.network.drivers.fabric import names, nft
 from cumulet.services.network.types import GroupState, HostState, PortState, RuleState
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 TABLE = "cumulet"
 _ICMP = {4: ("icmp", 1), 6: ("icmpv6", 58)}
@@ -40,6 +42,7 @@ set mac {{ type ifname . ether_addr; {macs} }}
 set everywhere {{ type ifname . ether_addr; {services} }}
 set mac_ip {{ type ifname . ether_addr . ipv4_addr; flags interval; {sources4} }}
 set mac_ip6 {{ type ifname . ether_addr . ipv6_addr; flags interval; {sources6} }}
+set targets {{ typeof iifname . ether saddr . @th,64,128; flags interval; {targets} }}
 {groups}
 {chains}
 map from_port {{ type ifname : verdict; {jumps_from} }}
@@ -51,8 +54,11 @@ ether type arp iifname . arp saddr ether . arp saddr ip @mac_ip accept
 ether type ip udp sport 68 udp dport 67 accept
 ether type ip udp sport 67 drop
 ether type ip iifname . ether saddr . ip saddr @mac_ip accept
+ether type ip6 udp dport 546 drop
 ether type ip6 icmpv6 type 134 drop
-ether type ip6 ip6 saddr :: icmpv6 type {{ 131, 135, 143 }} accept
+ether type ip6 icmpv6 type 136 iifname . ether saddr . @th,64,128 != @targets drop
+ether type ip6 ip6 saddr :: icmpv6 type 135 iifname . ether saddr . @th,64,128 @targets accept
+ether type ip6 ip6 saddr :: icmpv6 type {{ 131, 133, 143 }} accept
 ether type ip6 iifname . ether saddr . ip6 saddr @mac_ip6 accept
 drop
 }}
@@ -105,6 +111,7 @@ def bridge_table(state: HostState, host_services: Iterable[int] = ()) -> str:
         macs=_elements(f'"{names.tap(port.id)}" . {mac}' for port in secured for mac in _macs(port)),
         sources4=_elements(source for port in secured for source in _sources(port, 4)),
         sources6=_elements(source for port in secured for source in _sources(port, 6)),
+        targets=_elements(source for port in secured for source in _sources(port, 6, _number)),
         groups="\n".join(_member_sets(group) for group in sorted(state.groups, key=lambda group: group.id)),
         chains="\n".join(
             [
@@ -236,7 +243,7 @@ def _macs(port: PortState) -> list[str]:
     return sorted({port.mac, *(pair.mac for pair in port.pairs)})
 
 
-def _sources(port: PortState, version: int) -> list[str]:
+def _sources(port: PortState, version: int, text: Callable[[Address], str] = str) -> list[str]:
     """`"tap" . mac . address` for each source that the port may use, none lying within another."""
     by_mac: dict[str, list[str]] = defaultdict(list)
     for address in port.addresses:
@@ -250,14 +257,24 @@ def _sources(port: PortState, version: int) -> list[str]:
     for mac, sources in sorted(by_mac.items()):
         networks = [ipaddress.ip_network(source, strict=False) for source in sources]
         wanted = [network for network in networks if network.version == version]
-        found += [f'"{names.tap(port.id)}" . {mac} . {text}' for text in _collapsed(wanted)]
+        found += [f'"{names.tap(port.id)}" . {mac} . {source}' for source in _collapsed(wanted, text)]
     return found
 
 
-def _collapsed(networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> list[str]:
+def _collapsed(
+    networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network], text: Callable[[Address], str] = str
+) -> list[str]:
     """The same addresses without overlaps, as nft's interval sets require: single addresses, or first-last."""
     merged = ipaddress.collapse_addresses(list(networks))  # type: ignore[type-var]
-    return [str(network[0]) if network.num_addresses == 1 else f"{network[0]}-{network[-1]}" for network in merged]
+    return [
+        text(network[0]) if network.num_addresses == 1 else f"{text(network[0])}-{text(network[-1])}"
+        for network in merged
+    ]
+
+
+def _number(address: Address) -> str:
+    """As nft compares it with raw bytes of a packet, for it has no word for a neighbour message's target."""
+    return f"{int(address):#x}"
 
 
 def _elements(items: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 from datetime import datetime
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,6 +119,16 @@ def test_a_router_has_legs_a_gateway_and_what_floats():
     assert (router.gateway.leg.addresses, router.gateway.nexthop) == (["198.51.100.10/24"], "198.51.100.1")
     assert [(one.address, one.fixed) for one in router.floating] == [("198.51.100.11", "10.0.0.5")]
     assert router.routes[0].nexthop == "10.0.0.9"
+
+
+def test_a_gateway_has_a_next_hop_of_each_ip_version():
+    snapshot = rows()
+    for key, address, cidr in (("s6", "2001:db8::10", "2001:db8::/64"), ("s7", "2001:db8:7::10", "2001:db8:7::/64")):
+        snapshot.subnets[key] = msgspec.structs.replace(subnet(key, "n9", cidr), ip_version=6)
+        snapshot.allocations["gw"].insert(0, Allocation(key, address, "gw", "n9", 0))
+    gateway = compile_host(snapshot).routers[0].gateway
+    assert gateway.nexthops == ["198.51.100.1", "2001:db8:7::1"]
+    assert gateway.nexthop == "198.51.100.1", "what a host of the release before reads"
 
 
 def test_what_is_switched_off_is_down():

@@ -133,11 +133,16 @@ class LegState(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class GatewayState(msgspec.Struct, kw_only=True, frozen=True):
-    """A router's way out: its external leg, the default route's next hop, whether the inside hides behind it."""
+    """A router's way out: its external leg, the default routes' next hops, whether the inside hides behind it (IPv4).
+
+    `nexthops` has at most one of each IP version; `nexthop`, the first of them, is all that hosts of the release before
+    know, and what counts where the control plane is of that release and says no `nexthops`.
+    """
 
     leg: LegState
     nexthop: str | None = None
     snat: bool = True
+    nexthops: list[str] = []
 
 
 class FloatingState(msgspec.Struct, kw_only=True, frozen=True):

@@ -208,15 +208,13 @@ def _router(rows: Snapshot, router: Router) -> RouterState:
 
 
 def _gateway(rows: Snapshot, router: Router, leg: LegState) -> GatewayState:
-    nexthop = next(
-        (
-            rows.subnets[item.subnet_id].gateway_ip
-            for item in rows.allocations.get(leg.port_id, [])
-            if item.subnet_id in rows.subnets and rows.subnets[item.subnet_id].gateway_ip
-        ),
-        None,
-    )
-    return GatewayState(leg=leg, nexthop=nexthop, snat=router.enable_snat)
+    subnets = (rows.subnets.get(item.subnet_id) for item in rows.allocations.get(leg.port_id, []))
+    hops: dict[int, str] = {}
+    for subnet in subnets:
+        if subnet is not None and subnet.gateway_ip:
+            hops.setdefault(subnet.ip_version, subnet.gateway_ip)
+    nexthops = [hops[version] for version in sorted(hops)]
+    return GatewayState(leg=leg, nexthop=nexthops[0] if nexthops else None, snat=router.enable_snat, nexthops=nexthops)
 
 
 def _leg(rows: Snapshot, port: Port) -> LegState:

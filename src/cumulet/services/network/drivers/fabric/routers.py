@@ -99,7 +99,7 @@ def _routes(router: RouterState, exit_hop: str | None) -> dict[str, tuple[str, s
     """CIDR to next hop and device; a route whose next hop no leg reaches is left out."""
     wanted: dict[str, tuple[str, str]] = {}
     if router.gateway is not None:
-        wanted |= _default_route(router.gateway, exit_hop)
+        wanted |= _default_routes(router.gateway, exit_hop)
     for route in router.routes:
         for leg in legs(router):
             if any(_covers(text, route.nexthop) for text in leg.addresses):
@@ -109,13 +109,14 @@ def _routes(router: RouterState, exit_hop: str | None) -> dict[str, tuple[str, s
     return wanted
 
 
-def _default_route(gateway: GatewayState, exit_hop: str | None) -> dict[str, tuple[str, str]]:
+def _default_routes(gateway: GatewayState, exit_hop: str | None) -> dict[str, tuple[str, str]]:
+    """One for each IP version that has a next hop."""
     device = names.outer_leg(gateway.leg.port_id)
-    hop = gateway.nexthop
-    if hop is not None and ":" in hop:
-        return {"::/0": (hop, device)}
-    hop = exit_hop or hop
-    return {"0.0.0.0/0": (hop, device)} if hop is not None else {}
+    told = gateway.nexthops or ([gateway.nexthop] if gateway.nexthop is not None else [])
+    hops = {"::/0" if ":" in hop else "0.0.0.0/0": hop for hop in told}
+    if exit_hop is not None and any(":" not in text for text in gateway.leg.addresses):
+        hops["0.0.0.0/0"] = exit_hop
+    return {target: (hop, device) for target, hop in hops.items()}
 
 
 def _covers(interface: str, address: str) -> bool:

@@ -109,6 +109,18 @@ def configure() -> None:
         links.routes({"10.1.0.0/24": ("198.18.4.10", "port0"), "fd00:1::/64": ("fd00:9::10", "port0")})
 
 
+def test_source_nat_hides_no_ipv6(lab):
+    assert lab.apply(STATE).failed == {}
+    lab.boot(OPENED)
+    lab.boot(CLOSED)
+    assert eventually(lambda: lab.outside.visit(lambda: ping6("fd00:1::11")), SETTLED)
+    assert not lab.outside.visit(lambda: ping6("fd00:1::12")), "its security group lets nothing in"
+    assert not lab.outside.visit(lambda: ping("10.1.0.11")), "IPv4 is reached by floating addresses only"
+    lab.apply(with_gateway(2, snat=False))
+    assert lab.outside.visit(lambda: ping("10.1.0.11"))
+    assert lab.outside.visit(lambda: ping6("fd00:1::11"))
+
+
 def test_each_ip_version_has_a_way_out(lab):
     def out(way, address: str) -> bool:
         return lab.guests[OPENED].space.visit(lambda: way(address))

@@ -35,9 +35,10 @@ ct state invalid drop
 {hidden}
 }}
 """
-# Behind source NAT the inside is reached by floating addresses only, whoever outside knows a route to it.
-_HIDDEN = """iifname "qg-*" ct state new ct status dnat accept
-iifname "qg-*" ct state new drop"""
+# Behind source NAT the inside is reached by floating addresses only, whoever outside knows a route to it. IPv6 is never
+# translated, so it is routed both ways: what may come in is up to the ports' security groups.
+_HIDDEN = """meta nfproto ipv4 iifname "qg-*" ct state new ct status dnat accept
+meta nfproto ipv4 iifname "qg-*" ct state new drop"""
 
 
 def nat_table(router: RouterState) -> str:

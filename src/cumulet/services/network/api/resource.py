@@ -23,6 +23,7 @@ from cumulet.services.network.flows.converge import Converger
 from cumulet.services.network.logic import access, concern
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.policy import RULES
+from cumulet.services.network.store import common as store
 from cumulet.services.network.store import visibility
 from cumulet.services.network.store.common import TABLES, Row
 from cumulet.services.network.types import Network
@@ -110,10 +111,10 @@ class Resource(Generic[Row]):
         self.require(
             request, "update", {**before, **values}, [name for name in values if self.attributes[name].enforce]
         )
-        check_revision(request, before)
         update, key = self.update, before["id"]
 
         def write(tx: Tx) -> Item:
+            check_revision(request, tx, self.kind, key)
             concerned = concern.of(tx, self.kind, [key])
             row = update(request.cloud, tx, request.ctx, key, dict(values))
             tell(request.cloud, tx, concerned | concern.of(tx, self.kind, [key]))
@@ -128,10 +129,10 @@ class Resource(Generic[Row]):
             raise Invalid("Request body is not supported in DELETE.")
         before = self.load(request)
         self.require(request, "delete", before, [])
-        check_revision(request, before)
         delete = self.delete
 
         def write(tx: Tx) -> None:
+            check_revision(request, tx, self.kind, before["id"])
             tell(request.cloud, tx, concern.of(tx, self.kind, [before["id"]]))
             delete(request.cloud, tx, request.ctx, before["id"])
             self._told(request, tx, events.deleted, before)
@@ -232,13 +233,16 @@ def tell(cloud: Cloud, tx: Tx, hosts: set[str]) -> None:
     cloud.contracts.use(Converger).tell(tx, hosts)
 
 
-def check_revision(request: Request, item: Item) -> None:
-    """Hold `If-Match: revision_number=N` against the resource."""
+def check_revision(request: Request, tx: Tx, kind: type[Row], key: str) -> None:
+    """Hold `If-Match: revision_number=N` against the row: of several writers who name it one wins."""
     said = request.headers.get("if-match")
     if said is None:
         return
     name, _, number = said.partition("=")
     if name.strip() != "revision_number" or not number.strip().isdecimal():
         raise bad("if-match", "revision_number=<int>")
-    if int(number) != item["revision_number"]:
-        raise fault("RevisionNumberConstraintFailed", expected=int(number), current=item["revision_number"])
+    tx.lock(f"network:revision:{key}")
+    row = store.find(tx, kind, key)
+    current = getattr(row, "revision_number", None)
+    if row is not None and int(number) != current:
+        raise fault("RevisionNumberConstraintFailed", expected=int(number), current=current)

@@ -14,7 +14,7 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.floating_ips import FLOATING_IPS
 from cumulet.services.network.api.networks import NETWORKS
 from cumulet.services.network.api.ports import PORTS
-from cumulet.services.network.api.resource import Resource
+from cumulet.services.network.api.resource import Resource, check_revision
 from cumulet.services.network.api.routers import ROUTERS
 from cumulet.services.network.api.security_groups import SECURITY_GROUPS
 from cumulet.services.network.api.subnet_pools import SUBNET_POOLS
@@ -94,6 +94,7 @@ class Tags:
         kind = self._resource.kind
 
         def write(tx: Tx) -> None:
+            check_revision(request, tx, kind, item["id"])
             row = store.find(tx, kind, item["id"])
             if row is None:
                 return

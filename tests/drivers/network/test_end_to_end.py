@@ -82,8 +82,8 @@ class Place:
         self.network.converge("host-1")
         fixed = [FixedAddress(address=one.address, prefix=one.prefix, subnet_id="") for one in info.addresses]
         state = PortState(id=info.id, network_id=network_id, mac=info.mac, addresses=fixed)
-        gateway = info.addresses[0].subnet.gateway
-        guest = Guest(f"e2e-{secrets.token_hex(3)}", state, gateway, self.ports.open_tap(info.id))
+        gateways = [info.addresses[0].subnet.gateway]
+        guest = Guest(f"e2e-{secrets.token_hex(3)}", state, gateways, self.ports.open_tap(info.id))
         return info, guest
 
     def status(self, port_id: str) -> str:

@@ -18,8 +18,10 @@ from cumulet.services.network.types import (
     Allocation,
     FarPort,
     FloatingIp,
+    GatewayState,
     GroupState,
     HostState,
+    LegState,
     Network,
     NetworkState,
     Port,
@@ -128,7 +130,20 @@ def test_a_gateway_has_a_next_hop_of_each_ip_version():
         snapshot.allocations["gw"].insert(0, Allocation(key, address, "gw", "n9", 0))
     gateway = compile_host(snapshot).routers[0].gateway
     assert gateway.nexthops == ["198.51.100.1", "2001:db8:7::1"]
-    assert gateway.nexthop == "198.51.100.1", "what a host of the release before reads"
+    assert gateway.nexthop == "198.51.100.1"
+
+
+def test_hosts_and_control_planes_of_the_release_before_are_understood():
+    class Before(msgspec.Struct, kw_only=True):
+        leg: LegState
+        nexthop: str | None = None
+        snat: bool = True
+
+    leg = LegState(port_id="gw", network_id="n9", mac="fa:16:3e:00:00:02", addresses=["198.51.100.10/24"])
+    gateway = GatewayState(leg=leg, nexthop="198.51.100.1", nexthops=["198.51.100.1", "2001:db8::1"])
+    assert msgspec.json.decode(msgspec.json.encode(gateway), type=Before).nexthop == "198.51.100.1"
+    told = msgspec.json.decode(msgspec.json.encode(Before(leg=leg, nexthop="198.51.100.1")), type=GatewayState)
+    assert (told.nexthop, told.nexthops) == ("198.51.100.1", [])
 
 
 def test_what_is_switched_off_is_down():

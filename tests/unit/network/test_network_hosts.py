@@ -13,10 +13,13 @@ import msgspec
 import pytest
 
 from cumulet.agent import Agent
+from cumulet.kernel.audit import Look
 from cumulet.kernel.context import Context
-from cumulet.services.network import loops
+from cumulet.services.network import audit, loops
 from cumulet.services.network.contract import NetworkContract, PortInfo, PortRequest
-from cumulet.services.network.types import HostState
+from cumulet.services.network.logic import scheduling
+from cumulet.services.network.store import common
+from cumulet.services.network.types import HostState, Router
 from support.cloud import RunningCloud
 from support.people import environment
 from support.waiting import until
@@ -101,6 +104,16 @@ class TwoFakeHosts:
         ports = [self.api("GET", f"ports/{leg['port_id']}", admin=True)["port"] for leg in legs]
         return {port["binding:host_id"] for port in ports}
 
+    def enable_hosts(self, *, up: bool) -> None:
+        for agent in self.api("GET", "agents", admin=True)["agents"]:
+            self.api("PUT", f"agents/{agent['id']}", {"agent": {"admin_state_up": up}}, admin=True)
+
+    def found(self, state: HostState) -> set[str]:
+        """The ids of what the audit says of the first host where its network is in this state."""
+        has = {"state": msgspec.to_builtins(state), "failed": {}, "ports": []}
+        found = audit.audit(Look(self.cloud, "network", {"host-1": has}))
+        return {each.subject for each in found if each.text.startswith("host host-1 ")}
+
     def remotes(self, host: str) -> dict[str, str]:
         return {item.id: item.endpoint for item in self.state(host).remotes}
 
@@ -143,6 +156,31 @@ def test_hosts_hear_of_each_others_ports_on_networks_that_they_share(two: TwoFak
     for info in (one, other):
         two.api("DELETE", f"ports/{info.id}", admin=True)
     until(lambda: two.state("host-2").ports == [] and two.state("host-2").networks == [])
+
+
+def test_the_audit_looks_at_what_hosts_know_of_each_other(two: TwoFakeHosts):
+    network = two.make_network(6)
+    near, far = two.boot(network, "host-1"), two.boot(network, "host-2")
+    until(lambda: far.id in two.remotes("host-1"))
+    state = two.state("host-1")
+    assert {far.id, "left"} & two.found(state) == set()
+    assert far.id in two.found(msgspec.structs.replace(state, remotes=[]))
+    left = msgspec.structs.replace(state.remotes[0], id="left")
+    assert "left" in two.found(msgspec.structs.replace(state, remotes=[*state.remotes, left]))
+    for info in (near, far):
+        two.api("DELETE", f"ports/{info.id}", admin=True)
+    until(lambda: two.state("host-1").networks == [] and two.state("host-2").networks == [])
+
+
+def test_a_router_that_finds_no_host_waits_and_is_not_called_placed(two: TwoFakeHosts):
+    router = two.api("POST", "routers", {"router": {}})["router"]["id"]
+    two.cloud.db.write(lambda tx: common.set_quietly(tx, Router, [router], {"host": ""}))
+    two.enable_hosts(up=False)
+    assert two.cloud.db.write(scheduling.place) == []
+    two.enable_hosts(up=True)
+    assert two.cloud.db.write(scheduling.place) == [router]
+    two.api("DELETE", f"routers/{router}")
+    until(lambda: two.state("host-1").routers == [] and two.state("host-2").routers == [])
 
 
 def test_hosts_that_a_change_does_not_concern_are_left_alone(two: TwoFakeHosts):

@@ -91,6 +91,10 @@ def _host(look: Look, host: str, has: dict[str, Any]) -> Iterator[Finding]:
     for kind in ("networks", "ports", "groups", "routers"):
         for each in getattr(delta, kind):
             yield look.found(each.id, f"host {host} has not the {kind[:-1]} as it should be")
+    for remote in delta.remotes:
+        yield look.found(remote.id, f"host {host} does not know the port on another host as it should")
+    for gone in delta.gone_remotes:
+        yield look.found(gone, f"host {host} knows a port on another host that is not there")
     for gone in delta.gone:
         yield look.found(gone, f"host {host} has an object of the network that is not there")
     for key, reason in has["failed"].items():

@@ -35,12 +35,13 @@ def is_gateway(agent: Agent) -> bool:
 
 def place(tx: Tx) -> list[str]:
     """Give routers that no host has taken yet to hosts; the ids of those that found one."""
-    waiting = common.find_all(tx, Router, host=[""])
-    for router in waiting:
+    placed = []
+    for router in common.find_all(tx, Router, host=[""]):
         host = choose(tx)
         if host:
             move(tx, router.id, host)
-    return [router.id for router in waiting]
+            placed.append(router.id)
+    return placed
 
 
 def move(tx: Tx, router_id: str, host: str) -> None:

@@ -12,9 +12,12 @@ import msgspec
 import pytest
 
 from cumulet.kernel import clock, ids
+from cumulet.kernel.saga import Run
+from cumulet.services.compute.flows import shelve as shelve_flow
 from cumulet.services.compute.logic import shelve, soft_delete
 from cumulet.services.compute.store import life as life_store
 from cumulet.services.compute.store import servers as store
+from cumulet.services.compute.types import Server
 from support.cloud import RunningCloud
 from support.people import environment
 from support.waiting import until
@@ -96,6 +99,30 @@ def say(cloud: RunningCloud, monkeypatch: pytest.MonkeyPatch) -> Set:
         monkeypatch.setattr(control, "settings", changed)
 
     return change
+
+
+def test_a_server_that_is_deleted_while_it_is_shelved_stays_so(
+    user: User, say: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(reclaim_instance_interval=3600)
+    server, control = user.server(name="both"), user.cloud.control.cloud
+    tell = shelve_flow.tell_host
+
+    def delete_meanwhile(run: Run, row: Server, verb: str, *words: Any, **more: Any) -> Any:
+        if verb == "create_image":
+            user.ask("DELETE", f"/servers/{server}")
+        return tell(run, row, verb, *words, **more)
+
+    monkeypatch.setattr(shelve_flow, "tell_host", delete_meanwhile)
+    user.act(server, "shelve")
+    until(lambda: user.look(server)["status"] == "SOFT_DELETED")
+    until(lambda: not control.sagas.unfinished(control.db, server))
+    user.has_become(server, "SOFT_DELETED")
+    image = life_store.find(control.db, server).shelved_image_id
+    user.act(server, "restore")
+    user.has_become(server, "ACTIVE")
+    until(lambda: user.ask("GET", f"/images/{image}", status=404, version="2.1"))
+    user.remove(server)
 
 
 def test_a_deleted_server_is_had_back_or_ends_in_time(user: User, say: Set) -> None:

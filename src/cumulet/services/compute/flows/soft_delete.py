@@ -30,8 +30,8 @@ def _deleted(run: Run, tx: Tx, server: Server) -> None:
     soft_delete.deleted(tx, server)
 
 
-def _restored(_run: Run, tx: Tx, server: Server) -> None:
-    soft_delete.restored(tx, server)
+def _restored(run: Run, tx: Tx, server: Server) -> None:
+    soft_delete.restored(run.cloud, tx, server)
 
 
 FLOWS = (

@@ -44,11 +44,16 @@ def shelve(cloud: Cloud, ctx: Context, server_id: str) -> None:
 
 
 def shelved(cloud: Cloud, tx: Tx, server: Server, request_id: str) -> None:
-    """The server is off and its image whole: it rests; where it is not to stay on its host, it goes on from here."""
-    now = clock.utcnow()
-    store.change(tx, server.id, shelved_at=now)
-    values = {"vm_state": VmState.SHELVED.value, "task_state": None, "power_state": PowerState.SHUTDOWN.value}
-    servers.change(tx, server.id, **values)
+    """The server is off and its image whole: it rests; where it is not to stay on its host, it goes on from here.
+
+    Not so one that was deleted for the time being meanwhile: that comes next.
+    """
+    store.change(tx, server.id, shelved_at=clock.utcnow())
+    is_going = server.task_state == TaskState.SOFT_DELETING
+    values = {"vm_state": VmState.SHELVED.value, "power_state": PowerState.SHUTDOWN.value}
+    servers.change(tx, server.id, **values, **({} if is_going else {"task_state": None}))
+    if is_going:
+        return
     if not server.image_id or cloud.settings.compute.shelved_offload_time == AT_ONCE:
         _leave(cloud, tx, server.id, request_id)
 

@@ -11,7 +11,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.services.compute import events
-from cumulet.services.compute.logic import actions, delete, life, quotas, servers
+from cumulet.services.compute.logic import actions, delete, life, quotas, servers, shelve
 from cumulet.services.compute.logic.guest import needs
 from cumulet.services.compute.store import life as store
 from cumulet.services.compute.store import servers as servers_store
@@ -64,7 +64,7 @@ def restore(cloud: Cloud, ctx: Context, server_id: str) -> None:
     cloud.db.write(write)
 
 
-def restored(tx: Tx, server: Server) -> None:
+def restored(cloud: Cloud, tx: Tx, server: Server) -> None:
     """The server is as before its deletion: it runs, or rests on no host if it did."""
     was_shelved = not server.host
     state, power = VmState.ACTIVE, PowerState.RUNNING
@@ -72,6 +72,7 @@ def restored(tx: Tx, server: Server) -> None:
         state, power = VmState.SHELVED_OFFLOADED, PowerState.SHUTDOWN
         store.change(tx, server.id, soft_deleted_at=None)
     else:
+        shelve.drop_image(cloud, tx, server.id)  # it had been shelved on its host
         store.forget(tx, server.id)
     servers.change(tx, server.id, vm_state=state.value, task_state=None, power_state=power.value, fault=None)
 

@@ -21,6 +21,7 @@ from cumulet.kernel.link.host import Host
 from cumulet.kernel.loop import Loop
 from cumulet.services.compute.drivers.base import Disk
 from cumulet.services.compute.types import VolumeSpec
+from cumulet.settings.compute import Compute
 
 T = TypeVar("T")
 
@@ -99,18 +100,12 @@ def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str
         state=folder,
         run_dir=folder / "run",
         settings=SimpleNamespace(
-            compute=SimpleNamespace(
+            compute=Compute(
                 driver=driver,
                 accelerator=accelerator,
                 libvirt_uri=uri,
                 stop_timeout=5.0,
                 resume_guests_state_on_host_boot=RESUMES,
-                consoles=("vnc", "serial"),
-                cpu_model="",
-                cpu_flags=(),
-                cpu_dedicated_set="",
-                cpu_shared_set="",
-                reserved_huge_pages=(),
             ),
             pci=Pci(),
             devices=Devices(),

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -47,6 +49,12 @@ def room(service: Manifest, name: str) -> Any:
     if not have(service, name):
         pytest.skip(f"{service.package} has no {name}")
     return importlib.import_module(f"cumulet.services.{service.package}.{name}")
+
+
+def modules(package: ModuleType) -> list[ModuleType]:
+    """The module, and those inside where it is a package."""
+    inside = pkgutil.iter_modules(getattr(package, "__path__", ()), f"{package.__name__}.")
+    return [package, *(importlib.import_module(each.name) for each in inside)]
 
 
 def test_every_folder_is_a_service() -> None:
@@ -97,7 +105,8 @@ def test_tables_are_named_after_their_service(service: Manifest) -> None:
 def test_columns_are_the_fields_of_a_row(service: Manifest) -> None:
     structs = {
         struct.__struct_fields__
-        for _, struct in inspect.getmembers(room(service, "types"), inspect.isclass)
+        for module in modules(room(service, "types"))
+        for _, struct in inspect.getmembers(module, inspect.isclass)
         if issubclass(struct, msgspec.Struct)
     }
     for table in room(service, "tables").metadata.sorted_tables:

@@ -2,26 +2,13 @@
 """The network service's HTTP interface."""
 
 from cumulet.kernel.http import Api
-from cumulet.services.network.api import discovery, quotas, routers, subnet_pools, tags
-from cumulet.services.network.api.agents import AGENTS
+from cumulet.services.network.api import core, discovery, tags
 from cumulet.services.network.api.dialect import NetworkDialect
-from cumulet.services.network.api.floating_ips import FLOATING_IPS
-from cumulet.services.network.api.networks import NETWORKS
-from cumulet.services.network.api.ports import PORTS
-from cumulet.services.network.api.security_groups import SECURITY_GROUP_RULES, SECURITY_GROUPS
-from cumulet.services.network.api.subnets import SUBNETS
+from cumulet.services.network.api.families import Family
 
-_RESOURCES = (
-    NETWORKS,
-    SUBNETS,
-    subnet_pools.SUBNET_POOLS,
-    PORTS,
-    routers.ROUTERS,
-    FLOATING_IPS,
-    SECURITY_GROUPS,
-    SECURITY_GROUP_RULES,
-    AGENTS,
-)
+_FAMILIES: tuple[Family, ...] = (core.FAMILY,)
+_RESOURCES = tuple(resource for family in _FAMILIES for resource in family.resources)
+_EXTENSIONS = {alias: said for family in _FAMILIES for alias, said in family.extensions.items()}
 
 API = Api(
     service="network",
@@ -29,10 +16,9 @@ API = Api(
     bases=("/v2.0",),
     routes=(
         *(route for resource in _RESOURCES for route in resource.routes()),
-        *routers.ROUTES,
-        *subnet_pools.ROUTES,
-        *quotas.ROUTES,
-        *tags.ROUTES,
+        *(route for family in _FAMILIES for route in family.routes),
+        *(route for resource in _RESOURCES for route in tags.routes(resource)),
+        *discovery.Extensions(dict(sorted(_EXTENSIONS.items()))).routes(),
         *discovery.ROUTES,
     ),
     dialect=NetworkDialect(),

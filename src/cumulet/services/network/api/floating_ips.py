@@ -8,7 +8,7 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.api import common
+from cumulet.services.network.api import common, parts
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
@@ -72,6 +72,7 @@ FLOATING_IPS = Resource(
     name="floatingip",
     collection="floatingips",
     kind=FloatingIp,
+    parts=parts.of(FloatingIp),
     attributes=ATTRIBUTES,
     render=render,
     create=_create,

@@ -9,7 +9,7 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.api import common
+from cumulet.services.network.api import common, parts
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
@@ -90,6 +90,7 @@ NETWORKS = Resource(
     name="network",
     collection="networks",
     kind=Network,
+    parts=parts.of(Network),
     attributes=ATTRIBUTES,
     render=render,
     create=_create,

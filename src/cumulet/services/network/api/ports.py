@@ -9,7 +9,7 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.api import common
+from cumulet.services.network.api import common, parts
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Filter, Item
@@ -124,6 +124,7 @@ PORTS = Resource(
     name="port",
     collection="ports",
     kind=Port,
+    parts=parts.of(Port),
     attributes=ATTRIBUTES,
     render=render,
     create=_create,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic
@@ -19,13 +19,14 @@ from cumulet.services.network.api import attributes as parsing
 from cumulet.services.network.api import listing
 from cumulet.services.network.api.attributes import ABSENT, REQUIRED, Attributes
 from cumulet.services.network.api.listing import Filter, Item
+from cumulet.services.network.api.parts.base import Part
 from cumulet.services.network.flows.converge import Converger
 from cumulet.services.network.logic import access, concern
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.policy import RULES
 from cumulet.services.network.store import common as store
-from cumulet.services.network.store import visibility
-from cumulet.services.network.store.common import TABLES, Row
+from cumulet.services.network.store import kinds, visibility
+from cumulet.services.network.store.kinds import Row
 from cumulet.services.network.types import Network
 
 
@@ -51,10 +52,21 @@ class Resource(Generic[Row]):
     filters: Mapping[str, Filter] = field(default_factory=dict)
     before_list: Callable[[Request], None] = lambda _request: None
     network_first: bool = False
+    parts: tuple[Part, ...] = ()
 
     @property
     def path(self) -> str:
         return "/" + self.collection.replace("_", "-")
+
+    @cached_property
+    def known(self) -> Attributes:
+        """All attributes, those of the parts too."""
+        return {**self.attributes, **{name: each for part in self.parts for name, each in part.attributes.items()}}
+
+    @cached_property
+    def narrowing(self) -> Mapping[str, Filter]:
+        """All filters that are more than an attribute's value."""
+        return {**self.filters, **{name: each for part in self.parts for name, each in part.filters.items()}}
 
     def routes(self) -> tuple[Route, ...]:
         """The resource's routes. Policy is judged here and not on the way: what may not be seen is not found (404)."""
@@ -72,13 +84,13 @@ class Resource(Generic[Row]):
 
     def find_all(self, request: Request) -> Reply:
         self.before_list(request)
-        wanted = listing.filters_of(request, self.attributes, self.filters)
+        wanted = listing.filters_of(request, self.known, self.narrowing)
         columns = {name: values for name, values in wanted.items() if self._is_text_column(name, values)}
         source = request.cloud.db
         rows = visibility.find_visible(source, request.ctx, self.kind, access.sees_all(request.ctx), **columns)
-        items = listing.matching(self.render(source, rows), wanted, self.filters)
+        items = listing.matching(self.items(source, rows), wanted, self.narrowing)
         items = [item for item in items if self._may(request, "get", item)]
-        chosen, links = listing.page(request, listing.ordered(request, items, self.attributes), self.collection)
+        chosen, links = listing.page(request, listing.ordered(request, items, self.known), self.collection)
         return Reply(200, {self.collection: self._shown(request, chosen), **links})
 
     def show(self, request: Request) -> Reply:
@@ -87,7 +99,7 @@ class Resource(Generic[Row]):
 
     def make(self, request: Request) -> Reply:
         assert self.create is not None
-        values = parsing.read_bodies(request.ctx, request.body, self.name, self.collection, self.attributes)
+        values = parsing.read_bodies(request.ctx, request.body, self.name, self.collection, self.known)
         for item in values:
             if self.network_first:
                 access.get(request.cloud.db, request.ctx, Network, item["network_id"])
@@ -96,9 +108,11 @@ class Resource(Generic[Row]):
         create = self.create
 
         def write(tx: Tx) -> list[Item]:
+            self._check_parts(tx, request.ctx, [(None, item) for item in values])
             rows = create(request.cloud, tx, request.ctx, [dict(item) for item in values])
+            self._write_parts(tx, request.ctx, list(zip(rows, values, strict=True)))
             tell(request.cloud, tx, concern.of(tx, self.kind, [row.id for row in rows]))
-            return [self._told(request, tx, events.created, item) for item in self.render(tx, rows)]
+            return [self._told(request, tx, events.created, item) for item in self.items(tx, rows)]
 
         made = self._shown(request, request.cloud.db.write(write))
         is_bulk = self.collection in request.body
@@ -107,18 +121,18 @@ class Resource(Generic[Row]):
     def change(self, request: Request) -> Reply:
         assert self.update is not None
         before = self.load(request)
-        values = parsing.read_change(request.body, self.name, self.attributes)
-        self.require(
-            request, "update", {**before, **values}, [name for name in values if self.attributes[name].enforce]
-        )
+        values = parsing.read_change(request.body, self.name, self.known)
+        self.require(request, "update", {**before, **values}, [name for name in values if self.known[name].enforce])
         update, key = self.update, before["id"]
 
         def write(tx: Tx) -> Item:
             check_revision(request, tx, self.kind, key)
+            self._check_parts(tx, request.ctx, [(access.must(tx, self.kind, key), values)] if self.parts else [])
             concerned = concern.of(tx, self.kind, [key])
             row = update(request.cloud, tx, request.ctx, key, dict(values))
+            self._write_parts(tx, request.ctx, [(row, values)])
             tell(request.cloud, tx, concerned | concern.of(tx, self.kind, [key]))
-            return self._told(request, tx, events.updated, self.render(tx, [row])[0])
+            return self._told(request, tx, events.updated, self.items(tx, [row])[0])
 
         after = request.cloud.db.write(write)
         return Reply(200, {self.name: self._shown(request, [after])[0]})
@@ -134,6 +148,8 @@ class Resource(Generic[Row]):
         def write(tx: Tx) -> None:
             check_revision(request, tx, self.kind, before["id"])
             tell(request.cloud, tx, concern.of(tx, self.kind, [before["id"]]))
+            for part in self.parts:
+                part.delete(tx, request.ctx, before["id"])
             delete(request.cloud, tx, request.ctx, before["id"])
             self._told(request, tx, events.deleted, before)
 
@@ -142,10 +158,17 @@ class Resource(Generic[Row]):
 
     # What others build on.
 
+    def items(self, source: Source, rows: list[Row]) -> list[Item]:
+        """What answers are made of: the rows with what the parts show of each."""
+        found = self.render(source, rows)
+        for part in self.parts if rows else ():
+            found = [{**item, **more} for item, more in zip(found, part.render(source, rows), strict=True)]
+        return found
+
     def load(self, request: Request, key: str | None = None) -> Item:
         """The item of the path's id, where the caller may see it; the resource's own 404 else."""
         row = access.get(request.cloud.db, request.ctx, self.kind, key or request.params["id"])
-        item = self.render(request.cloud.db, [row])[0]
+        item = self.items(request.cloud.db, [row])[0]
         if not self._may(request, "get", item):
             raise NotFound("The resource could not be found.")
         return item
@@ -163,6 +186,23 @@ class Resource(Generic[Row]):
         """The item as policy sees it."""
         return _with_old_name(item)
 
+    def _check_parts(self, tx: Tx, ctx: Context, given: list[tuple[Row | None, Item]]) -> None:
+        """Let the parts refuse, before anything is written, what was given of theirs."""
+        for part, row, values in self._given_parts(given):
+            part.check(tx, ctx, row, values)
+
+    def _write_parts(self, tx: Tx, ctx: Context, given: list[tuple[Row, Item]]) -> None:
+        """Let the parts write what was given of theirs, once the rows are there."""
+        for part, row, values in self._given_parts(given):
+            part.write(tx, ctx, row, values)
+
+    def _given_parts(self, given: Sequence[tuple[Row | None, Item]]) -> Iterator[tuple[Part, Row | None, Item]]:
+        for part in self.parts:
+            for row, item in given:
+                values = {name: item[name] for name in part.attributes if name in item}
+                if values:
+                    yield part, row, values
+
     def _told(self, request: Request, tx: Tx, event: Callable[[str, Item], tuple[str, Item]], item: Item) -> Item:
         """Publish what happened to the item, in the commit that makes it happen."""
         public = {name: value for name, value in _with_old_name(item).items() if name in self._answered}
@@ -173,12 +213,12 @@ class Resource(Generic[Row]):
     @cached_property
     def _answered(self) -> frozenset[str]:
         """Attributes that answers hold."""
-        return frozenset(name for name, attribute in self.attributes.items() if attribute.shown) | {"tenant_id"}
+        return frozenset(name for name, attribute in self.known.items() if attribute.shown) | {"tenant_id"}
 
     @cached_property
     def _guarded(self) -> tuple[str, ...]:
         """Attributes that policy may hide."""
-        return tuple(name for name in self.attributes if f"get_{self.name}:{name}" in RULES)
+        return tuple(name for name in self.known if f"get_{self.name}:{name}" in RULES)
 
     def _may(self, request: Request, verb: str, item: Item) -> bool:
         return request.allows(f"{verb}_{self.name}", self.target(item))
@@ -201,7 +241,7 @@ class Resource(Generic[Row]):
 
     def _is_enforced(self, name: str, item: Item) -> bool:
         """Whether policy has to judge the attribute: it was given, and not as what it is anyway."""
-        attribute = self.attributes[name]
+        attribute = self.known[name]
         return attribute.enforce and (attribute.default in (REQUIRED, ABSENT) or item[name] != attribute.default)
 
     def _attribute_rules(self, verb: str, name: str, item: Item) -> list[str]:
@@ -213,7 +253,7 @@ class Resource(Generic[Row]):
 
     def _is_text_column(self, name: str, values: list[Any]) -> bool:
         """Whether the database can compare; the rest is compared in the rendered items."""
-        column = TABLES[self.kind].c.get(name)
+        column = kinds.of(self.kind).table.c.get(name)
         return column is not None and name in _COMPARED and all(isinstance(value, str) and value for value in values)
 
 

@@ -12,7 +12,7 @@ from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.routes import ANYONE
 from cumulet.services.network import events
-from cumulet.services.network.api import common
+from cumulet.services.network.api import common, parts
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
@@ -79,6 +79,7 @@ ROUTERS = Resource(
     name="router",
     collection="routers",
     kind=Router,
+    parts=parts.of(Router),
     attributes=ATTRIBUTES,
     render=render,
     create=_create,
@@ -148,7 +149,7 @@ def _with_routes(request: Request, rule: str, change: Any) -> Reply:
 
     row = request.cloud.db.write(write)
     words = ("id", "name", "routes")
-    after = render(request.cloud.db, [row])[0]
+    after = ROUTERS.items(request.cloud.db, [row])[0]
     return Reply(200, {"router": {name: after[name] for name in words}})
 
 

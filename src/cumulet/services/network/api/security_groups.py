@@ -10,7 +10,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.http import Request
-from cumulet.services.network.api import common
+from cumulet.services.network.api import common, parts
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import Attribute
 from cumulet.services.network.api.listing import Item
@@ -121,6 +121,7 @@ SECURITY_GROUPS = Resource(
     name="security_group",
     collection="security_groups",
     kind=SecurityGroup,
+    parts=parts.of(SecurityGroup),
     attributes=GROUP_ATTRIBUTES,
     render=render_groups,
     create=_create_groups,
@@ -133,6 +134,7 @@ SECURITY_GROUP_RULES = Resource(
     name="security_group_rule",
     collection="security_group_rules",
     kind=SecurityGroupRule,
+    parts=parts.of(SecurityGroupRule),
     attributes=RULE_ATTRIBUTES,
     render=render_rules,
     create=security_group_rules.create,

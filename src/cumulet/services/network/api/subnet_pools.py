@@ -13,7 +13,7 @@ from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.routes import ANYONE
-from cumulet.services.network.api import common
+from cumulet.services.network.api import common, parts
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
@@ -74,6 +74,7 @@ SUBNET_POOLS = Resource(
     name="subnetpool",
     collection="subnetpools",
     kind=SubnetPool,
+    parts=parts.of(SubnetPool),
     attributes=ATTRIBUTES,
     render=render,
     create=_create,

@@ -8,7 +8,7 @@ from typing import Any
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.api import common
+from cumulet.services.network.api import common, parts
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
@@ -98,6 +98,7 @@ SUBNETS = Resource(
     name="subnet",
     collection="subnets",
     kind=Subnet,
+    parts=parts.of(Subnet),
     attributes=ATTRIBUTES,
     render=render,
     create=_create,

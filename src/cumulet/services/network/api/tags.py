@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tags of networks, subnets and their pools, ports, routers, floating IPs and security groups."""
+"""Tags of the resources that have them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.routes import ANYONE
 from cumulet.services.network.api import validators as check
-from cumulet.services.network.api.floating_ips import FLOATING_IPS
-from cumulet.services.network.api.networks import NETWORKS
-from cumulet.services.network.api.ports import PORTS
 from cumulet.services.network.api.resource import Resource, check_revision
-from cumulet.services.network.api.routers import ROUTERS
-from cumulet.services.network.api.security_groups import SECURITY_GROUPS
-from cumulet.services.network.api.subnet_pools import SUBNET_POOLS
-from cumulet.services.network.api.subnets import SUBNETS
 from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.store import common as store
 
 LONGEST = 255
 MOST = 50
-TAGGED: tuple[Resource[Any], ...] = (NETWORKS, SUBNETS, SUBNET_POOLS, PORTS, ROUTERS, FLOATING_IPS, SECURITY_GROUPS)
+
+
+def routes(resource: Resource[Any]) -> tuple[Route, ...]:
+    """The routes of the resource's tags; none where it has no tags."""
+    return Tags(resource).routes() if "tags" in resource.known else ()
 
 
 class Tags:
@@ -119,6 +116,3 @@ def _check(tag: Any) -> None:
     reason = check.text(LONGEST)(tag)
     if reason is not None or not tag.strip():
         raise invalid(reason or f"'{tag}' Blank strings are not permitted")
-
-
-ROUTES: tuple[Route, ...] = tuple(route for resource in TAGGED for route in Tags(resource).routes())

@@ -6,31 +6,8 @@ from __future__ import annotations
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source
 from cumulet.services.network.logic.faults import fault
-from cumulet.services.network.store import common, visibility
-from cumulet.services.network.store.common import Row
-from cumulet.services.network.types import (
-    Agent,
-    FloatingIp,
-    Network,
-    Port,
-    Router,
-    SecurityGroup,
-    SecurityGroupRule,
-    Subnet,
-    SubnetPool,
-)
-
-_NOT_FOUND: dict[type, str] = {
-    Network: "NetworkNotFound",
-    Subnet: "SubnetNotFound",
-    SubnetPool: "SubnetPoolNotFound",
-    Port: "PortNotFound",
-    Router: "RouterNotFound",
-    FloatingIp: "FloatingIPNotFound",
-    SecurityGroup: "SecurityGroupNotFound",
-    SecurityGroupRule: "SecurityGroupRuleNotFound",
-    Agent: "AgentNotFound",
-}
+from cumulet.services.network.store import common, kinds, visibility
+from cumulet.services.network.store.kinds import Row
 
 
 def sees_all(ctx: Context) -> bool:
@@ -42,7 +19,7 @@ def get(source: Source, ctx: Context, kind: type[Row], key: str) -> Row:
     """The row, where the caller may see it; the kind's own NotFound else."""
     found = visibility.find_visible(source, ctx, kind, sees_all(ctx), id=[key])
     if not found:
-        raise fault(_NOT_FOUND[kind], id=key)
+        raise fault(kinds.of(kind).missing, id=key)
     return found[0]
 
 
@@ -50,5 +27,5 @@ def must(source: Source, kind: type[Row], key: str) -> Row:
     """The row, whoever asks; the kind's own NotFound where there is none."""
     found = common.find(source, kind, key)
     if found is None:
-        raise fault(_NOT_FOUND[kind], id=key)
+        raise fault(kinds.of(kind).missing, id=key)
     return found

@@ -60,6 +60,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Floati
         revision_number=0,
         created_at=now,
         updated_at=now,
+        **common.optional(FloatingIp, values),
     )
     common.add(tx, floating)
     if values.get("port_id") is not None or values.get("fixed_ip_address") is not None:
@@ -71,6 +72,7 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     """Let the address stand for another port, or for none; without `port_id` in `values` only words change."""
     floating = access.must(tx, FloatingIp, key)
     changes: dict[str, Any] = {name: values[name] for name in ("description",) if name in values}
+    changes |= common.optional(FloatingIp, values)
     if "port_id" in values or "fixed_ip_address" in values:
         target = {"port_id": floating.port_id, **values} if "port_id" not in values else values
         changes |= _target(tx, ctx, floating, target)

@@ -44,6 +44,7 @@ def create(cloud: Cloud, tx: Tx, values: dict[str, Any]) -> Network:
         revision_number=1,
         created_at=now,
         updated_at=now,
+        **common.optional(Network, values),
     )
     common.add(tx, network)
     return network
@@ -58,7 +59,7 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
         raise fault("InvalidSharedSetting", id=key)
     if values.get("router:external") is False and network.external and lookups.routers_with_gateway_on(tx, key):
         raise fault("ExternalNetworkInUse", id=key)
-    changes = {name: values[name] for name in _PLAIN if name in values}
+    changes = {name: values[name] for name in _PLAIN if name in values} | common.optional(Network, values)
     if "router:external" in values:
         changes["external"] = values["router:external"]
     if "mtu" in values:

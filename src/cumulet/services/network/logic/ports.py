@@ -51,7 +51,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Port:
 def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> Port:
     """Change attributes; a port keeps what keeps its addresses and groups true."""
     port = access.must(tx, Port, key)
-    changes = {name: values[name] for name in _PLAIN if name in values}
+    changes = {name: values[name] for name in _PLAIN if name in values} | common.optional(Port, values)
     _check_device(ctx, port, changes)
     if "mac_address" in values and values["mac_address"] != port.mac_address:
         changes["mac_address"] = _own_mac(tx, port, values["mac_address"])
@@ -184,6 +184,7 @@ def _new(tx: Tx, network: Network, values: dict[str, Any], secure: bool) -> Port
         revision_number=1,
         created_at=now,
         updated_at=now,
+        **common.optional(Port, values),
     )
 
 

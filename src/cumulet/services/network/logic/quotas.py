@@ -8,19 +8,12 @@ from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid
 from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import quotas as store
+from cumulet.services.network.store.kinds import KINDS
 
-# Neutron's defaults.
 DEFAULTS = {
-    "network": 100,
-    "subnet": 500,
-    "port": 500,
-    "router": 10,
-    "router_route": 30,
-    "floatingip": 50,
-    "security_group": 10,
-    "security_group_rule": 100,
+    **{kind.counted: kind.limit for kind in KINDS if kind.counted},
     "rbac_policy": 10,
-    "subnetpool": -1,
+    "router_route": 30,  # of each router, so that none count for the project
 }
 
 
@@ -33,7 +26,7 @@ def take(tx: Tx, project_id: str, **wanted: int) -> None:
         return
     tx.lock(f"quota:network:{project_id}")
     limits = {**DEFAULTS, **store.limits(tx, project_id)}
-    used = {name: _used(tx, project_id, name) for name in wanted if limits[name] != quota.UNLIMITED}
+    used = {name: store.used(tx, project_id, name) for name in wanted if limits[name] != quota.UNLIMITED}
     over = quota.exceeded(limits, used, wanted)
     if over:
         raise fault("OverQuota", overs=over)
@@ -47,7 +40,7 @@ def of_project(source: Source, project_id: str) -> dict[str, int]:
 def details(source: Source, project_id: str) -> dict[str, dict[str, int]]:
     """Limits with use; nothing is ever reserved, for counting and writing are one transaction."""
     return {
-        name: {"limit": limit, "used": _used(source, project_id, name), "reserved": 0}
+        name: {"limit": limit, "used": store.used(source, project_id, name), "reserved": 0}
         for name, limit in of_project(source, project_id).items()
     }
 
@@ -55,13 +48,8 @@ def details(source: Source, project_id: str) -> dict[str, dict[str, int]]:
 def update(tx: Tx, project_id: str, values: dict[str, int], *, force: bool = False) -> dict[str, int]:
     """Set limits; -1 is none. Invalid where more is used already, unless `force`."""
     for name, limit in values.items():
-        used = _used(tx, project_id, name)
+        used = store.used(tx, project_id, name)
         if not force and limit != quota.UNLIMITED and used > limit:
             raise Invalid(f"Quota limit {limit} for {name} must be greater than or equal to already used {used}")
     store.set_limits(tx, project_id, values)
     return of_project(tx, project_id)
-
-
-def _used(source: Source, project_id: str, name: str) -> int:
-    """How many the project has; of routes the limit is each router's own, so none count for the project."""
-    return store.used(source, project_id, name) if name in store.COUNTED else 0

@@ -47,6 +47,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Router
         revision_number=1,
         created_at=now,
         updated_at=now,
+        **common.optional(Router, values),
     )
     common.add(tx, router)
     if values.get("external_gateway_info"):
@@ -56,7 +57,8 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Router
 
 def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> Router:
     router = access.must(tx, Router, key)
-    common.change(tx, Router, key, {name: values[name] for name in _PLAIN if name in values})
+    changes = {name: values[name] for name in _PLAIN if name in values} | common.optional(Router, values)
+    common.change(tx, Router, key, changes)
     if "external_gateway_info" in values:
         _set_gateway(tx, ctx, router, values["external_gateway_info"] or {})
     if "routes" in values:

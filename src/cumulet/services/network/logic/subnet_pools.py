@@ -51,6 +51,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
         revision_number=1,
         created_at=now,
         updated_at=now,
+        **common.optional(SubnetPool, values),
     )
     common.add(tx, pool)
     return pool
@@ -62,6 +63,7 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     pool = access.must(tx, SubnetPool, key)
     _check_no_scope(values)
     changes = {name: values[name] for name in (*_PLAIN, *_LENGTHS) if name in values}
+    changes |= common.optional(SubnetPool, values)
     if values.get("is_default") and not pool.is_default:
         _check_no_default(tx, pool.ip_version)
     _check_lengths(pool.ip_version, *(values.get(name, getattr(pool, name)) for name in _LENGTHS))

@@ -61,6 +61,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
         revision_number=0,
         created_at=now,
         updated_at=now,
+        **common.optional(Subnet, values),
     )
     common.add(tx, subnet)
     common.touch(tx, Network, network.id)
@@ -75,7 +76,7 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     _check_lists(key, values, subnet.ip_version)
     if values.get("enable_dhcp"):
         _check_range({"enable_dhcp": True, "ip_version": subnet.ip_version}, subnet.cidr)
-    changes = {name: values[name] for name in _PLAIN if name in values}
+    changes = {name: values[name] for name in _PLAIN if name in values} | common.optional(Subnet, values)
     if gateway != subnet.gateway_ip:
         _check_gateway(gateway, subnet.cidr)
         _check_gateway_free(tx, subnet)

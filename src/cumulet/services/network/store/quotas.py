@@ -9,21 +9,13 @@ from sqlalchemy import bindparam, delete, func, select
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.network import tables
+from cumulet.services.network.store.kinds import KINDS
 from cumulet.services.network.types import Quota
 
-COUNTED = {
-    "network": tables.network,
-    "subnet": tables.subnet,
-    "subnetpool": tables.subnet_pool,
-    "port": tables.port,
-    "router": tables.router,
-    "floatingip": tables.floating_ip,
-    "security_group": tables.security_group,
-    "security_group_rule": tables.security_group_rule,
-}
 _USED = {
-    name: select(func.count()).select_from(table).where(table.c.project_id == bindparam("project"))
-    for name, table in COUNTED.items()
+    kind.counted: select(func.count()).select_from(kind.table).where(kind.table.c.project_id == bindparam("project"))
+    for kind in KINDS
+    if kind.counted
 }
 
 
@@ -53,5 +45,7 @@ def forget(tx: Tx, project_id: str) -> int:
 
 
 def used(source: Source, project_id: str, resource: str) -> int:
-    """How many of `resource` the project has."""
+    """How many of `resource` the project has; 0 of what is not counted by project."""
+    if resource not in _USED:
+        return 0
     return int(sql.scalar(source, _USED[resource], {"project": project_id}) or 0)

@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what by default: Neutron's rule names, defaults and scopes (its 2026.2 release, new defaults only)."""
+"""Rules of what every cloud has: networks, subnets, ports, routers, floating IPs, security groups."""
 
 from __future__ import annotations
 
-_ADMIN = "rule:admin_only"
-_MEMBER = "(rule:admin_only) or (role:member and project_id:%(project_id)s)"
-_READER = "(rule:admin_only) or (role:reader and project_id:%(project_id)s)"
-_MANAGER = "(rule:admin_only) or (role:manager and project_id:%(project_id)s)"
-
-_OWN = "role:member and project_id:%(project_id)s"
-_ON_OWN_NETWORK = "role:member and rule:network_owner"
+from cumulet.services.network.policy.words import ADMIN, MANAGER, MEMBER, ON_OWN_NETWORK, OWN, READER
 
 RULES: dict[str, str] = {
     "context_is_admin": "role:admin",
@@ -28,54 +22,54 @@ RULES: dict[str, str] = {
     "admin_or_ext_parent_owner": "rule:context_is_admin or project_id:%(ext_parent:project_id)s",
     "ext_parent_owner": "project_id:%(ext_parent:project_id)s",
     "sg_owner": "project_id:%(security_group:project_id)s",
-    "create_agent": _ADMIN,
-    "get_agent": _ADMIN,
-    "update_agent": _ADMIN,
-    "delete_agent": _ADMIN,
+    "create_agent": ADMIN,
+    "get_agent": ADMIN,
+    "update_agent": ADMIN,
+    "delete_agent": ADMIN,
     "get_availability_zone": "role:reader",
-    "create_floatingip": _MEMBER,
-    "create_floatingip:floating_ip_address": _MANAGER,
-    "create_floatingip:router_id": _MEMBER,
-    "create_floatingip:tags": _MEMBER,
-    "get_floatingip": _READER,
-    "get_floatingip:tags": _READER,
-    "update_floatingip": _MEMBER,
-    "update_floatingip:router_id": _MEMBER,
-    "update_floatingip:tags": _MEMBER,
-    "delete_floatingip": _MEMBER,
-    "delete_floatingip:tags": _MEMBER,
+    "create_floatingip": MEMBER,
+    "create_floatingip:floating_ip_address": MANAGER,
+    "create_floatingip:router_id": MEMBER,
+    "create_floatingip:tags": MEMBER,
+    "get_floatingip": READER,
+    "get_floatingip:tags": READER,
+    "update_floatingip": MEMBER,
+    "update_floatingip:router_id": MEMBER,
+    "update_floatingip:tags": MEMBER,
+    "delete_floatingip": MEMBER,
+    "delete_floatingip:tags": MEMBER,
     "external": "field:networks:router:external=True",
-    "create_network": _MEMBER,
-    "create_network:shared": _ADMIN,
-    "create_network:router:external": _ADMIN,
-    "create_network:is_default": _ADMIN,
-    "create_network:port_security_enabled": _MEMBER,
-    "create_network:provider:network_type": _ADMIN,
-    "create_network:provider:physical_network": _ADMIN,
-    "create_network:provider:segmentation_id": _ADMIN,
-    "create_network:tags": _MEMBER,
+    "create_network": MEMBER,
+    "create_network:shared": ADMIN,
+    "create_network:router:external": ADMIN,
+    "create_network:is_default": ADMIN,
+    "create_network:port_security_enabled": MEMBER,
+    "create_network:provider:network_type": ADMIN,
+    "create_network:provider:physical_network": ADMIN,
+    "create_network:provider:segmentation_id": ADMIN,
+    "create_network:tags": MEMBER,
     "get_network": (
         "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:service_api or "
         "rule:shared or rule:external or rule:context_is_advsvc"
     ),
-    "get_network:provider:network_type": _ADMIN,
-    "get_network:provider:physical_network": _ADMIN,
-    "get_network:provider:segmentation_id": _ADMIN,
+    "get_network:provider:network_type": ADMIN,
+    "get_network:provider:physical_network": ADMIN,
+    "get_network:provider:segmentation_id": ADMIN,
     "get_network:tags": (
         "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:shared or "
         "rule:external or rule:context_is_advsvc"
     ),
-    "update_network": _MEMBER,
-    "update_network:shared": _ADMIN,
-    "update_network:provider:network_type": _ADMIN,
-    "update_network:provider:physical_network": _ADMIN,
-    "update_network:provider:segmentation_id": _ADMIN,
-    "update_network:router:external": _ADMIN,
-    "update_network:is_default": _ADMIN,
-    "update_network:port_security_enabled": _MEMBER,
-    "update_network:tags": _MEMBER,
-    "delete_network": _MEMBER,
-    "delete_network:tags": _MEMBER,
+    "update_network": MEMBER,
+    "update_network:shared": ADMIN,
+    "update_network:provider:network_type": ADMIN,
+    "update_network:provider:physical_network": ADMIN,
+    "update_network:provider:segmentation_id": ADMIN,
+    "update_network:router:external": ADMIN,
+    "update_network:is_default": ADMIN,
+    "update_network:port_security_enabled": MEMBER,
+    "update_network:tags": MEMBER,
+    "delete_network": MEMBER,
+    "delete_network:tags": MEMBER,
     "get_network_ip_availability": "(rule:admin_only) or (rule:service_api)",
     "network_device": "field:port:device_owner=~^network:",
     "compute_device": "field:port:device_owner=~^compute:",
@@ -160,75 +154,75 @@ RULES: dict[str, str] = {
     "update_port:tags": "(rule:admin_only) or (role:member and project_id:%(project_id)s) or rule:context_is_advsvc",
     "delete_port": (
         "(rule:admin_only) or (rule:service_api) or "
-        f"(service_roles:service and ({_ON_OWN_NETWORK} or {_OWN})) or "
+        f"(service_roles:service and ({ON_OWN_NETWORK} or {OWN})) or "
         "(not rule:compute_device and not rule:baremetal_device and not rule:manila_device and "
-        f"({_ON_OWN_NETWORK} or {_OWN}))"
+        f"({ON_OWN_NETWORK} or {OWN}))"
     ),
     "delete_port:tags": (
         "rule:context_is_advsvc or role:member and project_id:%(project_id)s or "
         "(rule:admin_only) or (role:member and rule:network_owner)"
     ),
-    "get_quota": _MANAGER,
-    "update_quota": _ADMIN,
-    "delete_quota": _ADMIN,
-    "create_router": _MEMBER,
-    "create_router:external_gateway_info": _MEMBER,
-    "create_router:external_gateway_info:network_id": _MEMBER,
-    "create_router:external_gateway_info:enable_snat": _ADMIN,
-    "create_router:external_gateway_info:external_fixed_ips": _ADMIN,
-    "create_router:tags": _MEMBER,
-    "get_router": _READER,
-    "get_router:tags": _READER,
-    "update_router": _MEMBER,
-    "update_router:external_gateway_info": _MEMBER,
-    "update_router:external_gateway_info:network_id": _MEMBER,
-    "update_router:external_gateway_info:enable_snat": _ADMIN,
-    "update_router:external_gateway_info:external_fixed_ips": _ADMIN,
-    "update_router:tags": _MEMBER,
-    "delete_router": _MEMBER,
-    "delete_router:tags": _MEMBER,
-    "add_router_interface": _MEMBER,
-    "remove_router_interface": _MEMBER,
-    "add_extraroutes": _MEMBER,
-    "remove_extraroutes": _MEMBER,
+    "get_quota": MANAGER,
+    "update_quota": ADMIN,
+    "delete_quota": ADMIN,
+    "create_router": MEMBER,
+    "create_router:external_gateway_info": MEMBER,
+    "create_router:external_gateway_info:network_id": MEMBER,
+    "create_router:external_gateway_info:enable_snat": ADMIN,
+    "create_router:external_gateway_info:external_fixed_ips": ADMIN,
+    "create_router:tags": MEMBER,
+    "get_router": READER,
+    "get_router:tags": READER,
+    "update_router": MEMBER,
+    "update_router:external_gateway_info": MEMBER,
+    "update_router:external_gateway_info:network_id": MEMBER,
+    "update_router:external_gateway_info:enable_snat": ADMIN,
+    "update_router:external_gateway_info:external_fixed_ips": ADMIN,
+    "update_router:tags": MEMBER,
+    "delete_router": MEMBER,
+    "delete_router:tags": MEMBER,
+    "add_router_interface": MEMBER,
+    "remove_router_interface": MEMBER,
+    "add_extraroutes": MEMBER,
+    "remove_extraroutes": MEMBER,
     "admin_or_sg_owner": "rule:context_is_admin or project_id:%(security_group:project_id)s",
     "admin_owner_or_sg_owner": "rule:owner or rule:admin_or_sg_owner",
     "shared_security_group": "field:security_groups:shared=True",
     "rule_default_sg": "field:security_group_rules:belongs_to_default_sg=True",
-    "create_security_group": _MEMBER,
-    "create_security_group:tags": _MEMBER,
+    "create_security_group": MEMBER,
+    "create_security_group:tags": MEMBER,
     "get_security_group": (
         "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:shared_security_group"
     ),
     "get_security_group:tags": (
         "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:shared_security_group"
     ),
-    "update_security_group": _MEMBER,
-    "update_security_group:tags": _MEMBER,
-    "delete_security_group": _MEMBER,
-    "delete_security_group:tags": _MEMBER,
+    "update_security_group": MEMBER,
+    "update_security_group:tags": MEMBER,
+    "delete_security_group": MEMBER,
+    "delete_security_group:tags": MEMBER,
     "create_security_group_rule": "(rule:admin_only) or (role:member and rule:sg_owner)",
     "get_security_group_rule": "(rule:admin_only) or (role:reader and rule:sg_owner)",
     "delete_security_group_rule": "(rule:admin_only) or (role:member and rule:sg_owner)",
     "get_service_provider": "role:reader",
     "shared_subnetpools": "field:subnetpools:shared=True",
-    "create_subnetpool": _MEMBER,
-    "create_subnetpool:shared": _ADMIN,
-    "create_subnetpool:is_default": _ADMIN,
-    "create_subnetpool:tags": _MEMBER,
-    "get_subnetpool": f"{_READER} or rule:shared_subnetpools",
-    "get_subnetpool:tags": f"{_READER} or rule:shared_subnetpools",
-    "update_subnetpool": _MEMBER,
-    "update_subnetpool:is_default": _ADMIN,
-    "update_subnetpool:tags": _MEMBER,
-    "delete_subnetpool": _MEMBER,
-    "delete_subnetpool:tags": _MEMBER,
-    "onboard_network_subnets": _MEMBER,
-    "add_prefixes": _MEMBER,
-    "remove_prefixes": _MEMBER,
+    "create_subnetpool": MEMBER,
+    "create_subnetpool:shared": ADMIN,
+    "create_subnetpool:is_default": ADMIN,
+    "create_subnetpool:tags": MEMBER,
+    "get_subnetpool": f"{READER} or rule:shared_subnetpools",
+    "get_subnetpool:tags": f"{READER} or rule:shared_subnetpools",
+    "update_subnetpool": MEMBER,
+    "update_subnetpool:is_default": ADMIN,
+    "update_subnetpool:tags": MEMBER,
+    "delete_subnetpool": MEMBER,
+    "delete_subnetpool:tags": MEMBER,
+    "onboard_network_subnets": MEMBER,
+    "add_prefixes": MEMBER,
+    "remove_prefixes": MEMBER,
     "external_network": "field:subnets:router:external=True",
     "create_subnet": "(rule:admin_only) or (role:member and rule:network_owner)",
-    "create_subnet:service_types": _ADMIN,
+    "create_subnet:service_types": ADMIN,
     "create_subnet:tags": (
         "role:member and project_id:%(project_id)s or (rule:admin_only) or (role:member and rule:network_owner)"
     ),
@@ -243,7 +237,7 @@ RULES: dict[str, str] = {
     "update_subnet": (
         "role:member and project_id:%(project_id)s or (rule:admin_only) or (role:member and rule:network_owner)"
     ),
-    "update_subnet:service_types": _ADMIN,
+    "update_subnet:service_types": ADMIN,
     "update_subnet:tags": (
         "role:member and project_id:%(project_id)s or (rule:admin_only) or (role:member and rule:network_owner)"
     ),
@@ -254,7 +248,3 @@ RULES: dict[str, str] = {
         "role:member and project_id:%(project_id)s or (rule:admin_only) or (role:member and rule:network_owner)"
     ),
 }
-
-_VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_")
-
-SCOPES = dict.fromkeys((name for name in RULES if name.startswith(_VERBS)), ("project",))

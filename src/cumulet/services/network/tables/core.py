@@ -1,29 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of the network service, columns named and ordered as the row Structs' fields in `types`."""
+"""Networks, subnets, ports, security groups, routers, floating IPs, and what the service keeps of hosts and quotas."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, Integer, String, Table, Text
 
 from cumulet.kernel.db.sql import Json
-
-metadata = MetaData()
-
-
-def _tail() -> list[Column[Any]]:
-    """What most resources end in; a Column belongs to one table, so each gets its own."""
-    return [Column("description", Text, nullable=False), Column("tags", Json, nullable=False), *_revision()]
-
-
-def _revision() -> list[Column[Any]]:
-    return [
-        Column("revision_number", Integer, nullable=False),
-        Column("created_at", DateTime, nullable=False),
-        Column("updated_at", DateTime, nullable=False),
-    ]
-
+from cumulet.services.network.tables.base import metadata, revision, tail
 
 network = Table(
     "network_network",
@@ -41,7 +24,7 @@ network = Table(
     Column("physical_network", String(64), unique=True),
     Column("segmentation_id", Integer, unique=True),
     Column("availability_zone_hints", Json, nullable=False),
-    *_tail(),
+    *tail(),
     Index("network_network_project", "project_id"),
 )
 
@@ -59,7 +42,7 @@ subnet_pool = Table(
     Column("default_quota", Integer),
     Column("is_default", Boolean, nullable=False),
     Column("shared", Boolean, nullable=False),
-    *_tail(),
+    *tail(),
     Index("network_subnet_pool_project", "project_id"),
 )
 
@@ -81,7 +64,7 @@ subnet = Table(
     Column("ipv6_address_mode", String(16)),
     Column("subnetpool_id", String(36), ForeignKey("network_subnet_pool.id")),
     Column("service_types", Json, nullable=False),
-    *_tail(),
+    *tail(),
     Index("network_subnet_network", "network_id"),
     Index("network_subnet_project", "project_id"),
     Index("network_subnet_pool_of", "subnetpool_id"),
@@ -108,7 +91,7 @@ port = Table(
     Column("made_for_server", Boolean, nullable=False),
     Column("position", Integer, nullable=False),
     Column("tag", String(60)),
-    *_tail(),
+    *tail(),
     Index("network_port_mac", "network_id", "mac_address", unique=True),
     Index("network_port_project", "project_id"),
     Index("network_port_device", "device_id"),
@@ -135,7 +118,7 @@ security_group = Table(
     Column("project_id", String(255), nullable=False),
     Column("name", String(255), nullable=False),
     Column("is_default", Boolean, nullable=False),
-    *_tail(),
+    *tail(),
     Index("network_security_group_project", "project_id"),
 )
 
@@ -166,7 +149,7 @@ security_group_rule = Table(
     Column("remote_ip_prefix", String(64)),
     Column("remote_group_id", String(36), ForeignKey("network_security_group.id", ondelete="CASCADE")),
     Column("description", Text, nullable=False),
-    *_revision(),
+    *revision(),
     Index("network_security_group_rule_group", "security_group_id"),
     Index("network_security_group_rule_remote", "remote_group_id"),
     Index("network_security_group_rule_project", "project_id"),
@@ -186,7 +169,7 @@ router = Table(
     Column("routes", Json, nullable=False),
     Column("host", String(255), nullable=False),
     Column("availability_zone_hints", Json, nullable=False),
-    *_tail(),
+    *tail(),
     Index("network_router_project", "project_id"),
     Index("network_router_host", "host"),
 )
@@ -203,7 +186,7 @@ floating_ip = Table(
     Column("fixed_ip_address", String(64)),
     Column("router_id", String(36), ForeignKey("network_router.id")),
     Column("status", String(16), nullable=False),
-    *_tail(),
+    *tail(),
     Index("network_floating_ip_address", "floating_network_id", "floating_ip_address", unique=True),
     Index("network_floating_ip_project", "project_id"),
     Index("network_floating_ip_port", "port_id"),

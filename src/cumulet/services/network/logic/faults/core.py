@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refusals under Neutron's names and in its words."""
+"""Refusals of what every cloud has, by name: the kernel's error and the text."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, Invalid, NotFound, NotReady, Precondition
 
-_INPUT = "Invalid input for operation: {error_message}."
-
-_FAULTS: dict[str, tuple[type[CumuletError], str]] = {
+FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     "NetworkNotFound": (NotFound, "Network {id} could not be found."),
     "SubnetNotFound": (NotFound, "Subnet {id} could not be found."),
     "SubnetPoolNotFound": (NotFound, "Subnet pool {id} could not be found."),
@@ -20,7 +16,7 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     "SecurityGroupRuleNotFound": (NotFound, "Security group rule {id} does not exist"),
     "AgentNotFound": (NotFound, "Agent {id} could not be found."),
     "TagNotFound": (NotFound, "Tag {tag} could not be found."),
-    "InvalidInput": (Invalid, _INPUT),
+    "InvalidInput": (Invalid, "Invalid input for operation: {error_message}."),
     "BadRequest": (Invalid, "Bad {resource} request: {msg}."),
     "OverQuota": (Conflict, "Quota exceeded for resources: {overs}."),
     "QuotaResourceUnknown": (NotFound, "Unknown quota resources {unknown}."),
@@ -229,19 +225,3 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
         "The following device_id {device_id} is not owned by your project or matches another project router.",
     ),
 }
-
-
-def fault(name: str, **words: Any) -> CumuletError:
-    """The error called `name`; its template's words are filled from `words`."""
-    kind, template = _FAULTS[name]
-    return kind(template.format(**words), code=name)
-
-
-def invalid(reason: str) -> CumuletError:
-    """InvalidInput, for reasons that have no name of their own."""
-    return fault("InvalidInput", error_message=reason)
-
-
-def bad(resource: str, reason: str) -> CumuletError:
-    """BadRequest: the request does not fit the resource."""
-    return fault("BadRequest", resource=resource, msg=reason)

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What families add to the resources of others, by the kind of resource."""
+
+from __future__ import annotations
+
+from cumulet.services.network.api.parts.base import Part
+
+_PARTS: dict[type, tuple[Part, ...]] = {}
+
+
+def of(kind: type) -> tuple[Part, ...]:
+    """The parts of this kind of resource."""
+    return _PARTS.get(kind, ())

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refusals under Neutron's names and in its words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cumulet.kernel.errors import CumuletError
+from cumulet.services.network.logic.faults import core
+
+_FAULTS: dict[str, tuple[type[CumuletError], str]] = {**core.FAULTS}
+
+
+def fault(name: str, **words: Any) -> CumuletError:
+    """The error called `name`; its template's words are filled from `words`."""
+    kind, template = _FAULTS[name]
+    return kind(template.format(**words), code=name)
+
+
+def invalid(reason: str) -> CumuletError:
+    """InvalidInput, for reasons that have no name of their own."""
+    return fault("InvalidInput", error_message=reason)
+
+
+def bad(resource: str, reason: str) -> CumuletError:
+    """BadRequest: the request does not fit the resource."""
+    return fault("BadRequest", resource=resource, msg=reason)

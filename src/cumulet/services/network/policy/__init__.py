@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what by default: Neutron's rule names, defaults and scopes (its 2026.2 release, new defaults only)."""
+
+from __future__ import annotations
+
+from cumulet.services.network.policy import core
+
+RULES: dict[str, str] = {**core.RULES}
+
+_VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_")
+
+SCOPES = dict.fromkeys((name for name in RULES if name.startswith(_VERBS)), ("project",))

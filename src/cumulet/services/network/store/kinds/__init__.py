@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of resources that there are: what finding, visibility and quotas read."""
+
+from __future__ import annotations
+
+from cumulet.services.network.store.kinds import core
+from cumulet.services.network.store.kinds.base import Kept, Kind, Row
+
+KINDS: tuple[Kind, ...] = (*core.KINDS,)
+_OF = {kind.row: kind for kind in KINDS}
+
+__all__ = ["KINDS", "Kept", "Kind", "Row", "of"]
+
+
+def of(row: type) -> Kind:
+    """The kind whose rows these are."""
+    return _OF[row]

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the service has to know of any kind of resource."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import ColumnElement, Table, false
+
+from cumulet.kernel import quota
+from cumulet.kernel.context import Context
+
+
+class Kept(Protocol):
+    """A row that has an id."""
+
+    @property
+    def id(self) -> str: ...
+
+
+Row = TypeVar("Row", bound=Kept)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource.
+
+    The fields of `row` are the columns of `table`. `missing` names the fault of an id that nothing has. `counted` is
+    the quota's name, "" where projects may have any number of it, and `limit` its default. `seen` says which rows a
+    caller may know of that does not see everything; where it is None, those of its own project.
+    """
+
+    row: type[Any]
+    table: Table
+    missing: str
+    counted: str = ""
+    limit: int = quota.UNLIMITED
+    seen: Callable[[Context], ColumnElement[bool]] | None = None
+
+    def visible(self, ctx: Context) -> ColumnElement[bool]:
+        """The condition under which the caller may know of a row."""
+        return self.seen(ctx) if self.seen is not None else own(self.table, ctx)
+
+
+def own(table: Table, ctx: Context) -> ColumnElement[bool]:
+    """What belongs to the caller's project."""
+    return table.c.project_id == ctx.project_id
+
+
+def nobody(ctx: Context) -> ColumnElement[bool]:
+    """For what belongs to no project."""
+    return false()

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every cloud has: networks, subnets, ports, routers, floating IPs, security groups; and the hosts."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, or_, select
+
+from cumulet.kernel.context import Context
+from cumulet.services.network import tables
+from cumulet.services.network.store.kinds.base import Kind, nobody, own
+from cumulet.services.network.types import (
+    Agent,
+    FloatingIp,
+    Network,
+    Port,
+    Router,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+    SubnetPool,
+)
+
+
+def _networks(ctx: Context) -> ColumnElement[bool]:
+    return or_(own(tables.network, ctx), tables.network.c.shared, tables.network.c.external)
+
+
+def _subnets(ctx: Context) -> ColumnElement[bool]:
+    known = select(tables.network.c.id).where(or_(own(tables.network, ctx), tables.network.c.shared))
+    return or_(own(tables.subnet, ctx), tables.subnet.c.network_id.in_(known))
+
+
+def _pools(ctx: Context) -> ColumnElement[bool]:
+    return or_(own(tables.subnet_pool, ctx), tables.subnet_pool.c.shared)
+
+
+def _ports(ctx: Context) -> ColumnElement[bool]:
+    mine = select(tables.network.c.id).where(own(tables.network, ctx))
+    return or_(own(tables.port, ctx), tables.port.c.network_id.in_(mine))
+
+
+def _rules(ctx: Context) -> ColumnElement[bool]:
+    mine = select(tables.security_group.c.id).where(own(tables.security_group, ctx))
+    return or_(own(tables.security_group_rule, ctx), tables.security_group_rule.c.security_group_id.in_(mine))
+
+
+# Limits are Neutron's defaults.
+KINDS = (
+    Kind(Network, tables.network, "NetworkNotFound", "network", 100, _networks),
+    Kind(Subnet, tables.subnet, "SubnetNotFound", "subnet", 500, _subnets),
+    Kind(SubnetPool, tables.subnet_pool, "SubnetPoolNotFound", "subnetpool", seen=_pools),
+    Kind(Port, tables.port, "PortNotFound", "port", 500, _ports),
+    Kind(Router, tables.router, "RouterNotFound", "router", 10),
+    Kind(FloatingIp, tables.floating_ip, "FloatingIPNotFound", "floatingip", 50),
+    Kind(SecurityGroup, tables.security_group, "SecurityGroupNotFound", "security_group", 10),
+    Kind(
+        SecurityGroupRule,
+        tables.security_group_rule,
+        "SecurityGroupRuleNotFound",
+        "security_group_rule",
+        100,
+        _rules,
+    ),
+    Kind(Agent, tables.agent, "AgentNotFound", seen=nobody),
+)

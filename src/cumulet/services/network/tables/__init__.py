@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of the network service, columns named and ordered as the row Structs' fields in `types`."""
+
+from __future__ import annotations
+
+from cumulet.services.network.tables.base import metadata
+from cumulet.services.network.tables.core import (
+    agent,
+    allocation,
+    epoch,
+    floating_ip,
+    membership,
+    network,
+    port,
+    quota,
+    router,
+    security_group,
+    security_group_rule,
+    subnet,
+    subnet_pool,
+)
+
+__all__ = [
+    "agent",
+    "allocation",
+    "epoch",
+    "floating_ip",
+    "membership",
+    "metadata",
+    "network",
+    "port",
+    "quota",
+    "router",
+    "security_group",
+    "security_group_rule",
+    "subnet",
+    "subnet_pool",
+]

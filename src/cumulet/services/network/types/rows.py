@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the network service; fields stand in the order of the columns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+FLAT, TUNNEL = "flat", "vxlan"
+NETWORK_TYPES = (FLAT, TUNNEL)
+ACTIVE, DOWN, BUILD = "ACTIVE", "DOWN", "BUILD"
+
+OWNER_DHCP = "network:dhcp"
+OWNER_ROUTER_INTERFACE = "network:router_interface"
+OWNER_ROUTER_GATEWAY = "network:router_gateway"
+OWNER_FLOATING = "network:floatingip"
+OWNER_COMPUTE = "compute:"  # followed by the availability zone
+
+
+class Network(msgspec.Struct, frozen=True):
+    """A network. `segmentation_id` is the tunnel's number, None for flat networks."""
+
+    id: str
+    project_id: str
+    name: str
+    admin_state_up: bool
+    shared: bool
+    external: bool
+    is_default: bool
+    mtu: int
+    port_security_enabled: bool
+    network_type: str
+    physical_network: str | None
+    segmentation_id: int | None
+    availability_zone_hints: list[str]
+    description: str
+    tags: list[str]
+    revision_number: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Subnet(msgspec.Struct, frozen=True):
+    """A range of addresses of a network. Pools are `{"start", "end"}`, routes `{"destination", "nexthop"}`."""
+
+    id: str
+    project_id: str
+    network_id: str
+    name: str
+    ip_version: int
+    cidr: str
+    gateway_ip: str | None
+    enable_dhcp: bool
+    allocation_pools: list[dict[str, str]]
+    dns_nameservers: list[str]
+    host_routes: list[dict[str, str]]
+    ipv6_ra_mode: str | None
+    ipv6_address_mode: str | None
+    subnetpool_id: str | None
+    service_types: list[str]
+    description: str
+    tags: list[str]
+    revision_number: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class SubnetPool(msgspec.Struct, frozen=True):
+    """Prefixes that subnets are cut from, each prefix length in bits.
+
+    `default_quota` is how much of it one project may hold: addresses for IPv4, /64 networks for IPv6; None: no limit.
+    """
+
+    id: str
+    project_id: str
+    name: str
+    ip_version: int
+    prefixes: list[str]
+    default_prefixlen: int
+    min_prefixlen: int
+    max_prefixlen: int
+    default_quota: int | None
+    is_default: bool
+    shared: bool
+    description: str
+    tags: list[str]
+    revision_number: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Port(msgspec.Struct, frozen=True):
+    """A port. `host` is "" while unbound; `made_for_server` marks those that go with their server.
+
+    `position` orders a server's ports; `tag` is compute's own label of the interface.
+    """
+
+    id: str
+    project_id: str
+    network_id: str
+    name: str
+    mac_address: str
+    admin_state_up: bool
+    status: str
+    device_id: str
+    device_owner: str
+    host: str
+    vnic_type: str
+    profile: dict[str, Any]
+    port_security_enabled: bool
+    allowed_address_pairs: list[dict[str, str]]
+    extra_dhcp_opts: list[dict[str, Any]]
+    made_for_server: bool
+    position: int
+    tag: str | None
+    description: str
+    tags: list[str]
+    revision_number: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class BoundPort(msgspec.Struct, frozen=True):
+    """What a host has to know of a server's port that is bound to it; no row of its own."""
+
+    id: str
+    network_id: str
+    mac_address: str
+    admin_state_up: bool
+    status: str
+    port_security_enabled: bool
+    allowed_address_pairs: list[dict[str, str]]
+
+
+class ServerPort(msgspec.Struct, frozen=True):
+    """What compute is told of a server's port; no row of its own."""
+
+    id: str
+    network_id: str
+    mac_address: str
+    status: str
+    device_id: str
+    host: str
+    port_security_enabled: bool
+    made_for_server: bool
+    tag: str | None
+
+
+class FarPort(msgspec.Struct, frozen=True):
+    """What other hosts have to know of a bound port; no row of its own."""
+
+    id: str
+    network_id: str
+    mac: str
+    host: str
+
+
+class Allocation(msgspec.Struct, frozen=True):
+    """An address that a port holds. `position` orders the addresses of one port."""
+
+    subnet_id: str
+    address: str
+    port_id: str
+    network_id: str
+    position: int
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """A port in a security group."""
+
+    port_id: str
+    security_group_id: str
+
+
+class Router(msgspec.Struct, frozen=True):
+    """A router; `host` is where it runs, "" while no host was there to take it."""
+
+    id: str
+    project_id: str
+    name: str
+    admin_state_up: bool
+    status: str
+    gateway_network_id: str | None
+    gateway_port_id: str | None
+    enable_snat: bool
+    routes: list[dict[str, str]]
+    host: str
+    availability_zone_hints: list[str]
+    description: str
+    tags: list[str]
+    revision_number: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class FloatingIp(msgspec.Struct, frozen=True):
+    """An external address; `port_id` and `fixed_ip_address` say for whom it stands, `router_id` who translates."""
+
+    id: str
+    project_id: str
+    floating_network_id: str
+    floating_port_id: str
+    floating_ip_address: str
+    port_id: str | None
+    fixed_ip_address: str | None
+    router_id: str | None
+    status: str
+    description: str
+    tags: list[str]
+    revision_number: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class SecurityGroup(msgspec.Struct, frozen=True):
+    """A set of rules; each project has one that `is_default`."""
+
+    id: str
+    project_id: str
+    name: str
+    is_default: bool
+    description: str
+    tags: list[str]
+    revision_number: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class SecurityGroupRule(msgspec.Struct, frozen=True):
+    """One allowance. `protocol` is a name or a number as the caller spelled it, None for any."""
+
+    id: str
+    project_id: str
+    security_group_id: str
+    direction: str
+    ethertype: str
+    protocol: str | None
+    port_range_min: int | None
+    port_range_max: int | None
+    remote_ip_prefix: str | None
+    remote_group_id: str | None
+    description: str
+    revision_number: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """A project's own limit of one resource; -1 is none."""
+
+    project_id: str
+    resource: str
+    limit: int
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """The network's part on a host. `configurations` are what it said of itself."""
+
+    id: str
+    host: str
+    admin_state_up: bool
+    description: str | None
+    configurations: dict[str, Any]
+    created_at: datetime
+    started_at: datetime
+    heartbeat_at: datetime
+
+
+class Epoch(msgspec.Struct, frozen=True):
+    """Names this database to the hosts, so that they know a new one from an old state (see HostState)."""
+
+    id: int
+    value: str

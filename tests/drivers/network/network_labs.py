@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from cumulet.services.network.contract import MetadataAnswer, MetadataQuery
-from cumulet.services.network.drivers import reach
 from cumulet.services.network.drivers.base import Fabric
 from cumulet.services.network.drivers.fabric import dhcp
 from cumulet.services.network.drivers.fabric.engine import KernelFabric
@@ -26,7 +25,7 @@ from cumulet.services.network.drivers.fabric.namespace import FOLDER, Namespace
 from cumulet.services.network.drivers.fabric.options import FabricOptions
 from cumulet.services.network.drivers.fabric.taps import open_tap
 from cumulet.services.network.drivers.fake import FakeFabric, FakeUnderlay
-from cumulet.services.network.types import Applied, HostState, PortState
+from cumulet.services.network.types import Applied, HostState, PortState, reach
 
 T = TypeVar("T")
 HOST_ADDRESS = "198.18.4.1/24"

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from cumulet.services.network.agent.delta import merge
 from cumulet.services.network.drivers.fabric import filters
 from cumulet.services.network.logic import addressing
-from cumulet.services.network.logic.compile import Snapshot, compile_host, difference, same
+from cumulet.services.network.logic.compile import compile_host, difference, same
+from cumulet.services.network.logic.hosting.base import Feature, Snapshot
 from cumulet.services.network.types import (
+    KINDS,
     Allocation,
     FarPort,
     FloatingIp,
     GatewayState,
     GroupState,
+    HostDelta,
     HostState,
     LegState,
     Network,
@@ -144,6 +147,45 @@ def test_hosts_and_control_planes_of_the_release_before_are_understood():
     assert msgspec.json.decode(msgspec.json.encode(gateway), type=Before).nexthop == "198.51.100.1"
     told = msgspec.json.decode(msgspec.json.encode(Before(leg=leg, nexthop="198.51.100.1")), type=GatewayState)
     assert (told.nexthop, told.nexthops) == ("198.51.100.1", [])
+
+
+def test_kinds_are_all_that_states_and_differences_hold():
+    names = [kind.name for kind in KINDS]
+    assert names == [name for name in HostState.__struct_fields__ if name not in ("epoch", "generation")]
+    lists = {*names, *(kind.gone for kind in KINDS)}
+    assert lists == set(HostDelta.__struct_fields__) - {"epoch", "base", "generation"}
+
+
+def test_kinds_that_one_side_does_not_know_do_not_stop_the_other():
+    more = [("wonders", list[NetworkState], msgspec.field(default_factory=list))]
+    newer = msgspec.defstruct("Newer", more, bases=(HostState,), kw_only=True)
+    newer_delta = msgspec.defstruct("NewerDelta", more, bases=(HostDelta,), kw_only=True)
+
+    class Older(msgspec.Struct, kw_only=True):
+        epoch: str = ""
+        generation: int = 0
+        networks: list[NetworkState] = []
+
+    state = compile_host(rows())
+    words = {name: getattr(state, name) for name in HostState.__struct_fields__}
+    wonder = NetworkState(id="w1", mtu=1)
+    told = msgspec.msgpack.encode(newer(**words, wonders=[wonder]))
+    assert msgspec.convert(msgspec.msgpack.decode(told), HostState) == state
+    news = msgspec.to_builtins(newer_delta(epoch="e", base=0, generation=1, wonders=[wonder], gone=["w2"]))
+    assert merge(state, msgspec.convert(news, HostDelta)) == msgspec.structs.replace(state, epoch="e", generation=1)
+    short = msgspec.to_builtins(Older(networks=state.networks))
+    assert msgspec.convert(short, HostState) == HostState(networks=state.networks)
+
+
+def test_a_feature_adds_to_the_state(monkeypatch):
+    class Wonders(Feature):
+        def add(self, rows, state):
+            return msgspec.structs.replace(state, ports=[], generation=rows.more["wonders"])
+
+    monkeypatch.setattr("cumulet.services.network.logic.compile.FEATURES", (Wonders(),))
+    snapshot = rows()
+    snapshot.more["wonders"] = 7
+    assert (compile_host(snapshot).ports, compile_host(snapshot).generation) == ([], 7)
 
 
 def test_what_is_switched_off_is_down():

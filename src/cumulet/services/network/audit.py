@@ -15,6 +15,7 @@ from cumulet.services.network.logic.compile import compile_host, difference
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
     ACTIVE,
+    KINDS,
     OWNER_COMPUTE,
     OWNER_FLOATING,
     OWNER_ROUTER_GATEWAY,
@@ -88,15 +89,13 @@ def _host(look: Look, host: str, has: dict[str, Any]) -> Iterator[Finding]:
     """The host's network is what the rows say, and its ports stand that should."""
     there = msgspec.convert(has["state"], HostState)
     delta = difference(there, compile_host(snapshot.take(look.cloud.db, host)))
-    for kind in ("networks", "ports", "groups", "routers"):
-        for each in getattr(delta, kind):
-            yield look.found(each.id, f"host {host} has not the {kind[:-1]} as it should be")
-    for remote in delta.remotes:
-        yield look.found(remote.id, f"host {host} does not know the port on another host as it should")
-    for gone in delta.gone_remotes:
-        yield look.found(gone, f"host {host} knows a port on another host that is not there")
-    for gone in delta.gone:
-        yield look.found(gone, f"host {host} has an object of the network that is not there")
+    for kind in KINDS:
+        for each in getattr(delta, kind.name):
+            yield look.found(each.id, f"host {host} has not the {kind.word} as it should be")
+    for name in sorted({kind.gone for kind in KINDS}):
+        words = " or ".join(kind.word for kind in KINDS if kind.gone == name)
+        for gone in getattr(delta, name):
+            yield look.found(gone, f"host {host} has a {words} that is not there")
     for key, reason in has["failed"].items():
         yield look.found(key, f"host {host} could not make an object of the network: {reason}")
     standing = set(has["ports"])

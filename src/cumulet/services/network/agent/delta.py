@@ -3,35 +3,20 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any
 
-from cumulet.services.network.types import (
-    GroupState,
-    HostDelta,
-    HostState,
-    NetworkState,
-    PortState,
-    RemoteState,
-    RouterState,
-)
-
-Item = TypeVar("Item", NetworkState, PortState, GroupState, RouterState, RemoteState)
+from cumulet.services.network.types import KINDS, HostDelta, HostState
 
 
 def merge(state: HostState, delta: HostDelta) -> HostState:
     """`state` with the delta's objects put in or replaced by id, and those that are gone left out."""
-    gone = set(delta.gone)
-    return HostState(
-        epoch=delta.epoch,
-        generation=delta.generation,
-        networks=_merged(state.networks, delta.networks, gone),
-        ports=_merged(state.ports, delta.ports, gone),
-        groups=_merged(state.groups, delta.groups, gone),
-        routers=_merged(state.routers, delta.routers, gone),
-        remotes=_merged(state.remotes, delta.remotes, set(delta.gone_remotes)),
-    )
+    items = {
+        kind.name: _merged(getattr(state, kind.name), getattr(delta, kind.name), set(getattr(delta, kind.gone)))
+        for kind in KINDS
+    }
+    return HostState(epoch=delta.epoch, generation=delta.generation, **items)
 
 
-def _merged(old: list[Item], new: list[Item], gone: set[str]) -> list[Item]:
+def _merged(old: list[Any], new: list[Any], gone: set[str]) -> list[Any]:
     items = {item.id: item for item in old if item.id not in gone} | {item.id: item for item in new}
     return [items[key] for key in sorted(items)]

@@ -12,10 +12,9 @@ import msgspec
 from cumulet.kernel.errors import NotFound
 from cumulet.kernel.link.host import Journal
 from cumulet.services.network.contract import PASSWORD_LIMIT, MetadataAnswer, MetadataQuery
-from cumulet.services.network.drivers import reach
 from cumulet.services.network.drivers.base import Metadata
 from cumulet.services.network.drivers.fabric import dhcp
-from cumulet.services.network.types import Applied, Capabilities, HostState, PortState
+from cumulet.services.network.types import KINDS, Applied, Capabilities, HostState, PortState, reach
 
 PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state
 
@@ -162,8 +161,8 @@ class FakeFabric:
 
 def _differences(old: HostState, new: HostState) -> int:
     count = 0
-    for kind in ("networks", "ports", "groups", "routers", "remotes"):
-        before = {item.id: item for item in getattr(old, kind)}
-        after = {item.id: item for item in getattr(new, kind)}
+    for kind in KINDS:
+        before = {item.id: item for item in getattr(old, kind.name)}
+        after = {item.id: item for item in getattr(new, kind.name)}
         count += sum(before.get(key) != after.get(key) for key in before.keys() | after.keys())
     return count

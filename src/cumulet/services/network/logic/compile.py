@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
-
-import msgspec
+from typing import Any
 
 from cumulet.services.network import types
 from cumulet.services.network.logic import addressing
+from cumulet.services.network.logic.hosting import FEATURES
+from cumulet.services.network.logic.hosting.base import Snapshot
 from cumulet.services.network.logic.security_group_rules import state as rule_state
 from cumulet.services.network.types import (
+    KINDS,
     Allocation,
     BoundPort,
-    FarPort,
     FixedAddress,
-    FloatingIp,
     FloatingState,
     GatewayState,
     GroupState,
@@ -31,37 +31,10 @@ from cumulet.services.network.types import (
     RemoteState,
     Router,
     RouterState,
-    SecurityGroupRule,
     ServiceState,
     Subnet,
     SubnetState,
 )
-
-Item = TypeVar("Item", NetworkState, PortState, GroupState, RouterState, RemoteState)
-
-
-class Snapshot(msgspec.Struct, kw_only=True):
-    """The rows that matter to one host.
-
-    `bound` are servers' ports there, `legs` routers' ports by router id (the gateway's among them), `services` the
-    networks' own ports by network id. `members` are the addresses of all ports of the groups named by rules. `far` are
-    the ports of its tunnelled networks on other hosts, `far_addresses` theirs by port, `endpoints` all hosts' own.
-    """
-
-    networks: dict[str, Network]
-    subnets: dict[str, Subnet]
-    bound: list[BoundPort]
-    groups_of: dict[str, list[str]]
-    rules: dict[str, list[SecurityGroupRule]]
-    members: dict[str, list[str]]
-    routers: list[Router]
-    legs: dict[str, list[Port]]
-    floating: list[FloatingIp]
-    services: dict[str, Port]
-    allocations: dict[str, list[Allocation]]
-    far: list[FarPort] = []
-    far_addresses: dict[str, list[str]] = {}
-    endpoints: dict[str, str] = {}
 
 
 def compile_host(rows: Snapshot) -> HostState:
@@ -69,7 +42,7 @@ def compile_host(rows: Snapshot) -> HostState:
     subnets: dict[str, list[Subnet]] = {}
     for subnet in rows.subnets.values():
         subnets.setdefault(subnet.network_id, []).append(subnet)
-    return HostState(
+    state = HostState(
         networks=sorted(
             (_network(rows, network, subnets.get(network.id, [])) for network in rows.networks.values()),
             key=lambda item: item.id,
@@ -94,37 +67,35 @@ def compile_host(rows: Snapshot) -> HostState:
             key=lambda item: item.id,
         ),
     )
+    for feature in FEATURES:
+        state = feature.add(rows, state)
+    return state
 
 
 def difference(old: HostState, new: HostState) -> HostDelta:
     """What makes `old` into `new`; epoch and generations are as they stand in the two."""
-    return HostDelta(
-        epoch=new.epoch,
-        base=old.generation,
-        generation=new.generation,
-        networks=_changed(old.networks, new.networks),
-        ports=_changed(old.ports, new.ports),
-        groups=_changed(old.groups, new.groups),
-        routers=_changed(old.routers, new.routers),
-        remotes=_changed(old.remotes, new.remotes),
-        gone=sorted(_ids(old) - _ids(new)),
-        gone_remotes=sorted({item.id for item in old.remotes} - {item.id for item in new.remotes}),
-    )
+    changed: dict[str, list[Any]] = {
+        kind.name: _changed(getattr(old, kind.name), getattr(new, kind.name)) for kind in KINDS
+    }
+    before, after = _ids(old), _ids(new)
+    changed |= {name: sorted(before[name] - after[name]) for name in before}
+    return HostDelta(epoch=new.epoch, base=old.generation, generation=new.generation, **changed)
 
 
 def same(old: HostState, new: HostState) -> bool:
     """Whether two states want the same, whatever their generations."""
-    return old.remotes == new.remotes and all(getattr(old, kind) == getattr(new, kind) for kind in _KINDS)
+    return all(getattr(old, kind.name) == getattr(new, kind.name) for kind in KINDS)
 
 
-_KINDS = ("networks", "ports", "groups", "routers")
+def _ids(state: HostState) -> dict[str, set[str]]:
+    """The ids of all objects, by the list of a delta that would name them gone."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for kind in KINDS:
+        found[kind.gone] |= {item.id for item in getattr(state, kind.name)}
+    return found
 
 
-def _ids(state: HostState) -> set[str]:
-    return {item.id for kind in _KINDS for item in getattr(state, kind)}
-
-
-def _changed(old: list[Item], new: list[Item]) -> list[Item]:
+def _changed(old: list[Any], new: list[Any]) -> list[Any]:
     known = {item.id: item for item in old}
     return [item for item in new if known.get(item.id) != item]
 

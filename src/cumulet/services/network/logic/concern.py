@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cumulet.kernel.db import Source
+from cumulet.services.network.logic.hosting import FEATURES
+from cumulet.services.network.logic.hosting.base import Concern
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
     OWNER_DHCP,
@@ -21,24 +23,8 @@ from cumulet.services.network.types import (
 
 def of(source: Source, kind: type, keys: Iterable[str]) -> set[str]:
     """The hosts whose state holds something of these rows; none for kinds that no host knows of."""
-    keys = set(keys)
-    if kind is Network:
-        return lookups.hosts_on(source, keys)
-    if kind is Subnet:
-        return lookups.hosts_on(source, {one.network_id for one in common.by_id(source, Subnet, keys).values()})
-    if kind is Port:
-        return of_ports(source, common.by_id(source, Port, keys).values())
-    if kind is Router:
-        return _of_routers(source, keys)
-    if kind is FloatingIp:
-        held = common.by_id(source, FloatingIp, keys).values()
-        return _of_routers(source, {one.router_id for one in held if one.router_id is not None})
-    if kind is SecurityGroup:
-        return lookups.hosts_of_members(source, keys | lookups.groups_admitting(source, keys))
-    if kind is SecurityGroupRule:
-        rules = common.by_id(source, SecurityGroupRule, keys).values()
-        return lookups.hosts_of_members(source, {one.security_group_id for one in rules})
-    return set()
+    found = _CONCERNS.get(kind)
+    return found(source, set(keys)) if found is not None else set()
 
 
 def of_ports(source: Source, ports: Iterable[Port]) -> set[str]:
@@ -60,3 +46,36 @@ def _of_routers(source: Source, keys: set[str]) -> set[str]:
     routers = common.by_id(source, Router, keys).values()
     legs = lookups.router_interfaces(source, keys)
     return ({router.host for router in routers} | lookups.hosts_on(source, {leg.network_id for leg in legs})) - {""}
+
+
+def _of_subnets(source: Source, keys: set[str]) -> set[str]:
+    return lookups.hosts_on(source, {one.network_id for one in common.by_id(source, Subnet, keys).values()})
+
+
+def _of_port_ids(source: Source, keys: set[str]) -> set[str]:
+    return of_ports(source, common.by_id(source, Port, keys).values())
+
+
+def _of_floating(source: Source, keys: set[str]) -> set[str]:
+    held = common.by_id(source, FloatingIp, keys).values()
+    return _of_routers(source, {one.router_id for one in held if one.router_id is not None})
+
+
+def _of_groups(source: Source, keys: set[str]) -> set[str]:
+    return lookups.hosts_of_members(source, keys | lookups.groups_admitting(source, keys))
+
+
+def _of_rules(source: Source, keys: set[str]) -> set[str]:
+    rules = common.by_id(source, SecurityGroupRule, keys).values()
+    return lookups.hosts_of_members(source, {one.security_group_id for one in rules})
+
+
+_CONCERNS: dict[type, Concern] = {
+    Network: lookups.hosts_on,
+    Subnet: _of_subnets,
+    Port: _of_port_ids,
+    Router: _of_routers,
+    FloatingIp: _of_floating,
+    SecurityGroup: _of_groups,
+    SecurityGroupRule: _of_rules,
+} | {kind: concern for feature in FEATURES for kind, concern in feature.concerns.items()}

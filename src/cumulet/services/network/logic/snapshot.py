@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from cumulet.kernel.db import Source
 from cumulet.services.network.logic import agents, routers, security_groups
-from cumulet.services.network.logic.compile import Snapshot
+from cumulet.services.network.logic.hosting import FEATURES
+from cumulet.services.network.logic.hosting.base import Snapshot
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import OWNER_DHCP, TUNNEL, FloatingIp, Network, Port, Router, Subnet
 
@@ -29,7 +30,7 @@ def take(source: Source, host: str) -> Snapshot:
     here = agents.endpoint(source, host)
     far = lookups.ports_elsewhere(source, tunnelled, host) if tunnelled and here else []
     endpoints = agents.endpoints(source, {port.host for port in far})
-    return Snapshot(
+    rows = Snapshot(
         networks=networks,
         subnets=subnets,
         bound=bound,
@@ -47,3 +48,6 @@ def take(source: Source, host: str) -> Snapshot:
         far_addresses=addresses.of_far_ports(source, {port.network_id for port in far}) if far else {},
         endpoints={name: address for name, address in endpoints.items() if address != here},
     )
+    for feature in FEATURES:
+        feature.take(source, rows)
+    return rows

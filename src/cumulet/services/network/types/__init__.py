@@ -33,6 +33,7 @@ from cumulet.services.network.types.rows import (
     SubnetPool,
 )
 from cumulet.services.network.types.states import (
+    KINDS,
     AddressPair,
     Applied,
     Capabilities,
@@ -51,6 +52,7 @@ from cumulet.services.network.types.states import (
     RouterState,
     RuleState,
     ServiceState,
+    StateKind,
     SubnetState,
 )
 
@@ -59,6 +61,7 @@ __all__ = [
     "BUILD",
     "DOWN",
     "FLAT",
+    "KINDS",
     "NETWORK_TYPES",
     "OWNER_COMPUTE",
     "OWNER_DHCP",
@@ -98,6 +101,7 @@ __all__ = [
     "SecurityGroupRule",
     "ServerPort",
     "ServiceState",
+    "StateKind",
     "Subnet",
     "SubnetPool",
     "SubnetState",

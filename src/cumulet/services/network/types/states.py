@@ -195,6 +195,29 @@ class HostDelta(msgspec.Struct, kw_only=True, frozen=True):
     gone_remotes: list[str] = []
 
 
+class StateKind(msgspec.Struct, frozen=True):
+    """A list of objects by id that HostState and HostDelta have under the same `name`.
+
+    `word` is what people call one of them. `gone` is the list of HostDelta with the ids of those that are no more;
+    kinds share one unless the same id may go in one of them and come in another.
+    """
+
+    name: str
+    word: str
+    gone: str = "gone"
+
+
+# All that is sent to hosts, compared, merged and audited. A host that does not know a kind yet leaves it out; one that
+# a control plane of the release before does not send is empty.
+KINDS = (
+    StateKind("networks", "network"),
+    StateKind("ports", "port"),
+    StateKind("groups", "security group"),
+    StateKind("routers", "router"),
+    StateKind("remotes", "port on another host", gone="gone_remotes"),
+)
+
+
 class Applied(msgspec.Struct, kw_only=True, frozen=True):
     """What an apply came to: how many changes were needed, and for each object that could not be made, why.
 

@@ -4,51 +4,75 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import partial
 
-from cumulet.services.network.drivers.fabric import names, nat, nft
+from cumulet.services.network.drivers.fabric import egress, names, nat, nft
 from cumulet.services.network.drivers.fabric.links import Links, sysctl
-from cumulet.services.network.drivers.fabric.metadata import MetadataServer
 from cumulet.services.network.drivers.fabric.namespace import Namespace
-from cumulet.services.network.types import GatewayState, LegState, NetworkState, RouterState
+from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
+from cumulet.services.network.types import GatewayState, HostState, LegState, NetworkState, RouterState
 
 
-class Routers:
-    """Brings router namespaces to their state; works on the engine's thread only."""
+class Routers(Stage):
+    """Brings router namespaces to their state."""
 
-    def __init__(self, mark: str, metadata: MetadataServer) -> None:
-        self._mark = mark
-        self._metadata = metadata
+    prefixes = ("rt-",)
+    letter = "r"
 
-    def namespace(self, router_id: str) -> Namespace:
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self._mark = ground.options.mark
+        self._metadata = ground.metadata
+        self._exit_hop = egress.HOP if ground.capabilities.egress else None
+
+    def wanted(self, state: HostState) -> set[str]:
+        return {names.router_plug(leg.port_id) for router in state.routers for leg in legs(router)}
+
+    def spaces(self, state: HostState) -> set[str]:
+        return {self._namespace(router.id).name for router in state.routers}
+
+    def prepare(self, run: Run) -> None:
+        for router in run.state.routers:
+            with run.guarded(router.id):
+                space = self._namespace(router.id)
+                if space.create():
+                    space.visit(_first_settings)
+                    run.changes += 1
+
+    def plug(self, links: Links, run: Run) -> None:
+        for router in run.state.routers:
+            with run.guarded(router.id):
+                self._plug(links, router, run.networks)
+
+    def drop(self, space: Namespace, run: Run) -> None:
+        self._metadata.forget(space.name)
+        space.delete()
+
+    def settle(self, run: Run) -> None:
+        """Between two thorough passes only where something is to be changed."""
+        for router in run.state.routers:
+            with run.guarded(router.id):
+                if run.is_new(router) or any(run.is_new(run.networks[leg.network_id]) for leg in legs(router)):
+                    inside = partial(self._settle_inside, router, run.networks, self._hop_of(router, run.networks))
+                    run.changes += self._namespace(router.id).visit(inside)
+                    self._metadata_listener(router)
+
+    def _namespace(self, router_id: str) -> Namespace:
         return Namespace(names.router_namespace(self._mark, router_id))
 
-    def prepare(self, router: RouterState) -> int:
-        """Make the namespace, so that cables can be laid into it; the number of changes."""
-        space = self.namespace(router.id)
-        if not space.create():
-            return 0
-        space.visit(_first_settings)
-        return 1
+    def _hop_of(self, router: RouterState, networks: dict[str, NetworkState]) -> str | None:
+        """What replaces the gateway's next hop where packets leave another way."""
+        gateway = router.gateway
+        outside = networks[gateway.leg.network_id].physical if gateway is not None else None
+        return self._exit_hop if outside == self._ground.options.physical else None
 
-    def plug(self, links: Links, router: RouterState, networks: dict[str, NetworkState]) -> None:
-        """Lay the router's cables from the fabric's side; `links` are the fabric's."""
-        space = self.namespace(router.id)
+    def _plug(self, links: Links, router: RouterState, networks: dict[str, NetworkState]) -> None:
+        space = self._namespace(router.id)
         for leg in legs(router):
             network = networks[leg.network_id]
             plug = names.router_plug(leg.port_id)
             links.cable(plug, _inner(router, leg), space, mac=leg.mac, mtu=network.mtu)
             links.settle(plug, mtu=network.mtu, master=names.bridge(network.id), up=router.up)
-
-    def settle(self, router: RouterState, networks: dict[str, NetworkState], exit_hop: str | None) -> int:
-        """Bring the inside to its state; `exit_hop` replaces the gateway's next hop where packets leave another way."""
-        changes = self.namespace(router.id).visit(lambda: self._settle_inside(router, networks, exit_hop))
-        self._metadata_listener(router)
-        return changes
-
-    def remove(self, space: Namespace) -> None:
-        """Take a router's namespace away with everything in it."""
-        self._metadata.forget(space.name)
-        space.delete()
 
     def _settle_inside(self, router: RouterState, networks: dict[str, NetworkState], exit_hop: str | None) -> int:
         changes = int(nft.replace("inet", nat.TABLE, nat.filter_table(router)))
@@ -64,7 +88,7 @@ class Routers:
             return changes + links.changes
 
     def _metadata_listener(self, router: RouterState) -> None:
-        space = self.namespace(router.id)
+        space = self._namespace(router.id)
         served = [(leg.network_id, cidr) for leg in router.legs for cidr in leg.addresses if ":" not in cidr]
         if not served or not router.up:
             self._metadata.forget(space.name)
@@ -73,11 +97,6 @@ class Routers:
         else:
             where = ("0.0.0.0", nat.METADATA_PORT)  # noqa: S104 -- the namespace's filter lets only redirected requests in
             space.visit(lambda: self._metadata.listen(space.name, where, served))
-
-
-def plugs(router: RouterState) -> set[str]:
-    """The devices of the fabric's namespace that belong to the router."""
-    return {names.router_plug(leg.port_id) for leg in legs(router)}
 
 
 def legs(router: RouterState) -> list[LegState]:

@@ -3,48 +3,74 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from cumulet.services.network.drivers.fabric import dhcp, names
 from cumulet.services.network.drivers.fabric.links import Links, sysctl
-from cumulet.services.network.drivers.fabric.metadata import MetadataServer
 from cumulet.services.network.drivers.fabric.namespace import Namespace
-from cumulet.services.network.types import NetworkState, PortState, ServiceState
+from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
+from cumulet.services.network.types import HostState, NetworkState, PortState, ServiceState
 
 _EVERYWHERE = "0.0.0.0/0"
 
 
-class Services:
-    """Brings service namespaces to their state; works on the engine's thread only."""
+class Services(Stage):
+    """Brings service namespaces to their state."""
 
-    def __init__(
-        self, mark: str, responder: dhcp.Responder, metadata: MetadataServer, resolvers: tuple[str, ...]
-    ) -> None:
-        self._mark = mark
-        self._resolvers = resolvers
-        self._dhcp = responder
-        self._metadata = metadata
+    prefixes = ("sv-",)
+    letter = "d"
 
-    def namespace(self, network_id: str) -> Namespace:
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self._mark = ground.options.mark
+        self._resolvers = ground.options.resolvers
+        self._dhcp = dhcp.Responder()
+        self._metadata = ground.metadata
+
+    def wanted(self, state: HostState) -> set[str]:
+        return {names.service_plug(network.id) for network, _ in _served(state)}
+
+    def spaces(self, state: HostState) -> set[str]:
+        return {self._namespace(network.id).name for network, _ in _served(state)}
+
+    def prepare(self, run: Run) -> None:
+        for network, _ in _served(run.state):
+            with run.guarded(network.id):
+                space = self._namespace(network.id)
+                if space.create():
+                    space.visit(_first_settings)
+                    run.changes += 1
+
+    def plug(self, links: Links, run: Run) -> None:
+        for network, service in _served(run.state):
+            with run.guarded(network.id):
+                plug, space = names.service_plug(network.id), self._namespace(network.id)
+                links.cable(plug, names.SERVICE_LEG, space, mac=service.mac, mtu=network.mtu)
+                links.settle(plug, mtu=network.mtu, master=names.bridge(network.id))
+
+    def drop(self, space: Namespace, run: Run) -> None:
+        for network in run.before.networks:
+            if self._namespace(network.id).name == space.name:
+                self._dhcp.forget(network.id)
+        self._metadata.forget(space.name)
+        space.delete()
+
+    def settle(self, run: Run) -> None:
+        """Addresses and listeners where they may have changed, answers everywhere."""
+        for network, service in _served(run.state):
+            ports = [port for port in run.state.ports if port.network_id == network.id]
+            with run.guarded(network.id):
+                if run.is_new(network):
+                    run.changes += self._namespace(network.id).visit(partial(self._settle_inside, network, service))
+                self._tell(network, ports)
+
+    def stop(self) -> None:
+        self._dhcp.close()
+
+    def _namespace(self, network_id: str) -> Namespace:
         return Namespace(names.service_namespace(self._mark, network_id))
 
-    def prepare(self, network: NetworkState) -> int:
-        """Make the namespace, so that a cable can be laid into it; the number of changes."""
-        space = self.namespace(network.id)
-        if not space.create():
-            return 0
-        space.visit(_first_settings)
-        return 1
-
-    def plug(self, links: Links, network: NetworkState, service: ServiceState) -> None:
-        """Lay the cable from the fabric's side; `links` are the fabric's."""
-        plug = names.service_plug(network.id)
-        links.cable(plug, names.SERVICE_LEG, self.namespace(network.id), mac=service.mac, mtu=network.mtu)
-        links.settle(plug, mtu=network.mtu, master=names.bridge(network.id))
-
-    def settle(self, network: NetworkState, service: ServiceState) -> int:
-        """Bring addresses and listeners to their state."""
-        return self.namespace(network.id).visit(lambda: self._settle_inside(network, service))
-
-    def tell(self, network: NetworkState, ports: list[PortState]) -> None:
+    def _tell(self, network: NetworkState, ports: list[PortState]) -> None:
         """Let DHCP answer for these ports from now on."""
         table = dhcp.table(network, ports, self._resolvers)
         if table is not None:
@@ -52,15 +78,8 @@ class Services:
         else:
             self._dhcp.forget(network.id)
 
-    def remove(self, space: Namespace, network_id: str | None) -> None:
-        """Take a service namespace away; `network_id` None where only the namespace is known."""
-        if network_id is not None:
-            self._dhcp.forget(network_id)
-        self._metadata.forget(space.name)
-        space.delete()
-
     def _settle_inside(self, network: NetworkState, service: ServiceState) -> int:
-        space = self.namespace(network.id)
+        space = self._namespace(network.id)
         with Links() as links:
             links.settle("lo")
             links.settle(names.SERVICE_LEG, mtu=network.mtu)
@@ -71,6 +90,11 @@ class Services:
         if not self._metadata.listening(space.name):
             self._metadata.listen(space.name, (dhcp.METADATA, 80), [(network.id, _EVERYWHERE)])
         return changes
+
+
+def _served(state: HostState) -> list[tuple[NetworkState, ServiceState]]:
+    """The networks whose services are answered on this host."""
+    return [(network, network.service) for network in state.networks if network.service is not None]
 
 
 def _first_settings() -> None:

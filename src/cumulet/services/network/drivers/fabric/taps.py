@@ -7,6 +7,11 @@ import fcntl
 import os
 import struct
 
+from cumulet.services.network.drivers.fabric import names
+from cumulet.services.network.drivers.fabric.links import Links
+from cumulet.services.network.drivers.fabric.stages import Run, Stage
+from cumulet.services.network.types import HostState, NetworkState, PortState
+
 _TUNSETIFF = 0x400454CA
 _TAP, _NO_PI, _VNET_HDR, _MULTI_QUEUE = 0x0002, 0x1000, 0x4000, 0x0100
 
@@ -25,3 +30,41 @@ def open_tap(name: str, *, multi_queue: bool = False) -> int:
         os.close(handle)
         raise
     return handle
+
+
+class Taps(Stage):
+    """Servers' ports: hypervisors make and end the devices, the engine joins them to the bridges."""
+
+    prefixes = ("tap",)
+
+    def wanted(self, state: HostState) -> set[str]:
+        return {names.tap(port.id) for port in state.ports}
+
+    def plug(self, links: Links, run: Run) -> None:
+        for port in run.state.ports:
+            if names.tap(port.id) in links.devices:
+                with run.guarded(port.id):
+                    settle_tap(links, port, run.networks[port.network_id])
+
+
+def plug_tap(port: PortState, network: NetworkState, *, multi_queue: bool) -> int:
+    """Open the port's tap in the fabric's namespace, on its bridge; the descriptor is the caller's."""
+    handle = open_tap(names.tap(port.id), multi_queue=multi_queue)
+    try:
+        with Links() as links:
+            settle_tap(links, port, network)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def settle_tap(links: Links, port: PortState, network: NetworkState) -> None:
+    """Bring the port's device to its state; `links` are the fabric's."""
+    links.settle(names.tap(port.id), mtu=network.mtu, master=names.bridge(network.id), up=port.up)
+
+
+def unplug_tap(port_id: str) -> None:
+    """Take the port's device away from the fabric's namespace."""
+    with Links() as links:
+        links.remove(names.tap(port_id))

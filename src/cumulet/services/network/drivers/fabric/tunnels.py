@@ -14,6 +14,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from cumulet.services.network.drivers.fabric import names
 from cumulet.services.network.drivers.fabric.links import Forward, Links, Neighbour
 from cumulet.services.network.drivers.fabric.namespace import Namespace, in_thread
+from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
 from cumulet.services.network.types import HostState, NetworkState
 
 EVERYONE = "00:00:00:00:00:00"  # the entry whose targets get broadcasts and what has no entry of its own
@@ -22,43 +23,51 @@ _ABSENT = (errno.ENOENT, errno.ESRCH, errno.ENODEV)
 Guard = Callable[[str], AbstractContextManager[None]]
 
 
-class Tunnels:
-    """Brings tunnels and their tables to their state; works on the engine's thread only.
+class Tunnels(Stage):
+    """Brings tunnels and their tables to their state.
 
     What was set is remembered, for reading thousands of entries back takes longer than changing one of them.
     """
 
-    def __init__(self, endpoint: str, port: int) -> None:
-        self._endpoint = endpoint
-        self._port = port
+    prefixes = ("vx-",)
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self._endpoint = ground.options.endpoint
+        self._port = ground.options.tunnel_port
         self._made: dict[str, tuple[int, str, int]] = {}
         self._forwards: set[Forward] = set()
         self._neighbours: set[Neighbour] = set()
         self._is_known = False
 
-    def lay(self, home: Namespace, state: HostState, guarded: Guard) -> int:
-        """Make the devices that are missing, from the host's namespace into `home`; the number of changes."""
-        wanted = spanning(state)
+    def wanted(self, state: HostState) -> set[str]:
+        return {names.tunnel(network.id) for network in spanning(state)}
+
+    def prepare(self, run: Run) -> None:
+        """Make the devices that are missing, from the host's namespace into the fabric's."""
+        wanted = spanning(run.state)
         if not wanted:
-            return 0
+            return
+        home = self._ground.home
         present = home.visit(lambda: self._check({names.tunnel(one.id): self._shape(one) for one in wanted}))
         missing = [network for network in wanted if names.tunnel(network.id) not in present]
-        return in_thread(lambda: self._make(home, missing, guarded), "tunnels") if missing else 0
+        if missing:
+            run.changes += in_thread(lambda: self._make(home, missing, run.guarded), "tunnels")
 
-    def settle(self, links: Links, state: HostState, guarded: Guard, *, thorough: bool) -> None:
-        """Join the devices to their bridges and fill the tables; `links` are the fabric's."""
-        wanted = [one for one in spanning(state) if names.tunnel(one.id) in links.devices]
-        if thorough or not self._is_known:
+    def plug(self, links: Links, run: Run) -> None:
+        """Join the devices to their bridges and fill the tables."""
+        wanted = [one for one in spanning(run.state) if names.tunnel(one.id) in links.devices]
+        if not run.known or not self._is_known:
             self._forwards, self._neighbours = links.forwarding(), links.neighbours()
             self._is_known = True
         self._forwards = {entry for entry in self._forwards if entry.device in links.devices}
         self._neighbours = {entry for entry in self._neighbours if entry.device in links.devices}
         for network in wanted:
-            with guarded(network.id):
+            with run.guarded(network.id):
                 _plug(links, network)
         keys = {one.id for one in wanted}
-        self._forward(links, set(_forwards(state, keys)), guarded)
-        self._neighbour(links, set(_neighbours(state, keys)), guarded)
+        self._forward(links, set(_forwards(run.state, keys)), run.guarded)
+        self._neighbour(links, set(_neighbours(run.state, keys)), run.guarded)
 
     def _shape(self, network: NetworkState) -> tuple[int, str, int]:
         return (network.segment, self._endpoint, self._port)

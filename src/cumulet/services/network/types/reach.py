@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from cumulet.services.network.types import HostState, PortState, RouterState, RuleState
+from cumulet.services.network.types.states import HostState, PortState, RouterState, RuleState
 
 
 class Packet(msgspec.Struct, kw_only=True, frozen=True):

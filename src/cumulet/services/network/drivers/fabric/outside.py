@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The physical network's ways out: the cable to the host, a device of the host's, and `pasta`."""
+
+from __future__ import annotations
+
+import socket
+
+from cumulet.services.network.drivers.fabric import external, names
+from cumulet.services.network.drivers.fabric.egress import Egress
+from cumulet.services.network.drivers.fabric.links import Links, sysctl
+from cumulet.services.network.drivers.fabric.namespace import in_thread
+from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
+from cumulet.services.network.types import HostState, NetworkState
+
+
+class Outside(Stage):
+    """Stands while a network of the state is the physical one."""
+
+    prefixes = (names.HOST_PEER, Egress.PLUG)
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self._options = ground.options
+        self._egress = Egress(ground.options.mark, wanted=ground.capabilities.egress)
+
+    def wanted(self, state: HostState) -> set[str]:
+        return {Egress.PLUG, names.HOST_PEER} if any(network.physical for network in state.networks) else set()
+
+    def settle(self, run: Run) -> None:
+        """Bring all of it to its state; between two thorough passes only pasta is looked after."""
+        physical = next((one for one in run.state.networks if one.physical == self._options.physical), None)
+        cable = names.host_cable(self._options.mark)
+        home = self._ground.home
+        if physical is not None and not run.is_new(physical):
+            with run.guarded(physical.id):
+                run.changes += self._egress.keep()
+            return
+        if physical is None or not self._options.host_address:
+            run.changes += in_thread(lambda: _remove_cable(cable), "cable")
+        else:
+            with run.guarded(physical.id):
+                run.changes += in_thread(lambda: self._settle_cable(cable, physical.mtu), "cable")
+                run.changes += home.visit(lambda: _join_cable(physical))
+        if physical is not None and self._options.external_device:
+            with run.guarded(physical.id):
+                run.changes += external.join(home, self._options.external_device, physical)
+        if physical is not None:
+            with run.guarded(physical.id):
+                run.changes += self._egress.settle(home, physical, self._options.host_address)
+
+    def remove(self) -> None:
+        self._egress.remove()
+        if self._ground.home.exists():
+            external.give_back(self._ground.home, self._options.external_device)
+        in_thread(lambda: _remove_cable(names.host_cable(self._options.mark)), "cable")
+
+    def _settle_cable(self, cable: str, mtu: int) -> int:
+        with Links() as links:
+            links.cable(cable, names.HOST_PEER, self._ground.home, mtu=mtu)
+            sysctl(f"net/ipv6/conf/{cable}/disable_ipv6", "1")
+            links.settle(cable, mtu=mtu)
+            links.addresses(cable, [self._options.host_address])
+            return links.changes
+
+
+def _join_cable(network: NetworkState) -> int:
+    with Links() as links:
+        links.settle(names.HOST_PEER, mtu=network.mtu, master=names.bridge(network.id))
+        return links.changes
+
+
+def _remove_cable(cable: str) -> int:
+    if cable not in {name for _, name in socket.if_nameindex()}:
+        return 0
+    with Links() as links:
+        links.remove(cable)
+        return links.changes

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What families of resources add to the desired state of hosts: a module each, with a Feature that is listed here."""
+
+from __future__ import annotations
+
+from cumulet.services.network.logic.hosting.base import Feature
+
+FEATURES: tuple[Feature, ...] = ()

@@ -170,18 +170,34 @@ def rules_of(service: str, route: Route) -> list[str]:
 
 def network_rules(route: Route) -> list[str]:
     """Network's rules, which are named after the verb and the resource; whoever may change must be able to see."""
-    collection, *rest = route.path.strip("/").split("/")
-    kind = collection.replace("-", "_").removesuffix("s")
+    collection, *rest = route.path.strip("/").removeprefix("qos/").split("/")
+    kind = _one(collection)
     if not rest:
         return [] if route.method == "GET" else [f"create_{kind}"]
     if collection in ("extensions", "quotas"):
         return []
+    if len(rest) > 1 and rest[0] != "{id}":
+        return _rules_under(kind, f"{kind}_{_one(rest[1])}", route, len(rest) > 2)
     if _TAGS.search(route.path):
         return [f"get_{kind}", f"{_VERBS[route.method]}_{kind}:tags"]
     if len(rest) > 1:
         return [f"get_{kind}", rest[1]]
     verb = _VERBS[route.method]
     return [f"get_{kind}"] if verb == "get" else [f"get_{kind}", f"{verb}_{kind}"]
+
+
+def _rules_under(kind: str, child: str, route: Route, is_one: bool) -> list[str]:
+    """The rules of what lives under another resource, which must be seen first."""
+    verb = _VERBS[route.method]
+    if not is_one:
+        return [f"get_{kind}"] if verb == "get" else [f"get_{kind}", f"{verb}_{child}"]
+    return [f"get_{child}"] if verb == "get" else [f"get_{child}", f"{verb}_{child}"]
+
+
+def _one(collection: str) -> str:
+    """A collection's name in the singular."""
+    name = collection.replace("-", "_")
+    return name.removesuffix("ies") + "y" if name.endswith("policies") else name.removesuffix("s")
 
 
 def flat(target: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

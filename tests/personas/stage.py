@@ -41,10 +41,10 @@ class NoSuchProp(LookupError):
 
 
 class Stage:
-    """One running cloud with its cast and its props; `makers` are by service and the path up to its first parameter.
+    """One running cloud with its cast and its props; `makers` are by service and the path up to one of its parameters.
 
-    A key may also be one route (`DELETE /domains/{domain_id}`) that needs another thing than the rest, or a parameter
-    alone.
+    Of several the longest counts. A key may also be one route (`DELETE /domains/{domain_id}`) that needs another thing
+    than the rest, or a parameter alone.
     """
 
     def __init__(self, cloud: RunningCloud, makers: Mapping[str, Mapping[str, Maker]]) -> None:
@@ -168,14 +168,16 @@ class Stage:
             self.ask(self.cast["other_admin"], api, "DELETE", f"{path}/{found['id']}")
 
     def _key(self, service: str, route: Route) -> str:
-        first = PARAMETER.search(route.path)
-        if first is None:
+        found = list(PARAMETER.finditer(route.path))
+        if not found:
             return ""
-        path = route.path[: first.end()]
-        for key in (f"{route.method} {route.path}", path, first[0]):
+        paths = [route.path[: one.end()] for one in reversed(found)]
+        for key in (f"{route.method} {route.path}", *paths, found[0][0]):
             if key in self._makers.get(service, {}):
                 return key
-        raise NoSuchProp(f"nobody knows how to make {path} of {service}: add it to tests/personas/props/{service}.py")
+        raise NoSuchProp(
+            f"nobody knows how to make {paths[-1]} of {service}: add it to tests/personas/props/{service}.py"
+        )
 
 
 def api_of(service: str) -> Api:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic
@@ -37,7 +37,7 @@ class Resource(Generic[Row]):
     `render` makes the answers' items of rows; they hold every attribute that is shown, and what policy rules ask of
     the surroundings (the network's owner). `extend` adds the latter to an item that has yet to be created. `create`
     takes all items of a request at once. `network_first`: what is created is in a network, which is not found (404)
-    where the caller cannot see it, before policy has its word.
+    where the caller cannot see it, before policy has its word. `prefix` stands before the collection in paths.
     """
 
     name: str
@@ -53,10 +53,16 @@ class Resource(Generic[Row]):
     before_list: Callable[[Request], None] = lambda _request: None
     network_first: bool = False
     parts: tuple[Part, ...] = ()
+    prefix: str = ""
 
     @property
     def path(self) -> str:
-        return "/" + self.collection.replace("_", "-")
+        return f"{self.prefix}/{self.collection.replace('_', '-')}"
+
+    @property
+    def rule(self) -> str:
+        """What policy calls the resource: `create_RULE` and so on."""
+        return self.name
 
     @cached_property
     def known(self) -> Attributes:
@@ -86,9 +92,8 @@ class Resource(Generic[Row]):
         self.before_list(request)
         wanted = listing.filters_of(request, self.known, self.narrowing)
         columns = {name: values for name, values in wanted.items() if self._is_text_column(name, values)}
-        source = request.cloud.db
-        rows = visibility.find_visible(source, request.ctx, self.kind, access.sees_all(request.ctx), **columns)
-        items = listing.matching(self.items(source, rows), wanted, self.narrowing)
+        rows = self.rows(request, columns)
+        items = listing.matching(self.items(request.cloud.db, rows), wanted, self.narrowing)
         items = [item for item in items if self._may(request, "get", item)]
         chosen, links = listing.page(request, listing.ordered(request, items, self.known), self.collection)
         return Reply(200, {self.collection: self._shown(request, chosen), **links})
@@ -100,16 +105,17 @@ class Resource(Generic[Row]):
     def make(self, request: Request) -> Reply:
         assert self.create is not None
         values = parsing.read_bodies(request.ctx, request.body, self.name, self.collection, self.known)
+        place = self.place(request)
         for item in values:
             if self.network_first:
                 access.get(request.cloud.db, request.ctx, Network, item["network_id"])
             given = [name for name in item if self._is_enforced(name, item)]
-            self.require(request, "create", self.extend(request.cloud.db, item), given)
+            self.require(request, "create", self.extend(request.cloud.db, {**item, **place}), given)
         create = self.create
 
         def write(tx: Tx) -> list[Item]:
             self._check_parts(tx, request.ctx, [(None, item) for item in values])
-            rows = create(request.cloud, tx, request.ctx, [dict(item) for item in values])
+            rows = create(request.cloud, tx, request.ctx, [{**item, **place} for item in values])
             self._write_parts(tx, request.ctx, list(zip(rows, values, strict=True)))
             tell(request.cloud, tx, concern.of(tx, self.kind, [row.id for row in rows]))
             return [self._told(request, tx, events.created, item) for item in self.items(tx, rows)]
@@ -126,7 +132,7 @@ class Resource(Generic[Row]):
         update, key = self.update, before["id"]
 
         def write(tx: Tx) -> Item:
-            check_revision(request, tx, self.kind, key)
+            self._check_revision(request, tx, key)
             self._check_parts(tx, request.ctx, [(access.must(tx, self.kind, key), values)] if self.parts else [])
             concerned = concern.of(tx, self.kind, [key])
             row = update(request.cloud, tx, request.ctx, key, dict(values))
@@ -146,7 +152,7 @@ class Resource(Generic[Row]):
         delete = self.delete
 
         def write(tx: Tx) -> None:
-            check_revision(request, tx, self.kind, before["id"])
+            self._check_revision(request, tx, before["id"])
             tell(request.cloud, tx, concern.of(tx, self.kind, [before["id"]]))
             for part in self.parts:
                 part.delete(tx, request.ctx, before["id"])
@@ -165,9 +171,22 @@ class Resource(Generic[Row]):
             found = [{**item, **more} for item, more in zip(found, part.render(source, rows), strict=True)]
         return found
 
+    def rows(self, request: Request, columns: Mapping[str, Iterable[Any]]) -> list[Row]:
+        """The rows of a list that the caller may see, limited to the values given for columns."""
+        everything = access.sees_all(request.ctx)
+        return visibility.find_visible(request.cloud.db, request.ctx, self.kind, everything, **columns)
+
+    def row(self, request: Request, key: str) -> Row:
+        """The row of the id, where the caller may see it; the resource's own 404 else."""
+        return access.get(request.cloud.db, request.ctx, self.kind, key)
+
+    def place(self, request: Request) -> Item:
+        """What the path says of an item that is created at it."""
+        return {}
+
     def load(self, request: Request, key: str | None = None) -> Item:
         """The item of the path's id, where the caller may see it; the resource's own 404 else."""
-        row = access.get(request.cloud.db, request.ctx, self.kind, key or request.params["id"])
+        row = self.row(request, key or request.params["id"])
         item = self.items(request.cloud.db, [row])[0]
         if not self._may(request, "get", item):
             raise NotFound("The resource could not be found.")
@@ -176,7 +195,7 @@ class Resource(Generic[Row]):
     def require(self, request: Request, verb: str, item: Item, given: list[str]) -> None:
         """Hold policy's rule for the verb, and those for the attributes given, against the item."""
         target = self.target(item)
-        rules = [f"{verb}_{self.name}", *(rule for name in given for rule in self._attribute_rules(verb, name, item))]
+        rules = [f"{verb}_{self.rule}", *(rule for name in given for rule in self._attribute_rules(verb, name, item))]
         if not all(request.allows(rule, target) for rule in rules):
             words = " and ".join(f"rule:{rule}" for rule in rules)
             message = f"({words}) is disallowed by policy" if len(rules) > 1 else f"{words} is disallowed by policy"
@@ -185,6 +204,11 @@ class Resource(Generic[Row]):
     def target(self, item: Item) -> Item:
         """The item as policy sees it."""
         return _with_old_name(item)
+
+    def _check_revision(self, request: Request, tx: Tx, key: str) -> None:
+        """Hold `If-Match` against the row, if its revision is one that callers are told."""
+        if "revision_number" in self.known:
+            check_revision(request, tx, self.kind, key)
 
     def _check_parts(self, tx: Tx, ctx: Context, given: list[tuple[Row | None, Item]]) -> None:
         """Let the parts refuse, before anything is written, what was given of theirs."""
@@ -218,17 +242,17 @@ class Resource(Generic[Row]):
     @cached_property
     def _guarded(self) -> tuple[str, ...]:
         """Attributes that policy may hide."""
-        return tuple(name for name in self.known if f"get_{self.name}:{name}" in RULES)
+        return tuple(name for name in self.known if f"get_{self.rule}:{name}" in RULES)
 
     def _may(self, request: Request, verb: str, item: Item) -> bool:
-        return request.allows(f"{verb}_{self.name}", self.target(item))
+        return request.allows(f"{verb}_{self.rule}", self.target(item))
 
     def _shown(self, request: Request, items: list[Item]) -> list[Item]:
         """The items without what policy hides from the caller or `fields` leaves out."""
         if not items:
             return []
         target = self.target(items[0])
-        hidden = {name for name in self._guarded if not request.allows(f"get_{self.name}:{name}", target)}
+        hidden = {name for name in self._guarded if not request.allows(f"get_{self.rule}:{name}", target)}
         fields = listing.chosen_fields(request) if request.method == "GET" else None
         return [
             {
@@ -246,7 +270,7 @@ class Resource(Generic[Row]):
 
     def _attribute_rules(self, verb: str, name: str, item: Item) -> list[str]:
         """The attribute's rule, and those of the parts of its value."""
-        whole = f"{verb}_{self.name}:{name}"
+        whole = f"{verb}_{self.rule}:{name}"
         parts: list[Any] = item[name] if isinstance(item[name], list) else [item[name]]
         keys = sorted({str(key) for part in parts if isinstance(part, dict) for key in part})
         return [whole] + [f"{whole}:{key}" for key in keys if f"{whole}:{key}" in RULES]

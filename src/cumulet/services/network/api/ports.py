@@ -14,6 +14,7 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Filter, Item
 from cumulet.services.network.api.resource import Resource
+from cumulet.services.network.logic import port_attributes
 from cumulet.services.network.logic import ports as logic
 from cumulet.services.network.logic.faults import invalid
 from cumulet.services.network.store import addresses
@@ -51,7 +52,7 @@ ATTRIBUTES = {
     "binding:vif_type": Attribute(filters=False),
     "binding:vif_details": Attribute(filters=False),
     **common.STANDARD,
-    **common.TAGS,
+    "tags": Attribute(post=True, default=[], check=check.string_list(255), filters=False),
 }
 
 
@@ -108,7 +109,7 @@ def _binding(row: Port) -> Item:
     return {
         "binding:vnic_type": row.vnic_type,
         "binding:host_id": row.host,
-        "binding:profile": row.profile,
+        "binding:profile": port_attributes.shown_profile(row),
         "binding:vif_type": "bridge" if row.host else "unbound",
         "binding:vif_details": {"port_filter": True, "connectivity": "l2"} if row.host else {},
     }

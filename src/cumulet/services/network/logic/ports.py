@@ -13,7 +13,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.services.compute.contract import ServersContract
-from cumulet.services.network.logic import access, addressing, ipam, quotas, security_groups
+from cumulet.services.network.logic import access, ipam, macs, port_attributes, quotas, security_groups
 from cumulet.services.network.logic.faults import bad, fault, invalid
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
@@ -54,13 +54,14 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     changes = {name: values[name] for name in _PLAIN if name in values} | common.optional(Port, values)
     _check_device(ctx, port, changes)
     if "mac_address" in values and values["mac_address"] != port.mac_address:
-        changes["mac_address"] = _own_mac(tx, port, values["mac_address"])
+        changes["mac_address"] = macs.own(tx, port, values["mac_address"])
     if "binding:host_id" in values:
         changes["host"] = values["binding:host_id"] or ""
     if "binding:vnic_type" in values:
         changes["vnic_type"] = values["binding:vnic_type"]
     if "binding:profile" in values:
-        changes["profile"] = values["binding:profile"] or {}
+        changes["profile"] = port_attributes.profile(values["binding:profile"])
+    changes |= macs.of_device(tx, port, changes)
     if "extra_dhcp_opts" in values:
         changes["extra_dhcp_opts"] = _merged_options(port.extra_dhcp_opts, values["extra_dhcp_opts"] or [])
     secure = values.get("port_security_enabled", port.port_security_enabled)
@@ -155,10 +156,13 @@ def set_groups(tx: Tx, ctx: Context, port: Port, wanted: list[str] | None, *, ha
 
 
 def _new(tx: Tx, network: Network, values: dict[str, Any], secure: bool) -> Port:
+    profile = port_attributes.profile(values.get("binding:profile"), values.get("hardware_offload_type"))
+    host, vnic_type = values.get("binding:host_id") or "", values["binding:vnic_type"]
     tx.lock(f"network:addresses:{network.id}")
-    mac = values.get("mac_address") or _free_mac(tx, network.id)
-    if lookups.is_mac_taken(tx, network.id, mac):
-        raise fault("MacAddressInUse", id=network.id, mac=mac)
+    mac = values.get("mac_address")
+    if host and vnic_type == macs.PASSED_THROUGH:
+        mac = macs.in_profile(profile)
+    mac = macs.free(tx, network.id, mac)
     now = clock.utcnow()
     return Port(
         id=ids.new_uuid(),
@@ -170,9 +174,9 @@ def _new(tx: Tx, network: Network, values: dict[str, Any], secure: bool) -> Port
         status=DOWN,
         device_id=values["device_id"],
         device_owner=values["device_owner"],
-        host=values.get("binding:host_id") or "",
-        vnic_type=values["binding:vnic_type"],
-        profile=values.get("binding:profile") or {},
+        host=host,
+        vnic_type=vnic_type,
+        profile=profile,
         port_security_enabled=secure,
         allowed_address_pairs=_checked_pairs(values.get("allowed_address_pairs") or [], mac, secure),
         extra_dhcp_opts=_merged_options([], values.get("extra_dhcp_opts") or []),
@@ -180,18 +184,12 @@ def _new(tx: Tx, network: Network, values: dict[str, Any], secure: bool) -> Port
         position=0,
         tag=None,
         description=values["description"],
-        tags=[],
+        tags=values.get("tags", []),
         revision_number=1,
         created_at=now,
         updated_at=now,
         **common.optional(Port, values),
     )
-
-
-def _free_mac(tx: Tx, network_id: str) -> str:
-    while lookups.is_mac_taken(tx, network_id, mac := addressing.new_mac()):
-        pass
-    return mac
 
 
 def _check_device(ctx: Context, port: Port, changes: dict[str, Any]) -> None:
@@ -201,19 +199,6 @@ def _check_device(ctx: Context, port: Port, changes: dict[str, Any]) -> None:
         if owner == port.device_owner and changes["device_id"] == port.device_id:
             return
         raise fault("ServicePortInUse", id=port.id, reason=f"has device owner {port.device_owner}")
-
-
-def _own_mac(tx: Tx, port: Port, wanted: str | None) -> str:
-    """The MAC that the port gets: `wanted`, or a new one for None; a port that runs with its own keeps it."""
-    tx.lock(f"network:addresses:{port.network_id}")
-    mac = wanted or _free_mac(tx, port.network_id)
-    if port.device_owner.startswith("network:"):
-        raise fault("UnsupportedPortDeviceOwner", op="mac address update", id=port.id, owner=port.device_owner)
-    if port.host:
-        raise fault("PortBound", id=port.id, vif_type="bridge", old_mac=port.mac_address, new_mac=mac)
-    if lookups.is_mac_taken(tx, port.network_id, mac):
-        raise fault("MacAddressInUse", id=port.network_id, mac=mac)
-    return mac
 
 
 def _checked_pairs(pairs: list[dict[str, str]], mac: str, secure: bool) -> list[dict[str, str]]:

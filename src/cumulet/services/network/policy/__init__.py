@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from cumulet.services.network.policy import core
+from cumulet.services.network.policy import core, port_attributes
 
-RULES: dict[str, str] = {**core.RULES}
+RULES: dict[str, str] = {**core.RULES, **port_attributes.RULES}
 
 _VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_")
 

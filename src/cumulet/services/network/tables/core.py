@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, Integer, String, Table, Text, true
 
 from cumulet.kernel.db.sql import Json
 from cumulet.services.network.tables.base import metadata, revision, tail
@@ -92,6 +92,13 @@ port = Table(
     Column("position", Integer, nullable=False),
     Column("tag", String(60)),
     *tail(),
+    Column("numa_affinity_policy", String(64)),
+    Column("device_profile", String(255)),
+    Column("hints", Json),
+    Column("hardware_offload_type", String(255)),
+    Column("trusted", Boolean),
+    Column("data_plane_status", String(16)),
+    Column("propagate_uplink_status", Boolean, nullable=False, server_default=true()),
     Index("network_port_mac", "network_id", "mac_address", unique=True),
     Index("network_port_project", "project_id"),
     Index("network_port_device", "device_id"),

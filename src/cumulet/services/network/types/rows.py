@@ -94,7 +94,8 @@ class SubnetPool(msgspec.Struct, frozen=True):
 class Port(msgspec.Struct, frozen=True):
     """A port. `host` is "" while unbound; `made_for_server` marks those that go with their server.
 
-    `position` orders a server's ports; `tag` is compute's own label of the interface.
+    `position` orders a server's ports; `tag` is compute's own label of the interface. `trusted` is None where nobody
+    said; `data_plane_status` is what others measured, None where nobody did.
     """
 
     id: str
@@ -120,6 +121,13 @@ class Port(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    numa_affinity_policy: str | None = None
+    device_profile: str | None = None
+    hints: dict[str, Any] | None = None
+    hardware_offload_type: str | None = None
+    trusted: bool | None = None
+    data_plane_status: str | None = None
+    propagate_uplink_status: bool = True
 
 
 class BoundPort(msgspec.Struct, frozen=True):

@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 from cumulet.services.network.api.parts.base import Part
+from cumulet.services.network.api.parts.port_attributes import PORT_ATTRIBUTES
+from cumulet.services.network.types import Port
 
-_PARTS: dict[type, tuple[Part, ...]] = {}
+_PARTS: dict[type, tuple[Part, ...]] = {
+    Port: (PORT_ATTRIBUTES,),
+}
 
 
 def of(kind: type) -> tuple[Part, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from personas.props import block_storage, compute, identity, image, key_manager, network, placement
+from personas.props import block_storage, compute, identity, image, key_manager, network, network_groups, placement
 from personas.stage import Maker
 
 MAKERS: Mapping[str, Mapping[str, Maker]] = {
@@ -14,6 +14,6 @@ MAKERS: Mapping[str, Mapping[str, Maker]] = {
     "identity": identity.MAKERS,
     "image": image.MAKERS,
     "key_manager": key_manager.MAKERS,
-    "network": network.MAKERS,
+    "network": {**network.MAKERS, **network_groups.MAKERS},
     "placement": placement.MAKERS,
 }

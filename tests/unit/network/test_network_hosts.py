@@ -204,6 +204,28 @@ def test_hosts_that_a_change_does_not_concern_are_left_alone(two: TwoFakeHosts):
         two.api("DELETE", f"ports/{info.id}", admin=True)
 
 
+def test_hosts_hear_of_address_groups_that_rules_of_their_ports_name(two: TwoFakeHosts):
+    info = two.boot(two.make_network(7), "host-1")
+    words = {"name": "offices", "addresses": ["192.0.2.0/24", "2001:db8::/64"]}
+    offices = two.api("POST", "address-groups", {"address_group": words})["address_group"]["id"]
+    group = two.api("POST", "security-groups", {"security_group": {"name": "offices"}})["security_group"]["id"]
+    rule = {"security_group_id": group, "direction": "ingress", "remote_address_group_id": offices}
+    two.api("POST", "security-group-rules", {"security_group_rule": rule})
+    two.api("PUT", f"ports/{info.id}", {"port": {"security_groups": [group]}})
+
+    def admitted() -> list[str | None]:
+        rules = [rule for each in two.state("host-1").groups if each.id == group for rule in each.rules]
+        return [rule.remote_cidr for rule in rules if rule.direction == "ingress"]
+
+    until(lambda: admitted() == ["192.0.2.0/24"])
+    two.api("PUT", f"address-groups/{offices}/add_addresses", {"addresses": ["198.51.100.9"]})
+    until(lambda: admitted() == ["192.0.2.0/24", "198.51.100.9/32"])
+    two.api("PUT", f"address-groups/{offices}/remove_addresses", {"addresses": ["192.0.2.0/24", "198.51.100.9/32"]})
+    until(lambda: admitted() == [])
+    two.api("DELETE", f"ports/{info.id}", admin=True)
+    until(lambda: two.state("host-1").ports == [])
+
+
 def test_routers_spread_and_leave_dead_hosts(two: TwoFakeHosts):
     network = two.make_network(4)
     port = two.boot(network, "host-1")

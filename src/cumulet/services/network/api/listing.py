@@ -28,6 +28,7 @@ _MARKED = {
     "floatingips": "FloatingIPNotFound",
     "security_groups": "SecurityGroupNotFound",
     "security_group_rules": "SecurityGroupRuleNotFound",
+    "address_groups": "AddressGroupNotFound",
 }
 _OTHER_NAMES = {"tenant_id": "project_id"}
 _CONVERTED: dict[str, Convert] = {"changed_since": check.moment}

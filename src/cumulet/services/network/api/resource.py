@@ -96,11 +96,11 @@ class Resource(Generic[Row]):
         items = listing.matching(self.items(request.cloud.db, rows), wanted, self.narrowing)
         items = [item for item in items if self._may(request, "get", item)]
         chosen, links = listing.page(request, listing.ordered(request, items, self.known), self.collection)
-        return Reply(200, {self.collection: self._shown(request, chosen), **links})
+        return Reply(200, {self.collection: self.shown(request, chosen), **links})
 
     def show(self, request: Request) -> Reply:
         item = self.load(request)
-        return Reply(200, {self.name: self._shown(request, [item])[0]})
+        return Reply(200, {self.name: self.shown(request, [item])[0]})
 
     def make(self, request: Request) -> Reply:
         assert self.create is not None
@@ -118,9 +118,9 @@ class Resource(Generic[Row]):
             rows = create(request.cloud, tx, request.ctx, [{**item, **place} for item in values])
             self._write_parts(tx, request.ctx, list(zip(rows, values, strict=True)))
             tell(request.cloud, tx, concern.of(tx, self.kind, [row.id for row in rows]))
-            return [self._told(request, tx, events.created, item) for item in self.items(tx, rows)]
+            return [self.told(request, tx, events.created, item) for item in self.items(tx, rows)]
 
-        made = self._shown(request, request.cloud.db.write(write))
+        made = self.shown(request, request.cloud.db.write(write))
         is_bulk = self.collection in request.body
         return Reply(201, {self.collection: made} if is_bulk else {self.name: made[0]})
 
@@ -138,10 +138,10 @@ class Resource(Generic[Row]):
             row = update(request.cloud, tx, request.ctx, key, dict(values))
             self._write_parts(tx, request.ctx, [(row, values)])
             tell(request.cloud, tx, concerned | concern.of(tx, self.kind, [key]))
-            return self._told(request, tx, events.updated, self.items(tx, [row])[0])
+            return self.told(request, tx, events.updated, self.items(tx, [row])[0])
 
         after = request.cloud.db.write(write)
-        return Reply(200, {self.name: self._shown(request, [after])[0]})
+        return Reply(200, {self.name: self.shown(request, [after])[0]})
 
     def remove(self, request: Request) -> Reply:
         assert self.delete is not None
@@ -157,7 +157,7 @@ class Resource(Generic[Row]):
             for part in self.parts:
                 part.delete(tx, request.ctx, before["id"])
             delete(request.cloud, tx, request.ctx, before["id"])
-            self._told(request, tx, events.deleted, before)
+            self.told(request, tx, events.deleted, before)
 
         request.cloud.db.write(write)
         return Reply(204)
@@ -227,7 +227,7 @@ class Resource(Generic[Row]):
                 if values:
                     yield part, row, values
 
-    def _told(self, request: Request, tx: Tx, event: Callable[[str, Item], tuple[str, Item]], item: Item) -> Item:
+    def told(self, request: Request, tx: Tx, event: Callable[[str, Item], tuple[str, Item]], item: Item) -> Item:
         """Publish what happened to the item, in the commit that makes it happen."""
         public = {name: value for name, value in _with_old_name(item).items() if name in self._answered}
         topic, payload = event(self.name, public)
@@ -247,7 +247,7 @@ class Resource(Generic[Row]):
     def _may(self, request: Request, verb: str, item: Item) -> bool:
         return request.allows(f"{verb}_{self.rule}", self.target(item))
 
-    def _shown(self, request: Request, items: list[Item]) -> list[Item]:
+    def shown(self, request: Request, items: list[Item]) -> list[Item]:
         """The items without what policy hides from the caller or `fields` leaves out."""
         if not items:
             return []
@@ -283,7 +283,7 @@ class Resource(Generic[Row]):
 
 _COMPARED = frozenset(
     {"id", "name", "project_id", "network_id", "device_id", "device_owner", "security_group_id", "floating_ip_address"}
-    | {"router_id", "mac_address", "cidr", "floating_network_id", "remote_group_id"}
+    | {"router_id", "mac_address", "cidr", "floating_network_id", "remote_group_id", "remote_address_group_id"}
 )
 
 

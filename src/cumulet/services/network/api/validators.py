@@ -208,9 +208,11 @@ def address(value: Any) -> str | None:
 
 def subnet(value: Any) -> str | None:
     try:
-        if not isinstance(value, str) or "/" not in value:
+        if not isinstance(value, str) or "/" not in value or "%" in value:
             raise ValueError
-        ipaddress.ip_network(value, strict=False)
+        found = ipaddress.ip_interface(value)
+        if found.version == 4 and str(found) != value:
+            raise ValueError
     except ValueError:
         return f"'{value}' is not a valid IP subnet"
     return None
@@ -219,6 +221,11 @@ def subnet(value: Any) -> str | None:
 def prefixes(value: Any) -> str | None:
     """A list of subnets."""
     return _list_of(value, subnet)
+
+
+def addresses(value: Any) -> str | None:
+    """A list of addresses and subnets."""
+    return _list_of(value, address_or_subnet)
 
 
 def full_name(value: Any) -> str | None:

@@ -12,7 +12,7 @@ from cumulet.services.network import types
 from cumulet.services.network.logic import addressing
 from cumulet.services.network.logic.hosting import FEATURES
 from cumulet.services.network.logic.hosting.base import Snapshot
-from cumulet.services.network.logic.security_group_rules import state as rule_state
+from cumulet.services.network.logic.security_group_rules import states as rule_states
 from cumulet.services.network.types import (
     KINDS,
     Allocation,
@@ -156,7 +156,8 @@ def _host_name(rows: Snapshot, port: BoundPort) -> str:
 
 
 def _group(rows: Snapshot, key: str) -> GroupState:
-    rules = [rule_state(rule) for rule in rows.rules[key]]
+    addresses = rows.more.get("address_groups", {})
+    rules = [state for rule in rows.rules[key] for state in rule_states(rule, addresses)]
     return GroupState(id=key, rules=rules, members=sorted(set(rows.members.get(key, []))))
 
 

@@ -64,6 +64,7 @@ def add_rule(cloud: Cloud, tx: Tx, ctx: Context, wanted: contract.GroupRule) -> 
         "port_range_max": wanted.high,
         "remote_ip_prefix": wanted.remote_cidr,
         "remote_group_id": wanted.remote_group_id,
+        "remote_address_group_id": None,
         "description": "",
     }
     made = security_group_rules.create(cloud, tx, ctx, [values])[0]

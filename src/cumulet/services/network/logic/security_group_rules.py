@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Any
 
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
-from cumulet.services.network.logic import access, quotas
+from cumulet.services.network.logic import access, address_groups, quotas
 from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import common
 from cumulet.services.network.types import RuleState, SecurityGroup, SecurityGroupRule
+from cumulet.services.network.types.address_groups import AddressGroup
 
 # Names that Neutron takes, with their numbers (IANA protocol numbers).
 PROTOCOLS = {
@@ -32,7 +34,9 @@ _SAME = (
     "port_range_max",
     "remote_ip_prefix",
     "remote_group_id",
+    "remote_address_group_id",
 )
+_REMOTES = ("remote_ip_prefix", "remote_group_id", "remote_address_group_id")
 
 
 def create(cloud: Cloud, tx: Tx, ctx: Context, wanted: list[dict[str, Any]]) -> list[SecurityGroupRule]:
@@ -74,17 +78,28 @@ def number(protocol: str | None, ethertype: str) -> int | None:
     return 58 if value == 1 and ethertype == "IPv6" else value
 
 
-def state(rule: SecurityGroupRule) -> RuleState:
-    """The rule as hosts take it."""
-    return RuleState(
-        direction=rule.direction,
-        version=4 if rule.ethertype == "IPv4" else 6,
-        protocol=number(rule.protocol, rule.ethertype),
-        low=rule.port_range_min,
-        high=rule.port_range_max,
-        remote_cidr=rule.remote_ip_prefix,
-        remote_group=rule.remote_group_id,
-    )
+def states(rule: SecurityGroupRule, addresses: Mapping[str, list[str]]) -> list[RuleState]:
+    """The rule as hosts take it: as many as its address group has addresses of its IP version, or one.
+
+    `addresses` are those of address groups.
+    """
+    version = 4 if rule.ethertype == "IPv4" else 6
+    admitted = [rule.remote_ip_prefix]
+    if rule.remote_address_group_id is not None:
+        listed = addresses.get(rule.remote_address_group_id, [])
+        admitted = [cidr for cidr in listed if ipaddress.ip_network(cidr).version == version]
+    return [
+        RuleState(
+            direction=rule.direction,
+            version=version,
+            protocol=number(rule.protocol, rule.ethertype),
+            low=rule.port_range_min,
+            high=rule.port_range_max,
+            remote_cidr=cidr,
+            remote_group=rule.remote_group_id,
+        )
+        for cidr in admitted
+    ]
 
 
 def _new(tx: Tx, ctx: Context, values: dict[str, Any]) -> SecurityGroupRule:
@@ -95,10 +110,13 @@ def _new(tx: Tx, ctx: Context, values: dict[str, Any]) -> SecurityGroupRule:
         raise fault(
             "SecurityGroupEthertypeConflictWithProtocol", ethertype=values["ethertype"], protocol=values["protocol"]
         )
-    if values["remote_ip_prefix"] and values["remote_group_id"]:
+    if sum(bool(values[name]) for name in _REMOTES) > 1:
         raise fault("SecurityGroupMultipleRemoteEntites")
     if values["remote_group_id"]:
         access.get(tx, ctx, SecurityGroup, values["remote_group_id"])
+    if values["remote_address_group_id"]:
+        address_groups.lock(tx, values["remote_address_group_id"])
+        access.get(tx, ctx, AddressGroup, values["remote_address_group_id"])
     now = clock.utcnow()
     return SecurityGroupRule(
         ids.new_uuid(),
@@ -115,6 +133,7 @@ def _new(tx: Tx, ctx: Context, values: dict[str, Any]) -> SecurityGroupRule:
         0,
         now,
         now,
+        values["remote_address_group_id"] or None,
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from cumulet.services.network.tables.address_groups import address_group
 from cumulet.services.network.tables.base import metadata
 from cumulet.services.network.tables.core import (
     agent,
@@ -21,6 +22,7 @@ from cumulet.services.network.tables.core import (
 )
 
 __all__ = [
+    "address_group",
     "agent",
     "allocation",
     "epoch",

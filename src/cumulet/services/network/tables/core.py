@@ -157,9 +157,11 @@ security_group_rule = Table(
     Column("remote_group_id", String(36), ForeignKey("network_security_group.id", ondelete="CASCADE")),
     Column("description", Text, nullable=False),
     *revision(),
+    Column("remote_address_group_id", String(36), ForeignKey("network_address_group.id")),
     Index("network_security_group_rule_group", "security_group_id"),
     Index("network_security_group_rule_remote", "remote_group_id"),
     Index("network_security_group_rule_project", "project_id"),
+    Index("network_security_group_rule_addresses", "remote_address_group_id"),
 )
 
 router = Table(

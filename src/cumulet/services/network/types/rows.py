@@ -253,6 +253,7 @@ class SecurityGroupRule(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    remote_address_group_id: str | None = None
 
 
 class Quota(msgspec.Struct, frozen=True):

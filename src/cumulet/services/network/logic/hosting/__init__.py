@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from cumulet.services.network.logic.hosting.address_groups import AddressGroups
 from cumulet.services.network.logic.hosting.base import Feature
 
-FEATURES: tuple[Feature, ...] = ()
+FEATURES: tuple[Feature, ...] = (AddressGroups(),)

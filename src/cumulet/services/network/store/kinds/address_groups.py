@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Address groups."""
+
+from __future__ import annotations
+
+from cumulet.services.network import tables
+from cumulet.services.network.store.kinds.base import Kind
+from cumulet.services.network.types.address_groups import AddressGroup
+
+KINDS = (Kind(AddressGroup, tables.address_group, "AddressGroupNotFound"),)

@@ -27,7 +27,12 @@ ON_DATA = frozenset({"image"})
 PARAMETER = re.compile(r"{(\w+)}")
 
 
-_NAMED = {"network": "/networks/{id}", "group": "/security-groups/{id}", "external": "external network"}
+_NAMED = {
+    "network": "/networks/{id}",
+    "group": "/security-groups/{id}",
+    "external": "external network",
+    "loose_port": "loose port",
+}
 # Nothing is to be refused for want of quota: a refusal is told by the same status.
 UNLIMITED: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
     ("network", "/quotas/{}", {"quota": ("network", "subnet", "port", "router", "floatingip", "security_group")}),

@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from personas.props import block_storage, compute, identity, image, key_manager, network, network_groups, placement
+from personas.props import (
+    block_storage,
+    compute,
+    identity,
+    image,
+    key_manager,
+    network,
+    network_groups,
+    network_trunks,
+    placement,
+)
 from personas.stage import Maker
 
 MAKERS: Mapping[str, Mapping[str, Maker]] = {
@@ -14,6 +24,6 @@ MAKERS: Mapping[str, Mapping[str, Maker]] = {
     "identity": identity.MAKERS,
     "image": image.MAKERS,
     "key_manager": key_manager.MAKERS,
-    "network": {**network.MAKERS, **network_groups.MAKERS},
+    "network": {**network.MAKERS, **network_groups.MAKERS, **network_trunks.MAKERS},
     "placement": placement.MAKERS,
 }

@@ -16,6 +16,7 @@ from cumulet.services.network.api.ports import PORTS
 from cumulet.services.network.api.routers import ROUTERS
 from cumulet.services.network.api.security_groups import SECURITY_GROUP_RULES, SECURITY_GROUPS
 from cumulet.services.network.api.subnets import SUBNETS
+from cumulet.services.network.api.trunks import TRUNKS
 from support.people import environment
 
 NASTY: list[Any] = [
@@ -30,7 +31,7 @@ NASTY: list[Any] = [
     [{"ip_address": "0.0.0.0/0", "mac_address": 7}], [{"opt_name": "x", "opt_value": "y", "ip_version": "z"}],
     "IPv6", 256, 6, "slaac", "flat", 70000,
 ]  # fmt: skip
-CREATED = (NETWORKS, SUBNETS, PORTS, ROUTERS, FLOATING_IPS, SECURITY_GROUPS, SECURITY_GROUP_RULES)
+CREATED = (NETWORKS, SUBNETS, PORTS, ROUTERS, FLOATING_IPS, SECURITY_GROUPS, SECURITY_GROUP_RULES, TRUNKS)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,7 @@ def base(client):
 
     client.post("/subnets", json={"subnet": subnet()})
     group = client.post("/security-groups", json={"security_group": {}}).json()["security_group"]["id"]
+    parent = client.post("/ports", json={"port": {"network_id": network}}).json()["port"]["id"]
     return {
         "network": dict,
         "subnet": subnet,
@@ -61,6 +63,7 @@ def base(client):
         "floatingip": lambda: {"floating_network_id": outside},
         "security_group": dict,
         "security_group_rule": lambda: {"security_group_id": group, "direction": "ingress", "protocol": "tcp"},
+        "trunk": lambda: {"port_id": parent},
     }
 
 

@@ -12,7 +12,7 @@ from cumulet.kernel.audit import Finding, Look
 from cumulet.services.compute.contract import ServersContract
 from cumulet.services.network.logic import snapshot
 from cumulet.services.network.logic.compile import compile_host, difference
-from cumulet.services.network.store import addresses, common, lookups
+from cumulet.services.network.store import addresses, common, lookups, trunks
 from cumulet.services.network.types import (
     ACTIVE,
     KINDS,
@@ -36,6 +36,7 @@ def audit(look: Look) -> Iterator[Finding]:
     yield from _devices(look, ports, routers, floating)
     yield from _routers(look, ports, routers)
     yield from _floating(look, ports, routers, floating)
+    yield from _trunks(look, ports)
     for host, has in look.hosts.items():
         yield from _host(look, host, has)
 
@@ -83,6 +84,13 @@ def _floating(
             yield look.found(each.id, f"floating IP leads to {each.fixed_ip_address}, which its port has not")
         if each.router_id is not None and each.router_id not in routers:
             yield look.found(each.id, f"floating IP is translated by router {each.router_id}, which is gone")
+
+
+def _trunks(look: Look, ports: dict[str, Port]) -> Iterator[Finding]:
+    inside = trunks.members(look.cloud.db)
+    for port in ports.values():
+        if port.trunk_id != inside.get(port.id):
+            yield look.found(port.id, f"port is said to be in trunk {port.trunk_id}, and is in {inside.get(port.id)}")
 
 
 def _host(look: Look, host: str, has: dict[str, Any]) -> Iterator[Finding]:

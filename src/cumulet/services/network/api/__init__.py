@@ -2,11 +2,11 @@
 """The network service's HTTP interface."""
 
 from cumulet.kernel.http import Api
-from cumulet.services.network.api import address_groups, core, discovery, port_attributes, tags
+from cumulet.services.network.api import address_groups, core, discovery, port_attributes, tags, trunks
 from cumulet.services.network.api.dialect import NetworkDialect
 from cumulet.services.network.api.families import Family
 
-_FAMILIES: tuple[Family, ...] = (core.FAMILY, port_attributes.FAMILY, address_groups.FAMILY)
+_FAMILIES: tuple[Family, ...] = (core.FAMILY, port_attributes.FAMILY, address_groups.FAMILY, trunks.FAMILY)
 _RESOURCES = tuple(resource for family in _FAMILIES for resource in family.resources)
 _EXTENSIONS = {alias: said for family in _FAMILIES for alias, said in family.extensions.items()}
 

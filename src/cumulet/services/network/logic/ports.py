@@ -13,7 +13,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.services.compute.contract import ServersContract
-from cumulet.services.network.logic import access, ipam, macs, port_attributes, quotas, security_groups
+from cumulet.services.network.logic import access, ipam, macs, port_attributes, quotas, security_groups, trunks
 from cumulet.services.network.logic.faults import bad, fault, invalid
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
@@ -84,6 +84,8 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
     port = access.must(tx, Port, key)
     if port.device_owner in _CLOUDS_OWN and _is_used(tx, port):
         raise fault("ServicePortInUse", id=key, reason=f"has device owner {port.device_owner}")
+    if port.trunk_id is not None:
+        raise trunks.in_use(tx, port)
     if port.device_owner.startswith(OWNER_COMPUTE) and cloud.contracts.offers(ServersContract):
         servers = cloud.contracts.use(ServersContract)
         servers.port_gone(tx, port.device_id, key)
@@ -96,6 +98,7 @@ def remove(tx: Tx, gone: list[Port]) -> None:
     for floating in lookups.floating_of_ports(tx, keys):
         empty = {"port_id": None, "fixed_ip_address": None, "router_id": None, "status": DOWN}
         common.change(tx, FloatingIp, floating.id, empty)
+    trunks.forget(tx, gone)
     common.remove(tx, Port, keys)
 
 

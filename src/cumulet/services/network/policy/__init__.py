@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from cumulet.services.network.policy import address_groups, core, port_attributes
+from cumulet.services.network.policy import address_groups, core, port_attributes, trunks
 
-RULES: dict[str, str] = {**core.RULES, **port_attributes.RULES, **address_groups.RULES}
+RULES: dict[str, str] = {**core.RULES, **port_attributes.RULES, **address_groups.RULES, **trunks.RULES}
 
 _VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_")
 

@@ -20,6 +20,7 @@ from cumulet.services.network.tables.core import (
     subnet,
     subnet_pool,
 )
+from cumulet.services.network.tables.trunks import subport, trunk
 
 __all__ = [
     "address_group",
@@ -37,4 +38,6 @@ __all__ = [
     "security_group_rule",
     "subnet",
     "subnet_pool",
+    "subport",
+    "trunk",
 ]

@@ -92,6 +92,7 @@ port = Table(
     Column("position", Integer, nullable=False),
     Column("tag", String(60)),
     *tail(),
+    Column("trunk_id", String(36)),
     Column("numa_affinity_policy", String(64)),
     Column("device_profile", String(255)),
     Column("hints", Json),

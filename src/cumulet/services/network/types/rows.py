@@ -95,7 +95,8 @@ class Port(msgspec.Struct, frozen=True):
     """A port. `host` is "" while unbound; `made_for_server` marks those that go with their server.
 
     `position` orders a server's ports; `tag` is compute's own label of the interface. `trusted` is None where nobody
-    said; `data_plane_status` is what others measured, None where nobody did.
+    said; `data_plane_status` is what others measured, None where nobody did. `trunk_id` is the trunk that the port is
+    in, as its parent or as a subport.
     """
 
     id: str
@@ -121,6 +122,7 @@ class Port(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    trunk_id: str | None = None
     numa_affinity_policy: str | None = None
     device_profile: str | None = None
     hints: dict[str, Any] | None = None

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from cumulet.services.network.api.parts.base import Part
 from cumulet.services.network.api.parts.port_attributes import PORT_ATTRIBUTES
+from cumulet.services.network.api.parts.trunks import TRUNK_DETAILS
 from cumulet.services.network.types import Port
 
 _PARTS: dict[type, tuple[Part, ...]] = {
-    Port: (PORT_ATTRIBUTES,),
+    Port: (PORT_ATTRIBUTES, TRUNK_DETAILS),
 }
 
 

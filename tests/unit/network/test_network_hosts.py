@@ -208,7 +208,7 @@ def test_hosts_hear_of_address_groups_that_rules_of_their_ports_name(two: TwoFak
     info = two.boot(two.make_network(7), "host-1")
     words = {"name": "offices", "addresses": ["192.0.2.0/24", "2001:db8::/64"]}
     offices = two.api("POST", "address-groups", {"address_group": words})["address_group"]["id"]
-    group = two.api("POST", "security-groups", {"security_group": {"name": "offices"}})["security_group"]["id"]
+    group = two.api("POST", "security-groups", {"security_group": {"stateful": False}})["security_group"]["id"]
     rule = {"security_group_id": group, "direction": "ingress", "remote_address_group_id": offices}
     two.api("POST", "security-group-rules", {"security_group_rule": rule})
     two.api("PUT", f"ports/{info.id}", {"port": {"security_groups": [group]}})
@@ -218,6 +218,7 @@ def test_hosts_hear_of_address_groups_that_rules_of_their_ports_name(two: TwoFak
         return [rule.remote_cidr for rule in rules if rule.direction == "ingress"]
 
     until(lambda: admitted() == ["192.0.2.0/24"])
+    assert {each.id: each.stateful for each in two.state("host-1").groups} == {group: False}
     two.api("PUT", f"address-groups/{offices}/add_addresses", {"addresses": ["198.51.100.9"]})
     until(lambda: admitted() == ["192.0.2.0/24", "198.51.100.9/32"])
     two.api("PUT", f"address-groups/{offices}/remove_addresses", {"addresses": ["192.0.2.0/24", "198.51.100.9/32"]})

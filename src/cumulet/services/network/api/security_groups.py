@@ -26,7 +26,7 @@ GROUP_ATTRIBUTES = {
     "name": Attribute(post=True, put=True, default="", check=check.group_name, sorts=True),
     "project_id": common.PROJECT,
     "security_group_rules": Attribute(filters=False),
-    "stateful": Attribute(convert=check.boolean),
+    "stateful": Attribute(post=True, put=True, default=True, convert=check.boolean),
     "shared": Attribute(convert=check.boolean),
     **common.STANDARD,
     **common.TAGS,
@@ -89,7 +89,7 @@ def render_groups(source: Source, rows: list[SecurityGroup]) -> list[Item]:
                 {**{name: item[name] for name in inner}, "tenant_id": item["project_id"], "tags": []}
                 for item in (_rule(rule, row) for rule in rules[row.id])
             ],
-            "stateful": True,
+            "stateful": row.stateful,
             "shared": False,
             "tags": row.tags,
             **common.standard(row),

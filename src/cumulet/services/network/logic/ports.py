@@ -153,8 +153,7 @@ def set_groups(tx: Tx, ctx: Context, port: Port, wanted: list[str] | None, *, ha
         return
     if wanted and not has_address:
         raise fault("PortSecurityAndIPRequiredForSecurityGroups")
-    for key in wanted:
-        access.get(tx, ctx, SecurityGroup, key)
+    security_groups.check_alike([access.get(tx, ctx, SecurityGroup, key) for key in wanted])
     addresses.put_groups(tx, port.id, wanted)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from cumulet.kernel import clock, ids
@@ -16,13 +17,15 @@ from cumulet.services.network.types import SecurityGroup, SecurityGroupRule
 
 DEFAULT = "default"
 _VERSIONS = ("IPv4", "IPv6")
+_CHANGING = ("name", "description", "stateful")
 
 
 def create(cloud: Cloud, tx: Tx, values: dict[str, Any]) -> SecurityGroup:
     """A new group, which lets everything out and nothing in."""
     ensure_default(tx, values["project_id"])
     quotas.take(tx, values["project_id"], security_group=1, security_group_rule=2)
-    return _create(tx, values["project_id"], values["name"], values["description"], is_default=False)
+    words = (values["name"], values["description"])
+    return _create(tx, values["project_id"], *words, is_default=False, stateful=values.get("stateful", True))
 
 
 def ensure_default(tx: Tx, project_id: str) -> SecurityGroup:
@@ -45,7 +48,9 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     group = access.must(tx, SecurityGroup, key)
     if group.is_default and "name" in values:
         raise fault("SecurityGroupCannotUpdateDefault")
-    common.change(tx, SecurityGroup, key, {name: values[name] for name in ("name", "description") if name in values})
+    if values.get("stateful", group.stateful) != group.stateful and addresses.ports_in(tx, [key]):
+        raise fault("SecurityGroupInUse", id=key)
+    common.change(tx, SecurityGroup, key, {name: values[name] for name in _CHANGING if name in values})
     return access.must(tx, SecurityGroup, key)
 
 
@@ -59,6 +64,15 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
     common.remove(tx, SecurityGroup, [key])
 
 
+def check_alike(groups: Iterable[SecurityGroup]) -> None:
+    """The groups of one port know connections, or none of them does."""
+    if len({group.stateful for group in groups}) > 1:
+        raise fault(
+            "SecurityGroupConflict",
+            reason="Cannot apply both stateful and stateless security groups on the same port at the same time",
+        )
+
+
 def rules_of(source: Source, group_ids: list[str]) -> dict[str, list[SecurityGroupRule]]:
     """Each group's rules, oldest first."""
     found: dict[str, list[SecurityGroupRule]] = {key: [] for key in group_ids}
@@ -67,9 +81,11 @@ def rules_of(source: Source, group_ids: list[str]) -> dict[str, list[SecurityGro
     return found
 
 
-def _create(tx: Tx, project_id: str, name: str, description: str, *, is_default: bool) -> SecurityGroup:
+def _create(
+    tx: Tx, project_id: str, name: str, description: str, *, is_default: bool, stateful: bool = True
+) -> SecurityGroup:
     now = clock.utcnow()
-    group = SecurityGroup(ids.new_uuid(), project_id, name, is_default, description, [], 1, now, now)
+    group = SecurityGroup(ids.new_uuid(), project_id, name, is_default, description, [], 1, now, now, stateful)
     common.add(tx, group)
     wanted: list[tuple[str, str, str | None]] = [("egress", version, None) for version in _VERSIONS]
     if is_default:

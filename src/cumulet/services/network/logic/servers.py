@@ -96,6 +96,7 @@ def add_group(tx: Tx, ctx: Context, server_id: str, name: str) -> None:
     group = group_by_name(tx, ctx, name)
     for port, current in _filtered_ports(tx, server_id):
         if group.id not in current:
+            security_groups.check_alike([group, *common.by_id(tx, SecurityGroup, current).values()])
             addresses.put_groups(tx, port.id, [*current, group.id])
             common.touch(tx, Port, port.id)
 

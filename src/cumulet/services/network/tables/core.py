@@ -127,6 +127,7 @@ security_group = Table(
     Column("name", String(255), nullable=False),
     Column("is_default", Boolean, nullable=False),
     *tail(),
+    Column("stateful", Boolean, nullable=False),
     Index("network_security_group_project", "project_id"),
 )
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from cumulet.services.network.types.states import HostState, PortState, RouterState, RuleState
+from cumulet.services.network.types.states import GroupState, HostState, PortState, RouterState, RuleState
+
+_EPHEMERAL = 49152  # the first port that senders take for themselves (RFC 6335)
 
 
 class Packet(msgspec.Struct, kw_only=True, frozen=True):
@@ -149,11 +151,33 @@ def _outward(router: RouterState, source: str) -> str:
 
 
 def _leaves(state: HostState, port: PortState, packet: Packet) -> bool:
-    return not port.security or _allowed(state, port, packet, "egress", packet.destination)
+    return not port.security or _exchanged(state, port, packet, "egress", packet.destination)
 
 
 def _arrives(state: HostState, port: PortState, packet: Packet, sender: str) -> bool:
-    return port.up and (not port.security or _allowed(state, port, packet, "ingress", sender))
+    return port.up and (not port.security or _exchanged(state, port, packet, "ingress", sender))
+
+
+def is_stateless(port: PortState, groups: Mapping[str, GroupState]) -> bool:
+    """Whether the port's groups, those that there are, know no connections; `groups` by id."""
+    own = [groups[key] for key in port.groups if key in groups]
+    return bool(own) and not any(group.stateful for group in own)
+
+
+def _exchanged(state: HostState, port: PortState, packet: Packet, direction: str, other: str) -> bool:
+    """Whether the port's rules let the packet pass, and its answer where connections are not known."""
+    if not _allowed(state, port, packet, direction, other):
+        return False
+    if not is_stateless(port, {group.id: group for group in state.groups}):
+        return True
+    back = "ingress" if direction == "egress" else "egress"
+    return _allowed(state, port, _answer(packet), back, other)
+
+
+def _answer(packet: Packet) -> Packet:
+    """What comes back: to a port of the sender's choice, or an echo's reply."""
+    low, high = {1: (0, 0), 58: (129, 0)}.get(packet.protocol, (_EPHEMERAL, _EPHEMERAL))
+    return msgspec.structs.replace(packet, low=low, high=high)
 
 
 def _allowed(state: HostState, port: PortState, packet: Packet, direction: str, other: str) -> bool:

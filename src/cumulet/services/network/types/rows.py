@@ -225,7 +225,10 @@ class FloatingIp(msgspec.Struct, frozen=True):
 
 
 class SecurityGroup(msgspec.Struct, frozen=True):
-    """A set of rules; each project has one that `is_default`."""
+    """A set of rules; each project has one that `is_default`.
+
+    Where it is not `stateful`, answers need rules of their own.
+    """
 
     id: str
     project_id: str
@@ -236,6 +239,7 @@ class SecurityGroup(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    stateful: bool = True
 
 
 class SecurityGroupRule(msgspec.Struct, frozen=True):

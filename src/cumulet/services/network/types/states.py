@@ -112,12 +112,14 @@ class RuleState(msgspec.Struct, kw_only=True, frozen=True):
 class GroupState(msgspec.Struct, kw_only=True, frozen=True):
     """A security group that ports of the host use, or that rules of such a group name as the remote one.
 
-    `members` are the addresses of all its ports in the whole cloud; filled only where a rule needs them.
+    `members` are the addresses of all its ports in the whole cloud; filled only where a rule needs them. The groups of
+    a port are all `stateful`, or none is: then every packet needs a rule, answers too.
     """
 
     id: str
     rules: list[RuleState] = []
     members: list[str] = []
+    stateful: bool = True
 
 
 class LegState(msgspec.Struct, kw_only=True, frozen=True):

@@ -5,6 +5,9 @@ Kernels without connection tracking for bridges are the common case, so the two 
 br_netfilter shows bridged frames to the inet family, where connection tracking puts a mark on them (1: established or
 related, 2: invalid). The bridge family, where the ports have names, decides by that mark. `accept` ends only its own
 base chain, so what leaves a port and what reaches one are two base chains.
+
+Ports of stateless groups skip the mark, in both directions: each of their packets needs a rule. Their connections are
+tracked all the same, for the other end's groups may be stateful.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import msgspec
 
 from cumulet.services.network.drivers.fabric import names, nft
 from cumulet.services.network.types import GroupState, HostState, PortState, RuleState
+from cumulet.services.network.types.reach import is_stateless
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -38,6 +42,7 @@ ct state invalid meta mark set 0x2
 _BRIDGE = """
 set ports {{ type ifname; {ports} }}
 set open {{ type ifname; {open} }}
+{stateless}
 set mac {{ type ifname . ether_addr; {macs} }}
 set everywhere {{ type ifname . ether_addr; {services} }}
 set mac_ip {{ type ifname . ether_addr . ipv4_addr; flags interval; {sources4} }}
@@ -71,14 +76,14 @@ chain near {{ type filter hook forward priority 0; oifname . ether saddr @everyw
 chain local {{ type filter hook input priority 0; drop; }}
 chain from {{ type filter hook forward priority 10;
 ether type arp accept
-meta mark 0x1 accept
-iifname @ports meta mark 0x2 drop
+{tracked_from}meta mark 0x1 accept
+iifname @ports {tracked_from}meta mark 0x2 drop
 iifname vmap @from_port
 }}
 chain to {{ type filter hook forward priority 20;
 ether type arp accept
-meta mark 0x1 accept
-oifname @ports meta mark 0x2 drop
+{tracked_to}meta mark 0x1 accept
+oifname @ports {tracked_to}meta mark 0x2 drop
 oifname vmap @to_port
 }}
 chain host {{ type filter hook forward priority 30;
@@ -104,10 +109,14 @@ def bridge_table(state: HostState, host_services: Iterable[int] = ()) -> str:
     """
     secured = sorted((port for port in state.ports if port.security), key=lambda port: port.id)
     groups = {group.id: group for group in state.groups}
+    stateless = [f'"{names.tap(port.id)}"' for port in secured if is_stateless(port, groups)]
     reachable = ", ".join(str(number) for number in sorted(host_services))
     return _BRIDGE.format(
         ports=_elements(f'"{names.tap(port.id)}"' for port in secured),
         open=_elements(sorted(f'"{names.tap(port.id)}"' for port in state.ports if not port.security)),
+        stateless=f"set stateless {{ type ifname; {_elements(stateless)} }}" if stateless else "",
+        tracked_from="iifname != @stateless " if stateless else "",
+        tracked_to="oifname != @stateless " if stateless else "",
         macs=_elements(f'"{names.tap(port.id)}" . {mac}' for port in secured for mac in _macs(port)),
         sources4=_elements(source for port in secured for source in _sources(port, 4)),
         sources6=_elements(source for port in secured for source in _sources(port, 6)),

@@ -170,6 +170,7 @@ FAULTS: dict[str, tuple[type[CumuletError], str]] = {
         ),
     ),
     "SecurityGroupInUse": (Conflict, "Security Group {id} in use."),
+    "SecurityGroupConflict": (Conflict, "Error {reason} while attempting the operation."),
     "SecurityGroupCannotRemoveDefault": (Conflict, "Insufficient rights for removing default security group."),
     "SecurityGroupCannotUpdateDefault": (Conflict, "Updating default security group not allowed."),
     "SecurityGroupDefaultAlreadyExists": (Conflict, "Default security group already exists."),

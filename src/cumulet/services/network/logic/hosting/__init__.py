@@ -5,5 +5,6 @@ from __future__ import annotations
 
 from cumulet.services.network.logic.hosting.address_groups import AddressGroups
 from cumulet.services.network.logic.hosting.base import Feature
+from cumulet.services.network.logic.hosting.stateless import Stateless
 
-FEATURES: tuple[Feature, ...] = (AddressGroups(),)
+FEATURES: tuple[Feature, ...] = (AddressGroups(), Stateless())

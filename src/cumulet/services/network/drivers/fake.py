@@ -13,7 +13,7 @@ from cumulet.kernel.errors import NotFound
 from cumulet.kernel.link.host import Journal
 from cumulet.services.network.contract import PASSWORD_LIMIT, MetadataAnswer, MetadataQuery
 from cumulet.services.network.drivers.base import Metadata
-from cumulet.services.network.drivers.fabric import dhcp
+from cumulet.services.network.drivers.fabric import dhcp, dhcp6, ra
 from cumulet.services.network.types import KINDS, Applied, Capabilities, HostState, PortState, reach
 
 PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state
@@ -112,6 +112,26 @@ class FakeFabric:
             network = next(one for one in self._state.networks if one.id == port.network_id)
             table = dhcp.table(network, [port])
             return table.offers.get(port.mac) if table is not None else None
+
+    def lease6(self, port_id: str) -> dhcp6.Offer | None:
+        """What DHCPv6 would tell the port."""
+        with self._changed:
+            port = self._port(port_id)
+            if port is None:
+                return None
+            table = dhcp6.table(next(one for one in self._state.networks if one.id == port.network_id), [port])
+            return table.offers.get(port.mac) if table is not None else None
+
+    def adverts(self, port_id: str) -> list[ra.Advert]:
+        """What the routers of this host say to the port's network."""
+        with self._changed:
+            port = self._port(port_id)
+            network = next((one for one in self._state.networks if port and one.id == port.network_id), None)
+            if network is None:
+                return []
+            routers = [router for router in self._state.routers if router.up]
+            legs = [leg for router in routers for leg in router.legs if leg.network_id == network.id]
+            return [said for said in (ra.advert(leg, network) for leg in legs) if said is not None]
 
     def fetch(self, port_id: str, path: str) -> MetadataAnswer | None:
         """What the port's guest would read at 169.254.169.254; None where no network service or router listens."""

@@ -116,6 +116,8 @@ def _network(rows: Snapshot, network: Network, subnets: list[Subnet]) -> Network
                 dhcp=subnet.enable_dhcp,
                 dns=subnet.dns_nameservers,
                 routes=_routes(subnet.host_routes),
+                ra_mode=subnet.ipv6_ra_mode,
+                address_mode=subnet.ipv6_address_mode,
             )
             for subnet in sorted(subnets, key=lambda item: item.id)
         ],
@@ -146,6 +148,10 @@ def _port(rows: Snapshot, port: BoundPort) -> PortState:
         groups=[key for key in rows.groups_of.get(port.id, []) if key in rows.rules],
         up=port.admin_state_up and network.admin_state_up,
         name=_host_name(rows, port),
+        options=[
+            types.DhcpOption(name=item["opt_name"], value=item["opt_value"], version=item["ip_version"])
+            for item in port.extra_dhcp_opts
+        ],
     )
 
 

@@ -142,6 +142,7 @@ class BoundPort(msgspec.Struct, frozen=True):
     status: str
     port_security_enabled: bool
     allowed_address_pairs: list[dict[str, str]]
+    extra_dhcp_opts: list[dict[str, Any]]
 
 
 class ServerPort(msgspec.Struct, frozen=True):

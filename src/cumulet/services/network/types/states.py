@@ -14,7 +14,10 @@ class Route(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class SubnetState(msgspec.Struct, kw_only=True, frozen=True):
-    """A subnet as its DHCP answers need it."""
+    """A subnet as its DHCP answers and router advertisements need it.
+
+    `ra_mode` and `address_mode` are those of an IPv6 subnet: `slaac`, `dhcpv6-stateful`, `dhcpv6-stateless` or None.
+    """
 
     id: str
     cidr: str
@@ -23,6 +26,8 @@ class SubnetState(msgspec.Struct, kw_only=True, frozen=True):
     dhcp: bool = True
     dns: list[str] = []
     routes: list[Route] = []
+    ra_mode: str | None = None
+    address_mode: str | None = None
 
 
 class ServiceState(msgspec.Struct, kw_only=True, frozen=True):
@@ -63,10 +68,18 @@ class AddressPair(msgspec.Struct, kw_only=True, frozen=True):
     cidr: str
 
 
+class DhcpOption(msgspec.Struct, kw_only=True, frozen=True):
+    """What DHCP tells one port beside all else, of IP `version` 4 or 6; `name` and `value` as dnsmasq takes them."""
+
+    name: str
+    value: str
+    version: int = 4
+
+
 class PortState(msgspec.Struct, kw_only=True, frozen=True):
     """A server's port bound to the host. Without `security` nothing is filtered and nothing may be in `groups`.
 
-    `name` is the host name that DHCP tells.
+    `name` is the host name that DHCP tells, `options` what it tells besides.
     """
 
     id: str
@@ -78,6 +91,7 @@ class PortState(msgspec.Struct, kw_only=True, frozen=True):
     groups: list[str] = []
     up: bool = True
     name: str = ""
+    options: list[DhcpOption] = []
 
 
 class RemoteState(msgspec.Struct, kw_only=True, frozen=True):

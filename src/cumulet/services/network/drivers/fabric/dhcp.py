@@ -4,24 +4,28 @@
 from __future__ import annotations
 
 import ipaddress
-import selectors
 import socket
 import struct
-import threading
 
 import msgspec
 
-from cumulet.services.network.types import NetworkState, PortState, Route, SubnetState
+from cumulet.services.network.drivers.fabric import dhcp_options
+from cumulet.services.network.drivers.fabric.ears import Ears
+from cumulet.services.network.types import DhcpOption, NetworkState, PortState, Route, SubnetState
 
 LEASE_SECONDS = 86400
 METADATA = "169.254.169.254"
+_EVERYWHERE = "0.0.0.0/0"
 _MAGIC = b"\x63\x82\x53\x63"
 _DISCOVER, _OFFER, _REQUEST, _DECLINE, _ACK, _NAK, _RELEASE, _INFORM = 1, 2, 3, 4, 5, 6, 7, 8
 _SO_BINDTODEVICE = 25
+_SERVICE = "dhcp"
+_IPXE = 175  # an option that only iPXE sends
+NO_DNS = ("0.0.0.0", "::")  # noqa: S104 -- as a subnet's only DNS server: guests are to be told of none
 
 
 class Offer(msgspec.Struct, kw_only=True, frozen=True):
-    """All that one client is told; `name` may be empty."""
+    """All that one client is told; `name` may be empty. `options` are the port's own, and go before all else."""
 
     address: str
     prefix: int
@@ -30,6 +34,7 @@ class Offer(msgspec.Struct, kw_only=True, frozen=True):
     routes: list[Route]
     mtu: int
     name: str
+    options: list[DhcpOption] = []
 
 
 class Table(msgspec.Struct, kw_only=True, frozen=True):
@@ -60,20 +65,34 @@ def table(network: NetworkState, ports: list[PortState], resolvers: tuple[str, .
         offers[port.mac] = Offer(
             address=address.address,
             prefix=address.prefix,
-            gateway=subnet.gateway,
-            dns=[server for server in subnet.dns or resolvers if ":" not in server],
+            gateway=_gateway(subnet),
+            dns=[server for server in name_servers(subnet, resolvers) if ":" not in server],
             routes=_routes(subnet, str(near.ip)),
             mtu=network.mtu,
             name=port.name,
+            options=port.options,
         )
     return Table(server=str(own[0].ip), offers=offers)
 
 
+def name_servers(subnet: SubnetState, resolvers: tuple[str, ...] = ()) -> list[str]:
+    """The DNS servers that the subnet's guests are told of: its own, else `resolvers`."""
+    return [] if subnet.dns and set(subnet.dns) <= set(NO_DNS) else [*(subnet.dns or resolvers)]
+
+
+def _gateway(subnet: SubnetState) -> str | None:
+    """A subnet without a gateway may have a route that is one."""
+    default = (route.nexthop for route in subnet.routes if route.destination == _EVERYWHERE)
+    return subnet.gateway or next(default, None)
+
+
 def _routes(subnet: SubnetState, server: str) -> list[Route]:
     """The subnet's own routes, the way to metadata, and the default one: a client that reads these ignores option 3."""
-    routes = [Route(destination=f"{METADATA}/32", nexthop=server), *subnet.routes]
-    if subnet.gateway is not None:
-        routes.append(Route(destination="0.0.0.0/0", nexthop=subnet.gateway))
+    own = [route for route in subnet.routes if route.destination != _EVERYWHERE]
+    routes = [Route(destination=f"{METADATA}/32", nexthop=server), *own]
+    gateway = _gateway(subnet)
+    if gateway is not None:
+        routes.append(Route(destination=_EVERYWHERE, nexthop=gateway))
     return routes
 
 
@@ -96,11 +115,17 @@ def answer(message: bytes, answers: Table) -> bytes | None:
     if kind == _REQUEST and asked != wanted:
         reply = _NAK
     given = bytes(4) if reply == _NAK or kind == _INFORM else wanted
+    told = _settings(offer, {"ipxe"} if _IPXE in options else set()) if reply != _NAK else {}
     head = struct.pack("!BBBBIHH", 2, 1, 6, 0, struct.unpack("!I", message[4:8])[0], 0, 0x8000)
-    head += message[12:16] + given + server + bytes(4) + message[28:44] + bytes(192) + _MAGIC
+    head += message[12:16] + given + told.pop(dhcp_options.SIADDR, server) + bytes(4) + message[28:44]
+    # Boot programs that read no options look for the server and the file of these in the head.
+    head += told.get(66, b"")[:63].ljust(64, b"\0") + told.get(67, b"")[:127].ljust(128, b"\0") + _MAGIC
     body = _option(53, bytes([reply])) + _option(54, server)
     if reply != _NAK:
-        body += _lease(kind) + _settings(offer)
+        body += _lease(kind)
+    for code, value in told.items():
+        for at in range(0, len(value), 255):
+            body += _option(code, value[at : at + 255])
     return (head + body + b"\xff").ljust(300, b"\0")
 
 
@@ -133,21 +158,19 @@ def _lease(kind: int) -> bytes:
     return b"" if kind == _INFORM else _option(51, struct.pack("!I", LEASE_SECONDS))
 
 
-def _settings(offer: Offer) -> bytes:
-    mask = ipaddress.ip_network(f"0.0.0.0/{offer.prefix}").netmask.packed
-    body = _option(1, mask)
+def _settings(offer: Offer, tags: set[str]) -> dict[int, bytes]:
+    """The options by number, the port's own in place of others; one that is empty is not sent."""
+    told = {1: ipaddress.ip_network(f"0.0.0.0/{offer.prefix}").netmask.packed}
     if offer.gateway is not None:
-        body += _option(3, socket.inet_aton(offer.gateway))
+        told[3] = socket.inet_aton(offer.gateway)
     if offer.dns:
-        body += _option(6, b"".join(socket.inet_aton(server) for server in offer.dns[:8]))
-    body += _option(26, struct.pack("!H", offer.mtu))
+        told[6] = b"".join(socket.inet_aton(server) for server in offer.dns[:8])
+    told[26] = struct.pack("!H", offer.mtu)
     if offer.name:
-        body += _option(12, offer.name.encode()[:63])
-    routes = encode_routes(offer.routes)
-    while routes:
-        body += _option(121, routes[:255])
-        routes = routes[255:]
-    return body
+        told[12] = offer.name.encode()[:63]
+    told[121] = encode_routes(offer.routes)
+    told |= dhcp_options.encode(offer.options, 4, tags)
+    return {code: value for code, value in told.items() if value}
 
 
 def _option(code: int, value: bytes) -> bytes:
@@ -161,20 +184,14 @@ def _destination(message: bytes) -> str:
 
 
 class Responder:
-    """One thread that answers on any number of networks: a socket keeps the namespace in which it was made."""
+    """Answers on any number of networks, on the thread of `ears`."""
 
-    def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
-        self._sockets: dict[str, socket.socket] = {}
+    def __init__(self, ears: Ears) -> None:
+        self._ears = ears
         self._tables: dict[str, Table] = {}
-        self._lock = threading.Lock()
-        self._wake, self._waker = socket.socketpair()
-        self._selector.register(self._wake, selectors.EVENT_READ, None)
-        self._thread = threading.Thread(target=self._serve, name="dhcp", daemon=True)
-        self._thread.start()
 
     def listening(self, network_id: str) -> bool:
-        return network_id in self._sockets
+        return (_SERVICE, network_id) in self._ears
 
     def listen(self, network_id: str, device: str) -> None:
         """Answer on `device` of the calling thread's namespace from now on."""
@@ -183,10 +200,7 @@ class Responder:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sock.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, device.encode())
         sock.bind(("0.0.0.0", 67))  # noqa: S104 -- bound to one device of a private namespace
-        sock.setblocking(False)
-        with self._lock:
-            self._sockets[network_id] = sock
-            self._selector.register(sock, selectors.EVENT_READ, network_id)
+        self._ears.hear((_SERVICE, network_id), sock, lambda sock: self._take(sock, network_id))
 
     def tell(self, network_id: str, answers: Table) -> None:
         """Replace what is answered on the network."""
@@ -194,35 +208,12 @@ class Responder:
 
     def forget(self, network_id: str) -> None:
         """Stop answering there; nothing happens where nothing listened."""
-        with self._lock:
-            self._tables.pop(network_id, None)
-            sock = self._sockets.pop(network_id, None)
-            if sock is not None:
-                self._selector.unregister(sock)
-                sock.close()
+        self._tables.pop(network_id, None)
+        self._ears.forget((_SERVICE, network_id))
 
-    def close(self) -> None:
-        for network_id in list(self._sockets):
-            self.forget(network_id)
-        self._waker.close()
-        self._thread.join(2)
-        self._selector.close()
-        self._wake.close()
-
-    def _serve(self) -> None:
-        while True:
-            for key, _ in self._selector.select():
-                if key.data is None:
-                    return
-                self._take(key.fileobj, key.data)
-
-    def _take(self, sock: object, network_id: str) -> None:
-        assert isinstance(sock, socket.socket)
-        try:
-            message = sock.recv(2048)
-            answers = self._tables.get(network_id)
-            reply = answer(message, answers) if answers is not None else None
-            if reply is not None:
-                sock.sendto(reply, (_destination(message), 68))
-        except OSError:
-            return  # the network went away, or the client will ask again
+    def _take(self, sock: socket.socket, network_id: str) -> None:
+        message = sock.recv(2048)
+        answers = self._tables.get(network_id)
+        reply = answer(message, answers) if answers is not None else None
+        if reply is not None:
+            sock.sendto(reply, (_destination(message), 68))

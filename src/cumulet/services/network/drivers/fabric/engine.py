@@ -16,6 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from cumulet.kernel.errors import NotFound, NotReady
 from cumulet.services.network.drivers.base import Metadata
 from cumulet.services.network.drivers.fabric import filters, modules, names, nft, taps
+from cumulet.services.network.drivers.fabric.ears import Ears
 from cumulet.services.network.drivers.fabric.links import Links, sysctl
 from cumulet.services.network.drivers.fabric.metadata import MetadataServer
 from cumulet.services.network.drivers.fabric.namespace import Namespace, with_prefix
@@ -52,9 +53,16 @@ class KernelFabric:
         self._last = Applied(generation=0)
         self._thorough_at = 0.0
         self._metadata = MetadataServer(metadata)
+        self._ears = Ears()
         modules.ensure()
         self.capabilities: Capabilities = probe(egress=options.egress)
-        ground = Ground(options=options, home=self._home, metadata=self._metadata, capabilities=self.capabilities)
+        ground = Ground(
+            options=options,
+            home=self._home,
+            metadata=self._metadata,
+            ears=self._ears,
+            capabilities=self.capabilities,
+        )
         self._stages = [make(ground) for make in STAGES]
 
     def apply(self, state: HostState) -> Applied:
@@ -102,8 +110,7 @@ class KernelFabric:
 
     def stop(self) -> None:
         """See `Fabric.stop`."""
-        for stage in self._stages:
-            stage.stop()
+        self._ears.close()
         self._metadata.close()
 
     def shutdown(self) -> None:

@@ -219,12 +219,14 @@ def _port_chains(port: PortState, groups: Mapping[str, GroupState]) -> str:
     leaving = [
         "ether type ip udp sport 68 udp dport 67 accept",
         f"ether type ip6 icmpv6 type {_ICMPV6_OUT} accept",
+        "ether type ip6 udp sport 546 udp dport 547 accept",
         *(f"jump e-{group}" for group in known),
         "drop",
     ]
     reaching = [
         "ether type ip udp sport 67 udp dport 68 accept",
         f"ether type ip6 icmpv6 type {_ICMPV6_IN} accept",
+        "ether type ip6 ip6 saddr fe80::/64 udp sport 547 udp dport 546 accept",
         *(f"jump i-{group}" for group in known),
         "drop",
     ]

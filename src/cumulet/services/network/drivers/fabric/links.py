@@ -21,7 +21,6 @@ from pyroute2.netlink.exceptions import NetlinkError
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 
 _UP = 1
-_BROADCAST = "ff:ff:ff:ff:ff:ff"
 _KERNEL_PROTOCOL = 2
 _SELF, _MASTER = 0x02, 0x04
 _NO_ARP, _PERMANENT = 0x40, 0x80
@@ -230,18 +229,14 @@ class Links:
         self.changes += 1
 
     def announce(self, name: str, addresses: Iterable[str]) -> None:
-        """Tell the neighbours whose each IPv4 address is now (gratuitous ARP, RFC 5227)."""
+        """Tell the neighbours whose each address is now (RFC 5227: gratuitous ARP, RFC 4861: unsolicited answers)."""
         device = self.devices[name]
         mac = bytes.fromhex(device.mac.replace(":", ""))
-        everyone = bytes.fromhex(_BROADCAST.replace(":", ""))
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as wire:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
             wire.bind((name, 0))
             for text in addresses:
-                if ":" in text:
-                    continue
-                own = socket.inet_aton(text.split("/")[0])
-                header = everyone + mac + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
-                wire.send(header + mac + own + bytes(6) + own + bytes(18))
+                own = ipaddress.ip_interface(text).ip
+                wire.send(_gratuitous_arp(mac, own.packed) if own.version == 4 else _unsolicited(mac, own.packed))
 
     def _address(self, verb: str, index: int, text: str) -> None:
         address, prefix = text.split("/")
@@ -271,6 +266,11 @@ def sysctl(path: str, value: str) -> None:
         os.close(handle)
 
 
+def supports_ipv6() -> bool:
+    """Whether the kernel has IPv6 at all."""
+    return Path("/proc/sys/net/ipv6").exists()
+
+
 def _device(item: Any) -> Device:
     return Device(
         name=item.get_attr("IFLA_IFNAME"),
@@ -292,3 +292,21 @@ def _tunnel(item: Any) -> tuple[int, str, int] | None:
     return (
         data.get_attr("IFLA_VXLAN_ID"), data.get_attr("IFLA_VXLAN_LOCAL") or "", data.get_attr("IFLA_VXLAN_PORT")
     )  # fmt: skip
+
+
+def _gratuitous_arp(mac: bytes, own: bytes) -> bytes:
+    header = b"\xff" * 6 + mac + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
+    return header + mac + own + bytes(6) + own + bytes(18)
+
+
+def _unsolicited(mac: bytes, own: bytes) -> bytes:
+    """A neighbour advertisement to all nodes, of a router, that replaces what they know."""
+    everyone = ipaddress.IPv6Address("ff02::1").packed
+    body = struct.pack("!BBHI", 136, 0, 0, 0xA0000000) + own + b"\x02\x01" + mac
+    words = struct.unpack(f"!{(40 + len(body)) // 2}H", own + everyone + struct.pack("!II", len(body), 58) + body)
+    total = sum(words)
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    body = body[:2] + struct.pack("!H", ~total & 0xFFFF) + body[4:]
+    header = b"\x33\x33" + everyone[-4:] + mac + struct.pack("!H", 0x86DD)
+    return header + struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + own + everyone + body

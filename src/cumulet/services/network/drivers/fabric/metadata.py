@@ -9,10 +9,13 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from cumulet.services.network.contract import PASSWORD_LIMIT, MetadataAnswer, MetadataQuery
 from cumulet.services.network.drivers.base import Metadata
+
+# Host and port; for a link-local address also the flow and the device's number.
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 WORKERS = 16
 PER_NETWORK = 8  # requests of one listener at a time, so that no tenant takes all workers
@@ -20,12 +23,21 @@ TIMEOUT = 10.0  # seconds that a guest may take to say what it wants
 
 
 class Listener:
-    """One listening socket; `networks` says which network a guest's address belongs to, as (id, CIDR)."""
+    """One listening socket; `networks` says which network a guest's address belongs to, as (id, CIDR).
+
+    `guests` are the addresses by which guests are known that come from their link-local ones.
+    """
 
     def __init__(self, sock: socket.socket, networks: list[tuple[str, str]]) -> None:
         self.sock = sock
         self.networks = networks
+        self.guests: dict[str, str] = {}
         self.slots = threading.BoundedSemaphore(PER_NETWORK)
+
+    def guest_at(self, address: str) -> str:
+        """The address by which the guest is known that speaks from `address`."""
+        plain = address.partition("%")[0]
+        return self.guests.get(plain, plain)
 
     def network_of(self, address: str) -> str | None:
         """The network whose range holds `address`; a listener of one network without ranges takes all."""
@@ -50,9 +62,9 @@ class MetadataServer:
     def listening(self, key: str) -> bool:
         return key in self._listeners
 
-    def listen(self, key: str, address: tuple[str, int], networks: list[tuple[str, str]]) -> None:
+    def listen(self, key: str, address: Address, networks: list[tuple[str, str]]) -> None:
         """Serve at `address` of the calling thread's namespace, under the name `key`."""
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
         sock.listen(64)
@@ -64,6 +76,12 @@ class MetadataServer:
     def tell(self, key: str, networks: list[tuple[str, str]]) -> None:
         """Replace which networks the listener serves."""
         self._listeners[key].networks = networks
+
+    def name_guests(self, key: str, guests: dict[str, str]) -> None:
+        """Say which guest each link-local address is; nothing happens where there is no such listener."""
+        listener = self._listeners.get(key)
+        if listener is not None:
+            listener.guests = guests
 
     def forget(self, key: str) -> None:
         """Close the listener; nothing happens where there is none."""
@@ -106,7 +124,8 @@ class MetadataServer:
     def _handle(self, listener: Listener, sock: socket.socket, peer: Any) -> None:
         try:
             sock.settimeout(TIMEOUT)
-            _Handler(sock, peer, (listener.network_of(peer[0]), self._metadata))  # type: ignore[arg-type]
+            guest = listener.guest_at(peer[0])
+            _Handler(sock, (guest, peer[1]), (listener.network_of(guest), self._metadata))  # type: ignore[arg-type]
         except OSError:
             return  # the guest went away in mid-sentence
         finally:

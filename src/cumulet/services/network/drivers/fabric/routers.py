@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 from functools import partial
 
-from cumulet.services.network.drivers.fabric import egress, names, nat, nft
+from cumulet.services.network.drivers.fabric import egress, names, nat, nft, ra
 from cumulet.services.network.drivers.fabric.links import Links, sysctl
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
@@ -23,6 +23,7 @@ class Routers(Stage):
         super().__init__(ground)
         self._mark = ground.options.mark
         self._metadata = ground.metadata
+        self._advertiser = ra.Advertiser(ground.ears)
         self._exit_hop = egress.HOP if ground.capabilities.egress else None
 
     def wanted(self, state: HostState) -> set[str]:
@@ -46,6 +47,7 @@ class Routers(Stage):
 
     def drop(self, space: Namespace, run: Run) -> None:
         self._metadata.forget(space.name)
+        self._advertiser.keep(space.name, set())
         space.delete()
 
     def settle(self, run: Run) -> None:
@@ -82,10 +84,23 @@ class Routers(Stage):
             for leg in legs(router):
                 device = _inner(router, leg)
                 links.settle(device, mtu=networks[leg.network_id].mtu)
-                added = links.addresses(device, _addresses(router, leg))
+                has_ipv6 = networks[leg.network_id].mtu >= ra.LEAST_MTU
+                added = links.addresses(device, [one for one in _addresses(router, leg) if has_ipv6 or ":" not in one])
                 links.announce(device, added)
             links.routes(_routes(router, exit_hop))
-            return changes + links.changes
+            changes += links.changes
+        self._advertise(router, networks)
+        return changes
+
+    def _advertise(self, router: RouterState, networks: dict[str, NetworkState]) -> None:
+        space = self._namespace(router.id).name
+        found = {leg.port_id: ra.advert(leg, networks[leg.network_id]) for leg in router.legs if router.up}
+        adverts = {port_id: said for port_id, said in found.items() if said is not None}
+        self._advertiser.keep(space, set(adverts))
+        for port_id, said in adverts.items():
+            if not self._advertiser.listening((space, port_id)):
+                self._advertiser.listen((space, port_id), names.inner_leg(port_id))
+            self._advertiser.tell((space, port_id), said)
 
     def _metadata_listener(self, router: RouterState) -> None:
         space = self._namespace(router.id)
@@ -150,4 +165,7 @@ def _first_settings() -> None:
         sysctl(f"net/ipv4/conf/{which}/arp_ignore", "1")
         sysctl(f"net/ipv4/conf/{which}/arp_announce", "2")
         sysctl(f"net/ipv4/conf/{which}/send_redirects", "0")
+        sysctl(f"net/ipv6/conf/{which}/disable_ipv6", "0")
         sysctl(f"net/ipv6/conf/{which}/accept_ra", "0")
+        # A router that moves is on two hosts for a moment, with the same addresses: neither is to step back for good.
+        sysctl(f"net/ipv6/conf/{which}/accept_dad", "0")

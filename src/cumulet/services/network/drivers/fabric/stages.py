@@ -12,6 +12,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from cumulet.kernel.run import CommandFailed
 from cumulet.services.network.drivers.fabric import nft
+from cumulet.services.network.drivers.fabric.ears import Ears
 from cumulet.services.network.drivers.fabric.links import Links
 from cumulet.services.network.drivers.fabric.metadata import MetadataServer
 from cumulet.services.network.drivers.fabric.namespace import Namespace
@@ -22,11 +23,12 @@ _TROUBLE = (OSError, NetlinkError, nft.RulesRefused, CommandFailed)
 
 
 class Ground(msgspec.Struct, kw_only=True, frozen=True):
-    """What stages are made with. `home` is the namespace of the bridges."""
+    """What stages are made with. `home` is the namespace of the bridges; `ears` hear for all of them."""
 
     options: FabricOptions
     home: Namespace
     metadata: MetadataServer
+    ears: Ears
     capabilities: Capabilities
 
 
@@ -93,9 +95,6 @@ class Stage:
 
     def settle(self, run: Run) -> None:
         """Bring the insides of namespaces, and all else, to their state."""
-
-    def stop(self) -> None:
-        """Let go of sockets and threads."""
 
     def remove(self) -> None:
         """Take away, at shutdown, what the engine does not: devices and namespaces by name it removes itself."""

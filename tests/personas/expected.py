@@ -176,6 +176,8 @@ def network_rules(route: Route) -> list[str]:
         return [] if route.method == "GET" else [f"create_{kind}"]
     if collection in ("extensions", "quotas"):
         return []
+    if len(rest) > 3:
+        return [f"get_{kind}", rest[3]]
     if len(rest) > 1 and rest[0] != "{id}":
         return _rules_under(kind, f"{kind}_{_one(rest[1])}", route, len(rest) > 2)
     if _TAGS.search(route.path):

@@ -12,6 +12,7 @@ from personas.props import (
     image,
     key_manager,
     network,
+    network_bindings,
     network_groups,
     network_trunks,
     placement,
@@ -24,6 +25,6 @@ MAKERS: Mapping[str, Mapping[str, Maker]] = {
     "identity": identity.MAKERS,
     "image": image.MAKERS,
     "key_manager": key_manager.MAKERS,
-    "network": {**network.MAKERS, **network_groups.MAKERS, **network_trunks.MAKERS},
+    "network": {**network.MAKERS, **network_bindings.MAKERS, **network_groups.MAKERS, **network_trunks.MAKERS},
     "placement": placement.MAKERS,
 }

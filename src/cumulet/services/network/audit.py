@@ -12,7 +12,7 @@ from cumulet.kernel.audit import Finding, Look
 from cumulet.services.compute.contract import ServersContract
 from cumulet.services.network.logic import snapshot
 from cumulet.services.network.logic.compile import compile_host, difference
-from cumulet.services.network.store import addresses, common, lookups, trunks
+from cumulet.services.network.store import addresses, bindings, common, lookups, trunks
 from cumulet.services.network.types import (
     ACTIVE,
     KINDS,
@@ -37,6 +37,8 @@ def audit(look: Look) -> Iterator[Finding]:
     yield from _routers(look, ports, routers)
     yield from _floating(look, ports, routers, floating)
     yield from _trunks(look, ports)
+    for each in bindings.on_own_hosts(db):
+        yield look.found(each.port_id, f"port has another binding to its own host {each.host}")
     for host, has in look.hosts.items():
         yield from _host(look, host, has)
 

@@ -139,6 +139,42 @@ class FloatingInfo(msgspec.Struct, kw_only=True, frozen=True):
     server_id: str | None
 
 
+class PortToBind(msgspec.Struct, kw_only=True, frozen=True):
+    """A port that is to be plugged in on `host`: what the network's drivers are asked about it.
+
+    `vnic_type` and `profile` are as its owner has them, the network's type, physical network and number (None where it
+    has none) as in the API. `offers` are what the host said of itself, the `configurations` of its agent.
+    """
+
+    id: str
+    host: str
+    vnic_type: str
+    profile: dict[str, Any]
+    network_type: str
+    physical_network: str | None
+    segmentation_id: int | None
+    offers: dict[str, Any]
+
+
+class Vif(msgspec.Struct, kw_only=True, frozen=True):
+    """How the port is plugged in there: the API's `vif_type`, and its `vif_details` but for the driver's name."""
+
+    kind: str
+    details: dict[str, Any]
+
+
+class MechanismDriver(Protocol):
+    """Says how ports are plugged in on hosts (`network.mechanism_drivers`). Other packages may bring such drivers.
+
+    `vnic_types` are those that it is asked about at all.
+    """
+
+    vnic_types: frozenset[str]
+
+    def bind(self, port: PortToBind) -> Vif | None:
+        """How the host takes the port; None where it has not what that needs. Asks nothing and nobody else."""
+
+
 PASSWORD_LIMIT = 1020  # bytes: an RSA-encrypted password as guests post it
 
 
@@ -216,7 +252,10 @@ class NetworkContract(Protocol):
         """
 
     def bind(self, tx: Tx, port_ids: list[str], host: str) -> None:
-        """Say on which host the ports are from now on; `host` "" takes the binding away."""
+        """Say on which host the ports are from now on; `host` "" takes the binding away.
+
+        Raises Conflict (PortBindingFailed) where the host is there and has not what a port's vnic type needs.
+        """
 
     def converge(self, host: str, timeout: float = 30.0) -> None:
         """Block until `host` applied all that was committed before this call; NotReady after `timeout` seconds."""

@@ -65,7 +65,7 @@ class NetworkService:
 
     def bind(self, tx: Tx, port_ids: list[str], host: str) -> None:
         concerned = concern.of(tx, Port, port_ids)
-        servers.bind(tx, port_ids, host)
+        servers.bind(self._cloud, tx, port_ids, host)
         self._converger.tell(tx, concerned | concern.of(tx, Port, port_ids))
 
     def converge(self, host: str, timeout: float = 30.0) -> None:

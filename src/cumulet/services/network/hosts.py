@@ -11,7 +11,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
 from cumulet.kernel.link.controller import HostInfo
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import agents, concern, scheduling
+from cumulet.services.network.logic import agents, binding, concern, scheduling
 from cumulet.services.network.types import HostReport, Router
 
 
@@ -25,6 +25,7 @@ def listen(cloud: Cloud) -> None:
         def write(tx: Tx) -> None:
             moved = agents.endpoint(tx, info.name) != said.endpoint
             agents.joined(tx, info.name, said)
+            binding.revive(cloud, tx, info.name)
             placed = scheduling.place(tx)
             concerned = concern.of_host(tx, info.name) if moved else set()
             converger.tell(tx, concerned | concern.of(tx, Router, placed))

@@ -2,11 +2,17 @@
 """The network service's HTTP interface."""
 
 from cumulet.kernel.http import Api
-from cumulet.services.network.api import address_groups, core, discovery, port_attributes, tags, trunks
+from cumulet.services.network.api import address_groups, bindings, core, discovery, port_attributes, tags, trunks
 from cumulet.services.network.api.dialect import NetworkDialect
 from cumulet.services.network.api.families import Family
 
-_FAMILIES: tuple[Family, ...] = (core.FAMILY, port_attributes.FAMILY, address_groups.FAMILY, trunks.FAMILY)
+_FAMILIES: tuple[Family, ...] = (
+    core.FAMILY,
+    port_attributes.FAMILY,
+    address_groups.FAMILY,
+    trunks.FAMILY,
+    bindings.FAMILY,
+)
 _RESOURCES = tuple(resource for family in _FAMILIES for resource in family.resources)
 _EXTENSIONS = {alias: said for family in _FAMILIES for alias, said in family.extensions.items()}
 

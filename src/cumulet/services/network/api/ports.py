@@ -14,14 +14,14 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Filter, Item
 from cumulet.services.network.api.resource import Resource
-from cumulet.services.network.logic import port_attributes
+from cumulet.services.network.logic import binding, port_attributes
 from cumulet.services.network.logic import ports as logic
 from cumulet.services.network.logic.faults import invalid
 from cumulet.services.network.store import addresses
 from cumulet.services.network.store import common as store
 from cumulet.services.network.types import Network, Port
 
-_VNIC_TYPES = (
+VNIC_TYPES = (
     "normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic", "vdpa",
     "accelerator-direct", "accelerator-direct-physical", "remote-managed",
 )  # fmt: skip
@@ -45,7 +45,7 @@ ATTRIBUTES = {
     "allowed_address_pairs": _own(convert=check.none_to_list, check=check.address_pairs, filters=False),
     "extra_dhcp_opts": Attribute(post=True, put=True, default=None, check=check.dhcp_options, filters=False),
     "binding:vnic_type": Attribute(
-        post=True, put=True, default="normal", check=check.one_of(_VNIC_TYPES), enforce=True, filters=False
+        post=True, put=True, default="normal", check=check.one_of(VNIC_TYPES), enforce=True, filters=False
     ),
     "binding:host_id": _own(check=check.or_none(check.text(255))),
     "binding:profile": _own(check=check.or_none(check.plain_dict), filters=False),
@@ -110,8 +110,8 @@ def _binding(row: Port) -> Item:
         "binding:vnic_type": row.vnic_type,
         "binding:host_id": row.host,
         "binding:profile": port_attributes.shown_profile(row),
-        "binding:vif_type": "bridge" if row.host else "unbound",
-        "binding:vif_details": {"port_filter": True, "connectivity": "l2"} if row.host else {},
+        "binding:vif_type": binding.vif_type(row),
+        "binding:vif_details": binding.vif_details(row),
     }
 
 

@@ -22,6 +22,7 @@ def joined(tx: Tx, host: str, report: HostReport) -> None:
     now = clock.utcnow()
     known = lookups.agent_of(tx, host)
     configurations = {
+        **report.offers,
         "capabilities": report.capabilities,
         "devices": len(report.ports),
         "tunneling_ip": report.endpoint,

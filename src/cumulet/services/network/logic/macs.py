@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from cumulet.kernel.db import Tx
-from cumulet.services.network.logic import addressing
+from cumulet.services.network.logic import addressing, binding
 from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.store import lookups
 from cumulet.services.network.types import Port
@@ -31,9 +31,9 @@ def own(tx: Tx, port: Port, wanted: str | None) -> str:
     tx.lock(f"network:addresses:{port.network_id}")
     if port.device_owner.startswith("network:"):
         raise fault("UnsupportedPortDeviceOwner", op="mac address update", id=port.id, owner=port.device_owner)
-    if port.host:
-        mac = wanted or free(tx, port.network_id, None)
-        raise fault("PortBound", id=port.id, vif_type="bridge", old_mac=port.mac_address, new_mac=mac)
+    if binding.is_plugged(port):
+        mac, kind = wanted or free(tx, port.network_id, None), binding.vif_type(port)
+        raise fault("PortBound", id=port.id, vif_type=kind, old_mac=port.mac_address, new_mac=mac)
     return free(tx, port.network_id, wanted)
 
 

@@ -9,6 +9,7 @@ import orjson
 
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
+from cumulet.services.network.logic import binding
 from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.types import Port
 
@@ -17,7 +18,7 @@ LONGEST_PROFILE = 4095  # bytes of JSON, as Neutron keeps it
 
 def check(tx: Tx, ctx: Context, port: Port | None, values: dict[str, Any]) -> None:
     """A port that is bound keeps its NUMA policy: its server was placed by it."""
-    if port is not None and port.host and "numa_affinity_policy" in values:
+    if port is not None and binding.is_plugged(port) and "numa_affinity_policy" in values:
         raise fault("PortBoundNUMAAffinityPolicy", id=port.id, host=port.host, policy=values["numa_affinity_policy"])
 
 

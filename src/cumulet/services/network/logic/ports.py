@@ -13,7 +13,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.services.compute.contract import ServersContract
-from cumulet.services.network.logic import access, ipam, macs, port_attributes, quotas, security_groups, trunks
+from cumulet.services.network.logic import access, binding, ipam, macs, port_attributes, quotas, security_groups, trunks
 from cumulet.services.network.logic.faults import bad, fault, invalid
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
@@ -42,6 +42,8 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Port:
     quotas.take(tx, values["project_id"], port=1)
     secure = values.get("port_security_enabled", network.port_security_enabled)
     port = _new(tx, network, values, secure)
+    if port.host:
+        port = msgspec.structs.replace(port, **binding.choose(cloud, tx, port, _binding(port)))
     common.add(tx, port)
     allocations = ipam.assign(tx, port, values.get("fixed_ips"))
     set_groups(tx, ctx, port, values.get("security_groups"), has_address=bool(allocations), fresh=True)
@@ -61,7 +63,7 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
         changes["vnic_type"] = values["binding:vnic_type"]
     if "binding:profile" in values:
         changes["profile"] = port_attributes.profile(values["binding:profile"])
-    changes |= macs.of_device(tx, port, changes)
+    changes |= macs.of_device(tx, port, changes) | binding.changed(cloud, tx, port, changes)
     if "extra_dhcp_opts" in values:
         changes["extra_dhcp_opts"] = _merged_options(port.extra_dhcp_opts, values["extra_dhcp_opts"] or [])
     secure = values.get("port_security_enabled", port.port_security_enabled)
@@ -155,6 +157,10 @@ def set_groups(tx: Tx, ctx: Context, port: Port, wanted: list[str] | None, *, ha
         raise fault("PortSecurityAndIPRequiredForSecurityGroups")
     security_groups.check_alike([access.get(tx, ctx, SecurityGroup, key) for key in wanted])
     addresses.put_groups(tx, port.id, wanted)
+
+
+def _binding(port: Port) -> dict[str, Any]:
+    return {"host": port.host, "vnic_type": port.vnic_type, "profile": port.profile}
 
 
 def _new(tx: Tx, network: Network, values: dict[str, Any], secure: bool) -> Port:

@@ -10,8 +10,9 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound, OverQuota
 from cumulet.services.network.contract import PortRequest
-from cumulet.services.network.logic import access, addressing, ports, security_groups
-from cumulet.services.network.store import addresses, common, lookups, visibility
+from cumulet.services.network.logic import access, addressing, binding, ports, security_groups
+from cumulet.services.network.logic.faults import fault
+from cumulet.services.network.store import addresses, bindings, common, lookups, visibility
 from cumulet.services.network.types import DOWN, OWNER_COMPUTE, Network, Port, SecurityGroup, Subnet
 
 
@@ -63,7 +64,7 @@ def make_ports(
     position = 1 + max((port.position for port in lookups.server_ports(tx, [server_id])), default=-1)
     made = []
     for offset, request in enumerate(_checked(tx, ctx, one) for one in requests):
-        own = {"position": position + offset, "tag": request.tag, "host": host}
+        own = {"position": position + offset, "tag": request.tag}
         if request.port_id is not None:
             key = request.port_id
         else:
@@ -71,20 +72,28 @@ def make_ports(
             own["made_for_server"] = True
         device = {"device_id": server_id, "device_owner": OWNER_COMPUTE + zone}
         common.change(tx, Port, key, {**own, **device})
-        made.append(access.must(tx, Port, key))
-    return made
+        made.append(key)
+    if host or any(request.port_id for request in requests):
+        bind(cloud, tx, made, host)
+    known = common.by_id(tx, Port, made)
+    return [known[key] for key in made]
 
 
-def bind(tx: Tx, keys: list[str], host: str) -> None:
-    """Say where ports are; one that moves is down until its new host says otherwise."""
-    moved = [port.id for port in common.find_all(tx, Port, id=keys) if port.host != host]
-    common.set_quietly(tx, Port, moved, {"host": host, "status": DOWN})
+def bind(cloud: Cloud, tx: Tx, keys: list[str], host: str) -> None:
+    """Say where ports are; one that moves is down until its new host says otherwise.
+
+    Conflict (PortBindingFailed) where the host cannot take one.
+    """
+    for key in binding.place(cloud, tx, common.find_all(tx, Port, id=keys), host):
+        raise fault("PortBindingFailed", id=key)
 
 
 def release(tx: Tx, gone: list[Port]) -> None:
     """Delete the ports made for their server; free the others."""
     ports.remove(tx, [port for port in gone if port.made_for_server])
-    free = {"device_id": "", "device_owner": "", "host": "", "status": DOWN, "position": 0, "tag": None}
+    unbound = {"host": "", "vif_type": None, "vif_details": None, "status": DOWN}
+    free = {"device_id": "", "device_owner": "", "position": 0, "tag": None, **unbound}
+    bindings.clear(tx, [port.id for port in gone if not port.made_for_server])
     for port in gone:
         if not port.made_for_server:
             common.change(tx, Port, port.id, free)

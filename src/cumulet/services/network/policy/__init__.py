@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
-from cumulet.services.network.policy import address_groups, core, port_attributes, trunks
+from cumulet.services.network.policy import address_groups, bindings, core, port_attributes, trunks
 
-RULES: dict[str, str] = {**core.RULES, **port_attributes.RULES, **address_groups.RULES, **trunks.RULES}
+RULES: dict[str, str] = {
+    **core.RULES,
+    **port_attributes.RULES,
+    **address_groups.RULES,
+    **trunks.RULES,
+    **bindings.RULES,
+}
 
-_VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_")
+_VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_", "activate")
 
 SCOPES = dict.fromkeys((name for name in RULES if name.startswith(_VERBS)), ("project",))

@@ -24,6 +24,7 @@ from cumulet.services.network.types import (
     SecurityGroup,
     ServerPort,
 )
+from cumulet.services.network.types.bindings import BINDING_FAILED, BRIDGE
 
 _PORT, _MEMBER, _RULE = tables.port, tables.membership, tables.security_group_rule
 _IS_SERVERS = _PORT.c.device_owner.startswith(OWNER_COMPUTE)
@@ -33,7 +34,8 @@ _SERVER_PORTS = select(_PORT).where(*_OF_SERVERS).order_by(*_IN_ORDER)
 _PORTS_OF_SERVERS = (
     select(*(_PORT.c[name] for name in ServerPort.__struct_fields__)).where(*_OF_SERVERS).order_by(*_IN_ORDER)
 )
-_IS_BOUND = (_PORT.c.host == bindparam("host"), _IS_SERVERS)
+_IS_ON_BRIDGE = or_(_PORT.c.vif_type.is_(None), _PORT.c.vif_type.in_((BRIDGE, BINDING_FAILED)))
+_IS_BOUND = (_PORT.c.host == bindparam("host"), _IS_SERVERS, _IS_ON_BRIDGE)
 _BOUND_PORTS = select(*(_PORT.c[name] for name in BoundPort.__struct_fields__)).where(*_IS_BOUND).order_by(_PORT.c.id)
 _BOUND_STATUSES = select(_PORT.c.id, _PORT.c.status).where(*_IS_BOUND)
 _HOSTS_ON = (

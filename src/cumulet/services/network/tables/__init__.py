@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from cumulet.services.network.tables.address_groups import address_group
 from cumulet.services.network.tables.base import metadata
+from cumulet.services.network.tables.bindings import port_binding
 from cumulet.services.network.tables.core import (
     agent,
     allocation,
@@ -32,6 +33,7 @@ __all__ = [
     "metadata",
     "network",
     "port",
+    "port_binding",
     "quota",
     "router",
     "security_group",

@@ -100,6 +100,8 @@ port = Table(
     Column("trusted", Boolean),
     Column("data_plane_status", String(16)),
     Column("propagate_uplink_status", Boolean, nullable=False, server_default=true()),
+    Column("vif_type", String(64)),
+    Column("vif_details", Json),
     Index("network_port_mac", "network_id", "mac_address", unique=True),
     Index("network_port_project", "project_id"),
     Index("network_port_device", "device_id"),

@@ -96,7 +96,8 @@ class Port(msgspec.Struct, frozen=True):
 
     `position` orders a server's ports; `tag` is compute's own label of the interface. `trusted` is None where nobody
     said; `data_plane_status` is what others measured, None where nobody did. `trunk_id` is the trunk that the port is
-    in, as its parent or as a subport.
+    in, as its parent or as a subport. `vif_type` and `vif_details` are what a driver said of the port on its host; None
+    while it is unbound, and for what is on a bridge without being asked.
     """
 
     id: str
@@ -130,6 +131,8 @@ class Port(msgspec.Struct, frozen=True):
     trusted: bool | None = None
     data_plane_status: str | None = None
     propagate_uplink_status: bool = True
+    vif_type: str | None = None
+    vif_details: dict[str, Any] | None = None
 
 
 class BoundPort(msgspec.Struct, frozen=True):

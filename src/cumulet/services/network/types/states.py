@@ -250,7 +250,9 @@ class HostReport(msgspec.Struct, kw_only=True, frozen=True):
     """What a host says of its network when it joins; `ports` and `failed` as in Applied.
 
     `endpoint` is the address to which other hosts send its tunnels' packets, "" where it takes none; `gateway` says
-    whether routers may live there.
+    whether routers may live there. `offers` are devices for ports besides the fabric's, under the names that Neutron's
+    agents give them in their configurations: `device_mappings` (names of network cards by physical network),
+    `vhostuser_socket_dir`.
     """
 
     epoch: str = ""
@@ -260,6 +262,7 @@ class HostReport(msgspec.Struct, kw_only=True, frozen=True):
     capabilities: dict[str, object] = {}
     endpoint: str = ""
     gateway: bool = True
+    offers: dict[str, object] = {}
 
 
 class Capabilities(msgspec.Struct, kw_only=True, frozen=True):

@@ -199,7 +199,9 @@ def _rules_under(kind: str, child: str, route: Route, is_one: bool) -> list[str]
 def _one(collection: str) -> str:
     """A collection's name in the singular."""
     name = collection.replace("-", "_")
-    return name.removesuffix("ies") + "y" if name.endswith("policies") else name.removesuffix("s")
+    if name.endswith("policies"):
+        return name.removesuffix("ies") + "y"
+    return name if name.endswith("ss") else name.removesuffix("s")
 
 
 def flat(target: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

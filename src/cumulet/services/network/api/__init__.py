@@ -2,7 +2,16 @@
 """The network service's HTTP interface."""
 
 from cumulet.kernel.http import Api
-from cumulet.services.network.api import address_groups, bindings, core, discovery, port_attributes, tags, trunks
+from cumulet.services.network.api import (
+    address_groups,
+    bindings,
+    core,
+    discovery,
+    group_defaults,
+    port_attributes,
+    tags,
+    trunks,
+)
 from cumulet.services.network.api.dialect import NetworkDialect
 from cumulet.services.network.api.families import Family
 
@@ -12,6 +21,7 @@ _FAMILIES: tuple[Family, ...] = (
     address_groups.FAMILY,
     trunks.FAMILY,
     bindings.FAMILY,
+    group_defaults.FAMILY,
 )
 _RESOURCES = tuple(resource for family in _FAMILIES for resource in family.resources)
 _EXTENSIONS = {alias: said for family in _FAMILIES for alias, said in family.extensions.items()}

@@ -58,7 +58,7 @@ def read_bodies(ctx: Context, body: Any, name: str, collection: str, attributes:
         raise Invalid("Resource body required")
     if not isinstance(body, dict):
         raise Invalid("Body contains invalid data")
-    if collection not in body:
+    if collection not in body or collection == name:
         return [_read_new(ctx, body.get(name), name, attributes)]
     many = body[collection]
     if not many:
@@ -93,7 +93,7 @@ def _read_new(ctx: Context, item: Any, name: str, attributes: Attributes) -> dic
         )
     if "project_id" in attributes:
         values.setdefault("project_id", ctx.project_id)
-        if values["project_id"] is None:
+        if values["project_id"] is None and attributes["project_id"].default is REQUIRED:
             raise Invalid("Running without keystone AuthN requires that project_id is specified")
     _check_known(values, attributes)
     for key, attribute in attributes.items():

@@ -29,6 +29,8 @@ _MARKED = {
     "security_groups": "SecurityGroupNotFound",
     "security_group_rules": "SecurityGroupRuleNotFound",
     "address_groups": "AddressGroupNotFound",
+    "default_security_group_rules": "DefaultSecurityGroupRuleNotFound",
+    "security_groups_default_statefulness": "SecurityGroupDefaultStatefulnessNotFound",
 }
 _OTHER_NAMES = {"tenant_id": "project_id"}
 _CONVERTED: dict[str, Convert] = {"changed_since": check.moment}

@@ -121,7 +121,7 @@ class Resource(Generic[Row]):
             return [self.told(request, tx, events.created, item) for item in self.items(tx, rows)]
 
         made = self.shown(request, request.cloud.db.write(write))
-        is_bulk = self.collection in request.body
+        is_bulk = self.collection in request.body and self.collection != self.name
         return Reply(201, {self.collection: made} if is_bulk else {self.name: made[0]})
 
     def change(self, request: Request) -> Reply:

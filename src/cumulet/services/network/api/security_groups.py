@@ -12,7 +12,7 @@ from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.http import Request
 from cumulet.services.network.api import common, parts
 from cumulet.services.network.api import validators as check
-from cumulet.services.network.api.attributes import Attribute
+from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
 from cumulet.services.network.api.resource import Resource
 from cumulet.services.network.logic import access, security_group_rules, security_groups
@@ -26,7 +26,7 @@ GROUP_ATTRIBUTES = {
     "name": Attribute(post=True, put=True, default="", check=check.group_name, sorts=True),
     "project_id": common.PROJECT,
     "security_group_rules": Attribute(filters=False),
-    "stateful": Attribute(post=True, put=True, default=True, convert=check.boolean),
+    "stateful": Attribute(post=True, put=True, default=ABSENT, convert=check.boolean),
     "shared": Attribute(convert=check.boolean),
     **common.STANDARD,
     **common.TAGS,

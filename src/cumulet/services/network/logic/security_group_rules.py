@@ -16,6 +16,7 @@ from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import common
 from cumulet.services.network.types import RuleState, SecurityGroup, SecurityGroupRule
 from cumulet.services.network.types.address_groups import AddressGroup
+from cumulet.services.network.types.group_defaults import DefaultRule
 
 # Names that Neutron takes, with their numbers (IANA protocol numbers).
 PROTOCOLS = {
@@ -47,15 +48,15 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, wanted: list[dict[str, Any]]) -> 
         raise fault("SecurityGroupRulesNotSingleProject")
     group = access.get(tx, ctx, SecurityGroup, wanted[0]["security_group_id"])
     quotas.take(tx, wanted[0]["project_id"], security_group_rule=len(wanted))
-    known = {_key(rule): rule.id for rule in common.find_all(tx, SecurityGroupRule, security_group_id=[group.id])}
+    known = {meaning(rule): rule.id for rule in common.find_all(tx, SecurityGroupRule, security_group_id=[group.id])}
     made: list[SecurityGroupRule] = []
     for values in wanted:
         rule = _new(tx, ctx, values)
-        if _key(rule) in known:
-            if known[_key(rule)] in {other.id for other in made}:
+        if meaning(rule) in known:
+            if known[meaning(rule)] in {other.id for other in made}:
                 raise fault("DuplicateSecurityGroupRuleInPost")
-            raise fault("SecurityGroupRuleExists", id=known[_key(rule)])
-        known[_key(rule)] = rule.id
+            raise fault("SecurityGroupRuleExists", id=known[meaning(rule)])
+        known[meaning(rule)] = rule.id
         made.append(rule)
     common.add(tx, *made)
     common.touch(tx, SecurityGroup, group.id)
@@ -103,15 +104,7 @@ def states(rule: SecurityGroupRule, addresses: Mapping[str, list[str]]) -> list[
 
 
 def _new(tx: Tx, ctx: Context, values: dict[str, Any]) -> SecurityGroupRule:
-    values = _canonical(values)
-    _check_ports(values)
-    _check_prefix(values)
-    if values["protocol"] in _ONLY_IPV6 and values["ethertype"] == "IPv4":
-        raise fault(
-            "SecurityGroupEthertypeConflictWithProtocol", ethertype=values["ethertype"], protocol=values["protocol"]
-        )
-    if sum(bool(values[name]) for name in _REMOTES) > 1:
-        raise fault("SecurityGroupMultipleRemoteEntites")
+    values = checked(values)
     if values["remote_group_id"]:
         access.get(tx, ctx, SecurityGroup, values["remote_group_id"])
     if values["remote_address_group_id"]:
@@ -135,6 +128,20 @@ def _new(tx: Tx, ctx: Context, values: dict[str, Any]) -> SecurityGroupRule:
         now,
         values["remote_address_group_id"] or None,
     )
+
+
+def checked(values: dict[str, Any]) -> dict[str, Any]:
+    """A rule's words as they are kept, where they fit together; what they name is not looked for."""
+    values = _canonical(values)
+    _check_ports(values)
+    _check_prefix(values)
+    if values["protocol"] in _ONLY_IPV6 and values["ethertype"] == "IPv4":
+        raise fault(
+            "SecurityGroupEthertypeConflictWithProtocol", ethertype=values["ethertype"], protocol=values["protocol"]
+        )
+    if sum(bool(values[name]) for name in _REMOTES) > 1:
+        raise fault("SecurityGroupMultipleRemoteEntites")
+    return values
 
 
 def _canonical(values: dict[str, Any]) -> dict[str, Any]:
@@ -178,12 +185,13 @@ def _check_prefix(values: dict[str, Any]) -> None:
         raise fault("SecurityGroupRuleParameterConflict", ethertype=values["ethertype"], cidr=cidr)
 
 
-def _key(rule: SecurityGroupRule) -> tuple[Any, ...]:
-    """What makes two rules the same; a protocol's name and number are one."""
+def meaning(rule: SecurityGroupRule | DefaultRule) -> tuple[Any, ...]:
+    """What makes two rules the same; a protocol's name and number are one, and so are any address and no prefix."""
     words = {name: getattr(rule, name) for name in _SAME}
     words["protocol"] = number(rule.protocol, rule.ethertype)
     if rule.remote_ip_prefix:
-        words["remote_ip_prefix"] = str(ipaddress.ip_network(rule.remote_ip_prefix, strict=False))
+        network = ipaddress.ip_network(rule.remote_ip_prefix, strict=False)
+        words["remote_ip_prefix"] = str(network) if network.prefixlen else None
     return tuple(words.values())
 
 

@@ -10,33 +10,33 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.logic import access, quotas
+from cumulet.services.network.logic import access, group_defaults, quotas
 from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import SecurityGroup, SecurityGroupRule
 
 DEFAULT = "default"
-_VERSIONS = ("IPv4", "IPv6")
 _CHANGING = ("name", "description", "stateful")
 
 
 def create(cloud: Cloud, tx: Tx, values: dict[str, Any]) -> SecurityGroup:
-    """A new group, which lets everything out and nothing in."""
+    """A new group; by Neutron's templates of rules it lets everything out and nothing in."""
     ensure_default(tx, values["project_id"])
-    quotas.take(tx, values["project_id"], security_group=1, security_group_rule=2)
-    words = (values["name"], values["description"])
-    return _create(tx, values["project_id"], *words, is_default=False, stateful=values.get("stateful", True))
+    if "stateful" not in values:
+        values = {**values, "stateful": group_defaults.stateful(tx, values["project_id"])}
+    return _create(tx, values, is_default=False)
 
 
 def ensure_default(tx: Tx, project_id: str) -> SecurityGroup:
-    """The project's default group: its members reach each other, and everything; nobody else reaches them."""
+    """The project's default group; by Neutron's templates its members reach each other, and everything, and nobody else
+    reaches them.
+    """
     found = lookups.default_group(tx, project_id)
     if found is not None:
         return found
     tx.lock(f"network:default_group:{project_id}")
-    return lookups.default_group(tx, project_id) or _create(
-        tx, project_id, DEFAULT, "Default security group", is_default=True
-    )
+    words = {"project_id": project_id, "name": DEFAULT, "description": "Default security group", "stateful": True}
+    return lookups.default_group(tx, project_id) or _create(tx, words, is_default=True)
 
 
 def has_default(source: Source, project_id: str) -> bool:
@@ -81,23 +81,24 @@ def rules_of(source: Source, group_ids: list[str]) -> dict[str, list[SecurityGro
     return found
 
 
-def _create(
-    tx: Tx, project_id: str, name: str, description: str, *, is_default: bool, stateful: bool = True
-) -> SecurityGroup:
+def _create(tx: Tx, values: dict[str, Any], *, is_default: bool) -> SecurityGroup:
+    """The group and the rules that such groups are made with."""
+    made_of = group_defaults.templates(tx, is_default=is_default)
+    if not is_default:
+        quotas.take(tx, values["project_id"], security_group=1, security_group_rule=len(made_of))
     now = clock.utcnow()
-    group = SecurityGroup(ids.new_uuid(), project_id, name, is_default, description, [], 1, now, now, stateful)
-    common.add(tx, group)
-    wanted: list[tuple[str, str, str | None]] = [("egress", version, None) for version in _VERSIONS]
-    if is_default:
-        wanted += [("ingress", version, group.id) for version in _VERSIONS]
-    common.add(tx, *(_open(group, direction, version, remote) for direction, version, remote in wanted))
-    return group
-
-
-def _open(group: SecurityGroup, direction: str, version: str, remote: str | None) -> SecurityGroupRule:
-    """A rule without protocol or range, to or from the group `remote` alone if there is one."""
-    now = group.created_at
-    words = (None, None, None, None)
-    return SecurityGroupRule(
-        ids.new_uuid(), group.project_id, group.id, direction, version, *words, remote, "", 0, now, now
+    group = SecurityGroup(
+        id=ids.new_uuid(),
+        project_id=values["project_id"],
+        name=values["name"],
+        is_default=is_default,
+        description=values["description"],
+        tags=[],
+        revision_number=1,
+        created_at=now,
+        updated_at=now,
+        stateful=values["stateful"],
     )
+    common.add(tx, group)
+    common.add(tx, *group_defaults.rules_for(tx, group, made_of))
+    return group

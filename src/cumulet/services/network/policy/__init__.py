@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cumulet.services.network.policy import address_groups, bindings, core, port_attributes, trunks
+from cumulet.services.network.policy import address_groups, bindings, core, group_defaults, port_attributes, trunks
 
 RULES: dict[str, str] = {
     **core.RULES,
@@ -11,6 +11,7 @@ RULES: dict[str, str] = {
     **address_groups.RULES,
     **trunks.RULES,
     **bindings.RULES,
+    **group_defaults.RULES,
 }
 
 _VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_", "activate")

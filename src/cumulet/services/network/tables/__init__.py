@@ -21,12 +21,15 @@ from cumulet.services.network.tables.core import (
     subnet,
     subnet_pool,
 )
+from cumulet.services.network.tables.group_defaults import default_group_rule, default_statefulness
 from cumulet.services.network.tables.trunks import subport, trunk
 
 __all__ = [
     "address_group",
     "agent",
     "allocation",
+    "default_group_rule",
+    "default_statefulness",
     "epoch",
     "floating_ip",
     "membership",

@@ -6,12 +6,20 @@ from __future__ import annotations
 from typing import Any
 
 from cumulet.kernel.errors import CumuletError
-from cumulet.services.network.logic.faults import address_groups, bindings, core, port_attributes, trunks
+from cumulet.services.network.logic.faults import (
+    address_groups,
+    bindings,
+    core,
+    group_defaults,
+    port_attributes,
+    trunks,
+)
 
 _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     **core.FAULTS,
     **port_attributes.FAULTS,
     **address_groups.FAULTS,
+    **group_defaults.FAULTS,
     **trunks.FAULTS,
     **bindings.FAULTS,
 }

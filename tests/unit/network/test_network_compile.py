@@ -18,6 +18,7 @@ from cumulet.services.network.logic.hosting.base import Feature, Snapshot
 from cumulet.services.network.types import (
     KINDS,
     Allocation,
+    DhcpOption,
     FarPort,
     FloatingIp,
     GatewayState,
@@ -115,6 +116,20 @@ def test_a_host_gets_all_that_it_needs():
     assert only.pairs[0].cidr == "10.0.0.128/25"
     assert state.groups[0].members == ["10.0.0.128/25", "10.0.0.5"]
     assert state.groups[0].rules[0] == RuleState(direction="ingress", version=4, protocol=1)
+
+
+def test_subnets_say_how_guests_come_to_addresses_and_ports_what_dhcp_adds():
+    snapshot = rows()
+    sixth = subnet("s6", "n1", "2001:db8::/64")
+    snapshot.subnets["s6"] = msgspec.structs.replace(
+        sixth, ip_version=6, ipv6_ra_mode="slaac", ipv6_address_mode="dhcpv6-stateless"
+    )
+    option = {"opt_name": "bootfile-name", "opt_value": "x.0", "ip_version": 4}
+    snapshot.bound[0] = msgspec.structs.replace(snapshot.bound[0], extra_dhcp_opts=[option])
+    state = compile_host(snapshot)
+    modes = [(one.ra_mode, one.address_mode) for one in state.networks[0].subnets]
+    assert modes == [(None, None), ("slaac", "dhcpv6-stateless")]
+    assert state.ports[0].options == [DhcpOption(name="bootfile-name", value="x.0", version=4)]
 
 
 def test_a_router_has_legs_a_gateway_and_what_floats():

@@ -124,7 +124,7 @@ def _with_interface(request: Request, rule: str, verb: str, act: Any) -> Reply:
             "project_id": done.router.project_id,
             "port_id": done.port.id,
             "network_id": done.port.network_id,
-            "subnet_id": done.subnet_ids[-1] if done.subnet_ids else None,
+            "subnet_id": (done.subnet_ids[0] if verb == "delete" else done.subnet_ids[-1]) if done.subnet_ids else None,
             "subnet_ids": done.subnet_ids,
         }
         topic, payload = events.interface(verb, {**words, "tenant_id": done.router.project_id})

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cumulet.kernel.db import Source
+from cumulet.services.network.logic import ipam
 from cumulet.services.network.logic.hosting import FEATURES
 from cumulet.services.network.logic.hosting.base import Concern
 from cumulet.services.network.store import addresses, common, lookups
@@ -49,7 +50,11 @@ def _of_routers(source: Source, keys: set[str]) -> set[str]:
 
 
 def _of_subnets(source: Source, keys: set[str]) -> set[str]:
-    return lookups.hosts_on(source, {one.network_id for one in common.by_id(source, Subnet, keys).values()})
+    """Where guests make their addresses themselves, a subnet is a change of all ports of its network."""
+    subnets = common.by_id(source, Subnet, keys).values()
+    changed = {one.network_id for one in subnets if one.ipv6_address_mode in ipam.AUTOMATIC}
+    moved = of_ports(source, common.find_all(source, Port, network_id=changed)) if changed else set()
+    return lookups.hosts_on(source, {one.network_id for one in subnets}) | moved
 
 
 def _of_port_ids(source: Source, keys: set[str]) -> set[str]:

@@ -17,6 +17,7 @@ from cumulet.services.network.types import (
     ACTIVE,
     OWNER_ROUTER_GATEWAY,
     OWNER_ROUTER_INTERFACE,
+    Allocation,
     FloatingIp,
     Network,
     Port,
@@ -44,7 +45,10 @@ def add(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interface
 
 
 def remove(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interface:
-    """Disconnect; refused while floating addresses or routes need the interface. The port goes as well."""
+    """Disconnect; refused while floating addresses or routes need the interface.
+
+    The port goes as well, unless it is for other subnets too and one is named.
+    """
     _check_info(info)
     subnet_id = info.get("subnet_id")
     if subnet_id is not None:
@@ -61,12 +65,27 @@ def remove(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interf
         port = next((one for one in inside if subnet_id in {item.subnet_id for item in held[one.id]}), None)
         if port is None:
             raise fault("RouterInterfaceNotFoundForSubnet", id=router.id, subnet_id=subnet_id)
+        left = [item for item in held[port.id] if item.subnet_id != subnet_id]
+        if left:
+            return _remove_one(tx, router, port, access.must(tx, Subnet, str(subnet_id)), left)
     subnets = list(common.by_id(tx, Subnet, [item.subnet_id for item in held[port.id]]).values())
     for subnet in subnets:
         _check_unused(tx, router, subnet)
     ports.remove(tx, [port])
     common.touch(tx, Router, router.id)
     return Interface(router=router, port=port, subnet_ids=[subnet.id for subnet in subnets])
+
+
+def _remove_one(tx: Tx, router: Router, port: Port, subnet: Subnet, left: list[Allocation]) -> Interface:
+    """Take one of several subnets off the router's port."""
+    _check_unused(tx, router, subnet)
+    ports.readdress(tx, port, [_as_wanted(item) for item in left])
+    common.touch(tx, Router, router.id)
+    return Interface(router=router, port=port, subnet_ids=[subnet.id])
+
+
+def _as_wanted(item: Allocation) -> dict[str, str]:
+    return {"subnet_id": item.subnet_id, "ip_address": item.address}
 
 
 def _check_info(info: Any) -> None:
@@ -86,9 +105,14 @@ def _add_subnet(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> I
         raise bad("router", f"Cannot add interface to router because {reason}")
     _check_advertised(subnet)
     _check_subnets(tx, router, [subnet])
+    fixed = [{"subnet_id": subnet.id, "ip_address": subnet.gateway_ip}]
+    sixth = _port_of_ipv6(tx, router, subnet.network_id) if subnet.ip_version == 6 else None
+    if sixth is not None:
+        held = [_as_wanted(item) for item in addresses.of_ports(tx, [sixth.id])[sixth.id]]
+        ports.readdress(tx, sixth, held + fixed)
+        return Interface(router=router, port=sixth, subnet_ids=[subnet.id])
     quotas.take(tx, router.project_id, port=1)
     network = access.must(tx, Network, subnet.network_id)
-    fixed = [{"subnet_id": subnet.id, "ip_address": subnet.gateway_ip}]
     port = ports.make_own(
         tx, network, OWNER_ROUTER_INTERFACE, router.id, fixed, project_id=router.project_id, host=router.host
     )
@@ -108,6 +132,13 @@ def _add_port(tx: Tx, ctx: Context, router: Router, port_id: str) -> Interface:
         _check_advertised(subnet)
     if sum(subnet.ip_version == 4 for subnet in subnets) > 1:
         raise bad("router", "Cannot have multiple IPv4 subnets on router port")
+    sixth = _port_of_ipv6(tx, router, port.network_id) if any(subnet.ip_version == 6 for subnet in subnets) else None
+    if sixth is not None:
+        raise bad(
+            "router",
+            f"Router already contains IPv6 port {sixth.id} belonging to network id {port.network_id}. "
+            "Only one IPv6 port from the same network subnet can be connected to a router.",
+        )
     _check_subnets(tx, router, subnets)
     addresses.put_groups(tx, port.id, [])
     common.change(
@@ -124,6 +155,13 @@ def _add_port(tx: Tx, ctx: Context, router: Router, port_id: str) -> Interface:
         },
     )
     return Interface(router=router, port=port, subnet_ids=[subnet.id for subnet in subnets])
+
+
+def _port_of_ipv6(tx: Tx, router: Router, network_id: str) -> Port | None:
+    """The router's port on the network that has IPv6: all IPv6 subnets of one network share it."""
+    there = [port for port in lookups.router_interfaces(tx, [router.id]) if port.network_id == network_id]
+    held = addresses.of_ports(tx, [port.id for port in there])
+    return next((port for port in there if any(":" in item.address for item in held[port.id])), None)
 
 
 def _check_advertised(subnet: Subnet) -> None:

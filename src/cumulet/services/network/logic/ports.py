@@ -75,7 +75,8 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     port = access.must(tx, Port, key)
     if "fixed_ips" in values:
         _check_floating(tx, port, values["fixed_ips"])
-        ipam.assign(tx, port, _keeping(tx, port, values["fixed_ips"]))
+    if "fixed_ips" in values or "mac_address" in changes:
+        ipam.reassign(tx, port, values.get("fixed_ips"))
     has_address = bool(addresses.of_ports(tx, [key])[key])
     set_groups(tx, ctx, port, values.get("security_groups"), has_address=has_address, fresh=False)
     return port
@@ -239,23 +240,9 @@ def _merged_options(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> lis
     return list(merged.values())
 
 
-def _keeping(tx: Tx, port: Port, wanted: list[dict[str, str]]) -> list[dict[str, str]]:
-    """An address is kept where only its subnet is named again."""
-    named = {item["ip_address"] for item in wanted if "ip_address" in item}
-    held = addresses.of_ports(tx, [port.id])[port.id]
-    have = {item.subnet_id: item.address for item in held if item.address not in named}
-    kept = []
-    for item in wanted:
-        if "ip_address" not in item and item.get("subnet_id") in have:
-            kept.append({**item, "ip_address": have.pop(item["subnet_id"])})
-        else:
-            kept.append(item)
-    return kept
-
-
 def _check_floating(tx: Tx, port: Port, wanted: list[dict[str, str]]) -> None:
     """Addresses for which a floating one stands cannot be taken away."""
-    named = {item.get("ip_address") for item in _keeping(tx, port, wanted)}
+    named = {item.get("ip_address") for item in ipam.keeping(tx, port, wanted)}
     for floating in lookups.floating_of_ports(tx, [port.id]):
         if floating.fixed_ip_address not in named:
             reason = "because its original fixed_ip has been associated to a floating ip"

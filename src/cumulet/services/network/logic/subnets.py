@@ -10,7 +10,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
-from cumulet.services.network.logic import access, addressing, ports, quotas, subnet_pools
+from cumulet.services.network.logic import access, addressing, ipam, ports, quotas, subnet_pools
 from cumulet.services.network.logic.faults import bad, fault, invalid
 from cumulet.services.network.store import addresses, common
 from cumulet.services.network.types import OWNER_DHCP, OWNER_ROUTER_INTERFACE, Network, Port, Subnet, SubnetPool
@@ -65,6 +65,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
     )
     common.add(tx, subnet)
     common.touch(tx, Network, network.id)
+    ipam.extend(tx, subnet)
     serve(tx, network.id)
     return subnet
 
@@ -106,12 +107,8 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
 
 
 def serve(tx: Tx, network_id: str) -> None:
-    """Make the network's service port fit its subnets: one address on each IPv4 subnet with DHCP, no port without."""
-    wanted = [
-        subnet
-        for subnet in common.find_all(tx, Subnet, network_id=[network_id])
-        if subnet.enable_dhcp and subnet.ip_version == 4
-    ]
+    """Make the network's service port fit its subnets: one address on each subnet with DHCP, no port without."""
+    wanted = [subnet for subnet in common.find_all(tx, Subnet, network_id=[network_id]) if subnet.enable_dhcp]
     network = access.must(tx, Network, network_id)
     found = common.find_all(tx, Port, network_id=[network_id], device_owner=[OWNER_DHCP])
     if not wanted:
@@ -248,4 +245,4 @@ def _check_lists(key: str, values: dict[str, Any], version: int) -> None:
 
 
 def _all_automatic(subnet: Subnet) -> bool:
-    return subnet.ipv6_address_mode in ("slaac", "dhcpv6-stateless")
+    return subnet.ipv6_address_mode in ipam.AUTOMATIC

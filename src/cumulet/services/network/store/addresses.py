@@ -83,6 +83,12 @@ def put(tx: Tx, port_id: str, allocations: list[Allocation]) -> None:
     sql.add(tx, allocation, *allocations)
 
 
+def add(tx: Tx, allocations: list[Allocation]) -> None:
+    """Give ports these addresses beside those that they have."""
+    if allocations:
+        sql.add(tx, allocation, *allocations)
+
+
 def groups_of(source: Source, port_ids: Iterable[str]) -> dict[str, list[str]]:
     """Each port's security groups, by id in order."""
     found: dict[str, list[str]] = defaultdict(list)

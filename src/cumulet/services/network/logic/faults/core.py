@@ -53,6 +53,13 @@ FAULTS: dict[str, tuple[type[CumuletError], str]] = {
         Invalid,
         "IP address {address} is not a valid IP for any of the subnets on the specified network.",
     ),
+    "AllocationOnAutoAddressSubnet": (
+        Invalid,
+        (
+            "IPv6 address {ip} cannot be directly assigned to a port on subnet {subnet_id} as the subnet is configured "
+            "for automatic addresses"
+        ),
+    ),
     "InvalidIpForSubnet": (Invalid, "IP address {address} is not a valid IP for the specified subnet."),
     "ExternalIpAddressExhausted": (Invalid, "Unable to find any IP address on external network {id}."),
     "FlatNetworkInUse": (Conflict, "Unable to create the flat network. Physical network {physical} is in use."),

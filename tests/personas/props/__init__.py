@@ -14,6 +14,7 @@ from personas.props import (
     network,
     network_bindings,
     network_groups,
+    network_sharing,
     network_trunks,
     placement,
 )
@@ -25,6 +26,12 @@ MAKERS: Mapping[str, Mapping[str, Maker]] = {
     "identity": identity.MAKERS,
     "image": image.MAKERS,
     "key_manager": key_manager.MAKERS,
-    "network": {**network.MAKERS, **network_bindings.MAKERS, **network_groups.MAKERS, **network_trunks.MAKERS},
+    "network": {
+        **network.MAKERS,
+        **network_bindings.MAKERS,
+        **network_groups.MAKERS,
+        **network_sharing.MAKERS,
+        **network_trunks.MAKERS,
+    },
     "placement": placement.MAKERS,
 }

@@ -10,7 +10,7 @@ import msgspec
 
 from cumulet.kernel.audit import Finding, Look
 from cumulet.services.compute.contract import ServersContract
-from cumulet.services.network.logic import snapshot
+from cumulet.services.network.logic import sharing, snapshot
 from cumulet.services.network.logic.compile import compile_host, difference
 from cumulet.services.network.store import addresses, bindings, common, lookups, trunks
 from cumulet.services.network.types import (
@@ -23,6 +23,7 @@ from cumulet.services.network.types import (
     FloatingIp,
     HostState,
     Port,
+    RbacPolicy,
     Router,
 )
 
@@ -36,6 +37,7 @@ def audit(look: Look) -> Iterator[Finding]:
     yield from _devices(look, ports, routers, floating)
     yield from _routers(look, ports, routers)
     yield from _floating(look, ports, routers, floating)
+    yield from _sharing(look)
     yield from _trunks(look, ports)
     for each in bindings.on_own_hosts(db):
         yield look.found(each.port_id, f"port has another binding to its own host {each.host}")
@@ -93,6 +95,23 @@ def _trunks(look: Look, ports: dict[str, Port]) -> Iterator[Finding]:
     for port in ports.values():
         if port.trunk_id != inside.get(port.id):
             yield look.found(port.id, f"port is said to be in trunk {port.trunk_id}, and is in {inside.get(port.id)}")
+
+
+def _sharing(look: Look) -> Iterator[Finding]:
+    """What RBAC policies are about exists, and its row says what they say."""
+    policies: dict[str, list[RbacPolicy]] = {}
+    for each in common.find_all(look.cloud.db, RbacPolicy):
+        policies.setdefault(each.object_id, []).append(each)
+    for shareable in sharing.SHAREABLE.values():
+        for row in common.find_all(look.cloud.db, shareable.kind):
+            said = sharing.flags(policies.pop(row.id, []))
+            for name in (name for name, value in said.items() if getattr(row, name) != value):
+                yield look.found(
+                    row.id,
+                    f"{shareable.name} is {'' if getattr(row, name) else 'not '}{name}, its policies say otherwise",
+                )
+    for lost in (each for listed in policies.values() for each in listed):
+        yield look.found(lost.id, f"RBAC policy on {lost.object_type} {lost.object_id}, which is gone")
 
 
 def _host(look: Look, host: str, has: dict[str, Any]) -> Iterator[Finding]:

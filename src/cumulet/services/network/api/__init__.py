@@ -4,11 +4,13 @@
 from cumulet.kernel.http import Api
 from cumulet.services.network.api import (
     address_groups,
+    address_scopes,
     bindings,
     core,
     discovery,
     group_defaults,
     port_attributes,
+    rbac_policies,
     tags,
     trunks,
 )
@@ -18,6 +20,8 @@ from cumulet.services.network.api.families import Family
 _FAMILIES: tuple[Family, ...] = (
     core.FAMILY,
     port_attributes.FAMILY,
+    address_scopes.FAMILY,
+    rbac_policies.FAMILY,
     address_groups.FAMILY,
     trunks.FAMILY,
     bindings.FAMILY,

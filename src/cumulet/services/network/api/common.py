@@ -10,7 +10,7 @@ from cumulet.kernel.db import Source
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import REQUIRED, Attribute
 from cumulet.services.network.api.listing import Filter, Item
-from cumulet.services.network.logic import access
+from cumulet.services.network.logic import access, sharing
 from cumulet.services.network.types import Network
 
 ID = Attribute(check=check.uuid, sorts=True)
@@ -66,7 +66,7 @@ def network_words(networks: dict[str, Network], network_id: str) -> Item:
     return {
         "network:project_id": owner,
         "network:tenant_id": owner,
-        "shared": network.shared if network is not None else False,
+        **(sharing.words(network) if network is not None else {"shared": False}),
         "router:external": network.external if network is not None else False,
     }
 

@@ -14,8 +14,8 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
 from cumulet.services.network.api.resource import Resource
+from cumulet.services.network.logic import address_scopes, sharing, zones
 from cumulet.services.network.logic import networks as logic
-from cumulet.services.network.logic import zones
 from cumulet.services.network.store import common as store
 from cumulet.services.network.types import ACTIVE, Network, Subnet
 
@@ -51,8 +51,10 @@ ATTRIBUTES = {
 
 def render(source: Source, rows: list[Network]) -> list[Item]:
     subnets: dict[str, list[str]] = {row.id: [] for row in rows}
-    for subnet in store.find_all(source, Subnet, network_id=list(subnets)):
+    found = store.find_all(source, Subnet, network_id=list(subnets))
+    for subnet in found:
         subnets[subnet.network_id].append(subnet.id)
+    scopes = address_scopes.of_networks(source, found)
     return [
         {
             "id": row.id,
@@ -61,7 +63,7 @@ def render(source: Source, rows: list[Network]) -> list[Item]:
             "admin_state_up": row.admin_state_up,
             "status": ACTIVE,
             "subnets": subnets[row.id],
-            "shared": row.shared,
+            **sharing.words(row),
             "router:external": row.external,
             "is_default": row.is_default,
             "mtu": row.mtu,
@@ -71,8 +73,8 @@ def render(source: Source, rows: list[Network]) -> list[Item]:
             "provider:segmentation_id": row.segmentation_id,
             "availability_zone_hints": row.availability_zone_hints,
             "availability_zones": [zones.DEFAULT] if subnets[row.id] else [],
-            "ipv4_address_scope": None,
-            "ipv6_address_scope": None,
+            "ipv4_address_scope": scopes.get((row.id, 4)),
+            "ipv6_address_scope": scopes.get((row.id, 6)),
             "tags": row.tags,
             **common.standard(row),
         }

@@ -21,7 +21,7 @@ from cumulet.services.network.api.attributes import ABSENT, REQUIRED, Attributes
 from cumulet.services.network.api.listing import Filter, Item
 from cumulet.services.network.api.parts.base import Part
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import access, concern
+from cumulet.services.network.logic import access, concern, sharing
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.policy import RULES
 from cumulet.services.network.store import common as store
@@ -93,7 +93,7 @@ class Resource(Generic[Row]):
         wanted = listing.filters_of(request, self.known, self.narrowing)
         columns = {name: values for name, values in wanted.items() if self._is_text_column(name, values)}
         rows = self.rows(request, columns)
-        items = listing.matching(self.items(request.cloud.db, rows), wanted, self.narrowing)
+        items = listing.matching(self.seen(request, request.cloud.db, rows), wanted, self.narrowing)
         items = [item for item in items if self._may(request, "get", item)]
         chosen, links = listing.page(request, listing.ordered(request, items, self.known), self.collection)
         return Reply(200, {self.collection: self.shown(request, chosen), **links})
@@ -110,7 +110,8 @@ class Resource(Generic[Row]):
             if self.network_first:
                 access.get(request.cloud.db, request.ctx, Network, item["network_id"])
             given = [name for name in item if self._is_enforced(name, item)]
-            self.require(request, "create", self.extend(request.cloud.db, {**item, **place}), given)
+            target = self.extend(request.cloud.db, {**item, **place})
+            self.require(request, "create", sharing.told(request.cloud.db, request.ctx, [target])[0], given)
         create = self.create
 
         def write(tx: Tx) -> list[Item]:
@@ -118,7 +119,7 @@ class Resource(Generic[Row]):
             rows = create(request.cloud, tx, request.ctx, [{**item, **place} for item in values])
             self._write_parts(tx, request.ctx, list(zip(rows, values, strict=True)))
             tell(request.cloud, tx, concern.of(tx, self.kind, [row.id for row in rows]))
-            return [self.told(request, tx, events.created, item) for item in self.items(tx, rows)]
+            return [self.told(request, tx, events.created, item) for item in self.seen(request, tx, rows)]
 
         made = self.shown(request, request.cloud.db.write(write))
         is_bulk = self.collection in request.body and self.collection != self.name
@@ -138,7 +139,7 @@ class Resource(Generic[Row]):
             row = update(request.cloud, tx, request.ctx, key, dict(values))
             self._write_parts(tx, request.ctx, [(row, values)])
             tell(request.cloud, tx, concerned | concern.of(tx, self.kind, [key]))
-            return self.told(request, tx, events.updated, self.items(tx, [row])[0])
+            return self.told(request, tx, events.updated, self.seen(request, tx, [row])[0])
 
         after = request.cloud.db.write(write)
         return Reply(200, {self.name: self.shown(request, [after])[0]})
@@ -184,10 +185,14 @@ class Resource(Generic[Row]):
         """What the path says of an item that is created at it."""
         return {}
 
+    def seen(self, request: Request, source: Source, rows: list[Row]) -> list[Item]:
+        """The items as the caller has to see them: what is shared, is so with somebody."""
+        return sharing.told(source, request.ctx, self.items(source, rows))
+
     def load(self, request: Request, key: str | None = None) -> Item:
         """The item of the path's id, where the caller may see it; the resource's own 404 else."""
         row = self.row(request, key or request.params["id"])
-        item = self.items(request.cloud.db, [row])[0]
+        item = self.seen(request, request.cloud.db, [row])[0]
         if not self._may(request, "get", item):
             raise NotFound("The resource could not be found.")
         return item

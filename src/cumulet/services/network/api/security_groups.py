@@ -15,7 +15,7 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
 from cumulet.services.network.api.resource import Resource
-from cumulet.services.network.logic import access, security_group_rules, security_groups
+from cumulet.services.network.logic import access, security_group_rules, security_groups, sharing
 from cumulet.services.network.store import common as store
 from cumulet.services.network.types import SecurityGroup, SecurityGroupRule
 
@@ -27,7 +27,7 @@ GROUP_ATTRIBUTES = {
     "project_id": common.PROJECT,
     "security_group_rules": Attribute(filters=False),
     "stateful": Attribute(post=True, put=True, default=ABSENT, convert=check.boolean),
-    "shared": Attribute(convert=check.boolean),
+    "shared": Attribute(convert=check.boolean, enforce=True),
     **common.STANDARD,
     **common.TAGS,
 }
@@ -90,7 +90,7 @@ def render_groups(source: Source, rows: list[SecurityGroup]) -> list[Item]:
                 for item in (_rule(rule, row) for rule in rules[row.id])
             ],
             "stateful": row.stateful,
-            "shared": False,
+            **sharing.words(row),
             "tags": row.tags,
             **common.standard(row),
         }

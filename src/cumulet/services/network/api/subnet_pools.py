@@ -18,6 +18,7 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
 from cumulet.services.network.api.resource import Resource
+from cumulet.services.network.logic import sharing
 from cumulet.services.network.logic import subnet_pools as logic
 from cumulet.services.network.logic.faults import invalid
 from cumulet.services.network.types import SubnetPool
@@ -38,7 +39,7 @@ ATTRIBUTES = {
     "max_prefixlen": _number(),
     "is_default": Attribute(post=True, put=True, default=False, convert=check.boolean, enforce=True, sorts=True),
     "shared": Attribute(post=True, default=False, convert=check.boolean, enforce=True, sorts=True),
-    "address_scope_id": Attribute(post=True, put=True, default=ABSENT, check=check.or_none(check.uuid)),
+    "address_scope_id": Attribute(post=True, put=True, default=ABSENT, check=check.or_none(check.uuid), sorts=True),
     **common.STANDARD,
     **common.TAGS,
 }
@@ -57,8 +58,8 @@ def render(source: Source, rows: list[SubnetPool]) -> list[Item]:
             "min_prefixlen": str(row.min_prefixlen),
             "max_prefixlen": str(row.max_prefixlen),
             "is_default": row.is_default,
-            "shared": row.shared,
-            "address_scope_id": None,
+            "address_scope_id": row.address_scope_id,
+            **sharing.words(row),
             "tags": row.tags,
             **common.standard(row),
         }
@@ -85,7 +86,7 @@ SUBNET_POOLS = Resource(
 
 
 def add_prefixes(request: Request) -> Reply:
-    return _reprefix(request, "add_prefixes", logic.add_prefixes)
+    return _reprefix(request, "add_prefixes", lambda tx, key, wanted: logic.add_prefixes(tx, request.ctx, key, wanted))
 
 
 def remove_prefixes(request: Request) -> Reply:

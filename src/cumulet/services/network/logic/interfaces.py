@@ -12,7 +12,7 @@ from cumulet.kernel.db import Tx
 from cumulet.kernel.ids import is_uuid
 from cumulet.services.network.logic import access, addressing, ports, quotas, routers
 from cumulet.services.network.logic.faults import bad, fault
-from cumulet.services.network.store import addresses, common, lookups
+from cumulet.services.network.store import addresses, common, lookups, rbac_policies
 from cumulet.services.network.types import (
     ACTIVE,
     OWNER_ROUTER_GATEWAY,
@@ -100,7 +100,7 @@ def _add_subnet(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> I
     subnet = access.get(tx, ctx, Subnet, info["subnet_id"])
     if subnet.gateway_ip is None:
         raise bad("router", "Subnet for router interface must have a gateway IP")
-    if subnet.project_id != ctx.project_id and not access.sees_all(ctx):
+    if subnet.project_id != ctx.project_id and not access.sees_all(ctx) and not _is_named(tx, ctx, subnet):
         reason = f"subnet {subnet.id} is not owned by project making the request"
         raise bad("router", f"Cannot add interface to router because {reason}")
     _check_advertised(subnet)
@@ -117,6 +117,11 @@ def _add_subnet(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> I
         tx, network, OWNER_ROUTER_INTERFACE, router.id, fixed, project_id=router.project_id, host=router.host
     )
     return Interface(router=router, port=port, subnet_ids=[subnet.id])
+
+
+def _is_named(tx: Tx, ctx: Context, subnet: Subnet) -> bool:
+    """Whether the subnet's network is shared with the caller's very project: for everybody is not enough."""
+    return bool(rbac_policies.shared_with(tx, ctx.project_id or "", [subnet.network_id]))
 
 
 def _add_port(tx: Tx, ctx: Context, router: Router, port_id: str) -> Interface:

@@ -9,10 +9,23 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
-from cumulet.services.network.logic import access, ports, quotas
+from cumulet.services.network.logic import access, ports, quotas, sharing
 from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.store import common, lookups
-from cumulet.services.network.types import FLAT, NETWORK_TYPES, OWNER_DHCP, TUNNEL, FloatingIp, Network, Port, Subnet
+from cumulet.services.network.store import rbac_policies as policies
+from cumulet.services.network.types import (
+    AS_EXTERNAL,
+    AS_SHARED,
+    EVERYBODY,
+    FLAT,
+    NETWORK_TYPES,
+    OWNER_DHCP,
+    TUNNEL,
+    FloatingIp,
+    Network,
+    Port,
+    Subnet,
+)
 
 PHYSICAL = "public"  # the one physical network that the fabric joins to the host
 TUNNEL_COST = 50  # bytes of a vxlan header with what carries it
@@ -47,6 +60,10 @@ def create(cloud: Cloud, tx: Tx, values: dict[str, Any]) -> Network:
         **common.optional(Network, values),
     )
     common.add(tx, network)
+    if network.shared:
+        sharing.add(tx, "network", network.id, network.project_id)
+    if network.external:
+        sharing.add(tx, "network", network.id, network.project_id, AS_EXTERNAL)
     return network
 
 
@@ -55,13 +72,12 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     network = access.must(tx, Network, key)
     if any(name in values for name in _PROVIDER):
         raise invalid("Plugin does not support updating the following provider network attributes: " + _named(values))
-    if values.get("shared") is False and network.shared and lookups.foreign_projects(tx, key, network.project_id):
-        raise fault("InvalidSharedSetting", id=key)
-    if values.get("router:external") is False and network.external and lookups.routers_with_gateway_on(tx, key):
-        raise fault("ExternalNetworkInUse", id=key)
+    if values.get("shared", network.shared) != network.shared:
+        _share(tx, network, values["shared"])
     changes = {name: values[name] for name in _PLAIN if name in values} | common.optional(Network, values)
-    if "router:external" in values:
+    if values.get("router:external", network.external) != network.external:
         changes["external"] = values["router:external"]
+        _open_outside(tx, network, values["router:external"])
     if "mtu" in values:
         changes["mtu"] = _mtu(cloud, network.network_type, values["mtu"])
     common.change(tx, Network, key, changes)
@@ -73,7 +89,7 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
 
     Floating IPs that stand for nobody go with it.
     """
-    access.must(tx, Network, key)
+    network = access.must(tx, Network, key)
     idle = [one for one in common.find_all(tx, FloatingIp, floating_network_id=[key]) if one.port_id is None]
     common.remove(tx, FloatingIp, [one.id for one in idle])
     going = {one.floating_port_id for one in idle}
@@ -84,10 +100,37 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
         raise fault("NetworkInUse", id=key, reason=reason)
     ports.remove(tx, own)
     common.remove(tx, Subnet, [subnet.id for subnet in common.find_all(tx, Subnet, network_id=[key])])
+    if network.shared or network.external or network.granted:
+        sharing.forget(tx, key)
     common.remove(tx, Network, [key])
 
 
-_PLAIN = ("name", "admin_state_up", "shared", "is_default", "port_security_enabled", "description")
+_PLAIN = ("name", "admin_state_up", "is_default", "port_security_enabled", "description")
+
+
+def _share(tx: Tx, network: Network, wanted: bool) -> None:
+    """Share the network with everybody, or no longer: projects that use it and that no policy names forbid that."""
+    sharing.lock(tx, network.id)
+    if wanted:
+        sharing.share_with_all(tx, "network", network.id, network.project_id)
+        return
+    named = {policy.target_project for policy in policies.of_object(tx, network.id, AS_SHARED)}
+    if policies.using_network(tx, network.id) - named - {network.project_id}:
+        raise fault("InvalidSharedSetting", network=network.name)
+    sharing.unshare_from_all(tx, "network", network.id)
+
+
+def _open_outside(tx: Tx, network: Network, wanted: bool) -> None:
+    """Let everybody use the network as external, or nobody: routers that lead through it forbid that."""
+    sharing.lock(tx, network.id)
+    if wanted:
+        if policies.find(tx, network.id, AS_EXTERNAL, EVERYBODY) is None:
+            sharing.add(tx, "network", network.id, network.project_id, AS_EXTERNAL)
+    else:
+        if policies.routing_through(tx, network.id):
+            raise fault("ExternalNetworkInUse", id=network.id)
+        policies.remove_of(tx, network.id, AS_EXTERNAL)
+    sharing.settle(tx, "network", network.id)
 
 
 def _named(values: dict[str, Any]) -> str:

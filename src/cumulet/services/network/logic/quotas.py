@@ -12,7 +12,6 @@ from cumulet.services.network.store.kinds import KINDS
 
 DEFAULTS = {
     **{kind.counted: kind.limit for kind in KINDS if kind.counted},
-    "rbac_policy": 10,
     "router_route": 30,  # of each router, so that none count for the project
 }
 

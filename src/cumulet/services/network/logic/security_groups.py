@@ -10,7 +10,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.logic import access, group_defaults, quotas
+from cumulet.services.network.logic import access, group_defaults, quotas, sharing
 from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import SecurityGroup, SecurityGroupRule
@@ -61,6 +61,8 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
         raise fault("SecurityGroupInUse", id=key)
     if group.is_default and not ctx.is_admin:
         raise fault("SecurityGroupCannotRemoveDefault")
+    if group.shared or group.granted:
+        sharing.forget(tx, key)
     common.remove(tx, SecurityGroup, [key])
 
 

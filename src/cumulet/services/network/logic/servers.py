@@ -10,9 +10,24 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound, OverQuota
 from cumulet.services.network.contract import PortRequest
-from cumulet.services.network.logic import access, addressing, binding, ports, security_groups
-from cumulet.services.network.logic.faults import fault
-from cumulet.services.network.store import addresses, bindings, common, lookups, visibility
+from cumulet.services.network.logic import (
+    access,
+    addressing,
+    binding,
+    ports,
+    security_groups,
+    sharing,
+)
+from cumulet.services.network.logic.faults import (
+    fault,
+)
+from cumulet.services.network.store import (
+    addresses,
+    bindings,
+    common,
+    lookups,
+    visibility,
+)
 from cumulet.services.network.types import DOWN, OWNER_COMPUTE, Network, Port, SecurityGroup, Subnet
 
 
@@ -34,9 +49,12 @@ def check(
 
 
 def group_by_name(source: Source, ctx: Context, name: str) -> SecurityGroup:
-    """The project's group of that id or name; NotFound, or Conflict (NoUniqueMatch) for an ambiguous name."""
-    everything = common.find_all(source, SecurityGroup, project_id=[ctx.project_id])
-    found = [group for group in everything if group.id == name] or [group for group in everything if group.name == name]
+    """The project's group of that id or name, or else one that is shared with it; NotFound, or Conflict
+    (NoUniqueMatch) for an ambiguous name.
+    """
+    found = _named(common.find_all(source, SecurityGroup, project_id=[ctx.project_id]), name)
+    if not found:
+        found = _named(visibility.find_visible(source, ctx, SecurityGroup, everywhere=False), name)
     if not found:
         raise NotFound(
             f"Security group {name} is not found for project {ctx.project_id}", code="SecurityGroupNotFound", name=name
@@ -46,6 +64,10 @@ def group_by_name(source: Source, ctx: Context, name: str) -> SecurityGroup:
             f"Multiple security groups found matching '{name}'. Use an ID to be more specific.", code="NoUniqueMatch"
         )
     return found[0]
+
+
+def _named(groups: list[SecurityGroup], name: str) -> list[SecurityGroup]:
+    return [group for group in groups if group.id == name] or [group for group in groups if group.name == name]
 
 
 def make_ports(
@@ -164,10 +186,10 @@ def _checked(source: Source, ctx: Context, request: PortRequest) -> PortRequest:
             raise Conflict(f"Port {port.id} is still in use.", code="PortInUse")
         if not addresses.of_ports(source, [port.id])[port.id] and port.port_security_enabled:
             raise Invalid(f"Port {port.id} requires a FixedIP in order to be used.", code="PortRequiresFixedIP")
-        _check_external(ctx, access.must(source, Network, port.network_id))
+        _check_external(source, ctx, access.must(source, Network, port.network_id))
         return request
     network = _network(source, ctx, request.network_id or "")
-    _check_external(ctx, network)
+    _check_external(source, ctx, network)
     if request.address is not None:
         _check_address(source, network, request.address)
     return request
@@ -180,8 +202,10 @@ def _network(source: Source, ctx: Context, key: str) -> Network:
     return found[0]
 
 
-def _check_external(ctx: Context, network: Network) -> None:
-    if network.external and not network.shared and not ctx.is_admin and network.project_id != ctx.project_id:
+def _check_external(source: Source, ctx: Context, network: Network) -> None:
+    if not network.external or ctx.is_admin or network.project_id == ctx.project_id:
+        return
+    if not sharing.is_shared_with(source, ctx.project_id, network):
         raise Forbidden(
             f"It is not allowed to create an interface on external network {network.id}",
             code="ExternalNetworkAttachForbidden",

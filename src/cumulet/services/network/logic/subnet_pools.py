@@ -6,14 +6,16 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+import msgspec
+
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.logic import access, prefixes, quotas
+from cumulet.services.network.logic import access, address_scopes, prefixes, quotas, rbac_policies, sharing
 from cumulet.services.network.logic.faults import bad, fault, invalid
 from cumulet.services.network.store import common
-from cumulet.services.network.types import Network, Subnet, SubnetPool
+from cumulet.services.network.types import EVERYBODY, Network, Subnet, SubnetPool
 
 BITS = {4: 32, 6: 128}
 SHORTEST = {4: 8, 6: 64}  # the least prefix length where none is named
@@ -28,14 +30,16 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
     version = _version(values["prefixes"])
     if values["is_default"]:
         _check_no_default(tx, version)
-    _check_no_scope(values)
     shortest = values.get("min_prefixlen", SHORTEST[version])
     longest = values.get("max_prefixlen", BITS[version])
     usual = values.get("default_prefixlen", shortest)
     _check_lengths(version, shortest, longest, usual)
+    key, scope_id = ids.new_uuid(), values.get("address_scope_id")
+    if scope_id is not None:
+        address_scopes.check_pool(tx, ctx, scope_id, key, version, values["prefixes"])
     now = clock.utcnow()
     pool = SubnetPool(
-        id=ids.new_uuid(),
+        id=key,
         project_id=values["project_id"],
         name=values["name"],
         ip_version=version,
@@ -54,6 +58,9 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
         **common.optional(SubnetPool, values),
     )
     common.add(tx, pool)
+    if pool.shared:
+        rbac_policies.check_pool(tx, pool, EVERYBODY)
+        sharing.add(tx, "subnetpool", pool.id, pool.project_id)
     return pool
 
 
@@ -61,7 +68,7 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     """Change attributes; the prefixes can only grow."""
     lock(tx, key)
     pool = access.must(tx, SubnetPool, key)
-    _check_no_scope(values)
+    address_scopes.check_owned(tx, ctx, pool)
     changes = {name: values[name] for name in (*_PLAIN, *_LENGTHS) if name in values}
     changes |= common.optional(SubnetPool, values)
     if values.get("is_default") and not pool.is_default:
@@ -72,6 +79,7 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
         if not prefixes.covers(values["prefixes"], pool.prefixes):
             raise fault("IllegalSubnetPoolPrefixUpdate", msg="Existing prefixes must be a subset of the new prefixes")
         changes["prefixes"] = prefixes.compact(values["prefixes"])
+    _check_scope(tx, ctx, msgspec.structs.replace(pool, **changes))
     common.change(tx, SubnetPool, key, changes)
     return access.must(tx, SubnetPool, key)
 
@@ -81,15 +89,16 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
     lock(tx, key)
     if cut_from(tx, key):
         raise fault("SubnetPoolDeleteError", reason="Subnet pool has existing allocations")
+    sharing.forget(tx, key)
     common.remove(tx, SubnetPool, [key])
 
 
-def add_prefixes(tx: Tx, key: str, wanted: list[str]) -> SubnetPool:
+def add_prefixes(tx: Tx, ctx: Context, key: str, wanted: list[str]) -> SubnetPool:
     """Let the pool grow."""
     lock(tx, key)
     pool = access.must(tx, SubnetPool, key)
     _check_version(pool, wanted)
-    common.change(tx, SubnetPool, key, {"prefixes": prefixes.compact([*pool.prefixes, *wanted])})
+    _grow(tx, ctx, pool, wanted)
     return access.must(tx, SubnetPool, key)
 
 
@@ -124,8 +133,7 @@ def onboard(tx: Tx, ctx: Context, key: str, network_id: str) -> list[Subnet]:
                 reason=f"Onboarding subnet {subnet.id}: {subnet.cidr} conflicts with allocated prefixes in subnet pool "
                 f"{key}",
             )
-    grown = prefixes.compact([*pool.prefixes, *(subnet.cidr for subnet in coming)])
-    common.change(tx, SubnetPool, key, {"prefixes": grown})
+    _grow(tx, ctx, pool, [subnet.cidr for subnet in coming])
     for subnet in coming:
         common.change(tx, Subnet, subnet.id, {"subnetpool_id": key})
     return coming
@@ -174,10 +182,17 @@ def allocate(tx: Tx, pool: SubnetPool, project_id: str, cidr: str | None, length
 
 
 def check_affinity(tx: Tx, network: Network, version: int, pool: SubnetPool | None) -> None:
-    """All subnets of a network and an IP version come from the same pool, or none does."""
-    for other in common.find_all(tx, Subnet, network_id=[network.id], ip_version=[version]):
-        if other.subnetpool_id != (pool.id if pool is not None else None):
-            raise fault("NetworkSubnetPoolAffinityError")
+    """All subnets of a network and an IP version come from the same pool, or from pools of the same address scope, or
+    from none.
+    """
+    others = common.find_all(tx, Subnet, network_id=[network.id], ip_version=[version])
+    scope_id = address_scopes.of_networks(tx, others).get((network.id, version))
+    if pool is not None and scope_id is not None:
+        if pool.address_scope_id != scope_id:
+            raise fault("NetworkAddressScopeAffinityError")
+        return
+    if any(other.subnetpool_id != (pool.id if pool is not None else None) for other in others):
+        raise fault("NetworkSubnetPoolAffinityError")
 
 
 def cut_from(source: Source, key: str) -> list[Subnet]:
@@ -203,9 +218,18 @@ def _check_no_default(tx: Tx, version: int) -> None:
         )
 
 
-def _check_no_scope(values: dict[str, Any]) -> None:
-    if values.get("address_scope_id") is not None:
-        raise invalid(f"Address scope {values['address_scope_id']} could not be found")
+def _grow(tx: Tx, ctx: Context, pool: SubnetPool, more: list[str]) -> None:
+    """Add prefixes, as far as the pool's address scope lets it."""
+    address_scopes.check_owned(tx, ctx, pool)
+    grown = msgspec.structs.replace(pool, prefixes=prefixes.compact([*pool.prefixes, *more]))
+    _check_scope(tx, ctx, grown)
+    common.change(tx, SubnetPool, pool.id, {"prefixes": grown.prefixes})
+
+
+def _check_scope(tx: Tx, ctx: Context, pool: SubnetPool) -> None:
+    """Refuse what the pool is to be where it does not fit its address scope."""
+    if pool.address_scope_id is not None:
+        address_scopes.check_pool(tx, ctx, pool.address_scope_id, pool.id, pool.ip_version, pool.prefixes)
 
 
 def _version(wanted: list[str]) -> int:

@@ -3,11 +3,22 @@
 
 from __future__ import annotations
 
-from cumulet.services.network.policy import address_groups, bindings, core, group_defaults, port_attributes, trunks
+from cumulet.services.network.policy import (
+    address_groups,
+    address_scopes,
+    bindings,
+    core,
+    group_defaults,
+    port_attributes,
+    rbac_policies,
+    trunks,
+)
 
 RULES: dict[str, str] = {
     **core.RULES,
     **port_attributes.RULES,
+    **address_scopes.RULES,
+    **rbac_policies.RULES,
     **address_groups.RULES,
     **trunks.RULES,
     **bindings.RULES,

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.network import tables
 from cumulet.services.network.types import (
+    AS_SHARED,
     OWNER_COMPUTE,
     OWNER_ROUTER_GATEWAY,
     OWNER_ROUTER_INTERFACE,
@@ -152,10 +153,10 @@ def floating_of_ports(source: Source, port_ids: Iterable[str]) -> list[FloatingI
 
 def networks_seen(source: Source, project_id: str) -> list[Network]:
     """The networks that a server of the project may be put on without being asked: its own, and shared ones."""
-    table = tables.network
-    query = select(table).where(
-        or_(table.c.project_id == project_id, table.c.shared), or_(~table.c.external, table.c.shared)
-    )
+    table, policy = tables.network, tables.rbac_policy
+    named = select(policy.c.object_id).where(policy.c.target_project == project_id, policy.c.action == AS_SHARED)
+    shared = or_(table.c.shared, and_(table.c.granted, table.c.id.in_(named)))
+    query = select(table).where(or_(table.c.project_id == project_id, shared), or_(~table.c.external, shared))
     return sql.rows(source, query.order_by(table.c.created_at, table.c.id), Network)
 
 
@@ -168,17 +169,6 @@ def segments_taken(source: Source) -> set[int]:
 
 def is_mac_taken(source: Source, network_id: str, mac: str) -> bool:
     return sql.find(source, tables.port, Port, network_id=network_id, mac_address=mac) is not None
-
-
-def foreign_projects(source: Source, network_id: str, owner: str) -> bool:
-    """Whether projects other than the owner have ports or subnets on the network."""
-    for table in (tables.port, tables.subnet):
-        query = select(func.count()).where(
-            table.c.network_id == network_id, table.c.project_id != owner, table.c.project_id != ""
-        )
-        if sql.scalar(source, query):
-            return True
-    return False
 
 
 def agent_of(source: Source, host: str) -> Agent | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from cumulet.services.network.tables.address_groups import address_group
+from cumulet.services.network.tables.address_scopes import address_scope
 from cumulet.services.network.tables.base import metadata
 from cumulet.services.network.tables.bindings import port_binding
 from cumulet.services.network.tables.core import (
@@ -22,10 +23,12 @@ from cumulet.services.network.tables.core import (
     subnet_pool,
 )
 from cumulet.services.network.tables.group_defaults import default_group_rule, default_statefulness
+from cumulet.services.network.tables.rbac_policies import rbac_policy
 from cumulet.services.network.tables.trunks import subport, trunk
 
 __all__ = [
     "address_group",
+    "address_scope",
     "agent",
     "allocation",
     "default_group_rule",
@@ -38,6 +41,7 @@ __all__ = [
     "port",
     "port_binding",
     "quota",
+    "rbac_policy",
     "router",
     "security_group",
     "security_group_rule",

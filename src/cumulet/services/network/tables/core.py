@@ -25,6 +25,8 @@ network = Table(
     Column("segmentation_id", Integer, unique=True),
     Column("availability_zone_hints", Json, nullable=False),
     *tail(),
+    Column("granted", Boolean, nullable=False),
+    Column("limited", Boolean, nullable=False),
     Index("network_network_project", "project_id"),
 )
 
@@ -43,7 +45,10 @@ subnet_pool = Table(
     Column("is_default", Boolean, nullable=False),
     Column("shared", Boolean, nullable=False),
     *tail(),
+    Column("address_scope_id", String(36)),
+    Column("granted", Boolean, nullable=False),
     Index("network_subnet_pool_project", "project_id"),
+    Index("network_subnet_pool_scope", "address_scope_id"),
 )
 
 subnet = Table(
@@ -129,6 +134,8 @@ security_group = Table(
     Column("name", String(255), nullable=False),
     Column("is_default", Boolean, nullable=False),
     *tail(),
+    Column("shared", Boolean, nullable=False),
+    Column("granted", Boolean, nullable=False),
     Column("stateful", Boolean, nullable=False),
     Index("network_security_group_project", "project_id"),
 )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from cumulet.services.network.types.address_scopes import AddressScope
+from cumulet.services.network.types.rbac_policies import AS_EXTERNAL, AS_SHARED, EVERYBODY, RbacPolicy
 from cumulet.services.network.types.rows import (
     ACTIVE,
     BUILD,
@@ -59,8 +61,11 @@ from cumulet.services.network.types.states import (
 
 __all__ = [
     "ACTIVE",
+    "AS_EXTERNAL",
+    "AS_SHARED",
     "BUILD",
     "DOWN",
+    "EVERYBODY",
     "FLAT",
     "KINDS",
     "NETWORK_TYPES",
@@ -71,6 +76,7 @@ __all__ = [
     "OWNER_ROUTER_INTERFACE",
     "TUNNEL",
     "AddressPair",
+    "AddressScope",
     "Agent",
     "Allocation",
     "Applied",
@@ -94,6 +100,7 @@ __all__ = [
     "Port",
     "PortState",
     "Quota",
+    "RbacPolicy",
     "RemoteState",
     "Route",
     "Router",

@@ -20,7 +20,11 @@ OWNER_COMPUTE = "compute:"  # followed by the availability zone
 
 
 class Network(msgspec.Struct, frozen=True):
-    """A network. `segmentation_id` is the tunnel's number, None for flat networks."""
+    """A network. `segmentation_id` is the tunnel's number, None for flat networks.
+
+    Of the RBAC policies on it, the row says whether one shares it with everybody (`shared`), whether some name a single
+    project (`granted`), and whether it is external for those alone (`limited`).
+    """
 
     id: str
     project_id: str
@@ -40,6 +44,8 @@ class Network(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    granted: bool = False
+    limited: bool = False
 
 
 class Subnet(msgspec.Struct, frozen=True):
@@ -71,6 +77,7 @@ class SubnetPool(msgspec.Struct, frozen=True):
     """Prefixes that subnets are cut from, each prefix length in bits.
 
     `default_quota` is how much of it one project may hold: addresses for IPv4, /64 networks for IPv6; None: no limit.
+    `shared` and `granted` are a network's.
     """
 
     id: str
@@ -89,6 +96,8 @@ class SubnetPool(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    address_scope_id: str | None = None
+    granted: bool = False
 
 
 class Port(msgspec.Struct, frozen=True):
@@ -231,7 +240,7 @@ class FloatingIp(msgspec.Struct, frozen=True):
 class SecurityGroup(msgspec.Struct, frozen=True):
     """A set of rules; each project has one that `is_default`.
 
-    Where it is not `stateful`, answers need rules of their own.
+    Where it is not `stateful`, answers need rules of their own. `shared` and `granted` are a network's.
     """
 
     id: str
@@ -243,6 +252,8 @@ class SecurityGroup(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    shared: bool = False
+    granted: bool = False
     stateful: bool = True
 
 

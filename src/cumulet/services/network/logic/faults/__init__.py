@@ -8,16 +8,20 @@ from typing import Any
 from cumulet.kernel.errors import CumuletError
 from cumulet.services.network.logic.faults import (
     address_groups,
+    address_scopes,
     bindings,
     core,
     group_defaults,
     port_attributes,
+    rbac_policies,
     trunks,
 )
 
 _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     **core.FAULTS,
     **port_attributes.FAULTS,
+    **address_scopes.FAULTS,
+    **rbac_policies.FAULTS,
     **address_groups.FAULTS,
     **group_defaults.FAULTS,
     **trunks.FAULTS,

@@ -70,7 +70,7 @@ FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     ),
     "InvalidSharedSetting": (
         Conflict,
-        "Unable to reconfigure sharing settings for network {id}. Multiple projects are using it.",
+        "Unable to reconfigure sharing settings for network {network}. Multiple projects are using it.",
     ),
     "ExternalNetworkInUse": (
         Conflict,

@@ -3,10 +3,24 @@
 
 from __future__ import annotations
 
-from cumulet.services.network.store.kinds import address_groups, core, group_defaults, trunks
+from cumulet.services.network.store.kinds import (
+    address_groups,
+    address_scopes,
+    core,
+    group_defaults,
+    rbac_policies,
+    trunks,
+)
 from cumulet.services.network.store.kinds.base import Kept, Kind, Row
 
-KINDS: tuple[Kind, ...] = (*core.KINDS, *address_groups.KINDS, *group_defaults.KINDS, *trunks.KINDS)
+KINDS: tuple[Kind, ...] = (
+    *core.KINDS,
+    *address_scopes.KINDS,
+    *rbac_policies.KINDS,
+    *address_groups.KINDS,
+    *group_defaults.KINDS,
+    *trunks.KINDS,
+)
 _OF = {kind.row: kind for kind in KINDS}
 
 __all__ = ["KINDS", "Kept", "Kind", "Row", "of"]

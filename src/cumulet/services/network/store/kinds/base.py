@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Table, false
+from sqlalchemy import ColumnElement, Select, Table, and_, false, or_, select
 
 from cumulet.kernel import quota
 from cumulet.kernel.context import Context
+from cumulet.services.network.tables import rbac_policy
+from cumulet.services.network.types import EVERYBODY
 
 
 class Kept(Protocol):
@@ -47,6 +49,21 @@ class Kind:
 def own(table: Table, ctx: Context) -> ColumnElement[bool]:
     """What belongs to the caller's project."""
     return table.c.project_id == ctx.project_id
+
+
+def granted(table: Table, ctx: Context) -> ColumnElement[bool]:
+    """What RBAC policies name the caller's project for. Without any such policy the other table is not looked at."""
+    return and_(table.c.granted, table.c.id.in_(_objects(ctx.project_id)))
+
+
+def own_or_shared(table: Table, ctx: Context) -> ColumnElement[bool]:
+    """What belongs to the caller's project, or is shared with it: found by indexes alone, however many others have."""
+    return or_(own(table, ctx), table.c.id.in_(_objects(ctx.project_id, EVERYBODY)))
+
+
+def _objects(*targets: str | None) -> Select[tuple[str]]:
+    """The ids of what these are the targets of policies for."""
+    return select(rbac_policy.c.object_id).where(rbac_policy.c.target_project.in_(targets))
 
 
 def nobody(ctx: Context) -> ColumnElement[bool]:

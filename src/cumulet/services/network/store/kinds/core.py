@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, or_, select
+from functools import partial
+
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from cumulet.kernel.context import Context
 from cumulet.services.network import tables
-from cumulet.services.network.store.kinds.base import Kind, nobody, own
+from cumulet.services.network.store.kinds.base import Kind, granted, nobody, own, own_or_shared
 from cumulet.services.network.types import (
     Agent,
     FloatingIp,
@@ -22,16 +24,17 @@ from cumulet.services.network.types import (
 
 
 def _networks(ctx: Context) -> ColumnElement[bool]:
-    return or_(own(tables.network, ctx), tables.network.c.shared, tables.network.c.external)
+    table = tables.network
+    return or_(own(table, ctx), table.c.shared, and_(table.c.external, ~table.c.limited), granted(table, ctx))
 
 
 def _subnets(ctx: Context) -> ColumnElement[bool]:
-    known = select(tables.network.c.id).where(or_(own(tables.network, ctx), tables.network.c.shared))
+    known = select(tables.network.c.id).where(_networks(ctx))
     return or_(own(tables.subnet, ctx), tables.subnet.c.network_id.in_(known))
 
 
 def _pools(ctx: Context) -> ColumnElement[bool]:
-    return or_(own(tables.subnet_pool, ctx), tables.subnet_pool.c.shared)
+    return or_(own(tables.subnet_pool, ctx), tables.subnet_pool.c.shared, granted(tables.subnet_pool, ctx))
 
 
 def _ports(ctx: Context) -> ColumnElement[bool]:
@@ -52,7 +55,14 @@ KINDS = (
     Kind(Port, tables.port, "PortNotFound", "port", 500, _ports),
     Kind(Router, tables.router, "RouterNotFound", "router", 10),
     Kind(FloatingIp, tables.floating_ip, "FloatingIPNotFound", "floatingip", 50),
-    Kind(SecurityGroup, tables.security_group, "SecurityGroupNotFound", "security_group", 10),
+    Kind(
+        SecurityGroup,
+        tables.security_group,
+        "SecurityGroupNotFound",
+        "security_group",
+        10,
+        partial(own_or_shared, tables.security_group),
+    ),
     Kind(
         SecurityGroupRule,
         tables.security_group_rule,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,9 @@ from cumulet.services.network.types import (
     OWNER_ROUTER_INTERFACE,
     FloatingIp,
     HostState,
+    Network,
     Port,
+    QosPolicy,
     RbacPolicy,
     Router,
 )
@@ -38,6 +41,7 @@ def audit(look: Look) -> Iterator[Finding]:
     yield from _routers(look, ports, routers)
     yield from _floating(look, ports, routers, floating)
     yield from _sharing(look)
+    yield from _policies(look, [*ports.values(), *routers.values(), *floating.values()])
     yield from _trunks(look, ports)
     for each in bindings.on_own_hosts(db):
         yield look.found(each.port_id, f"port has another binding to its own host {each.host}")
@@ -88,6 +92,20 @@ def _floating(
             yield look.found(each.id, f"floating IP leads to {each.fixed_ip_address}, which its port has not")
         if each.router_id is not None and each.router_id not in routers:
             yield look.found(each.id, f"floating IP is translated by router {each.router_id}, which is gone")
+
+
+def _policies(look: Look, others: list[Port | Router | FloatingIp]) -> Iterator[Finding]:
+    """QoS policies that are attached to something exist; a project has one default at most."""
+    db = look.cloud.db
+    there = {each.id: each for each in common.find_all(db, QosPolicy)}
+    for each in (*common.find_all(db, Network), *others):
+        attached = each.gateway_qos_policy_id if isinstance(each, Router) else each.qos_policy_id
+        if attached is not None and attached not in there:
+            yield look.found(each.id, f"has the QoS policy {attached}, which is gone")
+    defaults = Counter(each.project_id for each in there.values() if each.is_default)
+    for project_id, number in defaults.items():
+        if number > 1:
+            yield look.found(project_id, f"project has {number} default QoS policies")
 
 
 def _trunks(look: Look, ports: dict[str, Port]) -> Iterator[Finding]:

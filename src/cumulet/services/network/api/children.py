@@ -47,7 +47,7 @@ class Child(Resource[Row]):
 
     def rows(self, request: Request, columns: Mapping[str, Iterable[Any]]) -> list[Row]:
         same = {name: [value] for name, value in self.only.items()}
-        narrowed = {**columns, **same, self.column: [self.parent_row(request).id]}
+        narrowed = {**columns, **same, self.column: [self.found_parent(request)["id"]]}
         return store.find_all(request.cloud.db, self.kind, **narrowed)
 
     def row(self, request: Request, key: str) -> Row:
@@ -57,19 +57,19 @@ class Child(Resource[Row]):
         return found[0]
 
     def place(self, request: Request) -> Item:
-        parent = self.parent_row(request)
-        return {self.column: parent.id, **_words(parent)}
+        parent = self.found_parent(request)
+        return {self.column: parent["id"], **_words(parent["project_id"])}
 
-    def parent_row(self, request: Request) -> Any:
-        """The row of the parent that the path names, where the caller may see it; the parent's own 404 else."""
-        return self.parent.row(request, request.params[self.above])
+    def found_parent(self, request: Request) -> Item:
+        """The parent that the path names, where the caller may see it; the parent's own 404 else."""
+        return self.parent.load(request, request.params[self.above])
 
     def items(self, source: Source, rows: list[Row]) -> list[Item]:
         parents = store.by_id(source, self.parent.kind, {getattr(row, self.column) for row in rows})
         found = zip(super().items(source, rows), rows, strict=True)
-        return [{**item, **_words(parents[getattr(row, self.column)])} for item, row in found]
+        return [{**item, **_words(parents[getattr(row, self.column)].project_id)} for item, row in found]
 
 
-def _words(parent: Any) -> Item:
+def _words(owner: str) -> Item:
     """What policy asks of the parent."""
-    return {"ext_parent:project_id": parent.project_id, "ext_parent:tenant_id": parent.project_id}
+    return {"ext_parent:project_id": owner, "ext_parent:tenant_id": owner}

@@ -60,7 +60,7 @@ TAG_FILTERS: dict[str, Filter] = {
 
 
 def network_words(networks: dict[str, Network], network_id: str) -> Item:
-    """What policy asks of the network that something belongs to."""
+    """What policy asks of the network that something belongs to, and what ports show of it."""
     network = networks.get(network_id)
     owner = network.project_id if network is not None else None
     return {
@@ -68,6 +68,7 @@ def network_words(networks: dict[str, Network], network_id: str) -> Item:
         "network:tenant_id": owner,
         **(sharing.words(network) if network is not None else {"shared": False}),
         "router:external": network.external if network is not None else False,
+        "qos_network_policy_id": network.qos_policy_id if network is not None else None,
     }
 
 

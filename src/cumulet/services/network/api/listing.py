@@ -31,6 +31,7 @@ _MARKED = {
     "address_groups": "AddressGroupNotFound",
     "default_security_group_rules": "DefaultSecurityGroupRuleNotFound",
     "security_groups_default_statefulness": "SecurityGroupDefaultStatefulnessNotFound",
+    "policies": "QosPolicyNotFound",
 }
 _OTHER_NAMES = {"tenant_id": "project_id"}
 _CONVERTED: dict[str, Convert] = {"changed_since": check.moment}

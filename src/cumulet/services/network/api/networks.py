@@ -85,7 +85,7 @@ def render(source: Source, rows: list[Network]) -> list[Item]:
 def _create(cloud: Cloud, tx: Tx, ctx: Context, items: list[dict[str, Any]]) -> list[Network]:
     for item in items:
         zones.check_hints(item["availability_zone_hints"])
-    return [logic.create(cloud, tx, item) for item in items]
+    return [logic.create(cloud, tx, ctx, item) for item in items]
 
 
 NETWORKS = Resource(

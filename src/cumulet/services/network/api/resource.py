@@ -170,6 +170,8 @@ class Resource(Generic[Row]):
         found = self.render(source, rows)
         for part in self.parts if rows else ():
             found = [{**item, **more} for item, more in zip(found, part.render(source, rows), strict=True)]
+        for part in self.parts if rows else ():
+            found = part.complete(source, rows, found)
         return found
 
     def rows(self, request: Request, columns: Mapping[str, Iterable[Any]]) -> list[Row]:

@@ -322,6 +322,8 @@ def gateway_info(value: Any) -> str | None:
         return f"Validation of dictionary's keys failed. Expected keys: {expected} Provided keys: {provided}"
     if (reason := uuid(value["network_id"])) is not None:
         return reason
+    if (reason := or_none(uuid)(value.get("qos_policy_id"))) is not None:
+        return reason
     if "enable_snat" in value:
         value["enable_snat"] = boolean(value["enable_snat"])
     if value.get("external_fixed_ips") is not None:

@@ -15,6 +15,7 @@ from cumulet.services.network.contract import PASSWORD_LIMIT, MetadataAnswer, Me
 from cumulet.services.network.drivers.base import Metadata
 from cumulet.services.network.drivers.fabric import dhcp, dhcp6, ra
 from cumulet.services.network.types import KINDS, Applied, Capabilities, HostState, PortState, reach
+from cumulet.services.network.types.qos import PARAMETERS
 
 PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state
 
@@ -43,7 +44,7 @@ class FakeFabric:
         endpoint: str = "",
         underlay: FakeUnderlay | None = None,
     ) -> None:
-        self.capabilities = Capabilities(driver="fake", vxlan=True, egress=True)
+        self.capabilities = Capabilities(driver="fake", vxlan=True, egress=True, qos_rules=list(PARAMETERS))
         self._metadata = metadata
         self._changed = threading.Condition(threading.RLock())
         self._state = HostState()

@@ -9,7 +9,13 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
-from cumulet.services.network.logic import access, ports, quotas, sharing
+from cumulet.services.network.logic import (
+    access,
+    ports,
+    qos_use,
+    quotas,
+    sharing,
+)
 from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.store import common, lookups
 from cumulet.services.network.store import rbac_policies as policies
@@ -33,8 +39,9 @@ NUMBERS = range(1, 1 << 24)  # all that a vxlan header can hold: an administrato
 _PROVIDER = ("provider:network_type", "provider:physical_network", "provider:segmentation_id")
 
 
-def create(cloud: Cloud, tx: Tx, values: dict[str, Any]) -> Network:
+def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Network:
     """A new network from its attributes; its kind is chosen here unless an administrator has."""
+    values["qos_policy_id"] = qos_use.with_default(tx, ctx, values["project_id"], values.get("qos_policy_id"))
     quotas.take(tx, values["project_id"], network=1)
     kind, physical, segment = _segment(cloud, tx, values)
     now = clock.utcnow()

@@ -13,7 +13,17 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.services.compute.contract import ServersContract
-from cumulet.services.network.logic import access, binding, ipam, macs, port_attributes, quotas, security_groups, trunks
+from cumulet.services.network.logic import (
+    access,
+    binding,
+    ipam,
+    macs,
+    port_attributes,
+    qos_use,
+    quotas,
+    security_groups,
+    trunks,
+)
 from cumulet.services.network.logic.faults import bad, fault, invalid
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
@@ -45,6 +55,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Port:
     if port.host:
         port = msgspec.structs.replace(port, **binding.choose(cloud, tx, port, _binding(port)))
     common.add(tx, port)
+    qos_use.check_port(tx, port, None if port.qos_policy_id else network.qos_policy_id)
     allocations = ipam.assign(tx, port, values.get("fixed_ips"))
     set_groups(tx, ctx, port, values.get("security_groups"), has_address=bool(allocations), fresh=True)
     return port

@@ -10,7 +10,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.logic import access, addressing, ports, quotas, scheduling
+from cumulet.services.network.logic import access, addressing, ports, qos_use, quotas, scheduling
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
@@ -28,6 +28,7 @@ _PLAIN = ("name", "admin_state_up", "description")
 
 def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Router:
     """A new router, with its gateway where one is asked for."""
+    _hold_policy(tx, ctx, values)
     quotas.take(tx, values["project_id"], router=1)
     now = clock.utcnow()
     router = Router(
@@ -56,6 +57,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Router
 
 
 def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> Router:
+    _hold_policy(tx, ctx, values)
     router = access.must(tx, Router, key)
     changes = {name: values[name] for name in _PLAIN if name in values} | common.optional(Router, values)
     common.change(tx, Router, key, changes)
@@ -78,6 +80,13 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
     common.remove(tx, Router, [key])
 
 
+def _hold_policy(tx: Tx, ctx: Context, values: dict[str, Any]) -> None:
+    """The QoS policy that the gateway is to have stays there; its lock comes before a quota's, as it does elsewhere."""
+    info = values.get("external_gateway_info") or {}
+    if info.get("qos_policy_id") is not None:
+        qos_use.attach(tx, ctx, info["qos_policy_id"])
+
+
 def _set_gateway(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> None:
     """Lead the router out by another network, by other addresses, or not at all (no `network_id`)."""
     network_id = info.get("network_id")
@@ -85,7 +94,10 @@ def _set_gateway(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> 
         if router.gateway_port_id is not None:
             _check_no_floating(tx, router)
             _drop_gateway(tx, router)
+            common.set_quietly(tx, Router, [router.id], {"gateway_qos_policy_id": None})
         return
+    if "qos_policy_id" in info:
+        common.set_quietly(tx, Router, [router.id], {"gateway_qos_policy_id": info["qos_policy_id"]})
     network = access.get(tx, ctx, Network, network_id)
     if not network.external:
         raise bad("router", f"Network {network_id} is not an external network")

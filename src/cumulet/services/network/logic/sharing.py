@@ -17,7 +17,7 @@ from typing import Any
 from cumulet.kernel import clock, ids
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.store import common
+from cumulet.services.network.store import common, qos
 from cumulet.services.network.store import rbac_policies as store
 from cumulet.services.network.types import (
     AS_EXTERNAL,
@@ -25,6 +25,7 @@ from cumulet.services.network.types import (
     EVERYBODY,
     AddressScope,
     Network,
+    QosPolicy,
     RbacPolicy,
     SecurityGroup,
     SubnetPool,
@@ -49,6 +50,7 @@ SHAREABLE = {
     for each in (
         Shareable("address_scope", AddressScope, store.in_scope),
         Shareable("network", Network, store.on_network, (AS_SHARED, AS_EXTERNAL)),
+        Shareable("qos_policy", QosPolicy, qos.projects_using),
         Shareable("security_group", SecurityGroup, store.in_group),
         Shareable("subnetpool", SubnetPool, store.cutting_from),
     )

@@ -10,6 +10,7 @@ from cumulet.services.network.policy import (
     core,
     group_defaults,
     port_attributes,
+    qos,
     rbac_policies,
     trunks,
 )
@@ -20,6 +21,7 @@ RULES: dict[str, str] = {
     **address_scopes.RULES,
     **rbac_policies.RULES,
     **address_groups.RULES,
+    **qos.RULES,
     **trunks.RULES,
     **bindings.RULES,
     **group_defaults.RULES,

@@ -27,7 +27,9 @@ network = Table(
     *tail(),
     Column("granted", Boolean, nullable=False),
     Column("limited", Boolean, nullable=False),
+    Column("qos_policy_id", String(36)),
     Index("network_network_project", "project_id"),
+    Index("network_network_qos", "qos_policy_id"),
 )
 
 subnet_pool = Table(
@@ -97,6 +99,7 @@ port = Table(
     Column("position", Integer, nullable=False),
     Column("tag", String(60)),
     *tail(),
+    Column("qos_policy_id", String(36)),
     Column("trunk_id", String(36)),
     Column("numa_affinity_policy", String(64)),
     Column("device_profile", String(255)),
@@ -112,6 +115,7 @@ port = Table(
     Index("network_port_device", "device_id"),
     Index("network_port_host", "host"),
     Index("network_port_network_host", "network_id", "host"),
+    Index("network_port_qos", "qos_policy_id"),
 )
 
 allocation = Table(
@@ -190,8 +194,10 @@ router = Table(
     Column("host", String(255), nullable=False),
     Column("availability_zone_hints", Json, nullable=False),
     *tail(),
+    Column("gateway_qos_policy_id", String(36)),
     Index("network_router_project", "project_id"),
     Index("network_router_host", "host"),
+    Index("network_router_qos", "gateway_qos_policy_id"),
 )
 
 floating_ip = Table(
@@ -207,10 +213,12 @@ floating_ip = Table(
     Column("router_id", String(36), ForeignKey("network_router.id")),
     Column("status", String(16), nullable=False),
     *tail(),
+    Column("qos_policy_id", String(36)),
     Index("network_floating_ip_address", "floating_network_id", "floating_ip_address", unique=True),
     Index("network_floating_ip_project", "project_id"),
     Index("network_floating_ip_port", "port_id"),
     Index("network_floating_ip_router", "router_id"),
+    Index("network_floating_ip_qos", "qos_policy_id"),
 )
 
 quota = Table(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from cumulet.services.network.types.address_scopes import AddressScope
+from cumulet.services.network.types.qos import QosPolicy, QosRule
 from cumulet.services.network.types.rbac_policies import AS_EXTERNAL, AS_SHARED, EVERYBODY, RbacPolicy
 from cumulet.services.network.types.rows import (
     ACTIVE,
@@ -99,6 +100,8 @@ __all__ = [
     "NetworkState",
     "Port",
     "PortState",
+    "QosPolicy",
+    "QosRule",
     "Quota",
     "RbacPolicy",
     "RemoteState",

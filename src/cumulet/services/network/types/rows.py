@@ -46,6 +46,7 @@ class Network(msgspec.Struct, frozen=True):
     updated_at: datetime
     granted: bool = False
     limited: bool = False
+    qos_policy_id: str | None = None
 
 
 class Subnet(msgspec.Struct, frozen=True):
@@ -132,6 +133,7 @@ class Port(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    qos_policy_id: str | None = None
     trunk_id: str | None = None
     numa_affinity_policy: str | None = None
     device_profile: str | None = None
@@ -216,6 +218,7 @@ class Router(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    gateway_qos_policy_id: str | None = None
 
 
 class FloatingIp(msgspec.Struct, frozen=True):
@@ -235,6 +238,7 @@ class FloatingIp(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    qos_policy_id: str | None = None
 
 
 class SecurityGroup(msgspec.Struct, frozen=True):

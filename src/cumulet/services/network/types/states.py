@@ -266,7 +266,10 @@ class HostReport(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
-    """What a fabric can do on this host, found by trying; `missing` maps a feature to what stands in its way."""
+    """What a fabric can do on this host, found by trying; `missing` maps a feature to what stands in its way.
+
+    `qos_rules` are the types of QoS rules that it holds ports to.
+    """
 
     driver: str
     namespaces: bool = True
@@ -276,4 +279,5 @@ class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
     tap: bool = True
     vxlan: bool = False
     egress: bool = False
+    qos_rules: list[str] = []
     missing: dict[str, str] = {}

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from cumulet.services.network.api.parts import qos
 from cumulet.services.network.api.parts.base import Part
 from cumulet.services.network.api.parts.port_attributes import PORT_ATTRIBUTES
 from cumulet.services.network.api.parts.trunks import TRUNK_DETAILS
-from cumulet.services.network.types import Port
+from cumulet.services.network.types import FloatingIp, Network, Port, Router
 
 _PARTS: dict[type, tuple[Part, ...]] = {
-    Port: (PORT_ATTRIBUTES, TRUNK_DETAILS),
+    Network: (qos.NETWORKS,),
+    Port: (PORT_ATTRIBUTES, qos.PORTS, TRUNK_DETAILS),
+    Router: (qos.ROUTERS,),
+    FloatingIp: (qos.FLOATING_IPS,),
 }
 
 

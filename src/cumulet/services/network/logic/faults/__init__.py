@@ -13,6 +13,7 @@ from cumulet.services.network.logic.faults import (
     core,
     group_defaults,
     port_attributes,
+    qos,
     rbac_policies,
     trunks,
 )
@@ -24,6 +25,7 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     **rbac_policies.FAULTS,
     **address_groups.FAULTS,
     **group_defaults.FAULTS,
+    **qos.FAULTS,
     **trunks.FAULTS,
     **bindings.FAULTS,
 }

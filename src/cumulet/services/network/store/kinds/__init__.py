@@ -8,6 +8,7 @@ from cumulet.services.network.store.kinds import (
     address_scopes,
     core,
     group_defaults,
+    qos,
     rbac_policies,
     trunks,
 )
@@ -19,6 +20,7 @@ KINDS: tuple[Kind, ...] = (
     *rbac_policies.KINDS,
     *address_groups.KINDS,
     *group_defaults.KINDS,
+    *qos.KINDS,
     *trunks.KINDS,
 )
 _OF = {kind.row: kind for kind in KINDS}

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QoS beyond single requests: what others hear of rules, and what hosts of several kinds can be held to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from cumulet.kernel.db.outbox import Event
+from cumulet.services.network.logic import agents
+from cumulet.services.network.types import HostReport, qos
+from support.cloud import RunningCloud
+from support.people import environment
+from support.waiting import until
+
+OTHER_DRIVER = {"driver": "modest", "qos_rules": [qos.DSCP_MARKING]}
+
+
+@pytest.fixture
+def client(cloud: RunningCloud) -> Iterator[httpx.Client]:
+    """The administrator."""
+    headers = {"x-auth-token": environment(cloud)["ADMIN_TOKEN"]}
+    with httpx.Client(base_url=f"{cloud.control_url}/network/v2.0", headers=headers) as made:
+        yield made
+
+
+@pytest.fixture
+def modest(cloud: RunningCloud, client: httpx.Client) -> Iterator[str]:
+    """A host whose driver knows marks alone."""
+    control, host = cloud.control.cloud, "modest-host"
+    control.db.write(lambda tx: agents.joined(tx, host, HostReport(gateway=False, capabilities=OTHER_DRIVER)))
+    yield host
+    for found in client.get("/agents", params={"host": host}).json()["agents"]:
+        client.delete(f"/agents/{found['id']}")
+
+
+def made(client: httpx.Client, path: str, body: dict[str, object]) -> str:
+    """The id of what is made of the body of one resource."""
+    answer = client.post(path, json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()[next(iter(body))]["id"])
+
+
+def types(client: httpx.Client, **query: str) -> list[str]:
+    return [one["type"] for one in client.get("/qos/rule-types", params=query).json()["rule_types"]]
+
+
+def test_a_rules_life_is_told(cloud: RunningCloud, client: httpx.Client) -> None:
+    heard: list[Event] = []
+    for prefix in ("policy", "bandwidth_limit_rule"):
+        cloud.control.cloud.outbox.subscribe(prefix, heard.append)
+    policy = made(client, "/qos/policies", {"policy": {"name": "told"}})
+    path = f"/qos/policies/{policy}/bandwidth_limit_rules"
+    rule = made(client, path, {"bandwidth_limit_rule": {"max_kbps": 5}})
+    client.put(f"{path}/{rule}", json={"bandwidth_limit_rule": {"max_kbps": 6}})
+    client.delete(f"{path}/{rule}")
+    client.delete(f"/qos/policies/{policy}")
+    until(lambda: heard and heard[-1].topic == "policy.delete.end")
+    assert [one.topic for one in heard] == [
+        "policy.create.end", "bandwidth_limit_rule.create.end", "bandwidth_limit_rule.update.end",
+        "bandwidth_limit_rule.delete.end", "policy.delete.end",
+    ]  # fmt: skip
+    words = {"id": rule, "max_kbps": 6, "max_burst_kbps": 0, "direction": "egress"}
+    assert heard[2].payload == {"bandwidth_limit_rule": words}
+    assert heard[3].payload == {"bandwidth_limit_rule_id": rule, "bandwidth_limit_rule": words}
+
+
+def test_rule_types_are_what_drivers_can_do(client: httpx.Client, modest: str) -> None:
+    assert types(client) == [qos.DSCP_MARKING]
+    assert types(client, all_supported="true") == list(qos.PARAMETERS)
+    assert types(client, all_rules="true") == list(qos.PARAMETERS)
+    shown = client.get(f"/qos/rule-types/{qos.DSCP_MARKING}").json()["rule_type"]
+    assert [driver["name"] for driver in shown["drivers"]] == ["fake", "modest"]
+    shown = client.get(f"/qos/rule-types/{qos.PACKET_RATE_LIMIT}").json()["rule_type"]
+    assert [driver["name"] for driver in shown["drivers"]] == ["fake"]
+
+
+def test_a_port_is_refused_rules_that_its_host_cannot_hold(client: httpx.Client, modest: str) -> None:
+    policy = made(client, "/qos/policies", {"policy": {"name": "limits"}})
+    path = f"/qos/policies/{policy}/bandwidth_limit_rules"
+    wire = made(client, "/networks", {"network": {"name": "wire"}})
+    port = made(client, "/ports", {"port": {"network_id": wire, "qos_policy_id": policy, "binding:host_id": modest}})
+    refused = client.post(path, json={"bandwidth_limit_rule": {"max_kbps": 5}})
+    assert refused.status_code == 409
+    assert refused.json()["NeutronError"]["type"] == "QosRuleNotSupported"
+    made(client, f"/qos/policies/{policy}/dscp_marking_rules", {"dscp_marking_rule": {"dscp_mark": 8}})
+    client.put(f"/ports/{port}", json={"port": {"binding:host_id": ""}})
+    made(client, path, {"bandwidth_limit_rule": {"max_kbps": 5}})
+    for gone in (f"/ports/{port}", f"/networks/{wire}", f"/qos/policies/{policy}"):
+        assert client.delete(gone).status_code == 204

@@ -118,5 +118,5 @@ def test_the_other_end_still_knows_its_connections(begun: Lab):
 
 
 def test_hosts_without_such_groups_filter_as_before():
-    assert "stateless" not in filters.bridge_table(state(1, SSH, stateful=True))
-    assert "stateless" in filters.bridge_table(state(1, SSH))
+    assert "@stateless" not in filters.BridgeTable().of(state(1, SSH, stateful=True)).text()
+    assert "@stateless" in filters.BridgeTable().of(state(1, SSH)).text()

@@ -288,7 +288,7 @@ def test_a_window_is_a_part_of_all_addresses(sizes: list[int], start: int, lengt
 def test_sources_never_overlap_in_the_filter(pairs: list[tuple[int, int]]):
     cidrs = [str(ipaddress.ip_network((f"10.0.0.{last}", length), strict=False)) for last, length in pairs]
     own = [one for cidr in cidrs for one in ipaddress.ip_network(cidr)]
-    found = filters._collapsed(ipaddress.ip_network(cidr) for cidr in cidrs)
+    found = filters._disjoint(ipaddress.ip_network(cidr) for cidr in cidrs)
     ranges = [[ipaddress.ip_address(end) for end in text.split("-")] for text in found]
     covered = [value for one in ranges for value in range(int(one[0]), int(one[-1]) + 1)]
     assert sorted(covered) == sorted({int(one) for one in own})

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from cumulet.services.network.drivers.fabric.options import FabricOptions
 from cumulet.services.network.drivers.fabric.outside import Outside
 from cumulet.services.network.drivers.fabric.probe import probe
 from cumulet.services.network.drivers.fabric.routers import Routers
+from cumulet.services.network.drivers.fabric.rulesets import Keeper
 from cumulet.services.network.drivers.fabric.services import Services
 from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
 from cumulet.services.network.drivers.fabric.tunnels import Tunnels
@@ -64,6 +65,8 @@ class KernelFabric:
             capabilities=self.capabilities,
         )
         self._stages = [make(ground) for make in STAGES]
+        self._filters = filters.BridgeTable(options.host_services)
+        self._rules = Keeper("bridge", filters.TABLE)
 
     def apply(self, state: HostState) -> Applied:
         """See `Fabric.apply`."""
@@ -80,7 +83,7 @@ class KernelFabric:
                 stage.settle(run)
             self._state = state
             self._last = Applied(
-                generation=state.generation, changes=run.changes, ports=self._standing(), failed=run.failed
+                generation=state.generation, changes=run.changes, ports=run.standing, failed=run.failed
             )
             self._changed.notify_all()
             return self._last
@@ -106,7 +109,7 @@ class KernelFabric:
     def report(self) -> Applied:
         """See `Fabric.report`."""
         with self._changed:
-            return msgspec.structs.replace(self._last, ports=self._standing())
+            return msgspec.structs.replace(self._last, ports=_standing(self._state, self._found()))
 
     def stop(self) -> None:
         """See `Fabric.stop`."""
@@ -171,18 +174,19 @@ class KernelFabric:
             run.changes += self._load_rules(links, run)
             for stage in self._stages:
                 stage.plug(links, run)
+            run.standing = _standing(run.state, links.devices)
             run.changes += links.changes
 
     def _load_rules(self, links: Links, run: Run) -> int:
         zones = {device.name: device.number for device in links.devices.values() if device.name.startswith(_BRIDGE)}
-        changes = int(nft.replace("inet", filters.TABLE, filters.classify(zones)))
-        services = self._options.host_services
+        thorough = not run.known
+        changes = int(nft.replace("inet", filters.TABLE, filters.classify(zones), thorough=thorough))
         try:
-            changes += nft.replace("bridge", filters.TABLE, filters.bridge_table(run.state, services))
+            changes += self._rules.settle(self._filters.of(run.state), thorough=thorough)
         except nft.RulesRefused:
             sound, refused = filters.without_refused(run.state)
             run.failed |= refused
-            changes += nft.replace("bridge", filters.TABLE, filters.bridge_table(sound, services))
+            changes += self._rules.settle(self._filters.of(sound), thorough=thorough)
         return changes
 
     def _own(self, links: Links) -> set[str]:
@@ -196,16 +200,16 @@ class KernelFabric:
                 with contextlib.suppress(NetlinkError):
                     links.remove(device)
 
-    def _standing(self) -> list[str]:
-        """Ids of the bound ports that are up and whose device exists: it never does so off its bridge."""
+    def _found(self) -> set[str]:
+        """Names of the fabric's devices."""
         if not self._home.exists():
-            return []
-        wanted = {names.tap(port.id): port.id for port in self._state.ports if port.up}
+            return set()
+        return self._home.visit(lambda: {name for _, name in socket.if_nameindex()})
 
-        def look() -> list[str]:
-            return [wanted[name] for _, name in socket.if_nameindex() if name in wanted]
 
-        return sorted(self._home.visit(look))
+def _standing(state: HostState, devices: Container[str]) -> list[str]:
+    """Ids of the bound ports that are up and whose device exists: it never does so off its bridge."""
+    return sorted(port.id for port in state.ports if port.up and names.tap(port.id) in devices)
 
 
 def _zone(links: Links, device: str) -> int:

@@ -15,14 +15,18 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
 from cumulet.services.network.drivers.fabric import names, nft
+from cumulet.services.network.drivers.fabric.rulesets import Elements, Table
 from cumulet.services.network.types import GroupState, HostState, PortState, RuleState
 from cumulet.services.network.types.reach import is_stateless
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 TABLE = "cumulet"
 _ICMP = {4: ("icmp", 1), 6: ("icmpv6", 58)}
@@ -39,19 +43,20 @@ ct state invalid meta mark set 0x2
 }}
 """
 
-_BRIDGE = """
-set ports {{ type ifname; {ports} }}
-set open {{ type ifname; {open} }}
-{stateless}
-set mac {{ type ifname . ether_addr; {macs} }}
-set everywhere {{ type ifname . ether_addr; {services} }}
-set mac_ip {{ type ifname . ether_addr . ipv4_addr; flags interval; {sources4} }}
-set mac_ip6 {{ type ifname . ether_addr . ipv6_addr; flags interval; {sources6} }}
-set targets {{ typeof iifname . ether saddr . @th,64,128; flags interval; {targets} }}
-{groups}
-{chains}
-map from_port {{ type ifname : verdict; {jumps_from} }}
-map to_port {{ type ifname : verdict; {jumps_to} }}
+# What a table for any ports holds: sets with the type of their elements, and maps to verdicts.
+_SETS = {
+    "ports": "type ifname;",
+    "open": "type ifname;",
+    "stateless": "type ifname;",
+    "mac": "type ifname . ether_addr;",
+    "everywhere": "type ifname . ether_addr;",
+    "mac_ip": "type ifname . ether_addr . ipv4_addr; flags interval;",
+    "mac_ip6": "type ifname . ether_addr . ipv6_addr; flags interval;",
+    "targets": "typeof iifname . ether saddr . @th,64,128; flags interval;",
+}
+_MAPS = {"from_port": "type ifname : verdict;", "to_port": "type ifname : verdict;"}
+
+_BASE = """
 chain spoof {{
 iifname . ether saddr != @mac drop
 ether type arp arp saddr ip 0.0.0.0 iifname . arp saddr ether @mac accept
@@ -102,38 +107,53 @@ def classify(zones: Mapping[str, int]) -> str:
     return _CLASSIFY.format(zones=_elements(f'"{device}" : {zone}' for device, zone in sorted(zones.items())))
 
 
-def bridge_table(state: HostState, host_services: Iterable[int] = ()) -> str:
-    """The bridge table for all ports and groups of `state`.
+class Parts(NamedTuple):
+    """What one port or group adds to the table: items of sets and maps, rules of chains, and sets of its own."""
 
-    `host_services` are TCP ports of the host that guests may reach; by default they reach none, only ping.
-    """
-    secured = sorted((port for port in state.ports if port.security), key=lambda port: port.id)
-    groups = {group.id: group for group in state.groups}
-    stateless = [f'"{names.tap(port.id)}"' for port in secured if is_stateless(port, groups)]
-    reachable = ", ".join(str(number) for number in sorted(host_services))
-    return _BRIDGE.format(
-        ports=_elements(f'"{names.tap(port.id)}"' for port in secured),
-        open=_elements(sorted(f'"{names.tap(port.id)}"' for port in state.ports if not port.security)),
-        stateless=f"set stateless {{ type ifname; {_elements(stateless)} }}" if stateless else "",
-        tracked_from="iifname != @stateless " if stateless else "",
-        tracked_to="oifname != @stateless " if stateless else "",
-        macs=_elements(f'"{names.tap(port.id)}" . {mac}' for port in secured for mac in _macs(port)),
-        sources4=_elements(source for port in secured for source in _sources(port, 4)),
-        sources6=_elements(source for port in secured for source in _sources(port, 6)),
-        targets=_elements(source for port in secured for source in _sources(port, 6, _number)),
-        groups="\n".join(_member_sets(group) for group in sorted(state.groups, key=lambda group: group.id)),
-        chains="\n".join(
-            [
-                *(_group_chains(groups[key], groups) for key in sorted(groups)),
-                *(_port_chains(p, groups) for p in secured),
-            ]
-        ),
-        jumps_from=_elements(f'"{names.tap(port.id)}" : jump f-{port.id}' for port in secured),
-        jumps_to=_elements(f'"{names.tap(port.id)}" : jump t-{port.id}' for port in secured),
-        host=names.HOST_PEER,
-        host_services=f"tcp dport {{ {reachable} }} accept" if reachable else "",
-        services=_elements(_services(state)),
-    )
+    items: dict[str, list[str]]
+    chains: dict[str, tuple[str, ...]]
+    sets: dict[str, Elements]
+
+
+class BridgeTable:
+    """Makes the bridge table of states, and remembers what each port and group came to for the next one."""
+
+    def __init__(self, host_services: Iterable[int] = ()) -> None:
+        """`host_services` are TCP ports of the host that guests may reach; by default they reach none, only ping."""
+        reachable = ", ".join(str(number) for number in sorted(host_services))
+        services = f"tcp dport {{ {reachable} }} accept" if reachable else ""
+        self._base = partial(_BASE.format, host=names.HOST_PEER, host_services=services)
+        self._made: dict[str, tuple[Any, Parts]] = {}
+
+    def of(self, state: HostState) -> Table:
+        """The table for all ports and groups of `state`."""
+        groups = {group.id: group for group in state.groups}
+        made: dict[str, tuple[Any, Parts]] = {}
+        items: dict[str, set[str]] = {name: set() for name in (*_SETS, *_MAPS)}
+        items["everywhere"].update(_services(state))
+        elements, chains = {}, {}
+        for group in sorted(state.groups, key=lambda group: group.id):
+            known = tuple(rule.remote_group in groups for rule in group.rules)
+            made[group.id] = self._once(group.id, (group, known), partial(_group_parts, group, groups))
+        for port in sorted(state.ports, key=lambda port: port.id):
+            member = (is_stateless(port, groups), *(group in groups for group in port.groups))
+            made[port.id] = self._once(port.id, (port, member), partial(_port_parts, port, groups))
+        for _, parts in made.values():
+            chains.update(parts.chains)
+            elements.update(parts.sets)
+            for name, found in parts.items.items():
+                items[name].update(found)
+        self._made = made
+        for kind, heads in (("set", _SETS), ("map", _MAPS)):
+            elements.update({name: Elements(kind, head, frozenset(items[name])) for name, head in heads.items()})
+        side = "{} != @stateless " if items["stateless"] else ""
+        base = self._base(tracked_from=side.format("iifname"), tracked_to=side.format("oifname"))
+        return Table(elements, chains, base)
+
+    def _once(self, key: str, of: Any, make: Callable[[], Parts]) -> tuple[Any, Parts]:
+        """What the port or group came to before where it is the same, else what it comes to now."""
+        known = self._made.get(key)
+        return known if known is not None and known[0] == of else (of, make())
 
 
 def without_refused(state: HostState) -> tuple[HostState, dict[str, str]]:
@@ -146,7 +166,7 @@ def without_refused(state: HostState) -> tuple[HostState, dict[str, str]]:
     refused: dict[str, str] = {}
     for key, group in sorted(groups.items()):
         alone = HostState(groups=[*(one for other, one in bare.items() if other != key), group])
-        complaint = nft.complaint("bridge", TABLE, bridge_table(alone))
+        complaint = nft.complaint("bridge", TABLE, BridgeTable().of(alone).text())
         if complaint is not None:
             refused[key] = complaint
     kept = [bare[key] if key in refused else group for key, group in groups.items()]
@@ -193,51 +213,56 @@ def _protocol_words(rule: RuleState) -> list[str]:
     return [f"meta l4proto {rule.protocol}"]
 
 
-def _member_sets(group: GroupState) -> str:
-    lines = []
-    for version, kind in ((4, "ipv4_addr"), (6, "ipv6_addr")):
-        members = [ipaddress.ip_network(member, strict=False) for member in group.members]
-        kept = _collapsed(member for member in members if member.version == version)
-        lines.append(f"set m{version}-{group.id} {{ type {kind}; flags interval; {_elements(kept)} }}")
-    return "\n".join(lines)
-
-
-def _group_chains(group: GroupState, groups: Mapping[str, GroupState]) -> str:
+def _group_parts(group: GroupState, groups: Mapping[str, GroupState]) -> Parts:
     lines: dict[str, list[str]] = {"ingress": [], "egress": []}
     for rule in group.rules:
         text = rule_text(rule, groups)
         if text is not None and text not in lines[rule.direction]:
             lines[rule.direction].append(text)
-    return "\n".join(
-        f"chain {letter}-{group.id} {{\n" + "\n".join(lines[direction]) + "\n}"
-        for letter, direction in (("i", "ingress"), ("e", "egress"))
-    )
+    chains = {f"i-{group.id}": tuple(lines["ingress"]), f"e-{group.id}": tuple(lines["egress"])}
+    return Parts({}, chains, _member_sets(group))
 
 
-def _port_chains(port: PortState, groups: Mapping[str, GroupState]) -> str:
+def _member_sets(group: GroupState) -> dict[str, Elements]:
+    found = {}
+    for version, kind, sign in ((4, "ipv4_addr", "."), (6, "ipv6_addr", ":")):
+        members = [member for member in group.members if sign in member]
+        if any("/" in member for member in members):
+            members = _disjoint(ipaddress.ip_network(member, strict=False) for member in members)
+        found[f"m{version}-{group.id}"] = Elements("set", f"type {kind}; flags interval;", frozenset(members))
+    return found
+
+
+def _port_parts(port: PortState, groups: Mapping[str, GroupState]) -> Parts:
+    tap = f'"{names.tap(port.id)}"'
+    if not port.security:
+        return Parts({"open": [tap]}, {}, {})
     known = [group for group in port.groups if group in groups]
-    leaving = [
+    items = {
+        "ports": [tap],
+        "stateless": [tap] if is_stateless(port, groups) else [],
+        "mac": [f"{tap} . {mac}" for mac in _macs(port)],
+        "mac_ip": _sources(port, 4),
+        "mac_ip6": _sources(port, 6),
+        "targets": _sources(port, 6, _number),
+        "from_port": [f"{tap} : jump f-{port.id}"],
+        "to_port": [f"{tap} : jump t-{port.id}"],
+    }
+    leaving = (
         "ether type ip udp sport 68 udp dport 67 accept",
         f"ether type ip6 icmpv6 type {_ICMPV6_OUT} accept",
         "ether type ip6 udp sport 546 udp dport 547 accept",
         *(f"jump e-{group}" for group in known),
         "drop",
-    ]
-    reaching = [
+    )
+    reaching = (
         "ether type ip udp sport 67 udp dport 68 accept",
         f"ether type ip6 icmpv6 type {_ICMPV6_IN} accept",
         "ether type ip6 ip6 saddr fe80::/64 udp sport 547 udp dport 546 accept",
         *(f"jump i-{group}" for group in known),
         "drop",
-    ]
-    return (
-        f"chain f-{port.id} {{\n"
-        + "\n".join(leaving)
-        + "\n}\n"
-        + f"chain t-{port.id} {{\n"
-        + "\n".join(reaching)
-        + "\n}"
     )
+    return Parts(items, {f"f-{port.id}": leaving, f"t-{port.id}": reaching}, {})
 
 
 def _services(state: HostState) -> list[str]:
@@ -268,18 +293,24 @@ def _sources(port: PortState, version: int, text: Callable[[Address], str] = str
     for mac, sources in sorted(by_mac.items()):
         networks = [ipaddress.ip_network(source, strict=False) for source in sources]
         wanted = [network for network in networks if network.version == version]
-        found += [f'"{names.tap(port.id)}" . {mac} . {source}' for source in _collapsed(wanted, text)]
+        found += [f'"{names.tap(port.id)}" . {mac} . {source}' for source in _disjoint(wanted, text)]
     return found
 
 
-def _collapsed(
-    networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network], text: Callable[[Address], str] = str
-) -> list[str]:
-    """The same addresses without overlaps, as nft's interval sets require: single addresses, or first-last."""
-    merged = ipaddress.collapse_addresses(list(networks))  # type: ignore[type-var]
+def _disjoint(networks: Iterable[Network], text: Callable[[Address], str] = str) -> list[str]:
+    """The same addresses without overlaps, as nft's interval sets require: single addresses, or first-last.
+
+    Neighbours stay apart, so that one more changes nothing of what is there.
+    """
+    kept: dict[Network, None] = {}
+    lengths: set[int] = set()
+    for network in sorted(set(networks), key=lambda network: network.prefixlen):
+        if not any(network.supernet(new_prefix=length) in kept for length in lengths if length <= network.prefixlen):
+            kept[network] = None
+            lengths.add(network.prefixlen)
     return [
         text(network[0]) if network.num_addresses == 1 else f"{text(network[0])}-{text(network[-1])}"
-        for network in merged
+        for network in kept
     ]
 
 

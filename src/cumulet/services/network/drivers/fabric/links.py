@@ -14,32 +14,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-import msgspec
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from cumulet.services.network.drivers.fabric import devices
+from cumulet.services.network.drivers.fabric.devices import Device
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 
-_UP = 1
 _KERNEL_PROTOCOL = 2
 _SELF, _MASTER = 0x02, 0x04
 _NO_ARP, _PERMANENT = 0x40, 0x80
-
-
-class Device(msgspec.Struct, kw_only=True):
-    """One network device; `number` is its link group, in which the fabric keeps a bridge's zone.
-
-    `tunnel` is a vxlan device's number, own address and UDP port.
-    """
-
-    name: str
-    index: int
-    mtu: int
-    up: bool
-    master: int
-    number: int
-    mac: str
-    tunnel: tuple[int, str, int] | None = None
 
 
 class Forward(NamedTuple):
@@ -59,9 +43,13 @@ class Neighbour(NamedTuple):
 
 
 class Links:
-    """The namespace's devices, read once at entry; every method that changes something adds to `changes`."""
+    """The namespace's devices, read once at entry; every method that changes something adds to `changes`.
 
-    def __init__(self) -> None:
+    Where `names` are given, it knows of no others.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._names = names or None
         self._route = IPRoute()
         self.changes = 0
         self.devices: dict[str, Device] = {}
@@ -77,7 +65,8 @@ class Links:
 
     def refresh(self) -> None:
         """Read the devices anew."""
-        self.devices = {device.name: device for device in map(_device, self._route.get_links())}
+        found = devices.read_all() if self._names is None else filter(None, map(devices.read, self._names))
+        self.devices = {device.name: device for device in found}
 
     def bridge(self, name: str, mtu: int, number: int) -> None:
         """A bridge without multicast snooping and without address."""
@@ -249,8 +238,10 @@ class Links:
         self.changes += 1
 
     def _found(self, name: str) -> None:
-        index = socket.if_nametoindex(name)
-        self.devices[name] = _device(self._route.get_links(index)[0])
+        found = devices.read(name)
+        if found is None:
+            raise OSError(errno.ENODEV, f"{name} is gone")
+        self.devices[name] = found
 
 
 def sysctl(path: str, value: str) -> None:
@@ -269,29 +260,6 @@ def sysctl(path: str, value: str) -> None:
 def supports_ipv6() -> bool:
     """Whether the kernel has IPv6 at all."""
     return Path("/proc/sys/net/ipv6").exists()
-
-
-def _device(item: Any) -> Device:
-    return Device(
-        name=item.get_attr("IFLA_IFNAME"),
-        index=item["index"],
-        mtu=item.get_attr("IFLA_MTU"),
-        up=bool(item["flags"] & _UP),
-        master=item.get_attr("IFLA_MASTER") or 0,
-        number=item.get_attr("IFLA_GROUP") or 0,
-        mac=item.get_attr("IFLA_ADDRESS") or "",
-        tunnel=_tunnel(item),
-    )
-
-
-def _tunnel(item: Any) -> tuple[int, str, int] | None:
-    information = item.get_attr("IFLA_LINKINFO")
-    if information is None or information.get_attr("IFLA_INFO_KIND") != "vxlan":
-        return None
-    data = information.get_attr("IFLA_INFO_DATA")
-    return (
-        data.get_attr("IFLA_VXLAN_ID"), data.get_attr("IFLA_VXLAN_LOCAL") or "", data.get_attr("IFLA_VXLAN_PORT")
-    )  # fmt: skip
 
 
 def _gratuitous_arp(mac: bytes, own: bytes) -> bytes:

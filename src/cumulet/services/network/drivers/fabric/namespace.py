@@ -98,6 +98,16 @@ def in_thread(work: Callable[[], T], name: str) -> T:
     return results[0]
 
 
+def apart(work: Callable[[], T]) -> T:
+    """Run `work` in a new network namespace without a name, which goes when it has ended."""
+
+    def inside() -> T:
+        _checked(_libc.unshare(_CLONE_NEWNET), "make a namespace")
+        return work()
+
+    return in_thread(inside, "apart")
+
+
 def _prepare_folder() -> None:
     """Make /run/netns a mount of its own that is shared, so that namespaces removed here are gone everywhere."""
     FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)

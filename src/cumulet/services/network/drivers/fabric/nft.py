@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 from cumulet.kernel.run import CommandFailed, run
+from cumulet.services.network.drivers.fabric.namespace import apart
 
 _JSON_OUTPUT = 1 << 4
 # libnftables waits for the kernel by select(), which takes no descriptor from 1024 on: the process would be aborted. A
@@ -29,19 +30,60 @@ class RulesRefused(Exception):
     """nftables did not take a ruleset; the message is its own words."""
 
 
-def replace(family: str, table: str, body: str) -> bool:
+def replace(family: str, table: str, body: str, *, thorough: bool = False) -> bool:
     """Make `table` of `family` hold exactly `body`, in the namespace of the calling thread; False where it did already.
 
     `body` is what stands between the table's braces in nft's language. Raises RulesRefused; the old table stands then.
+    `thorough`: do not believe the stamp, look at what stands.
     """
     stamp = "v" + hashlib.sha256(body.encode()).hexdigest()[:24]
-    if stamp in chains(family, table):
+    whole = f"chain {stamp} {{ }}\n{body}"
+    if stamp in chains(family, table) and not (thorough and not stands(family, table, whole)):
         return False
-    _run(
-        f"add table {family} {table}\ndelete table {family} {table}\n"
-        f"table {family} {table} {{\nchain {stamp} {{ }}\n{body}\n}}\n"
-    )
+    _run(f"add table {family} {table}\ndelete table {family} {table}\ntable {family} {table} {{\n{whole}\n}}\n")
     return True
+
+
+def load(text: str) -> None:
+    """Run commands in one transaction. Raises RulesRefused; nothing is changed then."""
+    _run(text + "\n")
+
+
+def stands(family: str, table: str, body: str) -> bool:
+    """Whether the table is what `body` comes to, whoever may have changed it since it was loaded."""
+
+    def load_apart() -> str:
+        load(f"table {family} {table} {{\n{body}\n}}")
+        return _listing(family, table)
+
+    return _listing(family, table) == apart(load_apart)
+
+
+def _listing(family: str, table: str) -> str:
+    """The table as the kernel has it, without what differs between two that are alike; empty where it is not there."""
+    try:
+        found = json.loads(_run(f"list table {family} {table}\n", as_json=True))["nftables"]
+    except RulesRefused:
+        return ""
+    kept = sorted((item for item in found if "metainfo" not in item), key=_place)
+    return json.dumps([_plain(item) for item in kept], sort_keys=True)
+
+
+def _place(item: dict[str, Any]) -> tuple[str, str]:
+    """Sets and chains stand in the order in which they came, which says nothing; a chain's rules keep theirs."""
+    ((kind, words),) = item.items()
+    return kind, words.get("chain") or words["name"]
+
+
+def _plain(item: Any) -> Any:
+    if isinstance(item, list):
+        return [_plain(each) for each in item]
+    if not isinstance(item, dict):
+        return item
+    found = {name: _plain(value) for name, value in item.items() if name != "handle"}
+    if "elem" in found and isinstance(found["elem"], list):
+        found["elem"].sort(key=str)
+    return found
 
 
 def remove(family: str, table: str) -> bool:

@@ -77,8 +77,8 @@ class Routers(Stage):
             links.settle(plug, mtu=network.mtu, master=names.bridge(network.id), up=router.up)
 
     def _settle_inside(self, router: RouterState, networks: dict[str, NetworkState], exit_hop: str | None) -> int:
-        changes = int(nft.replace("inet", nat.TABLE, nat.filter_table(router)))
-        changes += nft.replace("ip", nat.TABLE, nat.nat_table(router))
+        changes = int(nft.replace("inet", nat.TABLE, nat.filter_table(router), thorough=True))
+        changes += nft.replace("ip", nat.TABLE, nat.nat_table(router), thorough=True)
         with Links() as links:
             links.settle("lo")
             for leg in legs(router):

@@ -36,7 +36,7 @@ class Run:
     """One apply: the state, what it cost, and what went wrong with whom.
 
     `before` is the state of the last apply, `known` holds what stands as it should, by id: nothing when it is time to
-    look at everything again.
+    look at everything again. `standing` are the ids of the ports whose device exists behind its rules.
     """
 
     def __init__(self, state: HostState, before: HostState, known: dict[str, Any]) -> None:
@@ -46,6 +46,7 @@ class Run:
         self.networks: dict[str, NetworkState] = {network.id: network for network in state.networks}
         self.changes = 0
         self.failed: dict[str, str] = {}
+        self.standing: list[str] = []
 
     def is_new(self, item: Any) -> bool:
         """Whether the object of the state is not known to stand exactly so."""

@@ -51,7 +51,7 @@ def plug_tap(port: PortState, network: NetworkState, *, multi_queue: bool) -> in
     """Open the port's tap in the fabric's namespace, on its bridge; the descriptor is the caller's."""
     handle = open_tap(names.tap(port.id), multi_queue=multi_queue)
     try:
-        with Links() as links:
+        with Links(names.tap(port.id), names.bridge(network.id)) as links:
             settle_tap(links, port, network)
     except BaseException:
         os.close(handle)
@@ -66,5 +66,5 @@ def settle_tap(links: Links, port: PortState, network: NetworkState) -> None:
 
 def unplug_tap(port_id: str) -> None:
     """Take the port's device away from the fabric's namespace."""
-    with Links() as links:
+    with Links(names.tap(port_id)) as links:
         links.remove(names.tap(port_id))

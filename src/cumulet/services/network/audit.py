@@ -13,7 +13,7 @@ from cumulet.kernel.audit import Finding, Look
 from cumulet.services.compute.contract import ServersContract
 from cumulet.services.network.logic import sharing, snapshot
 from cumulet.services.network.logic.compile import compile_host, difference
-from cumulet.services.network.store import addresses, bindings, common, lookups, trunks
+from cumulet.services.network.store import addresses, bindings, common, lookups, security_groups, trunks
 from cumulet.services.network.types import (
     ACTIVE,
     KINDS,
@@ -45,6 +45,8 @@ def audit(look: Look) -> Iterator[Finding]:
     yield from _trunks(look, ports)
     for each in bindings.on_own_hosts(db):
         yield look.found(each.port_id, f"port has another binding to its own host {each.host}")
+    for key in security_groups.ports_in_both(db):
+        yield look.found(key, "port is in stateful and in stateless security groups")
     for host, has in look.hosts.items():
         yield from _host(look, host, has)
 

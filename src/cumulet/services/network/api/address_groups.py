@@ -30,6 +30,7 @@ ATTRIBUTES = {
     "addresses": Attribute(post=True, default=ABSENT, convert=check.none_to_list, check=check.prefixes, filters=False),
     "shared": Attribute(shown=False, filters=False),
     **common.STANDARD,
+    "description": Attribute(post=True, put=True, default="", check=check.text(1024), sorts=True),
 }
 
 

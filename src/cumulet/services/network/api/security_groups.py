@@ -43,7 +43,7 @@ RULE_ATTRIBUTES = {
     "remote_ip_prefix": _choice(convert=check.rule_prefix),
     "remote_group_id": _choice(check=check.or_none(check.text(36))),
     "remote_address_group_id": _choice(check=check.or_none(check.text(36))),
-    "normalized_cidr": Attribute(filters=False),
+    "normalized_cidr": Attribute(),
     "belongs_to_default_sg": Attribute(convert=check.boolean),
     **common.STANDARD,
     "description": Attribute(post=True, default="", check=check.text(255)),
@@ -105,11 +105,11 @@ def _with_group(source: Source, item: Item) -> Item:
 
 
 def _touch_project(request: Request) -> None:
-    """A project that looks at its groups has one."""
+    """A project that somebody looks at who may make its default group has one."""
     project_id = request.query.get("project_id") or request.query.get("tenant_id") or request.ctx.project_id
-    if project_id and not security_groups.has_default(request.cloud.db, project_id):
-        if project_id != request.ctx.project_id and not request.ctx.is_admin:
-            return
+    if not project_id or security_groups.has_default(request.cloud.db, project_id):
+        return
+    if request.allows("create_default_security_group", {"project_id": project_id, "tenant_id": project_id}):
         request.cloud.db.write(lambda tx: security_groups.ensure_default(tx, project_id))
 
 
@@ -140,5 +140,6 @@ SECURITY_GROUP_RULES = Resource(
     create=security_group_rules.create,
     delete=security_group_rules.delete,
     extend=_with_group,
+    filters={"changed_since": common.TAG_FILTERS["changed_since"]},
     before_list=_touch_project,
 )

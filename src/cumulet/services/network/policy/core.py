@@ -189,6 +189,9 @@ RULES: dict[str, str] = {
     "admin_owner_or_sg_owner": "rule:owner or rule:admin_or_sg_owner",
     "shared_security_group": "field:security_groups:shared=True",
     "rule_default_sg": "field:security_group_rules:belongs_to_default_sg=True",
+    "create_default_security_group": (
+        "(rule:admin_only) or (rule:service_api) or role:reader and project_id:%(project_id)s"
+    ),
     "create_security_group": MEMBER,
     "create_security_group:tags": MEMBER,
     "get_security_group": (

@@ -20,7 +20,7 @@ from cumulet.services.network.api.families import Family
 from cumulet.services.network.api.listing import Item
 from cumulet.services.network.api.resource import Resource, check_revision, tell
 from cumulet.services.network.logic import address_groups as logic
-from cumulet.services.network.logic import concern
+from cumulet.services.network.logic import concern, sharing
 from cumulet.services.network.types.address_groups import AddressGroup
 
 ATTRIBUTES = {
@@ -41,7 +41,7 @@ def render(source: Source, rows: list[AddressGroup]) -> list[Item]:
             "name": row.name,
             "project_id": row.project_id,
             "addresses": row.addresses,
-            "shared": False,
+            **sharing.words(row),
             **common.standard(row),
         }
         for row in rows
@@ -88,7 +88,7 @@ def _readdress(request: Request, rule: str, change: Callable[[Tx, str, list[str]
         check_revision(request, tx, AddressGroup, key)
         row = change(tx, key, list(wanted or []))
         tell(request.cloud, tx, concern.of(tx, AddressGroup, [key]))
-        item = ADDRESS_GROUPS.items(tx, [row])[0]
+        item = ADDRESS_GROUPS.seen(request, tx, [row])[0]
         return ADDRESS_GROUPS.told(request, tx, events.updated, item)
 
     after = request.cloud.db.write(write)
@@ -102,6 +102,7 @@ FAMILY = Family(
         Route("PUT", "/address-groups/{id}/remove_addresses", remove_addresses, ANYONE),
     ),
     extensions={
+        "rbac-address-group": ("Add address_group type to RBAC", "2021-01-20T00:00:00-00:00"),
         "address-group": ("Address group", "2020-07-15T10:00:00-00:00"),
         "security-groups-remote-address-group": (
             "Remote address group id field for security group rules",

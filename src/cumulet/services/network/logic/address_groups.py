@@ -11,7 +11,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
-from cumulet.services.network.logic import access
+from cumulet.services.network.logic import access, sharing
 from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import address_groups as store
 from cumulet.services.network.store import common
@@ -45,6 +45,7 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
     lock(tx, key)
     if store.groups_admitting(tx, [key]):
         raise fault("AddressGroupInUse", id=key)
+    sharing.forget(tx, key)
     common.remove(tx, AddressGroup, [key])
 
 

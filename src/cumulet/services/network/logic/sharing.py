@@ -30,6 +30,7 @@ from cumulet.services.network.types import (
     SecurityGroup,
     SubnetPool,
 )
+from cumulet.services.network.types.address_groups import AddressGroup
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Shareable:
 SHAREABLE = {
     each.name: each
     for each in (
+        Shareable("address_group", AddressGroup, store.admitting),
         Shareable("address_scope", AddressScope, store.in_scope),
         Shareable("network", Network, store.on_network, (AS_SHARED, AS_EXTERNAL)),
         Shareable("qos_policy", QosPolicy, qos.projects_using),

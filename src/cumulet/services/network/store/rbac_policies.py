@@ -70,6 +70,12 @@ def in_scope(source: Source, scope_id: str) -> set[str]:
     return _projects(source, tables.subnet_pool, tables.subnet_pool.c.address_scope_id == scope_id)
 
 
+def admitting(source: Source, group_id: str) -> set[str]:
+    """The projects that have security group rules that name the address group."""
+    rule = tables.security_group_rule
+    return _projects(source, rule, rule.c.remote_address_group_id == group_id)
+
+
 def in_group(source: Source, group_id: str) -> set[str]:
     """The projects that have ports in the security group."""
     member = tables.membership

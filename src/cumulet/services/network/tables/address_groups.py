@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, String, Table, Text
 
 from cumulet.kernel.db.sql import Json
 from cumulet.services.network.tables.base import metadata, revision
@@ -17,5 +17,7 @@ address_group = Table(
     Column("addresses", Json, nullable=False),
     Column("description", Text, nullable=False),
     *revision(),
+    Column("shared", Boolean, nullable=False),
+    Column("granted", Boolean, nullable=False),
     Index("network_address_group_project", "project_id"),
 )

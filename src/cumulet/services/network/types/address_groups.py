@@ -9,7 +9,10 @@ import msgspec
 
 
 class AddressGroup(msgspec.Struct, frozen=True):
-    """A named list of addresses that security group rules may admit; each is a CIDR without host bits."""
+    """A named list of addresses that security group rules may admit; each is a CIDR without host bits.
+
+    `shared` and `granted` are a network's.
+    """
 
     id: str
     project_id: str
@@ -19,3 +22,5 @@ class AddressGroup(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    shared: bool = False
+    granted: bool = False

@@ -205,6 +205,26 @@ def test_a_router_is_switched_off_and_on(lab: Lab):
     assert lab.fetch(A, "/x") is not None
 
 
+def test_metadata_is_reached_where_there_is_no_router(lab: Lab):
+    lone = network(NET1, SUBNET1, 1)
+    lone = msgspec.structs.replace(lone, subnets=[msgspec.structs.replace(lone.subnets[0], gateway=None, routes=[])])
+    alone = msgspec.structs.replace(changed(A), networks=[lone], ports=STATE.ports[:2], routers=[])
+    assert lab.apply(alone).failed == {}
+    lab.boot(A)
+    lease = lab.lease(A)
+    assert lease is not None
+    assert lease["routes"] == bytes([32, 169, 254, 169, 254, 10, 1, 0, 2]), "its services, and nothing else"
+    if isinstance(lab, FabricLab):
+        lab.guests[A].space.visit(lambda: lead("169.254.169.254/32", "10.1.0.2"))
+    assert lab.fetch(A, "/openstack") == (200, f"{NET1} 10.1.0.11 /openstack")
+
+
+def lead(destination: str, hop: str) -> None:
+    """Take over a route that DHCP told of, as a guest does."""
+    with Links() as links:
+        links.routes({destination: (hop, "eth0")})
+
+
 def test_dhcp_tells_what_the_subnet_says(lab: Lab):
     started(lab, A)
     lease = lab.lease(A)

@@ -18,6 +18,7 @@ import msgspec
 import pytest
 from network_frames import delivered, udp6
 from network_labs import FabricLab, FakeLab, Guest, eventually, ping6
+from network_pairs import ENDPOINTS, FabricPair
 
 from cumulet.services.network.drivers.fabric import dhcp6, filters, names
 from cumulet.services.network.drivers.fabric.links import Links, sysctl
@@ -31,6 +32,7 @@ from cumulet.services.network.types import (
     LegState,
     NetworkState,
     PortState,
+    RemoteState,
     Route,
     RouterState,
     RuleState,
@@ -274,6 +276,41 @@ class TestWithPackets:
         one = boot(lab, A)
         time.sleep(1)
         assert one.addresses() == set()
+
+
+@pytest.fixture
+def pair():
+    place = FabricPair()
+    yield place
+    place.close()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces and taps")
+def test_a_router_on_another_host_is_heard(pair):
+    whole = state(subnet(1, "slaac"), subnet(2, "dhcpv6-stateful"))
+    near, far = (port for port in whole.ports)
+    leg = whole.routers[0].legs[0]
+    one, two = pair.labs
+    there = [remote(far.id, far.mac, [one.address for one in far.addresses], 1)]
+    here = [
+        remote(near.id, near.mac, [one.address for one in near.addresses], 0),
+        remote(leg.port_id, leg.mac, [text.split("/")[0] for text in leg.addresses], 0),
+    ]
+    assert one.apply(msgspec.structs.replace(whole, ports=[near], remotes=there)).failed == {}
+    assert two.apply(msgspec.structs.replace(whole, ports=[far], routers=[], remotes=here)).failed == {}
+    guest = boot(two, far.id)
+    assert eventually(lambda: guest.addresses() == {eui64("fd00:1::/64", far.mac)}, SOON)
+    assert guest.space.visit(default_route) == filters.link_local(leg.mac)
+    assert guest.space.visit(lease) == "fd00:2::11"
+    assert eventually(lambda: guest.space.visit(lambda: ping6("fd00:1::1")), SOON), "the router"
+    answer = guest.space.visit(lambda: fetch("fe80::a9fe:a9fe%eth0", "/openstack"))
+    assert answer is not None
+    assert answer[0] == 200
+
+
+def remote(key: str, mac: str, addresses: list[str], at: int) -> RemoteState:
+    return RemoteState(id=key, network_id=NETWORK, mac=mac, addresses=addresses, endpoint=ENDPOINTS[at])
 
 
 def test_the_fake_tells_the_same():

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 import msgspec
 
 from cumulet.services.network.types.states import GroupState, HostState, PortState, RouterState, RuleState
 
 _EPHEMERAL = 49152  # the first port that senders take for themselves (RFC 6335)
+
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Packet(msgspec.Struct, kw_only=True, frozen=True):
@@ -48,10 +52,8 @@ def reaches(state: HostState, packet: Packet, others: Mapping[str, HostState] | 
     """
     here = Place(state=state, others=others or {})
     if packet.port is None:
-        return any(
-            _floats_in(here, router, packet, ipaddress.ip_address(packet.source or "0.0.0.0"))  # noqa: S104
-            for router in state.routers
-        )
+        outside = ipaddress.ip_address(packet.source or ("::" if ":" in packet.destination else "0.0.0.0"))  # noqa: S104
+        return any(_comes_in(here, router, packet, outside) for router in state.routers)
     port = _port(state, packet.port)
     if port is None or not port.up:
         return False
@@ -97,9 +99,18 @@ def _routed(here: Place, router: RouterState, port: PortState, packet: Packet, s
     return router.gateway.snat or any(one.fixed == source for one in router.floating)
 
 
-def _floats_in(
-    here: Place, router: RouterState, packet: Packet, sender: ipaddress.IPv4Address | ipaddress.IPv6Address
-) -> bool:
+def _comes_in(here: Place, router: RouterState, packet: Packet, sender: Address) -> bool:
+    """From outside: to a floating address, or, where the router hides nothing, by a route to the inside."""
+    if _floats_in(here, router, packet, sender):
+        return True
+    if router.gateway is None or not router.up or (sender.version == 4 and router.gateway.snat):
+        return False
+    inside = ipaddress.ip_address(packet.destination)
+    is_inside = any(_within(inside, cidr) for leg in router.legs for cidr in leg.addresses)
+    return is_inside and _delivered(here, router, packet, str(sender))
+
+
+def _floats_in(here: Place, router: RouterState, packet: Packet, sender: Address) -> bool:
     floating = next((one for one in router.floating if one.address == packet.destination), None)
     if floating is None or router.gateway is None or not router.up:
         return False
@@ -224,5 +235,5 @@ def _holder(here: Place, network_id: str, address: str) -> tuple[HostState, Port
     return None
 
 
-def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, cidr: str) -> bool:
+def _within(address: Address, cidr: str) -> bool:
     return address in ipaddress.ip_network(cidr, strict=False)

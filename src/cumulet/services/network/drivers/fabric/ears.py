@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import selectors
 import socket
 import threading
 import time
 from collections.abc import Callable, Hashable
+from functools import partial
+
+LOG = logging.getLogger(__name__)
 
 Take = Callable[[socket.socket], None]
 
@@ -77,14 +81,11 @@ class Ears:
         while True:
             for key, _ in self._selector.select(self._patience()):
                 if key.data is not None:
-                    assert isinstance(key.fileobj, socket.socket)
-                    with contextlib.suppress(OSError):  # the network went away, or the guest will ask again
-                        key.data(key.fileobj)
+                    _do(partial(key.data, key.fileobj))
                 elif not self._wake.recv(64):
                     return
             for work in self._now():
-                with contextlib.suppress(OSError):
-                    work()
+                _do(work)
 
     def _patience(self) -> float | None:
         with self._lock:
@@ -96,3 +97,13 @@ class Ears:
         with self._lock:
             keys = [key for key, (when, _) in self._due.items() if when <= now]
             return [self._due.pop(key)[1] for key in keys]
+
+
+def _do(work: Callable[[], None]) -> None:
+    """What one guest sends must not make all others go without answers."""
+    try:
+        work()
+    except OSError:
+        return  # the network went away, or the guest will ask again
+    except Exception:
+        LOG.exception("a message from a guest could not be answered")

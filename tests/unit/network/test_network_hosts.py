@@ -183,6 +183,26 @@ def test_a_router_that_finds_no_host_waits_and_is_not_called_placed(two: TwoFake
     until(lambda: two.state("host-1").routers == [] and two.state("host-2").routers == [])
 
 
+def test_a_subnet_that_gives_ports_addresses_concerns_whoever_lets_these_in(two: TwoFakeHosts):
+    near, far = two.make_network(4), two.make_network(5)
+    first, second = two.boot(near, "host-1"), two.boot(far, "host-2")
+    mode = {"ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}
+    subnet = {"network_id": near, "ip_version": 6, "cidr": "2001:db8:9::/64", **mode}
+    key = two.api("POST", "subnets", {"subnet": subnet})["subnet"]["id"]
+    own = two.api("GET", f"ports/{first.id}")["port"]["fixed_ips"][1]["ip_address"]
+
+    def members() -> list[str]:
+        return [member for group in two.state("host-2").groups for member in group.members]
+
+    until(lambda: own in members())
+    until(lambda: own in [one.address for one in two.state("host-1").ports[0].addresses])
+    two.api("DELETE", f"subnets/{key}")
+    until(lambda: own not in members())
+    for info in (first, second):
+        two.api("DELETE", f"ports/{info.id}", admin=True)
+    until(lambda: two.state("host-1").networks == [] and two.state("host-2").networks == [])
+
+
 def test_hosts_that_a_change_does_not_concern_are_left_alone(two: TwoFakeHosts):
     near, far = two.make_network(2), two.make_network(3)
     first, second = two.boot(near, "host-1"), two.boot(far, "host-2")

@@ -17,6 +17,7 @@ class Network(Section, frozen=True, kw_only=True):
     reaches the control plane) at UDP port `tunnel_port`; tunnels are numbered out of `segments`. `mtu` is what the
     network between hosts carries, in bytes. `gateway` says whether routers may live on this host: `auto` where the
     control plane runs too. They move to another such host `router_patience` seconds after theirs was taken for dead.
+    Ports have names of their own in `dns_domain` unless that is empty or `openstacklocal`; guests are told it.
     `mechanism_drivers` are asked in turn how a host plugs a port in (`cumulet.network.mechanism_drivers`).
     `egress` lets guests out by pasta; they reach the host's own TCP ports `host_services`. With `external_device`, a
     device that this host can spare, floating IPs are on the network behind it, whose router has `external_gateway`.
@@ -32,6 +33,7 @@ class Network(Section, frozen=True, kw_only=True):
     segments: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,7}-[1-9][0-9]{0,7}$")] = "1-65535"
     gateway: Literal["auto", "yes", "no"] = "auto"
     router_patience: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+    dns_domain: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*\.?)?$")] = "openstacklocal."
     mechanism_drivers: tuple[str, ...] = ("vhostuser", "sriov", "fabric")
     egress: bool = True
     host_services: tuple[Port, ...] = ()

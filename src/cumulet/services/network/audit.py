@@ -137,7 +137,7 @@ def _sharing(look: Look) -> Iterator[Finding]:
 def _host(look: Look, host: str, has: dict[str, Any]) -> Iterator[Finding]:
     """The host's network is what the rows say, and its ports stand that should."""
     there = msgspec.convert(has["state"], HostState)
-    delta = difference(there, compile_host(snapshot.take(look.cloud.db, host)))
+    delta = difference(there, compile_host(snapshot.take(look.cloud, host)))
     for kind in KINDS:
         for each in getattr(delta, kind.name):
             yield look.found(each.id, f"host {host} has not the {kind.word} as it should be")

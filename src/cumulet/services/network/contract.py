@@ -244,11 +244,13 @@ class NetworkContract(Protocol):
         availability_zone: str,
         requests: list[PortRequest],
         security_groups: list[str] | None = None,
+        hostname: str = "",
     ) -> list[PortInfo]:
         """Make or take over one port per request, in order, owned by `server_id` (device_owner `compute:<zone>`).
 
         `host` may be "" where it is not known yet (see `bind`). Quota is counted here. Without `security_groups` the
-        project's default group is used. Ports that the user made keep their own groups.
+        project's default group is used. Ports that the user made keep their own groups. `hostname` is the server's,
+        which its ports are called in DNS.
         """
 
     def bind(self, tx: Tx, port_ids: list[str], host: str) -> None:

@@ -58,8 +58,11 @@ class NetworkService:
         availability_zone: str,
         requests: list[PortRequest],
         security_groups: list[str] | None = None,
+        hostname: str = "",
     ) -> list[PortInfo]:
-        made = servers.make_ports(self._cloud, tx, ctx, server_id, host, availability_zone, requests, security_groups)
+        made = servers.make_ports(
+            self._cloud, tx, ctx, server_id, host, availability_zone, requests, security_groups, hostname
+        )
         self._converger.tell(tx, concern.of_ports(tx, made))
         return describe.ports(tx, made)
 

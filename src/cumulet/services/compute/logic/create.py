@@ -224,6 +224,7 @@ def _claim_parts(cloud: Cloud, tx: Tx, ctx: Context, server: Server, checked: Ch
             host="",
             availability_zone=server.availability_zone or hosts.DEFAULT_ZONE,
             requests=checked.networks,
+            hostname=server.hostname,
             security_groups=checked.wanted.security_groups,
         )
     for device in devices_store.of_server(tx, server.id):

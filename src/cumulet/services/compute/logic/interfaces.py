@@ -45,7 +45,13 @@ def attach(cloud: Cloud, ctx: Context, server: Server, request: PortRequest | No
         servers.check_state(fresh, "attach_interface", "attach_interface")
         zone = hosts.zone_of(tx, fresh.host)
         made = network.create_ports(
-            tx, ctx, server_id=fresh.id, host=fresh.host, availability_zone=zone, requests=wanted
+            tx,
+            ctx,
+            server_id=fresh.id,
+            host=fresh.host,
+            availability_zone=zone,
+            requests=wanted,
+            hostname=fresh.hostname,
         )[0]
         actions.begin(tx, ctx, fresh.id, "attach_interface")
         cloud.sagas.start(tx, ATTACH, fresh.id, {"port": made.id}, ctx.request_id)

@@ -8,6 +8,7 @@ from cumulet.services.network.api import (
     bindings,
     core,
     discovery,
+    dns,
     group_defaults,
     port_attributes,
     qos,
@@ -28,6 +29,7 @@ _FAMILIES: tuple[Family, ...] = (
     trunks.FAMILY,
     bindings.FAMILY,
     group_defaults.FAMILY,
+    dns.FAMILY,
 )
 _RESOURCES = tuple(resource for family in _FAMILIES for resource in family.resources)
 _EXTENSIONS = {alias: said for family in _FAMILIES for alias, said in family.extensions.items()}

@@ -14,7 +14,7 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Filter, Item
 from cumulet.services.network.api.resource import Resource
-from cumulet.services.network.logic import binding, port_attributes
+from cumulet.services.network.logic import binding, dns, port_attributes
 from cumulet.services.network.logic import ports as logic
 from cumulet.services.network.logic.faults import invalid
 from cumulet.services.network.store import addresses
@@ -52,6 +52,7 @@ ATTRIBUTES = {
     "binding:vif_type": Attribute(filters=False),
     "binding:vif_details": Attribute(filters=False),
     **common.STANDARD,
+    "dns_assignment": Attribute(filters=False),
     "tags": Attribute(post=True, default=[], check=check.string_list(255), filters=False),
 }
 
@@ -115,6 +116,13 @@ def _binding(row: Port) -> Item:
     }
 
 
+def _complete(cloud: Cloud, item: Item) -> Item:
+    """What the port's addresses are called follows from the cloud's domain."""
+    domain = dns.domain_of(cloud)
+    names = [dns.assignment(domain, item["dns_name"], fixed["ip_address"]) for fixed in item["fixed_ips"]]
+    return {**item, "dns_assignment": names}
+
+
 def _create(cloud: Cloud, tx: Tx, ctx: Context, items: list[dict[str, Any]]) -> list[Port]:
     made = [logic.create(cloud, tx, ctx, item) for item in items]
     known = store.by_id(tx, Port, [port.id for port in made])
@@ -134,4 +142,5 @@ PORTS = Resource(
     extend=common.with_network,
     network_first=True,
     filters=FILTERS,
+    complete=_complete,
 )

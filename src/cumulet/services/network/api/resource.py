@@ -37,7 +37,8 @@ class Resource(Generic[Row]):
     `render` makes the answers' items of rows; they hold every attribute that is shown, and what policy rules ask of
     the surroundings (the network's owner). `extend` adds the latter to an item that has yet to be created. `create`
     takes all items of a request at once. `network_first`: what is created is in a network, which is not found (404)
-    where the caller cannot see it, before policy has its word. `prefix` stands before the collection in paths.
+    where the caller cannot see it, before policy has its word. `complete` adds to an answer's item what
+    follows from the cloud's settings. `prefix` stands before the collection in paths.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Resource(Generic[Row]):
     before_list: Callable[[Request], None] = lambda _request: None
     network_first: bool = False
     parts: tuple[Part, ...] = ()
+    complete: Callable[[Cloud, Item], Item] = lambda _cloud, item: item
     prefix: str = ""
 
     @property
@@ -236,7 +238,8 @@ class Resource(Generic[Row]):
 
     def told(self, request: Request, tx: Tx, event: Callable[[str, Item], tuple[str, Item]], item: Item) -> Item:
         """Publish what happened to the item, in the commit that makes it happen."""
-        public = {name: value for name, value in _with_old_name(item).items() if name in self._answered}
+        whole = self.complete(request.cloud, _with_old_name(item))
+        public = {name: value for name, value in whole.items() if name in self._answered}
         topic, payload = event(self.name, public)
         request.cloud.outbox.publish(tx, topic, payload, request.request_id)
         return item
@@ -264,7 +267,7 @@ class Resource(Generic[Row]):
         return [
             {
                 name: value
-                for name, value in _with_old_name(item).items()
+                for name, value in self.complete(request.cloud, _with_old_name(item)).items()
                 if name in self._answered and name not in hidden and (fields is None or name in fields)
             }
             for item in items

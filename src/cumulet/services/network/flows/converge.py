@@ -144,7 +144,7 @@ class _Lane:
             self._changed.notify_all()
 
     def _serve(self) -> None:
-        wanted = compile_host(snapshot.take(self._cloud.db, self._host))
+        wanted = compile_host(snapshot.take(self._cloud, self._host))
         with self._changed:
             sent = self._sent
         if sent is not None and same(sent, wanted):

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cumulet.services.network import types
-from cumulet.services.network.logic import addressing
+from cumulet.services.network.logic import addressing, dns
 from cumulet.services.network.logic.hosting import FEATURES
 from cumulet.services.network.logic.hosting.base import Snapshot
 from cumulet.services.network.logic.security_group_rules import states as rule_states
@@ -132,6 +131,7 @@ def _service(rows: Snapshot, port: Port) -> ServiceState | None:
 
 def _port(rows: Snapshot, port: BoundPort) -> PortState:
     network = rows.networks[port.network_id]
+    name, domain = _dns(rows, port)
     return PortState(
         id=port.id,
         network_id=port.network_id,
@@ -147,18 +147,27 @@ def _port(rows: Snapshot, port: BoundPort) -> PortState:
         security=port.port_security_enabled,
         groups=[key for key in rows.groups_of.get(port.id, []) if key in rows.rules],
         up=port.admin_state_up and network.admin_state_up,
-        name=_host_name(rows, port),
-        options=[
-            types.DhcpOption(name=item["opt_name"], value=item["opt_value"], version=item["ip_version"])
-            for item in port.extra_dhcp_opts
-        ],
+        name=name,
+        options=_options(port, domain),
     )
 
 
-def _host_name(rows: Snapshot, port: BoundPort) -> str:
-    """`host-10-0-0-5`, as Neutron names guests that have no name of their own in DNS."""
+def _dns(rows: Snapshot, port: BoundPort) -> tuple[str, str]:
+    """The host name and the domain that DHCP tells; `host-10-0-0-5` for guests that have no name of their own."""
     first = next((item.address for item in rows.allocations.get(port.id, []) if ":" not in item.address), "")
-    return "host-" + re.sub(r"[^0-9]", "-", first) if first else ""
+    return dns.told(rows.domain, port.dns_name, first)
+
+
+def _options(port: BoundPort, domain: str) -> list[types.DhcpOption]:
+    """The domain, then the port's own, which are told in place of it where they name one."""
+    own = [
+        types.DhcpOption(name=item["opt_name"], value=item["opt_value"], version=item["ip_version"])
+        for item in port.extra_dhcp_opts
+    ]
+    return [types.DhcpOption(name=name, value=domain, version=version) for name, version in _DOMAIN if domain] + own
+
+
+_DOMAIN = (("domain-name", 4), ("domain-search", 6))
 
 
 def _group(rows: Snapshot, key: str) -> GroupState:

@@ -16,6 +16,7 @@ from cumulet.services.compute.contract import ServersContract
 from cumulet.services.network.logic import (
     access,
     binding,
+    dns,
     ipam,
     macs,
     port_attributes,
@@ -48,6 +49,7 @@ _PLAIN = ("name", "admin_state_up", "device_id", "device_owner", "description")
 
 def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Port:
     """A new port from its attributes, with addresses and security groups."""
+    values = dns.kept(cloud, values)
     network = access.get(tx, ctx, Network, values["network_id"])
     quotas.take(tx, values["project_id"], port=1)
     secure = values.get("port_security_enabled", network.port_security_enabled)
@@ -63,6 +65,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Port:
 
 def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> Port:
     """Change attributes; a port keeps what keeps its addresses and groups true."""
+    values = dns.kept(cloud, values)
     port = access.must(tx, Port, key)
     changes = {name: values[name] for name in _PLAIN if name in values} | common.optional(Port, values)
     _check_device(ctx, port, changes)

@@ -14,6 +14,7 @@ from cumulet.services.network.logic import (
     access,
     addressing,
     binding,
+    dns,
     ports,
     security_groups,
     sharing,
@@ -79,8 +80,10 @@ def make_ports(
     zone: str,
     requests: list[PortRequest],
     groups: list[str] | None,
+    hostname: str,
 ) -> list[Port]:
     """One port per request, in order; see `NetworkContract.create_ports`."""
+    named = dns.of_server(cloud, hostname)
     security_groups.ensure_default(tx, ctx.project_id or "")
     wanted = [group_by_name(tx, ctx, name).id for name in groups or []]
     position = 1 + max((port.position for port in lookups.server_ports(tx, [server_id])), default=-1)
@@ -93,7 +96,7 @@ def make_ports(
             key = _make(cloud, tx, ctx, request, server_id, zone, wanted).id
             own["made_for_server"] = True
         device = {"device_id": server_id, "device_owner": OWNER_COMPUTE + zone}
-        common.change(tx, Port, key, {**own, **device})
+        common.change(tx, Port, key, {**own, **device, **named})
         made.append(key)
     if host or any(request.port_id for request in requests):
         bind(cloud, tx, made, host)
@@ -114,7 +117,7 @@ def release(tx: Tx, gone: list[Port]) -> None:
     """Delete the ports made for their server; free the others."""
     ports.remove(tx, [port for port in gone if port.made_for_server])
     unbound = {"host": "", "vif_type": None, "vif_details": None, "status": DOWN}
-    free = {"device_id": "", "device_owner": "", "position": 0, "tag": None, **unbound}
+    free = {"device_id": "", "device_owner": "", "dns_name": "", "position": 0, "tag": None, **unbound}
     bindings.clear(tx, [port.id for port in gone if not port.made_for_server])
     for port in gone:
         if not port.made_for_server:

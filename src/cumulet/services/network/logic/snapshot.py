@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from cumulet.kernel.db import Source
-from cumulet.services.network.logic import agents, routers, security_groups
+from cumulet.kernel.cloud import Cloud
+from cumulet.services.network.logic import agents, dns, routers, security_groups
 from cumulet.services.network.logic.hosting import FEATURES
 from cumulet.services.network.logic.hosting.base import Snapshot
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import OWNER_DHCP, TUNNEL, FloatingIp, Network, Port, Router, Subnet
 
 
-def take(source: Source, host: str) -> Snapshot:
+def take(cloud: Cloud, host: str) -> Snapshot:
     """What `host` needs: its bound ports, its routers, and all that these touch."""
+    source = cloud.db
     bound = lookups.bound_ports(source, host)
     placed = common.find_all(source, Router, host=[host])
     legs = {router.id: routers.legs(source, router) for router in placed}
@@ -32,6 +33,7 @@ def take(source: Source, host: str) -> Snapshot:
     endpoints = agents.endpoints(source, {port.host for port in far})
     rows = Snapshot(
         networks=networks,
+        domain=dns.domain_of(cloud),
         subnets=subnets,
         bound=bound,
         groups_of=groups_of,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, Integer, String, Table, Text, true
+from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, Integer, String, Table, Text, false, true
 
 from cumulet.kernel.db.sql import Json
 from cumulet.services.network.tables.base import metadata, revision, tail
@@ -28,6 +28,7 @@ network = Table(
     Column("granted", Boolean, nullable=False),
     Column("limited", Boolean, nullable=False),
     Column("qos_policy_id", String(36)),
+    Column("dns_domain", String(255), nullable=False, server_default=""),
     Index("network_network_project", "project_id"),
     Index("network_network_qos", "qos_policy_id"),
 )
@@ -72,6 +73,7 @@ subnet = Table(
     Column("subnetpool_id", String(36), ForeignKey("network_subnet_pool.id")),
     Column("service_types", Json, nullable=False),
     *tail(),
+    Column("dns_publish_fixed_ip", Boolean, nullable=False, server_default=false()),
     Index("network_subnet_network", "network_id"),
     Index("network_subnet_project", "project_id"),
     Index("network_subnet_pool_of", "subnetpool_id"),
@@ -110,6 +112,8 @@ port = Table(
     Column("propagate_uplink_status", Boolean, nullable=False, server_default=true()),
     Column("vif_type", String(64)),
     Column("vif_details", Json),
+    Column("dns_name", String(255), nullable=False, server_default=""),
+    Column("dns_domain", String(255), nullable=False, server_default=""),
     Index("network_port_mac", "network_id", "mac_address", unique=True),
     Index("network_port_project", "project_id"),
     Index("network_port_device", "device_id"),
@@ -214,6 +218,8 @@ floating_ip = Table(
     Column("status", String(16), nullable=False),
     *tail(),
     Column("qos_policy_id", String(36)),
+    Column("dns_name", String(255), nullable=False, server_default=""),
+    Column("dns_domain", String(255), nullable=False, server_default=""),
     Index("network_floating_ip_address", "floating_network_id", "floating_ip_address", unique=True),
     Index("network_floating_ip_project", "project_id"),
     Index("network_floating_ip_port", "port_id"),

@@ -47,6 +47,7 @@ class Network(msgspec.Struct, frozen=True):
     granted: bool = False
     limited: bool = False
     qos_policy_id: str | None = None
+    dns_domain: str = ""
 
 
 class Subnet(msgspec.Struct, frozen=True):
@@ -72,6 +73,7 @@ class Subnet(msgspec.Struct, frozen=True):
     revision_number: int
     created_at: datetime
     updated_at: datetime
+    dns_publish_fixed_ip: bool = False
 
 
 class SubnetPool(msgspec.Struct, frozen=True):
@@ -144,6 +146,8 @@ class Port(msgspec.Struct, frozen=True):
     propagate_uplink_status: bool = True
     vif_type: str | None = None
     vif_details: dict[str, Any] | None = None
+    dns_name: str = ""
+    dns_domain: str = ""
 
 
 class BoundPort(msgspec.Struct, frozen=True):
@@ -157,6 +161,7 @@ class BoundPort(msgspec.Struct, frozen=True):
     port_security_enabled: bool
     allowed_address_pairs: list[dict[str, str]]
     extra_dhcp_opts: list[dict[str, Any]]
+    dns_name: str = ""
 
 
 class ServerPort(msgspec.Struct, frozen=True):
@@ -239,6 +244,8 @@ class FloatingIp(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     qos_policy_id: str | None = None
+    dns_name: str = ""
+    dns_domain: str = ""
 
 
 class SecurityGroup(msgspec.Struct, frozen=True):

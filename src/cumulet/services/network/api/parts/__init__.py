@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from cumulet.services.network.api.parts import qos
 from cumulet.services.network.api.parts.base import Part
+from cumulet.services.network.api.parts.dns import FLOATING_NAMES, NETWORK_DOMAIN, PORT_NAMES, SUBNET_PUBLISHING
 from cumulet.services.network.api.parts.port_attributes import PORT_ATTRIBUTES
 from cumulet.services.network.api.parts.trunks import TRUNK_DETAILS
-from cumulet.services.network.types import FloatingIp, Network, Port, Router
+from cumulet.services.network.types import FloatingIp, Network, Port, Router, Subnet
 
 _PARTS: dict[type, tuple[Part, ...]] = {
-    Network: (qos.NETWORKS,),
-    Port: (PORT_ATTRIBUTES, qos.PORTS, TRUNK_DETAILS),
+    FloatingIp: (qos.FLOATING_IPS, FLOATING_NAMES),
+    Network: (qos.NETWORKS, NETWORK_DOMAIN),
+    Port: (PORT_ATTRIBUTES, PORT_NAMES, qos.PORTS, TRUNK_DETAILS),
     Router: (qos.ROUTERS,),
-    FloatingIp: (qos.FLOATING_IPS,),
+    Subnet: (SUBNET_PUBLISHING,),
 }
 
 

@@ -32,7 +32,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     `bound` are servers' ports there, `legs` routers' ports by router id (the gateway's among them), `services` the
     networks' own ports by network id. `members` are the addresses of all ports of the groups named by rules. `far` are
     the ports of its tunnelled networks on other hosts, `far_addresses` theirs by port, `endpoints` all hosts' own.
-    `more` is what features took, each under a name of its own.
+    `domain` is that of all ports' names. `more` is what features took, each under a name of its own.
     """
 
     networks: dict[str, Network]
@@ -49,6 +49,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     far: list[FarPort] = []
     far_addresses: dict[str, list[str]] = {}
     endpoints: dict[str, str] = {}
+    domain: str = ""
     more: dict[str, Any] = {}
 
 

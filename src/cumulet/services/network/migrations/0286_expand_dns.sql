@@ -1,0 +1,6 @@
+ALTER TABLE network_port ADD COLUMN dns_name VARCHAR(255) DEFAULT '' NOT NULL;
+ALTER TABLE network_port ADD COLUMN dns_domain VARCHAR(255) DEFAULT '' NOT NULL;
+ALTER TABLE network_network ADD COLUMN dns_domain VARCHAR(255) DEFAULT '' NOT NULL;
+ALTER TABLE network_floating_ip ADD COLUMN dns_name VARCHAR(255) DEFAULT '' NOT NULL;
+ALTER TABLE network_floating_ip ADD COLUMN dns_domain VARCHAR(255) DEFAULT '' NOT NULL;
+ALTER TABLE network_subnet ADD COLUMN dns_publish_fixed_ip BOOLEAN DEFAULT false NOT NULL;

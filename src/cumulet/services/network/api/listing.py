@@ -112,7 +112,7 @@ def _no_marker(collection: str, marker: str) -> CumuletError:
 def chosen_fields(request: Request) -> set[str] | None:
     """The attributes that `fields` names; None for all."""
     names = {value for name, value in request.query_pairs if name == "fields" and value}
-    return names | {old for old, new in _OTHER_NAMES.items() if new in names} if names else None
+    return names or None
 
 
 def _limit(request: Request) -> int:

@@ -75,6 +75,8 @@ RBAC_POLICIES = Resource(
     create=_create,
     update=logic.update,
     delete=logic.delete,
+    bulk=False,
+    pages=False,
 )
 
 FAMILY = Family(

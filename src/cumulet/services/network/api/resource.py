@@ -38,7 +38,8 @@ class Resource(Generic[Row]):
     the surroundings (the network's owner). `extend` adds the latter to an item that has yet to be created. `create`
     takes all items of a request at once. `network_first`: what is created is in a network, which is not found (404)
     where the caller cannot see it, before policy has its word. `complete` adds to an answer's item what
-    follows from the cloud's settings. `prefix` stands before the collection in paths.
+    follows from the cloud's settings. `bulk`: a request may create several. `pages`: a list has them. `prefix` stands
+    before the collection in paths.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Resource(Generic[Row]):
     filters: Mapping[str, Filter] = field(default_factory=dict)
     before_list: Callable[[Request], None] = lambda _request: None
     network_first: bool = False
+    bulk: bool = True
+    pages: bool = True
     parts: tuple[Part, ...] = ()
     complete: Callable[[Cloud, Item], Item] = lambda _cloud, item: item
     prefix: str = ""
@@ -97,7 +100,8 @@ class Resource(Generic[Row]):
         rows = self.rows(request, columns)
         items = listing.matching(self.seen(request, request.cloud.db, rows), wanted, self.narrowing)
         items = [item for item in items if self._may(request, "get", item)]
-        chosen, links = listing.page(request, listing.ordered(request, items, self.known), self.collection)
+        items = listing.ordered(request, items, self.known)
+        chosen, links = listing.page(request, items, self.collection) if self.pages else (items, {})
         return Reply(200, {self.collection: self.shown(request, chosen), **links})
 
     def show(self, request: Request) -> Reply:
@@ -106,7 +110,9 @@ class Resource(Generic[Row]):
 
     def make(self, request: Request) -> Reply:
         assert self.create is not None
-        values = parsing.read_bodies(request.ctx, request.body, self.name, self.collection, self.known)
+        values = parsing.read_bodies(
+            request.ctx, request.body, self.name, self.collection if self.bulk else "", self.known
+        )
         place = self.place(request)
         for item in values:
             if self.network_first:
@@ -124,7 +130,7 @@ class Resource(Generic[Row]):
             return [self.told(request, tx, events.created, item) for item in self.seen(request, tx, rows)]
 
         made = self.shown(request, request.cloud.db.write(write))
-        is_bulk = self.collection in request.body and self.collection != self.name
+        is_bulk = self.bulk and self.collection in request.body and self.collection != self.name
         return Reply(201, {self.collection: made} if is_bulk else {self.name: made[0]})
 
     def change(self, request: Request) -> Reply:
@@ -204,11 +210,9 @@ class Resource(Generic[Row]):
     def require(self, request: Request, verb: str, item: Item, given: list[str]) -> None:
         """Hold policy's rule for the verb, and those for the attributes given, against the item."""
         target = self.target(item)
-        rules = [f"{verb}_{self.rule}", *(rule for name in given for rule in self._attribute_rules(verb, name, item))]
-        if not all(request.allows(rule, target) for rule in rules):
-            words = " and ".join(f"rule:{rule}" for rule in rules)
-            message = f"({words}) is disallowed by policy" if len(rules) > 1 else f"{words} is disallowed by policy"
-            raise Forbidden(message, code="PolicyNotAuthorized")
+        rule, parts = f"{verb}_{self.rule}", [self._attribute_rules(verb, name, item) for name in given]
+        if not all(request.allows(each, target) for each in (rule, *(each for part in parts for each in part))):
+            raise Forbidden(f"{_worded(rule, parts)} is disallowed by policy", code="PolicyNotAuthorized")
 
     def target(self, item: Item) -> Item:
         """The item as policy sees it."""
@@ -282,7 +286,7 @@ class Resource(Generic[Row]):
         """The attribute's rule, and those of the parts of its value."""
         whole = f"{verb}_{self.rule}:{name}"
         parts: list[Any] = item[name] if isinstance(item[name], list) else [item[name]]
-        keys = sorted({str(key) for part in parts if isinstance(part, dict) for key in part})
+        keys = dict.fromkeys(str(key) for part in parts if isinstance(part, dict) for key in part)
         return [whole] + [f"{whole}:{key}" for key in keys if f"{whole}:{key}" in RULES]
 
     def _is_text_column(self, name: str, values: list[Any]) -> bool:
@@ -300,6 +304,15 @@ _COMPARED = frozenset(
 def _with_old_name(item: Item) -> Item:
     """The item with `tenant_id` beside `project_id`."""
     return {**item, "tenant_id": item["project_id"]} if "project_id" in item else item
+
+
+def _worded(rule: str, parts: list[list[str]]) -> str:
+    """The rules as Neutron joins them: each attribute's to all that came before."""
+    text = f"rule:{rule}"
+    for whole, *inner in parts:
+        words = " and ".join(f"rule:{each}" for each in inner)
+        text = f"({text} and (rule:{whole} and ({words})))" if inner else f"({text} and rule:{whole})"
+    return text
 
 
 def tell(cloud: Cloud, tx: Tx, hosts: set[str]) -> None:

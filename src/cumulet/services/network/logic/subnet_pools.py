@@ -52,7 +52,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
         shared=values["shared"],
         description=values["description"],
         tags=[],
-        revision_number=1,
+        revision_number=0,
         created_at=now,
         updated_at=now,
         **common.optional(SubnetPool, values),

@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 from cumulet.kernel.db.outbox import Event
-from cumulet.services.network.logic import agents
-from cumulet.services.network.types import HostReport, qos
+from cumulet.services.network.logic import agents, concern, snapshot
+from cumulet.services.network.logic.compile import compile_host
+from cumulet.services.network.logic.hosting.qos import shapes_of
+from cumulet.services.network.types import HostReport, QosRule, ShapeState, qos
 from support.cloud import RunningCloud
 from support.people import environment
 from support.waiting import until
@@ -90,3 +92,43 @@ def test_a_port_is_refused_rules_that_its_host_cannot_hold(client: httpx.Client,
     made(client, path, {"bandwidth_limit_rule": {"max_kbps": 5}})
     for gone in (f"/ports/{port}", f"/networks/{wire}", f"/qos/policies/{policy}"):
         assert client.delete(gone).status_code == 204
+
+
+def test_a_hosts_state_says_what_its_ports_are_held_to(cloud: RunningCloud, client: httpx.Client, modest: str) -> None:
+    db = cloud.control.cloud.db
+    own, inherited = (made(client, "/qos/policies", {"policy": {"name": name}}) for name in ("own", "inherited"))
+    mark = made(client, f"/qos/policies/{own}/dscp_marking_rules", {"dscp_marking_rule": {"dscp_mark": 8}})
+    made(client, f"/qos/policies/{inherited}/dscp_marking_rules", {"dscp_marking_rule": {"dscp_mark": 10}})
+    wire = made(client, "/networks", {"network": {"name": "wire", "qos_policy_id": inherited}})
+    place = {"network_id": wire, "binding:host_id": modest, "device_owner": "compute:nova", "device_id": "nobody"}
+    port = made(client, "/ports", {"port": place})
+
+    def shapes() -> list[ShapeState]:
+        return compile_host(snapshot.take(db, modest)).ports[0].shapes
+
+    assert shapes() == [ShapeState(type=qos.DSCP_MARKING, direction=qos.EGRESS, rate=10)]
+    client.put(f"/ports/{port}", json={"port": {"qos_policy_id": own}})
+    assert shapes() == [ShapeState(type=qos.DSCP_MARKING, direction=qos.EGRESS, rate=8)]
+    assert concern.of(db, QosRule, [mark]) == {modest}
+    client.delete(f"/qos/policies/{own}/dscp_marking_rules/{mark}")
+    assert shapes() == []
+    for gone in (f"/ports/{port}", f"/networks/{wire}", f"/qos/policies/{own}", f"/qos/policies/{inherited}"):
+        assert client.delete(gone).status_code == 204
+
+
+def test_limits_are_shapes_and_minimums_are_not() -> None:
+    def rule(type_: str, direction: str, **amounts: int) -> QosRule:
+        nothing = dict.fromkeys(QosRule.__struct_fields__)
+        return QosRule(**{**nothing, "type": type_, "direction": direction, **amounts})
+
+    assert shapes_of(
+        [
+            rule(qos.BANDWIDTH_LIMIT, qos.INGRESS, max_kbps=900, max_burst_kbps=90),
+            rule(qos.MINIMUM_BANDWIDTH, qos.EGRESS, min_kbps=3),
+            rule(qos.MINIMUM_PACKET_RATE, qos.ANY, min_kpps=3),
+            rule(qos.PACKET_RATE_LIMIT, qos.EGRESS, max_kpps=3, max_burst_kpps=0),
+        ]
+    ) == [
+        ShapeState(type=qos.BANDWIDTH_LIMIT, direction=qos.INGRESS, rate=900, burst=90),
+        ShapeState(type=qos.PACKET_RATE_LIMIT, direction=qos.EGRESS, rate=3),
+    ]

@@ -56,6 +56,7 @@ from cumulet.services.network.types.states import (
     RouterState,
     RuleState,
     ServiceState,
+    ShapeState,
     StateKind,
     SubnetState,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "SecurityGroupRule",
     "ServerPort",
     "ServiceState",
+    "ShapeState",
     "StateKind",
     "Subnet",
     "SubnetPool",

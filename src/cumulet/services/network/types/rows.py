@@ -162,6 +162,7 @@ class BoundPort(msgspec.Struct, frozen=True):
     allowed_address_pairs: list[dict[str, str]]
     extra_dhcp_opts: list[dict[str, Any]]
     dns_name: str = ""
+    qos_policy_id: str | None = None
 
 
 class ServerPort(msgspec.Struct, frozen=True):

@@ -76,6 +76,19 @@ class DhcpOption(msgspec.Struct, kw_only=True, frozen=True):
     version: int = 4
 
 
+class ShapeState(msgspec.Struct, kw_only=True, frozen=True):
+    """A QoS rule that the port is held to, its `type` one of `types.qos`.
+
+    `rate` is kilobits or kilopackets per second, and `burst` as many of them at once (0: as many as suit the rate); for
+    a mark, `rate` is the DSCP value. `direction` is `egress` for what the guest sends, `ingress` for what it gets.
+    """
+
+    type: str
+    direction: str
+    rate: int
+    burst: int = 0
+
+
 class PortState(msgspec.Struct, kw_only=True, frozen=True):
     """A server's port bound to the host. Without `security` nothing is filtered and nothing may be in `groups`.
 
@@ -91,6 +104,7 @@ class PortState(msgspec.Struct, kw_only=True, frozen=True):
     groups: list[str] = []
     up: bool = True
     name: str = ""
+    shapes: list[ShapeState] = []
     options: list[DhcpOption] = []
 
 

@@ -26,12 +26,13 @@ from cumulet.services.network.drivers.fabric.probe import probe
 from cumulet.services.network.drivers.fabric.routers import Routers
 from cumulet.services.network.drivers.fabric.rulesets import Keeper
 from cumulet.services.network.drivers.fabric.services import Services
+from cumulet.services.network.drivers.fabric.shapers import Shapers
 from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
 from cumulet.services.network.drivers.fabric.tunnels import Tunnels
 from cumulet.services.network.types import KINDS, Applied, Capabilities, HostState, PortState
 
 # What an apply does beside bridges and rules, in this order; a feature's module adds its own.
-STAGES: tuple[Callable[[Ground], Stage], ...] = (Tunnels, Services, Routers, taps.Taps, Outside)
+STAGES: tuple[Callable[[Ground], Stage], ...] = (Tunnels, Services, Routers, taps.Taps, Shapers, Outside)
 
 THOROUGH = 60.0  # seconds after which an apply looks again at what it has no reason to change
 PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state

@@ -7,15 +7,16 @@ import os
 import secrets
 from collections.abc import Callable
 
+import msgspec
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from cumulet.services.network.drivers.fabric import nft
+from cumulet.services.network.drivers.fabric import nft, shapers
 from cumulet.services.network.drivers.fabric.egress import refusal
 from cumulet.services.network.drivers.fabric.links import sysctl
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.drivers.fabric.taps import open_tap
-from cumulet.services.network.types import Capabilities
+from cumulet.services.network.types import Capabilities, PortState, ShapeState, qos
 
 _BRIDGE_FILTER = """table bridge probe { set s { type ifname . ether_addr . ipv4_addr; flags interval; }
 chain c { type filter hook prerouting priority -300; meta mark set 0; iifname . ether saddr . ip saddr @s accept; }
@@ -41,6 +42,7 @@ def probe(*, egress: bool = True) -> Capabilities:
         )  # fmt: skip
     try:
         missing = scratch.visit(_try_all)
+        shapes = scratch.visit(_shapes)
         complaint = refusal(scratch) if egress else "it is switched off (network.egress)"
         if complaint is not None:
             missing["egress"] = complaint
@@ -54,6 +56,7 @@ def probe(*, egress: bool = True) -> Capabilities:
         tap="tap" not in missing,
         vxlan="vxlan" not in missing,
         egress="egress" not in missing,
+        qos_rules=shapes,
         missing=missing,
     )
 
@@ -75,6 +78,18 @@ def _try_all() -> dict[str, str]:
         if complaint is not None:
             missing[feature] = complaint
     return missing
+
+
+def _shapes() -> list[str]:
+    """The types of QoS rules that the kernel takes."""
+    tried = PortState(id="0" * 11, network_id="", mac="")
+    found = []
+    for type_ in shapers.TYPES:
+        shape = ShapeState(type=type_, direction=qos.EGRESS, rate=8)
+        text = shapers.table([msgspec.structs.replace(tried, shapes=[shape])])
+        if nft.accepts(f"table bridge probe_{type_} {{\n{text}\n}}\n") is None:
+            found.append(type_)
+    return found
 
 
 def _device(**words: object) -> str | None:

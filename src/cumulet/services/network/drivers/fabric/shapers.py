@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QoS rules of ports as a table of nftables: what goes beyond a limit is dropped, what a guest sends is marked.
+
+The rules go by the taps' names, so that they stand before a tap does, and no tap needs anything done to it.
+
+LIMITATIONS: limits police, they do not queue. What passes at once is never less than passes in a second, for so the
+kernel counts bytes, nor than 64 KiB, the largest piece in which guests hand over what they send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cumulet.services.network.drivers.fabric import names, nft
+from cumulet.services.network.drivers.fabric.links import Links
+from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
+from cumulet.services.network.types import PortState, ShapeState, qos
+
+TABLE = "cumulet_qos"
+TYPES = (qos.BANDWIDTH_LIMIT, qos.DSCP_MARKING, qos.PACKET_RATE_LIMIT)  # what can be tried, and then done
+
+_BYTES = 125  # of a kilobit
+_USUAL = 0.8  # the burst where none is named, as a part of what passes in a second: Neutron's
+_LEAST_BYTES, _MOST_BYTES = 1 << 16, 4_000_000_000
+_LEAST_PACKETS, _MOST_PACKETS = 10, 1 << 31
+# Beyond these (100 Gbit/s, 10^9 packets/s) the kernel's sums would not hold, and nothing is that fast.
+_NO_LIMIT = {qos.BANDWIDTH_LIMIT: 100_000_000, qos.PACKET_RATE_LIMIT: 1_000_000}
+
+_TABLE = """
+{chains}
+map leaving {{ type ifname : verdict; {leaving} }}
+map reaching {{ type ifname : verdict; {reaching} }}
+chain from {{ type filter hook prerouting priority -290;
+iifname vmap @leaving
+}}
+chain to {{ type filter hook postrouting priority 0;
+oifname vmap @reaching
+}}
+"""
+
+
+class Shapers(Stage):
+    """The limits and marks of servers' ports."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self._loaded: str | None = None
+
+    def plug(self, links: Links, run: Run) -> None:
+        shaped = [port for port in run.state.ports if any(_words(shape) for shape in port.shapes)]
+        text = table(shaped)
+        if run.known and text == self._loaded:
+            return
+        try:
+            run.changes += nft.replace("bridge", TABLE, text) if shaped else nft.remove("bridge", TABLE)
+            self._loaded = text
+        except nft.RulesRefused as error:
+            for port in shaped:
+                run.failed.setdefault(port.id, str(error))
+
+
+def table(ports: Iterable[PortState]) -> str:
+    """The bridge table for ports with shapes."""
+    chains: list[str] = []
+    jumps: dict[str, list[str]] = {qos.EGRESS: [], qos.INGRESS: []}
+    for port in sorted(ports, key=lambda port: port.id):
+        for direction, found in jumps.items():
+            lines = [_words(shape) for shape in port.shapes if shape.direction == direction]
+            if any(lines):
+                chain = f"{direction[0]}-{port.id}"
+                chains.append(f"chain {chain} {{\n" + "\n".join(line for line in lines if line) + "\n}")
+                found.append(f'"{names.tap(port.id)}" : jump {chain}')
+    return _TABLE.format(
+        chains="\n".join(chains), leaving=_elements(jumps[qos.EGRESS]), reaching=_elements(jumps[qos.INGRESS])
+    )
+
+
+def _words(shape: ShapeState) -> str:
+    """The rule in nft's words; "" for one that asks for nothing (a rate of nothing is no limit)."""
+    if shape.type == qos.DSCP_MARKING:
+        return f"ether type ip ip dscp set {shape.rate}\nether type ip6 ip6 dscp set {shape.rate}"
+    most = _NO_LIMIT.get(shape.type, 0)
+    if not 0 < shape.rate < most:
+        return ""
+    amount = shape.burst or int(shape.rate * _USUAL)
+    if shape.type == qos.BANDWIDTH_LIMIT:
+        # The kernel lets pass at once what passes in a second, and the burst on top of it.
+        rate = shape.rate * _BYTES
+        burst = min(max(amount * _BYTES - rate, _LEAST_BYTES - rate, 1), _MOST_BYTES)
+        return f"limit rate over {rate} bytes/second burst {burst} bytes drop"
+    burst = min(max(amount * 1000, _LEAST_PACKETS), _MOST_PACKETS)
+    return f"limit rate over {shape.rate * 1000}/second burst {burst} packets drop"
+
+
+def _elements(items: list[str]) -> str:
+    return f"elements = {{ {', '.join(items)} }};" if items else ""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -173,14 +173,20 @@ def without_refused(state: HostState) -> tuple[HostState, dict[str, str]]:
     return msgspec.structs.replace(state, groups=kept), refused
 
 
-def rule_text(rule: RuleState, groups: Mapping[str, GroupState]) -> str | None:
-    """One rule of a group in nft's words; None where it can match nothing (its remote group has no members here)."""
+def rule_text(rule: RuleState, groups: Mapping[str, GroupState], networks: Sequence[str] = ()) -> str | None:
+    """One rule of a group in nft's words; None where it can match nothing (its remote group has no members here).
+
+    `networks` are all that it lets pass, where those are several.
+    """
     words = ["ether type ip" if rule.version == 4 else "ether type ip6"]
     side = ("ip" if rule.version == 4 else "ip6") + (" saddr" if rule.direction == "ingress" else " daddr")
     if rule.remote_group is not None:
         if rule.remote_group not in groups:
             return None
         words.append(f"{side} @m{rule.version}-{rule.remote_group}")
+    elif len(networks) > 1:
+        apart = sorted(_disjoint(ipaddress.ip_network(network, strict=False) for network in networks))
+        words.append(f"{side} {{ {', '.join(apart)} }}")
     elif rule.remote_cidr is not None and ipaddress.ip_network(rule.remote_cidr, strict=False).prefixlen > 0:
         words.append(f"{side} {rule.remote_cidr}")
     words += _protocol_words(rule)
@@ -215,12 +221,25 @@ def _protocol_words(rule: RuleState) -> list[str]:
 
 def _group_parts(group: GroupState, groups: Mapping[str, GroupState]) -> Parts:
     lines: dict[str, list[str]] = {"ingress": [], "egress": []}
-    for rule in group.rules:
-        text = rule_text(rule, groups)
+    for rule, networks in _folded(group.rules):
+        text = rule_text(rule, groups, networks)
         if text is not None and text not in lines[rule.direction]:
             lines[rule.direction].append(text)
     chains = {f"i-{group.id}": tuple(lines["ingress"]), f"e-{group.id}": tuple(lines["egress"])}
     return Parts({}, chains, _member_sets(group))
+
+
+def _folded(rules: Iterable[RuleState]) -> Iterable[tuple[RuleState, list[str]]]:
+    """The rules, those of them that differ in the network alone as one with all their networks.
+
+    An address group comes as a rule for each of its addresses; one look into a set is all that a packet should cost.
+    """
+    found: dict[RuleState, tuple[RuleState, list[str]]] = {}
+    for rule in rules:
+        is_narrow = rule.remote_cidr is not None and not rule.remote_cidr.endswith("/0")
+        key = msgspec.structs.replace(rule, remote_cidr="") if is_narrow else rule
+        found.setdefault(key, (rule, []))[1].append(rule.remote_cidr or "")
+    return found.values()
 
 
 def _member_sets(group: GroupState) -> dict[str, Elements]:

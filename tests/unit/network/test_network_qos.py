@@ -104,7 +104,7 @@ def test_a_hosts_state_says_what_its_ports_are_held_to(cloud: RunningCloud, clie
     port = made(client, "/ports", {"port": place})
 
     def shapes() -> list[ShapeState]:
-        return compile_host(snapshot.take(db, modest)).ports[0].shapes
+        return compile_host(snapshot.take(cloud.control.cloud, modest)).ports[0].shapes
 
     assert shapes() == [ShapeState(type=qos.DSCP_MARKING, direction=qos.EGRESS, rate=10)]
     client.put(f"/ports/{port}", json={"port": {"qos_policy_id": own}})

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 
 import msgspec
@@ -14,7 +13,7 @@ from pyroute2 import IPRoute
 from test_fabric import NET1, OPEN, STATE, SUBNET1, A, B, C, port
 
 from cumulet.services.network.drivers.fabric import devices, filters, names, nft
-from cumulet.services.network.drivers.fabric.engine import THOROUGH, KernelFabric
+from cumulet.services.network.drivers.fabric.engine import KernelFabric
 from cumulet.services.network.drivers.fabric.links import Links
 from cumulet.services.network.drivers.fabric.namespace import Namespace, apart
 from cumulet.services.network.drivers.fabric.rulesets import STAMPS, Keeper, Table
@@ -140,7 +139,7 @@ def fabric_lab():
         ("r", "flush table ip cumulet"),
     ],
 )
-def test_rules_changed_by_hand_are_made_good(fabric_lab, monkeypatch, space: str, command: str):
+def test_rules_changed_by_hand_are_made_good(fabric_lab, space: str, command: str):
     fabric_lab.apply(STATE)
     home = names.fabric(fabric_lab.mark)
     router = STATE.routers[0]
@@ -149,23 +148,13 @@ def test_rules_changed_by_hand_are_made_good(fabric_lab, monkeypatch, space: str
     inside.visit(lambda: nft.load(command))
     assert inside.visit(_listing) != before
     assert fabric_lab.apply(STATE).changes == 0, "nobody has looked"
-    _later(monkeypatch)
-    assert fabric_lab.apply(STATE).changes > 0
+    assert fabric_lab.host.visit(fabric_lab.fabric.repair).changes > 0
     assert inside.visit(_listing) == before
-    _later(monkeypatch, 2)
-    assert fabric_lab.apply(STATE).changes == 0
+    assert fabric_lab.host.visit(fabric_lab.fabric.repair).changes == 0
 
 
 def _listing() -> list[str]:
     return [nft._listing(family, "cumulet") for family in ("bridge", "inet", "ip")]
-
-
-def _later(monkeypatch: pytest.MonkeyPatch, times: int = 1) -> None:
-    """Let it be time for a thorough look."""
-    now = time.monotonic
-    monkeypatch.setattr(
-        "cumulet.services.network.drivers.fabric.engine.time.monotonic", lambda: now() + times * (THOROUGH + 1)
-    )
 
 
 def test_devices_are_read_as_the_library_reads_them():

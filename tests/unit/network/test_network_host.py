@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from types import SimpleNamespace
 
 import msgspec
@@ -14,8 +15,18 @@ from cumulet.kernel.errors import Conflict, NotFound, NotReady
 from cumulet.kernel.link.host import Host
 from cumulet.services.network.agent import create
 from cumulet.services.network.agent.metadata import MetadataSource
+from cumulet.services.network.agent.service import NetworkHost
 from cumulet.services.network.contract import HostPorts, MetadataQuery
-from cumulet.services.network.types import FixedAddress, HostDelta, HostState, NetworkState, PortState, RemoteState
+from cumulet.services.network.drivers.fake import FakeFabric
+from cumulet.services.network.types import (
+    Applied,
+    FixedAddress,
+    HostDelta,
+    HostState,
+    NetworkState,
+    PortState,
+    RemoteState,
+)
 from cumulet.settings.network import Network
 
 NETWORK = NetworkState(id="n1", mtu=1450)
@@ -141,3 +152,23 @@ def test_an_unknown_guest_has_no_metadata():
         raise NotFound("no such server")
 
     assert MetadataSource(call)(MetadataQuery(network_id="n", address="a", path="/")).status == 404
+
+
+def test_a_host_looks_after_its_network_by_itself(host, events):
+    looks = threading.Semaphore(0)
+
+    class Drifting(FakeFabric):
+        def repair(self) -> Applied:
+            looks.release()
+            return msgspec.structs.replace(super().repair(), changes=1)
+
+    settings = SimpleNamespace(network=Network(driver="fake", tunnel_address="198.18.6.1", repair_interval=0.01))
+    service = NetworkHost(Host(**{**host.__dict__, "settings": settings}), Drifting(lambda _: None))
+    service.start()
+    assert not looks.acquire(timeout=0.1), "there is nothing to look at yet"
+    apply(service, full(STATE))
+    before = len(events)
+    assert looks.acquire(timeout=5)
+    assert looks.acquire(timeout=5)
+    assert len(events) > before
+    service.stop()

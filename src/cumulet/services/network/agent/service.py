@@ -39,11 +39,14 @@ class NetworkHost:
         self._state = HostState()
         self._last = Applied(generation=0)
         self._telling = threading.Lock()
+        self._leaving = threading.Event()
         self.verbs: Mapping[str, Verb] = {"network.apply": self._apply, "network.report": lambda _: self.report()}
         host.contracts.offer(HostPorts, lambda: _Ports(self._fabric, self._tell))
 
     def start(self) -> None:
         """See HostService: the last state from the journal; a no-op where it still stands."""
+        if self._host.settings.network.repair_interval:
+            threading.Thread(target=self._care, name="network care", daemon=True).start()
         record = self._journal.get(_RECORD)
         if record is None:
             return
@@ -55,7 +58,9 @@ class NetworkHost:
 
     def stop(self) -> None:
         """See HostService."""
-        self._fabric.stop()
+        self._leaving.set()
+        with self._lock:
+            self._fabric.stop()
 
     def shutdown(self) -> None:
         """See LeavesNothing."""
@@ -96,6 +101,23 @@ class NetworkHost:
                 LOG.error("network object %s could not be made: %s", key, reason)
             self._tell()
             return _body(self._last)
+
+    def _care(self) -> None:
+        """Every so often, make good what is not as the last state says, and try again what could not be made."""
+        while not self._leaving.wait(self._host.settings.network.repair_interval):
+            try:
+                self._repair()
+            except Exception:
+                LOG.exception("the host's network could not be looked at")
+
+    def _repair(self) -> None:
+        with self._lock:
+            if self._leaving.is_set() or not self._state.generation:
+                return
+            self._last = self._fabric.repair()
+            if self._last.changes:
+                LOG.warning("the host's network was not as it should be: %s changes", self._last.changes)
+                self._tell()
 
     def _tell(self) -> None:
         """Tell the control plane which ports stand; looking and telling are one, so that the last word is the truth."""

@@ -27,6 +27,9 @@ class Fabric(Protocol):
         it: it is named in `failed`.
         """
 
+    def repair(self) -> Applied:
+        """Look at everything that the last state asks for, believing nothing, and make good what is not so."""
+
     def open_tap(self, port_id: str, *, multi_queue: bool = False) -> int:
         """See `HostPorts.open_tap`."""
 

@@ -34,7 +34,6 @@ from cumulet.services.network.types import KINDS, Applied, Capabilities, HostSta
 # What an apply does beside bridges and rules, in this order; a feature's module adds its own.
 STAGES: tuple[Callable[[Ground], Stage], ...] = (Tunnels, Services, Routers, taps.Taps, Shapers, Outside)
 
-THOROUGH = 60.0  # seconds after which an apply looks again at what it has no reason to change
 PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state
 _BRIDGE = "brq"
 
@@ -53,7 +52,6 @@ class KernelFabric:
         self._changed = threading.Condition(threading.RLock())
         self._state = HostState()
         self._last = Applied(generation=0)
-        self._thorough_at = 0.0
         self._metadata = MetadataServer(metadata)
         self._ears = Ears()
         modules.ensure()
@@ -70,24 +68,14 @@ class KernelFabric:
         self._rules = Keeper("bridge", filters.TABLE)
 
     def apply(self, state: HostState) -> Applied:
-        """See `Fabric.apply`."""
+        """See `Fabric.apply`; what this engine has made once is believed to stand."""
         with self._changed:
-            self._require_kernel()
-            run = Run(state, self._state, self._known())
-            run.changes += self._make_home()
-            for stage in self._stages:
-                stage.prepare(run)
-            self._home.visit(lambda: self._settle_bridges(run))
-            for stage in self._stages:
-                self._drop_orphans(stage, run)
-            for stage in self._stages:
-                stage.settle(run)
-            self._state = state
-            self._last = Applied(
-                generation=state.generation, changes=run.changes, ports=run.standing, failed=run.failed
-            )
-            self._changed.notify_all()
-            return self._last
+            return self._make(state, self._known())
+
+    def repair(self) -> Applied:
+        """See `Fabric.repair`."""
+        with self._changed:
+            return self._make(self._state, {})
 
     def open_tap(self, port_id: str, *, multi_queue: bool = False) -> int:
         """See `HostPorts.open_tap`; waits up to PATIENCE for a port whose binding is still on its way."""
@@ -129,15 +117,26 @@ class KernelFabric:
                 space.delete()
             self._state, self._last = HostState(), Applied(generation=0)
 
+    def _make(self, state: HostState, known: dict[str, Any]) -> Applied:
+        self._require_kernel()
+        run = Run(state, self._state, known)
+        run.changes += self._make_home()
+        for stage in self._stages:
+            stage.prepare(run)
+        self._home.visit(lambda: self._settle_bridges(run))
+        for stage in self._stages:
+            self._drop_orphans(stage, run)
+        for stage in self._stages:
+            stage.settle(run)
+        self._state = state
+        self._last = Applied(generation=state.generation, changes=run.changes, ports=run.standing, failed=run.failed)
+        self._changed.notify_all()
+        return self._last
+
     def _known(self) -> dict[str, Any]:
-        """What stands as it should, by id: nothing when it is time to look at everything again."""
-        now = time.monotonic()
-        if now < self._thorough_at:
-            state, failed = self._state, self._last.failed
-            known = (item for kind in KINDS for item in getattr(state, kind.name))
-            return {item.id: item for item in known if item.id not in failed}
-        self._thorough_at = now + THOROUGH
-        return {}
+        """What stands as it should, by id."""
+        known = (item for kind in KINDS for item in getattr(self._state, kind.name))
+        return {item.id: item for item in known if item.id not in self._last.failed}
 
     def _require_kernel(self) -> None:
         able = self.capabilities

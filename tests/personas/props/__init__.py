@@ -13,6 +13,7 @@ from personas.props import (
     key_manager,
     network,
     network_bindings,
+    network_floating,
     network_groups,
     network_qos,
     network_sharing,
@@ -34,6 +35,7 @@ MAKERS: Mapping[str, Mapping[str, Maker]] = {
         **network_sharing.MAKERS,
         **network_qos.MAKERS,
         **network_trunks.MAKERS,
+        **network_floating.MAKERS,
     },
     "placement": placement.MAKERS,
 }

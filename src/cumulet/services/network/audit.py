@@ -11,7 +11,7 @@ import msgspec
 
 from cumulet.kernel.audit import Finding, Look
 from cumulet.services.compute.contract import ServersContract
-from cumulet.services.network.logic import sharing, snapshot
+from cumulet.services.network.logic import port_forwardings, sharing, snapshot
 from cumulet.services.network.logic.compile import compile_host, difference
 from cumulet.services.network.store import addresses, bindings, common, lookups, security_groups, trunks
 from cumulet.services.network.types import (
@@ -29,6 +29,7 @@ from cumulet.services.network.types import (
     RbacPolicy,
     Router,
 )
+from cumulet.services.network.types.port_forwardings import PortForwarding
 
 
 def audit(look: Look) -> Iterator[Finding]:
@@ -83,9 +84,12 @@ def _floating(
     look: Look, ports: dict[str, Port], routers: dict[str, Router], floating: dict[str, FloatingIp]
 ) -> Iterator[Finding]:
     held = addresses.of_ports(look.cloud.db, [each.port_id for each in floating.values() if each.port_id])
+    forwarding = {each.floatingip_id for each in common.find_all(look.cloud.db, PortForwarding)}
     for each in floating.values():
         if each.floating_port_id not in ports:
             yield look.found(each.id, "floating IP has no port that holds its address")
+        if (each.id in forwarding) != port_forwardings.are_of(each):
+            yield look.found(each.id, "floating IP forwards ports without a router, or has a router for nothing")
         if each.port_id is None:
             continue
         if each.port_id not in ports:

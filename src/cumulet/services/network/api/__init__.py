@@ -9,8 +9,10 @@ from cumulet.services.network.api import (
     core,
     discovery,
     dns,
+    floating_ip_pools,
     group_defaults,
     port_attributes,
+    port_forwardings,
     qos,
     rbac_policies,
     tags,
@@ -30,6 +32,8 @@ _FAMILIES: tuple[Family, ...] = (
     bindings.FAMILY,
     group_defaults.FAMILY,
     dns.FAMILY,
+    port_forwardings.FAMILY,
+    floating_ip_pools.FAMILY,
 )
 _RESOURCES = tuple(resource for family in _FAMILIES for resource in family.resources)
 _EXTENSIONS = {alias: said for family in _FAMILIES for alias, said in family.extensions.items()}

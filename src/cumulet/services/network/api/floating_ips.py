@@ -29,7 +29,7 @@ ATTRIBUTES = {
     "subnet_id": Attribute(post=True, default=None, check=_UUID_OR_NONE, shown=False, filters=False),
     "port_id": Attribute(post=True, put=True, default=ABSENT, check=_UUID_OR_NONE),
     "fixed_ip_address": Attribute(post=True, put=True, default=ABSENT, check=check.or_none(check.address), sorts=True),
-    "router_id": Attribute(sorts=True),
+    "router_id": Attribute(post=True, put=True, default=None, check=_UUID_OR_NONE, enforce=True, sorts=True),
     "status": common.STATUS,
     "port_details": Attribute(filters=False),
     **common.STANDARD,

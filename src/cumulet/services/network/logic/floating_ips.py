@@ -9,7 +9,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
-from cumulet.services.network.logic import access, ports, quotas
+from cumulet.services.network.logic import access, floating_routers, port_forwardings, ports, quotas
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
@@ -69,19 +69,22 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Floati
 
 
 def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> FloatingIp:
-    """Let the address stand for another port, or for none; without `port_id` in `values` only words change."""
+    """Let the address stand for another port, or for none, or pass another router; else only words change."""
     floating = access.must(tx, FloatingIp, key)
     changes: dict[str, Any] = {name: values[name] for name in ("description",) if name in values}
     changes |= common.optional(FloatingIp, values)
     if "port_id" in values or "fixed_ip_address" in values:
-        target = {"port_id": floating.port_id, **values} if "port_id" not in values else values
-        changes |= _target(tx, ctx, floating, target)
+        changes |= _target(tx, ctx, floating, values)
+    elif "router_id" in values and floating.port_id is not None:
+        same = {"port_id": floating.port_id, "fixed_ip_address": floating.fixed_ip_address}
+        changes |= _target(tx, ctx, floating, {**values, **same})
     common.change(tx, FloatingIp, key, changes)
     return access.must(tx, FloatingIp, key)
 
 
 def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
     floating = access.must(tx, FloatingIp, key)
+    _check_not_forwarding(floating)
     common.remove(tx, FloatingIp, [key])
     ports.remove(tx, common.find_all(tx, Port, id=[floating.floating_port_id]))
 
@@ -102,6 +105,8 @@ def _target(tx: Tx, ctx: Context, floating: FloatingIp, values: dict[str, Any]) 
     if values.get("port_id") is None:
         if values.get("fixed_ip_address") is not None:
             raise bad("floatingip", "fixed_ip_address cannot be specified without a port_id")
+        if port_forwardings.are_of(floating):
+            return {}
         return {"port_id": None, "fixed_ip_address": None, "router_id": None, "status": DOWN}
     port = access.get(tx, ctx, Port, values["port_id"])
     if port.project_id != floating.project_id and not ctx.is_admin:
@@ -110,7 +115,7 @@ def _target(tx: Tx, ctx: Context, floating: FloatingIp, values: dict[str, Any]) 
     if port.device_owner in _UNSERVED:
         raise bad("floatingip", f"Port {port.id} is unable to be assigned a floating IP")
     subnet_id, fixed = _fixed_address(tx, port, values.get("fixed_ip_address"))
-    router = _router_for(tx, floating, port, subnet_id)
+    router = _router_for(tx, ctx, floating, port, subnet_id, values.get("router_id"))
     for other in lookups.floating_of_ports(tx, [port.id]):
         same_network = other.floating_network_id == floating.floating_network_id
         if other.id != floating.id and other.fixed_ip_address == fixed and same_network:
@@ -122,7 +127,13 @@ def _target(tx: Tx, ctx: Context, floating: FloatingIp, values: dict[str, Any]) 
                 fixed=fixed,
                 network_id=floating.floating_network_id,
             )
+    _check_not_forwarding(floating)
     return {"port_id": port.id, "fixed_ip_address": fixed, "router_id": router.id, "status": ACTIVE}
+
+
+def _check_not_forwarding(floating: FloatingIp) -> None:
+    if port_forwardings.are_of(floating):
+        raise fault("FipInUseByPortForwarding", id=floating.id)
 
 
 def _fixed_address(tx: Tx, port: Port, wanted: str | None) -> tuple[str, str]:
@@ -145,21 +156,16 @@ def _fixed_address(tx: Tx, port: Port, wanted: str | None) -> tuple[str, str]:
     return held[0].subnet_id, held[0].address
 
 
-def _router_for(tx: Tx, floating: FloatingIp, port: Port, subnet_id: str) -> Router:
-    """The router between the subnet and the external network; the one at the subnet's gateway is preferred."""
-    subnet = common.find(tx, Subnet, subnet_id)
-    candidates: list[tuple[bool, Router]] = []
-    for router in lookups.routers_with_gateway_on(tx, floating.floating_network_id):
-        inside = [one.id for one in lookups.router_interfaces(tx, [router.id])]
-        for items in addresses.of_ports(tx, inside).values():
-            for item in items:
-                if item.subnet_id == subnet_id:
-                    candidates.append((subnet is not None and item.address == subnet.gateway_ip, router))
-    if not candidates:
+def _router_for(tx: Tx, ctx: Context, floating: FloatingIp, port: Port, subnet_id: str, wanted: str | None) -> Router:
+    """The router named, or else the one between the subnet and the external network."""
+    if wanted is not None:
+        return floating_routers.chosen(tx, ctx, wanted, floating.floating_network_id)
+    router = floating_routers.between(tx, floating.floating_network_id, subnet_id)
+    if router is None:
         raise fault(
             "ExternalGatewayForFloatingIPNotFound",
             network_id=floating.floating_network_id,
             subnet_id=subnet_id,
             port_id=port.id,
         )
-    return max(candidates, key=lambda candidate: candidate[0])[1]
+    return router

@@ -10,7 +10,7 @@ import msgspec
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.ids import is_uuid
-from cumulet.services.network.logic import access, addressing, ports, quotas, routers
+from cumulet.services.network.logic import access, addressing, port_forwardings, ports, quotas, routers
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.store import addresses, common, lookups, rbac_policies
 from cumulet.services.network.types import (
@@ -195,6 +195,8 @@ def _check_subnets(tx: Tx, router: Router, new: list[Subnet]) -> None:
 def _check_unused(tx: Tx, router: Router, subnet: Subnet) -> None:
     for floating in common.find_all(tx, FloatingIp, router_id=[router.id]):
         if floating.fixed_ip_address and addressing.within(floating.fixed_ip_address, subnet.cidr):
+            raise fault("RouterInterfaceInUseByFloatingIP", id=router.id, subnet_id=subnet.id)
+        if port_forwardings.lead_into(tx, floating, subnet.cidr):
             raise fault("RouterInterfaceInUseByFloatingIP", id=router.id, subnet_id=subnet.id)
     if any(addressing.within(route["nexthop"], subnet.cidr) for route in router.routes):
         raise fault("RouterInterfaceInUseByRoute", id=router.id, subnet_id=subnet.id)

@@ -20,6 +20,7 @@ from cumulet.services.network.logic import (
     ipam,
     macs,
     port_attributes,
+    port_forwardings,
     qos_use,
     quotas,
     security_groups,
@@ -91,6 +92,7 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
         _check_floating(tx, port, values["fixed_ips"])
     if "fixed_ips" in values or "mac_address" in changes:
         ipam.reassign(tx, port, values.get("fixed_ips"))
+        port_forwardings.readdressed(tx, port)
     has_address = bool(addresses.of_ports(tx, [key])[key])
     set_groups(tx, ctx, port, values.get("security_groups"), has_address=has_address, fresh=False)
     return port
@@ -112,9 +114,13 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
 def remove(tx: Tx, gone: list[Port]) -> None:
     """Delete ports whatever they are; floating addresses that stood for them stand for nobody now."""
     keys = [port.id for port in gone]
-    for floating in lookups.floating_of_ports(tx, keys):
-        empty = {"port_id": None, "fixed_ip_address": None, "router_id": None, "status": DOWN}
-        common.change(tx, FloatingIp, floating.id, empty)
+    leading = lookups.floating_leading_to(tx, keys)
+    for floating in leading:
+        if floating.port_id is not None:
+            empty = {"port_id": None, "fixed_ip_address": None, "router_id": None, "status": DOWN}
+            common.change(tx, FloatingIp, floating.id, empty)
+    if any(port_forwardings.are_of(floating) for floating in leading):
+        port_forwardings.forget(tx, keys)
     trunks.forget(tx, gone)
     common.remove(tx, Port, keys)
 

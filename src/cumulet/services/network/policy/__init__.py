@@ -10,6 +10,7 @@ from cumulet.services.network.policy import (
     core,
     group_defaults,
     port_attributes,
+    port_forwardings,
     qos,
     rbac_policies,
     trunks,
@@ -25,6 +26,7 @@ RULES: dict[str, str] = {
     **trunks.RULES,
     **bindings.RULES,
     **group_defaults.RULES,
+    **port_forwardings.RULES,
 }
 
 _VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_", "activate")

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import BindParameter, and_, bindparam, or_, select
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.network import tables
@@ -63,6 +64,18 @@ _PORTS_ELSEWHERE = (
         or_(_IS_SERVERS, _PORT.c.device_owner.in_([OWNER_ROUTER_INTERFACE, OWNER_ROUTER_GATEWAY])),
     )
     .order_by(_PORT.c.id)
+)
+_FLOATING, _FORWARDING = tables.floating_ip, tables.port_forwarding
+_LED_TO: BindParameter[Any] = bindparam("ports", expanding=True)
+_FLOATING_LEADING_TO = (
+    select(_FLOATING)
+    .where(
+        or_(
+            _FLOATING.c.port_id.in_(_LED_TO),
+            _FLOATING.c.id.in_(select(_FORWARDING.c.floatingip_id).where(_FORWARDING.c.internal_port_id.in_(_LED_TO))),
+        )
+    )
+    .order_by(_FLOATING.c.created_at, _FLOATING.c.id)
 )
 
 
@@ -149,6 +162,11 @@ def default_group(source: Source, project_id: str) -> SecurityGroup | None:
 def floating_of_ports(source: Source, port_ids: Iterable[str]) -> list[FloatingIp]:
     """The floating addresses that stand for addresses of these ports."""
     return sql.find_all(source, tables.floating_ip, FloatingIp, ("created_at", "id"), port_id=list(port_ids))
+
+
+def floating_leading_to(source: Source, port_ids: Iterable[str]) -> list[FloatingIp]:
+    """The floating addresses that stand for addresses of these ports, or forward ports of theirs to them."""
+    return sql.rows(source, _FLOATING_LEADING_TO, FloatingIp, {"ports": list(port_ids)})
 
 
 def networks_seen(source: Source, project_id: str) -> list[Network]:

@@ -23,6 +23,7 @@ from cumulet.services.network.tables.core import (
     subnet_pool,
 )
 from cumulet.services.network.tables.group_defaults import default_group_rule, default_statefulness
+from cumulet.services.network.tables.port_forwardings import port_forwarding
 from cumulet.services.network.tables.qos import qos_policy, qos_rule
 from cumulet.services.network.tables.rbac_policies import rbac_policy
 from cumulet.services.network.tables.trunks import subport, trunk
@@ -41,6 +42,7 @@ __all__ = [
     "network",
     "port",
     "port_binding",
+    "port_forwarding",
     "qos_policy",
     "qos_rule",
     "quota",

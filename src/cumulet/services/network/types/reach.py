@@ -13,6 +13,9 @@ from cumulet.services.network.types.states import GroupState, HostState, PortSta
 
 _EPHEMERAL = 49152  # the first port that senders take for themselves (RFC 6335)
 
+_ICMP = 1
+_PROTOCOLS = {"tcp": 6, "udp": 17, "dccp": 33, "sctp": 132}
+
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -84,17 +87,17 @@ def _routed(here: Place, router: RouterState, port: PortState, packet: Packet, s
     own = [text.split("/")[0] for leg in router.legs for text in leg.addresses]
     if packet.destination in own:
         return packet.protocol in (1, 58)
-    for floating in router.floating:
-        if floating.address == packet.destination and router.gateway is not None:
-            sender = _outward(router, source)
-            inside = msgspec.structs.replace(packet, destination=floating.fixed)
-            return _delivered(here, router, inside, sender)
+    inside = _inward(router, packet)
+    if inside is not None and router.gateway is not None:
+        return _delivered(here, router, inside, _outward(router, source))
+    if _forwards_at(router, packet.destination):
+        return packet.protocol == _ICMP
     if any(_within(ipaddress.ip_address(packet.destination), cidr) for leg in router.legs for cidr in leg.addresses):
         return _delivered(here, router, packet, source)
     if router.gateway is None:
         return False
     for other in here.state.routers:
-        if other.id != router.id and any(one.address == packet.destination for one in other.floating):
+        if other.id != router.id and (_inward(other, packet) or _forwards_at(other, packet.destination)):
             return _floats_in(here, other, packet, ipaddress.ip_address(_outward(router, source)))
     return router.gateway.snat or any(one.fixed == source for one in router.floating)
 
@@ -111,10 +114,30 @@ def _comes_in(here: Place, router: RouterState, packet: Packet, sender: Address)
 
 
 def _floats_in(here: Place, router: RouterState, packet: Packet, sender: Address) -> bool:
-    floating = next((one for one in router.floating if one.address == packet.destination), None)
-    if floating is None or router.gateway is None or not router.up:
+    inside = _inward(router, packet)
+    if router.gateway is None or not router.up:
         return False
-    return _delivered(here, router, msgspec.structs.replace(packet, destination=floating.fixed), str(sender))
+    if inside is None:
+        return packet.protocol == _ICMP and _forwards_at(router, packet.destination)
+    return _delivered(here, router, inside, str(sender))
+
+
+def _forwards_at(router: RouterState, address: str) -> bool:
+    """Whether the address is the router's own, but for ports that lead inside."""
+    return any(one.address == address for one in router.forwards)
+
+
+def _inward(router: RouterState, packet: Packet) -> Packet | None:
+    """The packet as the router sends it inside, where its destination is one of the router's external addresses."""
+    for floating in router.floating:
+        if floating.address == packet.destination:
+            return msgspec.structs.replace(packet, destination=floating.fixed)
+    for one in router.forwards:
+        asked = packet.low if packet.protocol == _PROTOCOLS.get(one.protocol) else None
+        if one.address == packet.destination and asked is not None and one.low <= asked <= one.high:
+            port = one.fixed_low if one.fixed_low == one.fixed_high else asked - one.low + one.fixed_low
+            return msgspec.structs.replace(packet, destination=one.fixed, low=port, high=port)
+    return None
 
 
 def _delivered(here: Place, router: RouterState, packet: Packet, sender: str) -> bool:

@@ -179,6 +179,21 @@ class FloatingState(msgspec.Struct, kw_only=True, frozen=True):
     fixed: str
 
 
+class ForwardState(msgspec.Struct, kw_only=True, frozen=True):
+    """Ports of an external address that lead to ports of a fixed one behind the router; all of them inclusive.
+
+    `protocol` is `tcp`, `udp`, `sctp` or `dccp`. The ports `low` to `high` lead to as many of `fixed`, or all to one.
+    """
+
+    address: str
+    protocol: str
+    low: int
+    high: int
+    fixed: str
+    fixed_low: int
+    fixed_high: int
+
+
 class RouterState(msgspec.Struct, kw_only=True, frozen=True):
     """A router that runs on the host."""
 
@@ -188,6 +203,7 @@ class RouterState(msgspec.Struct, kw_only=True, frozen=True):
     gateway: GatewayState | None = None
     floating: list[FloatingState] = []
     routes: list[Route] = []
+    forwards: list[ForwardState] = []
 
 
 class HostState(msgspec.Struct, kw_only=True, frozen=True):

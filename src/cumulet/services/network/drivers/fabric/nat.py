@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A router's rulesets as text: source NAT, floating IPs with hairpin, and the way to metadata."""
+"""A router's rulesets as text: source NAT, floating IPs and their ports with hairpin, and the way to metadata."""
 
 from __future__ import annotations
 
 from cumulet.services.network.drivers.fabric import names
-from cumulet.services.network.types import RouterState
+from cumulet.services.network.types import ForwardState, RouterState
 
 TABLE = "cumulet"
 METADATA_PORT = 9697  # where the metadata server listens inside a router
@@ -17,6 +17,7 @@ chain pre {{ type nat hook prerouting priority dstnat;
 iifname "qr-*" ip daddr 169.254.169.254 tcp dport 80 redirect to :{metadata}
 iifname "qr-*" ip daddr @floating ct mark set 1
 dnat to ip daddr map @inward
+{forwards}
 }}
 chain post {{ type nat hook postrouting priority srcnat;
 {post}
@@ -48,6 +49,7 @@ def nat_table(router: RouterState) -> str:
     replaced too, so that the answer comes back through the router.
     """
     floating = sorted(router.floating, key=lambda item: item.address)
+    forwards = sorted(router.forwards, key=lambda item: (item.address, item.protocol, item.low))
     post: list[str] = []
     if router.gateway is not None:
         leg = router.gateway.leg
@@ -59,10 +61,11 @@ def nat_table(router: RouterState) -> str:
         if own and router.gateway.snat:
             post += [f'oifname "{outside}" snat to {own}']
     return _NAT.format(
-        addresses=_elements([item.address for item in floating]),
+        addresses=_elements(sorted({item.address for item in floating} | {item.address for item in forwards})),
         inward=_elements([f"{item.address} : {item.fixed}" for item in floating]),
         outward=_elements([f"{item.fixed} : {item.address}" for item in floating]),
         metadata=METADATA_PORT,
+        forwards="\n".join(_forward(item) for item in forwards),
         post="\n".join(post),
     )
 
@@ -71,6 +74,18 @@ def filter_table(router: RouterState) -> str:
     """The inet table: the router itself answers pings and metadata, nothing else."""
     hides = router.gateway is not None and router.gateway.snat
     return _FILTER.format(metadata=METADATA_PORT, hidden=_HIDDEN if hides else "")
+
+
+def _forward(item: ForwardState) -> str:
+    """The rule that lets an address's ports lead inside. Ports that are shifted are named one by one."""
+    outer = f"{item.low}-{item.high}" if item.high > item.low else str(item.low)
+    match = f"ip daddr {item.address} {item.protocol} dport {outer}"
+    if (item.fixed_low, item.fixed_high) == (item.low, item.high):
+        return f"{match} dnat to {item.fixed}"
+    if item.fixed_low == item.fixed_high:
+        return f"{match} dnat to {item.fixed}:{item.fixed_low}"
+    pairs = (f"{port} : {port - item.low + item.fixed_low}" for port in range(item.low, item.high + 1))
+    return f"{match} dnat to {item.fixed} : {item.protocol} dport map {{ {', '.join(pairs)} }}"
 
 
 def _elements(items: list[str]) -> str:

@@ -126,7 +126,8 @@ def _inner(router: RouterState, leg: LegState) -> str:
 def _addresses(router: RouterState, leg: LegState) -> list[str]:
     if router.gateway is None or router.gateway.leg.port_id != leg.port_id:
         return leg.addresses
-    return [*leg.addresses, *(f"{item.address}/32" for item in router.floating)]
+    more = {item.address for item in router.floating} | {item.address for item in router.forwards}
+    return [*leg.addresses, *(f"{address}/32" for address in sorted(more))]
 
 
 def _routes(router: RouterState, exit_hop: str | None) -> dict[str, tuple[str, str]]:

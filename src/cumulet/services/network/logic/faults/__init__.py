@@ -13,6 +13,7 @@ from cumulet.services.network.logic.faults import (
     core,
     group_defaults,
     port_attributes,
+    port_forwardings,
     qos,
     rbac_policies,
     trunks,
@@ -28,6 +29,7 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     **qos.FAULTS,
     **trunks.FAULTS,
     **bindings.FAULTS,
+    **port_forwardings.FAULTS,
 }
 
 

@@ -8,6 +8,7 @@ from cumulet.services.network.store.kinds import (
     address_scopes,
     core,
     group_defaults,
+    port_forwardings,
     qos,
     rbac_policies,
     trunks,
@@ -22,6 +23,7 @@ KINDS: tuple[Kind, ...] = (
     *group_defaults.KINDS,
     *qos.KINDS,
     *trunks.KINDS,
+    *port_forwardings.KINDS,
 )
 _OF = {kind.row: kind for kind in KINDS}
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
@@ -160,7 +161,12 @@ def _process(request: Request) -> Reply | None:
 
 
 def _bytes(body: Any) -> bytes:
-    return body if isinstance(body, bytes) else orjson.dumps(body)
+    if isinstance(body, bytes):
+        return body
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:  # has no numbers beyond 64 bits, and IPv6 has networks of more addresses
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _request_id(headers: Mapping[str, str]) -> str:

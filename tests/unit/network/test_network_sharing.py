@@ -15,7 +15,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import migrate, sql
 from cumulet.services.network import audit, tables
 from cumulet.services.network.contract import PortRequest
-from cumulet.services.network.logic import servers
+from cumulet.services.network.logic import group_details, servers
 from cumulet.services.network.store import common, lookups
 from cumulet.services.network.types import EVERYBODY, Network, RbacPolicy
 from support.people import environment
@@ -99,4 +99,5 @@ def test_servers_know_what_is_shared_with_their_project(cloud, ask, people):
     assert network in seen()
     ctx = Context(project_id=other, roles=frozenset({"member", "reader"}))
     assert servers.group_by_name(db, ctx, "lent").id == group["id"]
+    assert group["id"] not in {each.id for each in group_details.find_all(db, ctx, everywhere=False)}
     assert servers.check(db, ctx, [PortRequest(network_id=network)], ["lent"]) == [PortRequest(network_id=network)]

@@ -18,8 +18,8 @@ from cumulet.services.network.types import SecurityGroup, SecurityGroupRule
 
 def find_all(source: Source, ctx: Context, *, everywhere: bool) -> list[contract.GroupDetails]:
     """All groups of the caller's project, or of every project."""
-    found = visibility.find_visible(source, ctx, SecurityGroup, everywhere)
-    return describe(source, found)
+    limits = {} if everywhere else {"project_id": [ctx.project_id]}
+    return describe(source, visibility.find_visible(source, ctx, SecurityGroup, everywhere, **limits))
 
 
 def get(source: Source, ctx: Context, group_id: str) -> contract.GroupDetails:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Table, and_, false, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, false, select, union_all
 
 from cumulet.kernel import quota
 from cumulet.kernel.context import Context
@@ -58,7 +58,9 @@ def granted(table: Table, ctx: Context) -> ColumnElement[bool]:
 
 def own_or_shared(table: Table, ctx: Context) -> ColumnElement[bool]:
     """What belongs to the caller's project, or is shared with it: found by indexes alone, however many others have."""
-    return or_(own(table, ctx), table.c.id.in_(_objects(ctx.project_id, EVERYBODY)))
+    mine = table.alias()
+    owned = select(mine.c.id).where(mine.c.project_id == ctx.project_id)
+    return table.c.id.in_(union_all(owned, _objects(ctx.project_id, EVERYBODY)))
 
 
 def _objects(*targets: str | None) -> Select[tuple[str]]:

@@ -18,6 +18,7 @@ class Network(Section, frozen=True, kw_only=True):
     network between hosts carries, in bytes. `gateway` says whether routers may live on this host: `auto` where the
     control plane runs too. They move to another such host `router_patience` seconds after theirs was taken for dead.
     Ports have names of their own in `dns_domain` unless that is empty or `openstacklocal`; guests are told it.
+    `type_drivers` are the kinds of networks that there may be (`cumulet.network.type_drivers`).
     `mechanism_drivers` are asked in turn how a host plugs a port in (`cumulet.network.mechanism_drivers`).
     What somebody changed by hand on a host is made good every `repair_interval` seconds (0: never).
     `egress` lets guests out by pasta; they reach the host's own TCP ports `host_services`. With `external_device`, a
@@ -35,6 +36,7 @@ class Network(Section, frozen=True, kw_only=True):
     gateway: Literal["auto", "yes", "no"] = "auto"
     router_patience: Annotated[float, msgspec.Meta(ge=0)] = 60.0
     dns_domain: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*\.?)?$")] = "openstacklocal."
+    type_drivers: tuple[str, ...] = ("flat", "local", "vxlan")
     mechanism_drivers: tuple[str, ...] = ("vhostuser", "sriov", "fabric")
     repair_interval: Annotated[float, msgspec.Meta(ge=0)] = 60.0
     egress: bool = True

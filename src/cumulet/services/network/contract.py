@@ -175,6 +175,29 @@ class MechanismDriver(Protocol):
         """How the host takes the port; None where it has not what that needs. Asks nothing and nobody else."""
 
 
+class ProviderSegment(msgspec.Struct, kw_only=True, frozen=True):
+    """What is asked of a network's carrier: `provider:physical_network`, `provider:segmentation_id`."""
+
+    physical_network: str | None
+    segmentation_id: int | None
+
+
+class TypeDriver(Protocol):
+    """A kind of network (`provider:network_type`, `network.type_drivers`). Other packages may bring such drivers.
+
+    `overhead` are the bytes that its packets need on their way besides their own. `numbers` are those that its networks
+    can have, none where they have no numbers. Where not `everywhere`, a host that is there must say that it carries the
+    kind (`Capabilities.network_types`) before there can be such networks.
+    """
+
+    overhead: int
+    numbers: range
+    everywhere: bool
+
+    def refuse(self, segment: ProviderSegment) -> str | None:
+        """Why there can be no such network of the kind; numbers out of `numbers` are refused by whoever asks."""
+
+
 PASSWORD_LIMIT = 1020  # bytes: an RSA-encrypted password as guests post it
 
 

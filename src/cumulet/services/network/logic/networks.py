@@ -14,36 +14,29 @@ from cumulet.services.network.logic import (
     ports,
     qos_use,
     quotas,
+    segments,
     sharing,
 )
 from cumulet.services.network.logic.faults import fault, invalid
-from cumulet.services.network.store import common, lookups
+from cumulet.services.network.store import common
 from cumulet.services.network.store import rbac_policies as policies
 from cumulet.services.network.types import (
     AS_EXTERNAL,
     AS_SHARED,
     EVERYBODY,
-    FLAT,
-    NETWORK_TYPES,
     OWNER_DHCP,
-    TUNNEL,
     FloatingIp,
     Network,
     Port,
     Subnet,
 )
 
-PHYSICAL = "public"  # the one physical network that the fabric joins to the host
-TUNNEL_COST = 50  # bytes of a vxlan header with what carries it
-NUMBERS = range(1, 1 << 24)  # all that a vxlan header can hold: an administrator may name any of them
-_PROVIDER = ("provider:network_type", "provider:physical_network", "provider:segmentation_id")
-
 
 def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Network:
     """A new network from its attributes; its kind is chosen here unless an administrator has."""
     values["qos_policy_id"] = qos_use.with_default(tx, ctx, values["project_id"], values.get("qos_policy_id"))
     quotas.take(tx, values["project_id"], network=1)
-    kind, physical, segment = _segment(cloud, tx, values)
+    kind, physical, segment = segments.choose(cloud, tx, values)
     now = clock.utcnow()
     network = Network(
         id=ids.new_uuid(),
@@ -53,7 +46,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Networ
         shared=values["shared"],
         external=values["router:external"],
         is_default=values["is_default"],
-        mtu=_mtu(cloud, kind, values["mtu"]),
+        mtu=segments.mtu(cloud, kind, values["mtu"]),
         port_security_enabled=values["port_security_enabled"],
         network_type=kind,
         physical_network=physical,
@@ -77,7 +70,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Networ
 def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> Network:
     """Change attributes; what others lean on (sharing, being external) can be taken back only while nobody does."""
     network = access.must(tx, Network, key)
-    if any(name in values for name in _PROVIDER):
+    if any(name in values for name in segments.PROVIDER):
         raise invalid("Plugin does not support updating the following provider network attributes: " + _named(values))
     if values.get("shared", network.shared) != network.shared:
         _share(tx, network, values["shared"])
@@ -86,7 +79,7 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
         changes["external"] = values["router:external"]
         _open_outside(tx, network, values["router:external"])
     if "mtu" in values:
-        changes["mtu"] = _mtu(cloud, network.network_type, values["mtu"])
+        changes["mtu"] = segments.mtu(cloud, network.network_type, values["mtu"])
     common.change(tx, Network, key, changes)
     return access.must(tx, Network, key)
 
@@ -141,59 +134,4 @@ def _open_outside(tx: Tx, network: Network, wanted: bool) -> None:
 
 
 def _named(values: dict[str, Any]) -> str:
-    return ", ".join(name for name in _PROVIDER if name in values)
-
-
-def _segment(cloud: Cloud, tx: Tx, values: dict[str, Any]) -> tuple[str, str | None, int | None]:
-    """Network type, physical network and segment number."""
-    kind, physical, segment = (values.get(name) for name in _PROVIDER)
-    tx.lock("network:segments")
-    if kind is None:
-        if physical is not None or segment is not None:
-            raise invalid("network_type required")
-        flat_is_free = not common.find_all(tx, Network, physical_network=[PHYSICAL])
-        kind, physical = (FLAT, PHYSICAL) if values["router:external"] and flat_is_free else (TUNNEL, None)
-    if kind not in NETWORK_TYPES:
-        raise invalid(f"network_type value '{kind}' not supported")
-    if kind == FLAT:
-        return _flat(tx, physical, segment)
-    return _tunnel(cloud, tx, physical, segment)
-
-
-def _flat(tx: Tx, physical: str | None, segment: int | None) -> tuple[str, str | None, int | None]:
-    if segment is not None:
-        raise invalid("segmentation_id prohibited for flat provider network")
-    if physical is None:
-        raise invalid("physical_network required for flat provider network")
-    if physical != PHYSICAL:
-        raise invalid(f"physical_network '{physical}' unknown for flat provider network")
-    if common.find_all(tx, Network, physical_network=[physical]):
-        raise fault("FlatNetworkInUse", physical=physical)
-    return FLAT, physical, None
-
-
-def _tunnel(cloud: Cloud, tx: Tx, physical: str | None, segment: int | None) -> tuple[str, str | None, int | None]:
-    if physical is not None:
-        raise invalid(f"provider:physical_network specified for {TUNNEL} network")
-    first, _, last = cloud.settings.network.segments.partition("-")
-    numbers = range(int(first), int(last) + 1)
-    taken = lookups.segments_taken(tx)
-    if segment is None:
-        segment = next((number for number in numbers if number not in taken), None)
-        if segment is None:
-            raise fault("NoNetworkAvailable")
-    elif segment not in NUMBERS:
-        raise invalid(f"segmentation_id out of range ({NUMBERS[0]} through {NUMBERS[-1]})")
-    elif segment in taken:
-        raise fault("TunnelIdInUse", segment=segment)
-    return TUNNEL, None, segment
-
-
-def _mtu(cloud: Cloud, kind: str, wanted: int) -> int:
-    """The network's MTU in bytes: what was asked for, within what its packets can be carried in."""
-    most = int(cloud.settings.network.mtu) - (TUNNEL_COST if kind == TUNNEL else 0)
-    if wanted == 0:
-        return most
-    if not 68 <= wanted <= most:
-        raise invalid(f"Requested MTU is too big, maximum is {most}" if wanted > most else "MTU is too small")
-    return wanted
+    return ", ".join(name for name in segments.PROVIDER if name in values)

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-FLAT, TUNNEL = "flat", "vxlan"
-NETWORK_TYPES = (FLAT, TUNNEL)
+FLAT, LOCAL, TUNNEL = "flat", "local", "vxlan"
 ACTIVE, DOWN, BUILD = "ACTIVE", "DOWN", "BUILD"
 
 OWNER_DHCP = "network:dhcp"

@@ -298,7 +298,8 @@ class HostReport(msgspec.Struct, kw_only=True, frozen=True):
 class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
     """What a fabric can do on this host, found by trying; `missing` maps a feature to what stands in its way.
 
-    `qos_rules` are the types of QoS rules that it holds ports to.
+    `network_types` are kinds of networks that it carries besides those that every host does. `qos_rules` are the types
+    of QoS rules that it holds ports to.
     """
 
     driver: str
@@ -309,5 +310,6 @@ class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
     tap: bool = True
     vxlan: bool = False
     egress: bool = False
+    network_types: list[str] = []
     qos_rules: list[str] = []
     missing: dict[str, str] = {}

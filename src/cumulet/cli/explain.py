@@ -50,6 +50,8 @@ def _text(found: dict[str, Any]) -> Iterator[str]:
         link = found["link"]
         joined = f"joined since {link['since']}" if link.get("joined") else "NOT joined"
         yield f"host {found['host']}: {joined}; it reports {_plain(found['reported']) or 'nothing'}"
+    for layer in found["layers"]:
+        yield f"  {'ok ' if layer['sound'] else 'NOT'} {layer['name']}: {layer['words']}"
     for part in found["parts"]:
         words = {name: value for name, value in part.items() if name not in ("kind", "id") and value not in (None, [])}
         yield f"{part['kind']} {part['id']}: {_plain(words)}"

@@ -35,7 +35,8 @@ class Explanation(msgspec.Struct, kw_only=True):
 
     `state` is the API's word for it; `facts` are its own; `parts` are other things that it is made of, each with
     `kind`, `id` and what is known. `host` is where it is, "" where it is nowhere; `reported` is what that host says of
-    it now. `events` are the latest, oldest first. `waiting` says what is being waited for, `advice` what to do.
+    it now; `layers` are what it needs there and elsewhere, from the outside in, each with `name`, whether it is
+    `sound`, and `words`. `events` are the latest, oldest first. `waiting` says what is being waited for, `advice` what to do.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Explanation(msgspec.Struct, kw_only=True):
     parts: list[Body] = []
     host: str = ""
     reported: dict[str, Any] = {}
+    layers: list[Body] = []
     events: list[Body] = []
     waiting: list[str] = []
     advice: list[str] = []

@@ -18,7 +18,7 @@ from network_labs import FabricLab, eventually, ping
 from pyroute2 import IPRoute
 from test_fabric import FLOATING_A, NET1, OPEN, ROUTER, STATE, SUBNET1, A, C, port, started
 
-from cumulet.services.network.drivers.fabric import names, taps
+from cumulet.services.network.drivers.fabric import names, nft, taps
 from cumulet.services.network.drivers.fabric.links import Links
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 
@@ -131,7 +131,9 @@ def test_what_somebody_took_away_comes_back(
 ):
     started(lab, A, C)
     assert lab.tcp(None, FLOATING_A, 22)
+    assert all(layer.sound for layer in lab.fabric.look(A))
     where(lab).visit(harm)
+    assert where is _in_router or not all(layer.sound for layer in lab.fabric.look(A))
     assert lab.host.visit(lab.fabric.repair).changes > 0
     assert lab.ping(C, BEHIND)
     assert lab.tcp(None, FLOATING_A, 22)
@@ -165,3 +167,15 @@ def test_a_host_of_five_hundred_ports(lab: FabricLab):
 
 def _taps() -> list[str]:
     return [name for _, name in socket.if_nameindex() if name.startswith(taps.Taps.prefixes)]
+
+
+def test_each_layer_of_a_port_is_looked_at(lab: FabricLab):
+    started(lab, A)
+    names_of = ["told", "switch", "bridge", "rules", "services", "router", "device"]
+    assert [layer.name for layer in lab.fabric.look(A)] == names_of
+    found = {layer.name: layer for layer in lab.fabric.look(C)}
+    assert not found["device"].sound
+    assert "no hypervisor" in found["device"].words
+    _in_fabric(lab).visit(lambda: nft.load("flush table bridge cumulet\ndelete table bridge cumulet"))
+    assert not {layer.name: layer for layer in lab.fabric.look(A)}["rules"].sound
+    assert [layer.sound for layer in lab.fabric.look(str(uuid.uuid4()))] == [False]

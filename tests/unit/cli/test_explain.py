@@ -103,7 +103,11 @@ def test_a_server_that_works(asked: Asked) -> None:
     assert port["reported"]["stands"] is True
     assert {part["kind"] for part in port["parts"]} == {"subnet", "security group"}
     assert port["waiting"] == []
-    assert f"port {port['id']}" in asked.text("port", port["id"])
+    assert [layer["name"] for layer in port["layers"]] == ["host", "told", "switch", "device"]
+    assert all(layer["sound"] for layer in port["layers"])
+    text = asked.text("port", port["id"])
+    assert f"port {port['id']}" in text
+    assert "ok  device: open" in text
 
 
 def test_a_server_whose_host_does_not_answer(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,11 @@ class NetworkHost:
         self._last = Applied(generation=0)
         self._telling = threading.Lock()
         self._leaving = threading.Event()
-        self.verbs: Mapping[str, Verb] = {"network.apply": self._apply, "network.report": lambda _: self.report()}
+        self.verbs: Mapping[str, Verb] = {
+            "network.apply": self._apply,
+            "network.report": lambda _: self.report(),
+            "network.look": self._look,
+        }
         host.contracts.offer(HostPorts, lambda: _Ports(self._fabric, self._tell))
 
     def start(self) -> None:
@@ -118,6 +122,10 @@ class NetworkHost:
             if self._last.changes:
                 LOG.warning("the host's network was not as it should be: %s changes", self._last.changes)
                 self._tell()
+
+    def _look(self, body: Body) -> Body:
+        """`network.look`: `{"port": id}`; what the port's packets need here, `{"layers": [Layer...]}`."""
+        return {"layers": [msgspec.to_builtins(layer) for layer in self._fabric.look(str(body["port"]))]}
 
     def _tell(self) -> None:
         """Tell the control plane which ports stand; looking and telling are one, so that the last word is the truth."""

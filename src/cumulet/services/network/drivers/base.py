@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from cumulet.services.network.contract import MetadataAnswer, MetadataQuery
-from cumulet.services.network.types import Applied, Capabilities, HostState
+from cumulet.services.network.types import Applied, Capabilities, HostState, Layer
 
 # Answers a guest's metadata request; runs in a thread, may block for seconds.
 Metadata: TypeAlias = Callable[[MetadataQuery], MetadataAnswer]
@@ -38,6 +38,9 @@ class Fabric(Protocol):
 
     def report(self) -> Applied:
         """What stands now, without changing anything."""
+
+    def look(self, port_id: str) -> list[Layer]:
+        """What a port of the host's needs, from the outside in; only the first word where the host does not know it."""
 
     def stop(self) -> None:
         """Let go of sockets and threads; what forwards packets stays."""

@@ -12,9 +12,10 @@ import msgspec
 from cumulet.kernel.errors import NotFound
 from cumulet.kernel.link.host import Journal
 from cumulet.services.network.contract import PASSWORD_LIMIT, MetadataAnswer, MetadataQuery
+from cumulet.services.network.drivers import layers
 from cumulet.services.network.drivers.base import Metadata
 from cumulet.services.network.drivers.fabric import dhcp, dhcp6, ra
-from cumulet.services.network.types import KINDS, Applied, Capabilities, HostState, PortState, reach
+from cumulet.services.network.types import KINDS, Applied, Capabilities, HostState, Layer, PortState, reach
 from cumulet.services.network.types.qos import PARAMETERS
 
 PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state
@@ -86,6 +87,18 @@ class FakeFabric:
         """See `Fabric.report`."""
         with self._changed:
             return self._applied(0)
+
+    def look(self, port_id: str) -> list[Layer]:
+        """See `Fabric.look`."""
+        with self._changed:
+            port = self._port(port_id)
+            found = layers.told(self._state, port)
+            if port is not None:
+                there = port_id in self._taps
+                found.append(
+                    Layer(name="device", sound=there, words="open" if there else "no hypervisor has opened it")
+                )
+            return found
 
     def stop(self) -> None:
         """See `Fabric.stop`."""

@@ -10,7 +10,16 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.explain import Explain, Explanation, ask_host
 from cumulet.services.network.logic import agents
 from cumulet.services.network.store import addresses, common, lookups
-from cumulet.services.network.types import ACTIVE, DOWN, OWNER_COMPUTE, Network, Port, SecurityGroup
+from cumulet.services.network.types import (
+    ACTIVE,
+    DOWN,
+    OWNER_COMPUTE,
+    OWNER_ROUTER_INTERFACE,
+    Network,
+    Port,
+    Router,
+    SecurityGroup,
+)
 
 
 def port(cloud: Cloud, key: str) -> Explanation | None:
@@ -29,6 +38,7 @@ def port(cloud: Cloud, key: str) -> Explanation | None:
         parts=_parts(cloud, found),
         host=found.host,
         reported=_reported(cloud, found),
+        layers=_layers(cloud, found),
     )
     _judge(cloud, found, network, told)
     return told
@@ -77,6 +87,29 @@ def _reported(cloud: Cloud, found: Port) -> dict[str, Any]:
     return told
 
 
+def _layers(cloud: Cloud, found: Port) -> list[dict[str, Any]]:
+    """What its packets need: first what the control plane knows, then what its host sees."""
+    if not found.host:
+        return [{"name": "host", "sound": False, "words": "bound to none"}]
+    agent = lookups.agent_of(cloud.db, found.host)
+    alive = agent is not None and agents.is_alive(agent)
+    here = {"name": "host", "sound": alive, "words": f"{found.host} {'is alive' if alive else 'does not answer'}"}
+    said = ask_host(cloud, found.host, "network.look", {"port": found.id})
+    return [here, *said.get("layers", []), *_elsewhere(cloud, found)]
+
+
+def _elsewhere(cloud: Cloud, found: Port) -> list[dict[str, Any]]:
+    """Routers of its network on other hosts."""
+    legs = common.find_all(cloud.db, Port, network_id=[found.network_id], device_owner=[OWNER_ROUTER_INTERFACE])
+    told = []
+    for router in common.by_id(cloud.db, Router, {leg.device_id for leg in legs}).values():
+        if router.host != found.host:
+            agent = lookups.agent_of(cloud.db, router.host) if router.host else None
+            sound = router.admin_state_up and agent is not None and agents.is_alive(agent)
+            told.append({"name": "router", "sound": sound, "words": f"{router.id} on {router.host or 'no host'}"})
+    return told
+
+
 def _judge(cloud: Cloud, found: Port, network: Network | None, told: Explanation) -> None:
     if not found.admin_state_up or (network is not None and not network.admin_state_up):
         told.advice.append("It, or its network, is switched off (admin_state_up).")
@@ -98,6 +131,11 @@ def _judge(cloud: Cloud, found: Port, network: Network | None, told: Explanation
     elif found.status == DOWN and told.reported.get("stands") is False:
         told.waiting.append("the host has not made its device: its server does not run, or is about to be plugged")
         told.advice.append(f"cumulet explain server {found.device_id}")
+    elif unsound := [layer for layer in told.layers if not layer["sound"]]:
+        told.waiting += [f"{layer['name']}: {layer['words']}" for layer in unsound]
+        told.advice.append(
+            f"The host makes good what was changed there within {cloud.settings.network.repair_interval:g} s."
+        )
     elif found.status != ACTIVE and told.reported.get("stands"):
         told.waiting.append("it stands on its host; the news of that is on its way")
 

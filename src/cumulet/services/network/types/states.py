@@ -276,6 +276,14 @@ class Applied(msgspec.Struct, kw_only=True, frozen=True):
     failed: dict[str, str] = {}
 
 
+class Layer(msgspec.Struct, kw_only=True, frozen=True):
+    """One of the things on a host that a port's packets need: whether it is as it should be, in words for people."""
+
+    name: str
+    sound: bool
+    words: str
+
+
 class HostReport(msgspec.Struct, kw_only=True, frozen=True):
     """What a host says of its network when it joins; `ports` and `failed` as in Applied.
 

@@ -14,6 +14,7 @@ import msgspec
 from pyroute2.netlink.exceptions import NetlinkError
 
 from cumulet.kernel.errors import NotFound, NotReady
+from cumulet.services.network.drivers import layers
 from cumulet.services.network.drivers.base import Metadata
 from cumulet.services.network.drivers.fabric import filters, modules, names, nft, taps
 from cumulet.services.network.drivers.fabric.ears import Ears
@@ -29,7 +30,7 @@ from cumulet.services.network.drivers.fabric.services import Services
 from cumulet.services.network.drivers.fabric.shapers import Shapers
 from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
 from cumulet.services.network.drivers.fabric.tunnels import Tunnels
-from cumulet.services.network.types import KINDS, Applied, Capabilities, HostState, PortState
+from cumulet.services.network.types import KINDS, Applied, Capabilities, HostState, Layer, PortState
 
 # What an apply does beside bridges and rules, in this order; a feature's module adds its own.
 STAGES: tuple[Callable[[Ground], Stage], ...] = (Tunnels, Services, Routers, taps.Taps, Shapers, Outside)
@@ -100,6 +101,14 @@ class KernelFabric:
         with self._changed:
             return msgspec.structs.replace(self._last, ports=_standing(self._state, self._found()))
 
+    def look(self, port_id: str) -> list[Layer]:
+        """See `Fabric.look`."""
+        with self._changed:
+            port = self._port(port_id)
+            if port is None or not self._home.exists():
+                return layers.told(self._state, port)
+            return [*layers.told(self._state, port), *self._home.visit(lambda: self._look(port))]
+
     def stop(self) -> None:
         """See `Fabric.stop`."""
         self._ears.close()
@@ -132,6 +141,16 @@ class KernelFabric:
         self._last = Applied(generation=state.generation, changes=run.changes, ports=run.standing, failed=run.failed)
         self._changed.notify_all()
         return self._last
+
+    def _look(self, port: PortState) -> list[Layer]:
+        with Links() as links:
+            bridge = links.devices.get(names.bridge(port.network_id))
+            sound = bridge is not None and bridge.up
+            found = [Layer(name="bridge", sound=sound, words=names.bridge(port.network_id))]
+            found.append(_rules(port))
+            for stage in self._stages:
+                found += stage.look(port, self._state, links)
+            return found
 
     def _known(self) -> dict[str, Any]:
         """What stands as it should, by id."""
@@ -210,6 +229,14 @@ class KernelFabric:
 def _standing(state: HostState, devices: Container[str]) -> list[str]:
     """Ids of the bound ports that are up and whose device exists: it never does so off its bridge."""
     return sorted(port.id for port in state.ports if port.up and names.tap(port.id) in devices)
+
+
+def _rules(port: PortState) -> Layer:
+    """Called in the fabric's namespace."""
+    if not port.security:
+        return Layer(name="rules", sound=True, words="port security is off: nothing is filtered")
+    sound = {f"f-{port.id}", f"t-{port.id}"} <= nft.chains("bridge", filters.TABLE)
+    return Layer(name="rules", sound=sound, words="loaded" if sound else "not loaded: nothing passes")
 
 
 def _zone(links: Links, device: str) -> int:

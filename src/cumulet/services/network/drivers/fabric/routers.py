@@ -4,13 +4,22 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from functools import partial
 
 from cumulet.services.network.drivers.fabric import egress, names, nat, nft, ra
 from cumulet.services.network.drivers.fabric.links import Links, sysctl
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
-from cumulet.services.network.types import GatewayState, HostState, LegState, NetworkState, RouterState
+from cumulet.services.network.types import (
+    GatewayState,
+    HostState,
+    Layer,
+    LegState,
+    NetworkState,
+    PortState,
+    RouterState,
+)
 
 
 class Routers(Stage):
@@ -58,6 +67,14 @@ class Routers(Stage):
                     inside = partial(self._settle_inside, router, run.networks, self._hop_of(router, run.networks))
                     run.changes += self._namespace(router.id).visit(inside)
                     self._metadata_listener(router)
+
+    def look(self, port: PortState, state: HostState, links: Links) -> Iterable[Layer]:
+        for router in state.routers:
+            for leg in (leg for leg in legs(router) if leg.network_id == port.network_id):
+                plug = links.devices.get(names.router_plug(leg.port_id))
+                sound = router.up and plug is not None and plug.up and self._namespace(router.id).exists()
+                state_word = "" if router.up else ", switched off"
+                yield Layer(name="router", sound=sound, words=f"{router.id} at {' '.join(leg.addresses)}{state_word}")
 
     def _namespace(self, router_id: str) -> Namespace:
         return Namespace(names.router_namespace(self._mark, router_id))

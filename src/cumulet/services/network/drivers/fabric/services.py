@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from functools import partial
 
 from cumulet.services.network.drivers.fabric import dhcp, dhcp6, names
@@ -12,7 +13,7 @@ from cumulet.services.network.drivers.fabric.links import Links, supports_ipv6, 
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.drivers.fabric.ra import LEAST_MTU
 from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
-from cumulet.services.network.types import HostState, NetworkState, PortState, ServiceState
+from cumulet.services.network.types import HostState, Layer, NetworkState, PortState, ServiceState
 
 METADATA6 = "fe80::a9fe:a9fe"
 _EVERYWHERE, _EVERYWHERE6 = "0.0.0.0/0", "::/0"
@@ -70,6 +71,12 @@ class Services(Stage):
                 if run.is_new(network):
                     run.changes += self._namespace(network.id).visit(partial(self._settle_inside, network, service))
                 self._tell(network, ports)
+
+    def look(self, port: PortState, state: HostState, links: Links) -> Iterable[Layer]:
+        if port.network_id in {network.id for network, _ in _served(state)}:
+            plug = links.devices.get(names.service_plug(port.network_id))
+            sound = plug is not None and plug.up and self._namespace(port.network_id).exists()
+            yield Layer(name="services", sound=sound, words="DHCP and metadata of the network")
 
     def _namespace(self, network_id: str) -> Namespace:
         return Namespace(names.service_namespace(self._mark, network_id))

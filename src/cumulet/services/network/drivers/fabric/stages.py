@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from cumulet.services.network.drivers.fabric.links import Links
 from cumulet.services.network.drivers.fabric.metadata import MetadataServer
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.drivers.fabric.options import FabricOptions
-from cumulet.services.network.types import Capabilities, HostState, NetworkState
+from cumulet.services.network.types import Capabilities, HostState, Layer, NetworkState, PortState
 
 _TROUBLE = (OSError, NetlinkError, nft.RulesRefused, CommandFailed)
 
@@ -96,6 +96,10 @@ class Stage:
 
     def settle(self, run: Run) -> None:
         """Bring the insides of namespaces, and all else, to their state."""
+
+    def look(self, port: PortState, state: HostState, links: Links) -> Iterable[Layer]:
+        """What the port's packets need of the stage; `links` are the fabric's, in whose namespace this is called."""
+        return ()
 
     def remove(self) -> None:
         """Take away, at shutdown, what the engine does not: devices and namespaces by name it removes itself."""

@@ -6,11 +6,12 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from collections.abc import Iterable
 
 from cumulet.services.network.drivers.fabric import names
 from cumulet.services.network.drivers.fabric.links import Links
 from cumulet.services.network.drivers.fabric.stages import Run, Stage
-from cumulet.services.network.types import HostState, NetworkState, PortState
+from cumulet.services.network.types import HostState, Layer, NetworkState, PortState
 
 _TUNSETIFF = 0x400454CA
 _TAP, _NO_PI, _VNET_HDR, _MULTI_QUEUE = 0x0002, 0x1000, 0x4000, 0x0100
@@ -45,6 +46,18 @@ class Taps(Stage):
             if names.tap(port.id) in links.devices:
                 with run.guarded(port.id):
                     settle_tap(links, port, run.networks[port.network_id])
+
+    def look(self, port: PortState, state: HostState, links: Links) -> Iterable[Layer]:
+        device = links.devices.get(names.tap(port.id))
+        bridge = links.devices.get(names.bridge(port.network_id))
+        trouble = ""
+        if device is None:
+            trouble = "no hypervisor has opened it"
+        elif bridge is None or device.master != bridge.index:
+            trouble = "not on its bridge"
+        elif not device.up:
+            trouble = "down"
+        yield Layer(name="device", sound=not trouble, words=f"{names.tap(port.id)} {trouble or 'is up, on its bridge'}")
 
 
 def plug_tap(port: PortState, network: NetworkState, *, multi_queue: bool) -> int:

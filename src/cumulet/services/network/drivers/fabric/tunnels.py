@@ -15,7 +15,7 @@ from cumulet.services.network.drivers.fabric import names
 from cumulet.services.network.drivers.fabric.links import Forward, Links, Neighbour
 from cumulet.services.network.drivers.fabric.namespace import Namespace, in_thread
 from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
-from cumulet.services.network.types import HostState, NetworkState
+from cumulet.services.network.types import HostState, Layer, NetworkState, PortState
 
 EVERYONE = "00:00:00:00:00:00"  # the entry whose targets get broadcasts and what has no entry of its own
 _ABSENT = (errno.ENOENT, errno.ESRCH, errno.ENODEV)
@@ -68,6 +68,16 @@ class Tunnels(Stage):
         keys = {one.id for one in wanted}
         self._forward(links, set(_forwards(run.state, keys)), run.guarded)
         self._neighbour(links, set(_neighbours(run.state, keys)), run.guarded)
+
+    def look(self, port: PortState, state: HostState, links: Links) -> Iterable[Layer]:
+        if port.network_id not in {network.id for network in spanning(state)}:
+            return
+        device = links.devices.get(names.tunnel(port.network_id))
+        far = [remote for remote in state.remotes if remote.network_id == port.network_id]
+        known = {entry.mac for entry in self._forwards if device is not None and entry.device == device.name}
+        sound = device is not None and device.up and all(remote.mac in known for remote in far)
+        hosts = len({remote.endpoint for remote in far})
+        yield Layer(name="tunnel", sound=sound, words=f"to {len(far)} ports on {hosts} other hosts")
 
     def _shape(self, network: NetworkState) -> tuple[int, str, int]:
         return (network.segment, self._endpoint, self._port)

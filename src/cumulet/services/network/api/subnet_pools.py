@@ -20,8 +20,13 @@ from cumulet.services.network.api.listing import Item
 from cumulet.services.network.api.resource import Resource
 from cumulet.services.network.logic import sharing
 from cumulet.services.network.logic import subnet_pools as logic
-from cumulet.services.network.logic.faults import invalid
+from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.types import SubnetPool
+
+
+def _quota(value: Any) -> str | None:
+    return check.non_negative(value) or check.at_most(0, 2**31 - 1)(value)
+
 
 _number = partial(
     Attribute, post=True, put=True, default=ABSENT, convert=check.integer, check=check.non_negative, sorts=True
@@ -32,7 +37,7 @@ ATTRIBUTES = {
     "name": Attribute(post=True, put=True, check=check.full_name, sorts=True),
     "project_id": common.PROJECT,
     "prefixes": Attribute(post=True, put=True, check=check.prefixes, filters=False),
-    "default_quota": _number(check=check.at_most(0, 2**31 - 1)),
+    "default_quota": _number(check=_quota),
     "ip_version": Attribute(convert=check.integer, sorts=True),
     "default_prefixlen": _number(),
     "min_prefixlen": _number(),
@@ -99,8 +104,8 @@ def onboard(request: Request) -> Reply:
     network_id = request.body.get("network_id") if isinstance(request.body, dict) else None
     if network_id is None:
         raise invalid("network_id must be specified.")
-    if (reason := check.uuid(network_id)) is not None:
-        raise Invalid(f"Invalid input for network_id. Reason: {reason}.")
+    if check.uuid(network_id) is not None:
+        raise fault("NetworkNotFound", id=network_id)
     taken = request.cloud.db.write(lambda tx: logic.onboard(tx, request.ctx, key, network_id))
     return Reply(200, [{"id": subnet.id, "cidr": subnet.cidr} for subnet in taken])
 

@@ -12,18 +12,24 @@ import msgspec
 import pytest
 from network_labs import FabricLab
 
-from cumulet.services.network.drivers.fabric import nft, shapers
+from cumulet.services.network.drivers.fabric import names, nft, shapers
+from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.types import (
     FixedAddress,
+    FloatingState,
+    GatewayState,
     HostState,
+    LegState,
     NetworkState,
     PortState,
+    RouterState,
     ShapeState,
     SubnetState,
     qos,
 )
 
-NET, SUBNET, A, B = (str(uuid.uuid4()) for _ in range(4))
+NET, SUBNET, PUBLIC, ROUTER, A, B, C = (str(uuid.uuid4()) for _ in range(7))
+ADDRESS = {"floating": "198.18.4.50", "gateway": "198.18.4.10"}
 PORT, SIZE, BURST = 9000, 1000, 1 << 16
 WAYS = [(qos.EGRESS, A, B), (qos.INGRESS, B, A)]
 PIECES = 400  # of SIZE bytes: six times what any burst lets pass
@@ -132,11 +138,87 @@ def test_rules_that_are_gone_leave_nothing(lab: FabricLab) -> None:
     assert len(arrive(lab, A, B, "10.1.0.12")) == PIECES
 
 
+def outside(generation: int, **shapes: list[ShapeState]) -> HostState:
+    """B behind a router, with a floating address; A on the external network. Shapes by `floating` and `gateway`."""
+    inner = NetworkState(id=NET, mtu=1450, subnets=[SubnetState(id=SUBNET, cidr="10.1.0.0/24", gateway="10.1.0.1")])
+    near = LegState(
+        port_id=str(uuid.uuid5(uuid.NAMESPACE_DNS, "near")),
+        network_id=NET,
+        mac="fa:16:3e:00:05:01",
+        addresses=["10.1.0.1/24"],
+    )
+    far = LegState(
+        port_id=str(uuid.uuid5(uuid.NAMESPACE_DNS, "far")),
+        network_id=PUBLIC,
+        mac="fa:16:3e:00:05:02",
+        addresses=["198.18.4.10/24"],
+    )
+    router = RouterState(
+        id=ROUTER,
+        legs=[near],
+        gateway=GatewayState(leg=far),
+        floating=[FloatingState(address="198.18.4.50", fixed="10.1.0.12")],
+        shapes={ADDRESS[name]: found for name, found in shapes.items()},
+    )
+    ports = [
+        PortState(
+            id=A,
+            network_id=PUBLIC,
+            mac="fa:16:3e:00:05:03",
+            addresses=[FixedAddress(address="198.18.4.11", prefix=24, subnet_id=SUBNET)],
+            security=False,
+        ),
+        port(B, 12, security=False),
+        port(C, 13, security=False),
+    ]
+    networks = [inner, NetworkState(id=PUBLIC, mtu=1450, physical="public")]
+    return HostState(generation=generation, networks=networks, ports=ports, routers=[router])
+
+
+@pytest.fixture(scope="module")
+def edge() -> Iterator[FabricLab]:
+    made = FabricLab()
+    assert made.apply(outside(1)).failed == {}
+    for key in (A, B, C):
+        made.boot(key)
+    assert made.ping(A, "198.18.4.50")
+    assert made.ping(C, "198.18.4.11")
+    yield made
+    made.close()
+
+
+def test_a_floating_ip_has_limits_of_its_own(edge: FabricLab) -> None:
+    few = range(BURST // (SIZE + 28) - 1, PIECES // 2)
+    edge.apply(outside(2, floating=[limit(qos.BANDWIDTH_LIMIT, qos.EGRESS, 200)]))
+    assert len(arrive(edge, B, A, "198.18.4.11")) in few
+    assert len(arrive(edge, C, A, "198.18.4.11")) == PIECES, "by the gateway's address"
+    assert len(arrive(edge, A, B, "198.18.4.50")) == PIECES
+    edge.apply(outside(3, floating=[limit(qos.BANDWIDTH_LIMIT, qos.INGRESS, 200)]))
+    assert len(arrive(edge, A, B, "198.18.4.50")) in few
+    assert len(arrive(edge, B, A, "198.18.4.11")) == PIECES
+    edge.apply(outside(4))
+    assert len(arrive(edge, A, B, "198.18.4.50")) == PIECES
+
+
+def test_a_gateway_has_limits_of_its_own(edge: FabricLab) -> None:
+    shaped = outside(5, gateway=[limit(qos.BANDWIDTH_LIMIT, way, 200) for way in qos.DIRECTIONS])
+    edge.apply(shaped)
+    assert len(arrive(edge, C, A, "198.18.4.11")) <= PIECES // 2
+    assert len(arrive(edge, B, A, "198.18.4.11")) == PIECES
+    edge.restart()
+    edge.apply(msgspec.structs.replace(shaped, generation=6))
+    assert edge.apply(msgspec.structs.replace(shaped, generation=7)).changes == 0
+    edge.restart()
+    edge.apply(outside(8))
+    space = Namespace(names.router_namespace(edge.mark, ROUTER))
+    assert space.visit(lambda: nft.chains("inet", shapers.TABLE)) == set()
+
+
 @pytest.mark.parametrize("rate", [1, 99_999_999, 100_000_000, 2**31 - 1])
 @pytest.mark.parametrize("burst", [0, 1, 2**31 - 1])
 def test_whatever_the_api_takes_the_kernel_takes(lab: FabricLab, rate: int, burst: int) -> None:
     for type_ in (qos.BANDWIDTH_LIMIT, qos.PACKET_RATE_LIMIT):
         shaped = port(A, 11, *(limit(type_, direction, rate, burst) for direction in qos.DIRECTIONS))
-        text = shapers.table([shaped])
+        text = shapers.ports_table([shaped])
         assert lab.fabric._home.visit(lambda text=text: nft.replace("bridge", "tried", text))
         assert lab.fabric._home.visit(lambda: nft.remove("bridge", "tried"))

@@ -12,7 +12,8 @@ from cumulet.kernel.db.outbox import Event
 from cumulet.services.network.logic import agents, concern, snapshot
 from cumulet.services.network.logic.compile import compile_host
 from cumulet.services.network.logic.hosting.qos import shapes_of
-from cumulet.services.network.types import HostReport, QosRule, ShapeState, qos
+from cumulet.services.network.store import common
+from cumulet.services.network.types import HostReport, QosRule, Router, ShapeState, qos
 from support.cloud import RunningCloud
 from support.people import environment
 from support.waiting import until
@@ -114,6 +115,48 @@ def test_a_hosts_state_says_what_its_ports_are_held_to(cloud: RunningCloud, clie
     assert shapes() == []
     for gone in (f"/ports/{port}", f"/networks/{wire}", f"/qos/policies/{own}", f"/qos/policies/{inherited}"):
         assert client.delete(gone).status_code == 204
+
+
+def test_a_hosts_state_says_what_external_addresses_are_held_to(cloud: RunningCloud, client: httpx.Client) -> None:
+    control = cloud.control.cloud
+    slow, fast = (made(client, "/qos/policies", {"policy": {"name": name}}) for name in ("slow", "fast"))
+    rules = {}
+    for policy, rate in ((slow, 5), (fast, 50)):
+        body = {"bandwidth_limit_rule": {"max_kbps": rate}}
+        rules[policy] = made(client, f"/qos/policies/{policy}/bandwidth_limit_rules", body)
+        made(client, f"/qos/policies/{policy}/dscp_marking_rules", {"dscp_marking_rule": {"dscp_mark": 8}})
+    outer = made(client, "/networks", {"network": {"name": "outer", "router:external": True}})
+    cidr = {"ip_version": 4, "cidr": "198.19.7.0/24", "enable_dhcp": False}
+    made(client, "/subnets", {"subnet": {"network_id": outer, **cidr}})
+    inner = made(client, "/networks", {"network": {"name": "inner"}})
+    subnet = made(client, "/subnets", {"subnet": {"network_id": inner, "ip_version": 4, "cidr": "10.66.0.0/24"}})
+    port = made(client, "/ports", {"port": {"network_id": inner}})
+    gateway = {"network_id": outer, "qos_policy_id": slow}
+    router = made(client, "/routers", {"router": {"name": "edge", "external_gateway_info": gateway}})
+    client.put(f"/routers/{router}/add_router_interface", json={"subnet_id": subnet})
+    floating = made(
+        client, "/floatingips", {"floatingip": {"floating_network_id": outer, "port_id": port, "qos_policy_id": fast}}
+    )
+    address = client.get(f"/floatingips/{floating}").json()["floatingip"]["floating_ip_address"]
+    info = client.get(f"/routers/{router}").json()["router"]["external_gateway_info"]
+    row = common.find(control.db, Router, router)
+    assert row is not None
+    state = next(one for one in compile_host(snapshot.take(control, row.host)).routers if one.id == router)
+    assert state.shapes == {
+        info["external_fixed_ips"][0]["ip_address"]: [_limit(5)],
+        address: [_limit(50)],
+    }
+    assert concern.of(control.db, QosRule, [rules[slow]]) == {row.host}
+    assert concern.of(control.db, QosRule, [rules[fast]]) == {row.host}
+    assert client.delete(f"/floatingips/{floating}").status_code == 204
+    client.put(f"/routers/{router}/remove_router_interface", json={"subnet_id": subnet})
+    things = (f"/routers/{router}", f"/ports/{port}", f"/networks/{inner}", f"/networks/{outer}")
+    for gone in (*things, f"/qos/policies/{slow}", f"/qos/policies/{fast}"):
+        assert client.delete(gone).status_code == 204
+
+
+def _limit(rate: int) -> ShapeState:
+    return ShapeState(type=qos.BANDWIDTH_LIMIT, direction=qos.EGRESS, rate=rate)
 
 
 def test_limits_are_shapes_and_minimums_are_not() -> None:

@@ -77,10 +77,10 @@ class DhcpOption(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class ShapeState(msgspec.Struct, kw_only=True, frozen=True):
-    """A QoS rule that the port is held to, its `type` one of `types.qos`.
+    """A QoS rule that a port, or an external address, is held to, its `type` one of `types.qos`.
 
     `rate` is kilobits or kilopackets per second, and `burst` as many of them at once (0: as many as suit the rate); for
-    a mark, `rate` is the DSCP value. `direction` is `egress` for what the guest sends, `ingress` for what it gets.
+    a mark, `rate` is the DSCP value. `direction` is `egress` for what is sent from there, `ingress` for what comes.
     """
 
     type: str
@@ -195,7 +195,7 @@ class ForwardState(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class RouterState(msgspec.Struct, kw_only=True, frozen=True):
-    """A router that runs on the host."""
+    """A router that runs on the host. `shapes` are what its external addresses, floating or its own, are held to."""
 
     id: str
     up: bool = True
@@ -204,6 +204,7 @@ class RouterState(msgspec.Struct, kw_only=True, frozen=True):
     floating: list[FloatingState] = []
     routes: list[Route] = []
     forwards: list[ForwardState] = []
+    shapes: dict[str, list[ShapeState]] = {}
 
 
 class HostState(msgspec.Struct, kw_only=True, frozen=True):

@@ -86,7 +86,7 @@ def _shapes() -> list[str]:
     found = []
     for type_ in shapers.TYPES:
         shape = ShapeState(type=type_, direction=qos.EGRESS, rate=8)
-        text = shapers.table([msgspec.structs.replace(tried, shapes=[shape])])
+        text = shapers.ports_table([msgspec.structs.replace(tried, shapes=[shape])])
         if nft.accepts(f"table bridge probe_{type_} {{\n{text}\n}}\n") is None:
             found.append(type_)
     return found

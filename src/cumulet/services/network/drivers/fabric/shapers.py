@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QoS rules of ports as a table of nftables: what goes beyond a limit is dropped, what a guest sends is marked.
+"""QoS rules as tables of nftables: what goes beyond a limit is dropped, what a guest sends is marked.
 
-The rules go by the taps' names, so that they stand before a tap does, and no tap needs anything done to it.
+Ports are known by their taps' names, so that their rules stand before a tap does, and no tap needs anything done to it.
+Routers hold external addresses to limits where these stand in packets: before those that come are translated, and after
+those that leave were.
 
 LIMITATIONS: limits police, they do not queue. What passes at once is never less than passes in a second, for so the
 kernel counts bytes, nor than 64 KiB, the largest piece in which guests hand over what they send.
@@ -10,11 +12,13 @@ kernel counts bytes, nor than 64 KiB, the largest piece in which guests hand ove
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from cumulet.services.network.drivers.fabric import names, nft
 from cumulet.services.network.drivers.fabric.links import Links
+from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
-from cumulet.services.network.types import PortState, ShapeState, qos
+from cumulet.services.network.types import PortState, RouterState, ShapeState, qos
 
 TABLE = "cumulet_qos"
 TYPES = (qos.BANDWIDTH_LIMIT, qos.DSCP_MARKING, qos.PACKET_RATE_LIMIT)  # what can be tried, and then done
@@ -26,7 +30,7 @@ _LEAST_PACKETS, _MOST_PACKETS = 10, 1 << 31
 # Beyond these (100 Gbit/s, 10^9 packets/s) the kernel's sums would not hold, and nothing is that fast.
 _NO_LIMIT = {qos.BANDWIDTH_LIMIT: 100_000_000, qos.PACKET_RATE_LIMIT: 1_000_000}
 
-_TABLE = """
+_PORTS = """
 {chains}
 map leaving {{ type ifname : verdict; {leaving} }}
 map reaching {{ type ifname : verdict; {reaching} }}
@@ -38,28 +42,59 @@ oifname vmap @reaching
 }}
 """
 
+_ADDRESSES = """
+{chains}
+map leaving4 {{ type ipv4_addr : verdict; {egress4} }}
+map leaving6 {{ type ipv6_addr : verdict; {egress6} }}
+map reaching4 {{ type ipv4_addr : verdict; {ingress4} }}
+map reaching6 {{ type ipv6_addr : verdict; {ingress6} }}
+chain from {{ type filter hook postrouting priority 110;
+oifname "qg-*" ip saddr vmap @leaving4
+oifname "qg-*" ip6 saddr vmap @leaving6
+}}
+chain to {{ type filter hook prerouting priority -150;
+iifname "qg-*" ip daddr vmap @reaching4
+iifname "qg-*" ip6 daddr vmap @reaching6
+}}
+"""
+
 
 class Shapers(Stage):
-    """The limits and marks of servers' ports."""
+    """The limits and marks of servers' ports, and the limits of external addresses."""
 
     def __init__(self, ground: Ground) -> None:
         super().__init__(ground)
         self._loaded: str | None = None
+        self._routers: set[str] = set()  # that have a table
 
     def plug(self, links: Links, run: Run) -> None:
         shaped = [port for port in run.state.ports if any(_words(shape) for shape in port.shapes)]
-        text = table(shaped)
+        text = ports_table(shaped)
         if run.known and text == self._loaded:
             return
         try:
-            run.changes += nft.replace("bridge", TABLE, text) if shaped else nft.remove("bridge", TABLE)
+            run.changes += _settle("bridge", text if shaped else None, run)
             self._loaded = text
         except nft.RulesRefused as error:
             for port in shaped:
                 run.failed.setdefault(port.id, str(error))
 
+    def settle(self, run: Run) -> None:
+        for router in run.state.routers:
+            if run.is_new(router) and (router.shapes or router.id in self._routers or not run.known):
+                with run.guarded(router.id):
+                    space = Namespace(names.router_namespace(self._ground.options.mark, router.id))
+                    text = addresses_table(router) if router.shapes else None
+                    run.changes += space.visit(partial(_settle, "inet", text, run))
+                    (self._routers.add if router.shapes else self._routers.discard)(router.id)
 
-def table(ports: Iterable[PortState]) -> str:
+
+def _settle(family: str, text: str | None, run: Run) -> bool:
+    """Have the table in the calling thread's namespace, or (None) not; whether anything had to be done."""
+    return nft.remove(family, TABLE) if text is None else nft.replace(family, TABLE, text, thorough=not run.known)
+
+
+def ports_table(ports: Iterable[PortState]) -> str:
     """The bridge table for ports with shapes."""
     chains: list[str] = []
     jumps: dict[str, list[str]] = {qos.EGRESS: [], qos.INGRESS: []}
@@ -70,9 +105,21 @@ def table(ports: Iterable[PortState]) -> str:
                 chain = f"{direction[0]}-{port.id}"
                 chains.append(f"chain {chain} {{\n" + "\n".join(line for line in lines if line) + "\n}")
                 found.append(f'"{names.tap(port.id)}" : jump {chain}')
-    return _TABLE.format(
+    return _PORTS.format(
         chains="\n".join(chains), leaving=_elements(jumps[qos.EGRESS]), reaching=_elements(jumps[qos.INGRESS])
     )
+
+
+def addresses_table(router: RouterState) -> str:
+    """The inet table for a router with shapes."""
+    chains: list[str] = []
+    jumps: dict[str, list[str]] = {f"{direction}{version}": [] for direction in qos.DIRECTIONS for version in (4, 6)}
+    for number, (address, shapes) in enumerate(sorted(router.shapes.items())):
+        for shape in shapes:
+            chain = f"{shape.direction[0]}-{number}"
+            chains.append(f"chain {chain} {{\n{_words(shape)}\n}}")
+            jumps[f"{shape.direction}{6 if ':' in address else 4}"].append(f"{address} : jump {chain}")
+    return _ADDRESSES.format(chains="\n".join(chains), **{name: _elements(found) for name, found in jumps.items()})
 
 
 def _words(shape: ShapeState) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QoS rules in hosts' states: what each server's port is held to."""
+"""QoS rules in hosts' states: what each server's port, and each external address, is held to."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from cumulet.kernel.db import Source
 from cumulet.services.network.logic.hosting.base import Feature, Snapshot
 from cumulet.services.network.store import common
 from cumulet.services.network.store import qos as store
-from cumulet.services.network.types import HostState, QosRule, ShapeState, qos
+from cumulet.services.network.types import HostState, QosRule, RouterState, ShapeState, qos
 
 _NAME = "qos"
 
 
 class Shapes(Feature):
-    """The port's own policy, or else its network's: limits and marks; minimums are placement's affair."""
+    """Limits and marks of a port's own policy, or else its network's; limits of floating IPs and gateways.
+
+    Minimums are placement's affair.
+    """
 
     def __init__(self) -> None:
         self.concerns = {QosRule: _of_rules}
 
     def take(self, source: Source, rows: Snapshot) -> None:
-        used = {key for key in _policies(rows).values() if key is not None}
-        if used:
-            rows.more[_NAME] = store.rules_of(source, used)
+        used = {*_policies(rows).values(), *(each.qos_policy_id for each in rows.floating)}
+        used |= {router.gateway_qos_policy_id for router in rows.routers}
+        if used - {None}:
+            rows.more[_NAME] = store.rules_of(source, {key for key in used if key is not None})
 
     def add(self, rows: Snapshot, state: HostState) -> HostState:
         rules = rows.more.get(_NAME)
@@ -34,13 +38,31 @@ class Shapes(Feature):
             msgspec.structs.replace(port, shapes=shapes_of(rules.get(policies[port.id] or "", [])))
             for port in state.ports
         ]
-        return msgspec.structs.replace(state, ports=ports)
+        routers = [
+            msgspec.structs.replace(router, shapes=_outside(rows, router, rules)) if router.gateway else router
+            for router in state.routers
+        ]
+        return msgspec.structs.replace(state, ports=ports, routers=routers)
 
 
 def _policies(rows: Snapshot) -> dict[str, str | None]:
     """Each port's policy."""
     inherited = {network.id: network.qos_policy_id for network in rows.networks.values()}
     return {port.id: port.qos_policy_id or inherited.get(port.network_id) for port in rows.bound}
+
+
+def _outside(rows: Snapshot, router: RouterState, rules: dict[str, list[QosRule]]) -> dict[str, list[ShapeState]]:
+    """The limits of the router's external addresses."""
+    row = next(each for each in rows.routers if each.id == router.id)
+    own = router.gateway.leg.addresses if router.gateway is not None else []
+    policies = {text.split("/")[0]: row.gateway_qos_policy_id for text in own}
+    policies |= {each.floating_ip_address: each.qos_policy_id for each in rows.floating if each.router_id == router.id}
+    found = {}
+    for address, policy in sorted(policies.items()):
+        limits = [rule for rule in rules.get(policy or "", []) if rule.type == qos.BANDWIDTH_LIMIT]
+        if limits:
+            found[address] = shapes_of(limits)
+    return found
 
 
 def shapes_of(rules: list[QosRule]) -> list[ShapeState]:
@@ -64,4 +86,5 @@ def _shape(rule: QosRule) -> ShapeState | None:
 
 def _of_rules(source: Source, keys: set[str]) -> set[str]:
     policies = {rule.qos_policy_id for rule in common.by_id(source, QosRule, keys).values()}
-    return {port.host for port in store.ports_under(source, policies)} - {""}
+    ports, routers = store.ports_under(source, policies), store.routers_of_policies(source, policies)
+    return ({port.host for port in ports} | {router.host for router in routers}) - {""}

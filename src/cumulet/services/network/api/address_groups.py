@@ -75,7 +75,10 @@ def remove_addresses(request: Request) -> Reply:
 
 
 def _readdress(request: Request, rule: str, change: Callable[[Tx, str, list[str]], AddressGroup]) -> Reply:
-    """Change the addresses: `{"addresses": [...]}`; here one without a prefix length is taken, too."""
+    """Change the addresses: `{"addresses": [...]}`; here one without a prefix length is taken, too.
+
+    The answer says whether the group is shared, which others do not.
+    """
     before = ADDRESS_GROUPS.load(request)
     if not request.allows(rule, ADDRESS_GROUPS.target(before)):
         raise Forbidden(f"rule:{rule} is disallowed by policy", code="PolicyNotAuthorized")
@@ -92,7 +95,7 @@ def _readdress(request: Request, rule: str, change: Callable[[Tx, str, list[str]
         return ADDRESS_GROUPS.told(request, tx, events.updated, item)
 
     after = request.cloud.db.write(write)
-    return Reply(200, {"address_group": ADDRESS_GROUPS.shown(request, [after])[0]})
+    return Reply(200, {"address_group": {**ADDRESS_GROUPS.shown(request, [after])[0], "shared": after["shared"]}})
 
 
 FAMILY = Family(

@@ -21,13 +21,14 @@ from cumulet.services.network.types.address_groups import AddressGroup
 def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> AddressGroup:
     """A new group from its attributes; what means the same address is kept once."""
     now = clock.utcnow()
+    addresses = normalized(values.get("addresses", []))
     group = AddressGroup(
         id=ids.new_uuid(),
         project_id=values["project_id"],
         name=values["name"],
-        addresses=normalized(values.get("addresses", [])),
+        addresses=addresses,
         description=values["description"],
-        revision_number=1,
+        revision_number=1 if addresses else 0,
         created_at=now,
         updated_at=now,
     )
@@ -57,7 +58,8 @@ def add_addresses(tx: Tx, key: str, wanted: list[str]) -> AddressGroup:
     known = [address for address in coming if address in set(group.addresses)]
     if known:
         raise fault("AddressesAlreadyExist", addresses=known, id=key)
-    common.change(tx, AddressGroup, key, {"addresses": [*group.addresses, *coming]})
+    if coming:
+        common.change(tx, AddressGroup, key, {"addresses": [*group.addresses, *coming]})
     return access.must(tx, AddressGroup, key)
 
 
@@ -70,7 +72,8 @@ def remove_addresses(tx: Tx, key: str, wanted: list[str]) -> AddressGroup:
     if unknown:
         raise fault("AddressesNotFound", addresses=unknown, id=key)
     left = [address for address in group.addresses if address not in set(going)]
-    common.change(tx, AddressGroup, key, {"addresses": left})
+    if going:
+        common.change(tx, AddressGroup, key, {"addresses": left})
     return access.must(tx, AddressGroup, key)
 
 

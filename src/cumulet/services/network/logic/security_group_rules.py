@@ -37,6 +37,7 @@ _SAME = (
     "remote_group_id",
     "remote_address_group_id",
 )
+_ANYWHERE = ("0.0.0.0/0", "::/0")
 _REMOTES = ("remote_ip_prefix", "remote_group_id", "remote_address_group_id")
 
 
@@ -186,12 +187,14 @@ def _check_prefix(values: dict[str, Any]) -> None:
 
 
 def meaning(rule: SecurityGroupRule | DefaultRule) -> tuple[Any, ...]:
-    """What makes two rules the same; a protocol's name and number are one, and so are any address and no prefix."""
+    """What makes two rules the same, as Neutron compares them.
+
+    A protocol's name and number are one, and so are any address and no prefix; host bits of prefixes count.
+    """
     words = {name: getattr(rule, name) for name in _SAME}
     words["protocol"] = number(rule.protocol, rule.ethertype)
-    if rule.remote_ip_prefix:
-        network = ipaddress.ip_network(rule.remote_ip_prefix, strict=False)
-        words["remote_ip_prefix"] = str(network) if network.prefixlen else None
+    if rule.remote_ip_prefix in _ANYWHERE:
+        words["remote_ip_prefix"] = None
     return tuple(words.values())
 
 

@@ -199,7 +199,7 @@ def _rules_under(kind: str, child: str, route: Route, is_one: bool) -> list[str]
 def _one(collection: str) -> str:
     """A collection's name in the singular."""
     name = collection.replace("-", "_")
-    if name.endswith("policies"):
+    if name.endswith("ies"):
         return name.removesuffix("ies") + "y"
     return name if name.endswith("ss") else name.removesuffix("s")
 

@@ -17,6 +17,7 @@ from personas.props import (
     network_groups,
     network_qos,
     network_sharing,
+    network_topologies,
     network_trunks,
     placement,
 )
@@ -34,6 +35,7 @@ MAKERS: Mapping[str, Mapping[str, Maker]] = {
         **network_groups.MAKERS,
         **network_sharing.MAKERS,
         **network_qos.MAKERS,
+        **network_topologies.MAKERS,
         **network_trunks.MAKERS,
         **network_floating.MAKERS,
     },

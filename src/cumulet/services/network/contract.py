@@ -18,12 +18,14 @@ class PortRequest(msgspec.Struct, kw_only=True, frozen=True):
     """One interface that a server asks for: a port that exists, or a network on which to make one.
 
     `address` is the fixed IPv4 or IPv6 address that is wanted there (only with `network_id`). `tag` is compute's own.
+    `automatic` names neither: the project's only network, or one that is made for it (see `create_ports`).
     """
 
     network_id: str | None = None
     port_id: str | None = None
     address: str | None = None
     tag: str | None = None
+    automatic: bool = False
 
 
 class Route(msgspec.Struct, kw_only=True, frozen=True):
@@ -254,7 +256,9 @@ class NetworkContract(Protocol):
         """Validate what a new server asks for, without changing anything; the answer is the requests made definite.
 
         `requests` None means that the caller named nothing: the project's only network is taken, no network where there
-        is none, NetworkAmbiguous (409) where there are several. `security_groups` are names or ids of the project.
+        is none, NetworkAmbiguous (409) where there are several. An `automatic` request stays so where the project has
+        no network and one can be made for it; UnableToAutoAllocateNetwork (400) else. `security_groups` are names or
+        ids of the project.
         """
 
     def create_ports(
@@ -273,7 +277,8 @@ class NetworkContract(Protocol):
 
         `host` may be "" where it is not known yet (see `bind`). Quota is counted here. Without `security_groups` the
         project's default group is used. Ports that the user made keep their own groups. `hostname` is the server's,
-        which its ports are called in DNS.
+        which its ports are called in DNS. For `automatic` requests the project gets a network, if it has none yet, in
+        the same commit.
         """
 
     def bind(self, tx: Tx, port_ids: list[str], host: str) -> None:

@@ -24,7 +24,7 @@ from cumulet.services.network.contract import (
 from cumulet.services.network.flows.converge import Converger
 from cumulet.services.network.logic import access, concern, describe, group_details, older, security_groups, servers
 from cumulet.services.network.store import addresses, lookups
-from cumulet.services.network.types import OWNER_COMPUTE, FloatingIp, Port, SecurityGroup, SecurityGroupRule
+from cumulet.services.network.types import OWNER_COMPUTE, FloatingIp, Port, Router, SecurityGroup, SecurityGroupRule
 
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
@@ -60,10 +60,11 @@ class NetworkService:
         security_groups: list[str] | None = None,
         hostname: str = "",
     ) -> list[PortInfo]:
+        definite, routers = servers.made_definite(self._cloud, tx, ctx, requests)
         made = servers.make_ports(
-            self._cloud, tx, ctx, server_id, host, availability_zone, requests, security_groups, hostname
+            self._cloud, tx, ctx, server_id, host, availability_zone, definite, security_groups, hostname
         )
-        self._converger.tell(tx, concern.of_ports(tx, made))
+        self._converger.tell(tx, concern.of_ports(tx, made) | concern.of(tx, Router, routers))
         return describe.ports(tx, made)
 
     def bind(self, tx: Tx, port_ids: list[str], host: str) -> None:

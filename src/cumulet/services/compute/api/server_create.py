@@ -137,8 +137,10 @@ def _zone_and_host(request: Request, body: dict[str, Any]) -> tuple[str | None, 
 
 def _networks(asked: Any) -> tuple[list[PortRequest] | None, bool]:
     """The interfaces that were asked for (None: nothing was said), and whether none are wanted."""
-    if asked is None or asked == "auto":
+    if asked is None:
         return None, False
+    if asked == "auto":
+        return [PortRequest(automatic=True)], False
     if asked == "none":
         return [], True
     ports: set[str] = set()

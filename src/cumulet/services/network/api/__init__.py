@@ -5,6 +5,7 @@ from cumulet.kernel.http import Api
 from cumulet.services.network.api import (
     address_groups,
     address_scopes,
+    availability,
     bindings,
     core,
     discovery,
@@ -16,6 +17,7 @@ from cumulet.services.network.api import (
     qos,
     rbac_policies,
     tags,
+    topologies,
     trunks,
 )
 from cumulet.services.network.api.dialect import NetworkDialect
@@ -34,6 +36,8 @@ _FAMILIES: tuple[Family, ...] = (
     dns.FAMILY,
     port_forwardings.FAMILY,
     floating_ip_pools.FAMILY,
+    availability.FAMILY,
+    topologies.FAMILY,
 )
 _RESOURCES = tuple(resource for family in _FAMILIES for resource in family.resources)
 _EXTENSIONS = {alias: said for family in _FAMILIES for alias, said in family.extensions.items()}

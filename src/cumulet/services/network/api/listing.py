@@ -32,6 +32,7 @@ _MARKED = {
     "default_security_group_rules": "DefaultSecurityGroupRuleNotFound",
     "security_groups_default_statefulness": "SecurityGroupDefaultStatefulnessNotFound",
     "policies": "QosPolicyNotFound",
+    "network_ip_availabilities": "NetworkNotFound",
 }
 _OTHER_NAMES = {"tenant_id": "project_id"}
 _CONVERTED: dict[str, Convert] = {"changed_since": check.moment}

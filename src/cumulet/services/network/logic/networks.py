@@ -11,6 +11,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.services.network.logic import (
     access,
+    default_external,
     ports,
     qos_use,
     quotas,
@@ -37,15 +38,17 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Networ
     values["qos_policy_id"] = qos_use.with_default(tx, ctx, values["project_id"], values.get("qos_policy_id"))
     quotas.take(tx, values["project_id"], network=1)
     kind, physical, segment = segments.choose(cloud, tx, values)
-    now = clock.utcnow()
+    now, key = clock.utcnow(), ids.new_uuid()
+    if values["is_default"]:
+        default_external.check_only(tx, key)
     network = Network(
-        id=ids.new_uuid(),
+        id=key,
         project_id=values["project_id"],
         name=values["name"],
         admin_state_up=values["admin_state_up"],
         shared=values["shared"],
         external=values["router:external"],
-        is_default=values["is_default"],
+        is_default=values["is_default"] and values["router:external"],
         mtu=segments.mtu(cloud, kind, values["mtu"]),
         port_security_enabled=values["port_security_enabled"],
         network_type=kind,
@@ -78,6 +81,10 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     if values.get("router:external", network.external) != network.external:
         changes["external"] = values["router:external"]
         _open_outside(tx, network, values["router:external"])
+    if values.get("is_default") and ("router:external" in values or network.external):
+        default_external.check_only(tx, key)
+    if not changes.get("external", network.external):
+        changes["is_default"] = False
     if "mtu" in values:
         changes["mtu"] = segments.mtu(cloud, network.network_type, values["mtu"])
     common.change(tx, Network, key, changes)

@@ -18,6 +18,7 @@ from cumulet.services.network.logic import (
     ports,
     security_groups,
     sharing,
+    topologies,
 )
 from cumulet.services.network.logic.faults import (
     fault,
@@ -46,7 +47,37 @@ def check(
                 "Multiple possible networks found, use a Network ID to be more specific.", code="NetworkAmbiguous"
             )
         return [PortRequest(network_id=network.id) for network in found]
+    if any(request.automatic for request in requests):
+        return check(source, ctx, None, None) or [_automatic(source, ctx)]
     return [_checked(source, ctx, request) for request in requests]
+
+
+def _automatic(source: Source, ctx: Context) -> PortRequest:
+    try:
+        topologies.check(source, ctx)
+    except Conflict as error:
+        raise _unable(ctx) from error
+    return PortRequest(automatic=True)
+
+
+def made_definite(
+    cloud: Cloud, tx: Tx, ctx: Context, requests: list[PortRequest]
+) -> tuple[list[PortRequest], set[str]]:
+    """The requests without automatic ones, for which the project gets its network; the routers that lead there."""
+    if not any(request.automatic for request in requests):
+        return requests, set()
+    try:
+        found = topologies.provide(cloud, tx, ctx, ctx.project_id or "")
+    except (Conflict, NotFound) as error:
+        raise _unable(ctx) from error
+    own = PortRequest(network_id=found.network_id)
+    routers = {found.router_id} if found.router_id is not None else set()
+    return [own if request.automatic else request for request in requests], routers
+
+
+def _unable(ctx: Context) -> Invalid:
+    message = f"Unable to automatically allocate a network for project {ctx.project_id}"
+    return Invalid(message, code="UnableToAutoAllocateNetwork")
 
 
 def group_by_name(source: Source, ctx: Context, name: str) -> SecurityGroup:

@@ -13,6 +13,7 @@ from cumulet.services.network.policy import (
     port_forwardings,
     qos,
     rbac_policies,
+    topologies,
     trunks,
 )
 
@@ -27,6 +28,7 @@ RULES: dict[str, str] = {
     **bindings.RULES,
     **group_defaults.RULES,
     **port_forwardings.RULES,
+    **topologies.RULES,
 }
 
 _VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_", "activate")

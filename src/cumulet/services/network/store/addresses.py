@@ -32,6 +32,11 @@ _HELD = (
     .where(allocation.c.subnet_id.in_(bindparam("subnets", expanding=True)))
     .group_by(allocation.c.subnet_id)
 )
+_HELD_EACH = (
+    select(allocation.c.subnet_id, allocation.c.address)
+    .where(allocation.c.subnet_id.in_(bindparam("subnets", expanding=True)))
+    .order_by(allocation.c.subnet_id, allocation.c.address)
+)
 
 
 def of_ports(source: Source, port_ids: Iterable[str]) -> dict[str, list[Allocation]]:
@@ -59,6 +64,14 @@ def taken(source: Source, subnet_id: str, candidates: Iterable[str]) -> set[str]
 def count_by_subnet(source: Source, subnet_ids: Iterable[str]) -> dict[str, int]:
     """How many addresses of each subnet are taken."""
     return dict(sql.tuples(source, _HELD, {"subnets": list(subnet_ids)}))
+
+
+def by_subnet(source: Source, subnet_ids: Iterable[str]) -> dict[str, list[str]]:
+    """The addresses of each subnet that are taken."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for subnet_id, address in sql.tuples(source, _HELD_EACH, {"subnets": list(subnet_ids)}):
+        found[subnet_id].append(address)
+    return found
 
 
 def holder(source: Source, network_id: str, address: str) -> Port | None:

@@ -26,6 +26,7 @@ from cumulet.services.network.tables.group_defaults import default_group_rule, d
 from cumulet.services.network.tables.port_forwardings import port_forwarding
 from cumulet.services.network.tables.qos import qos_policy, qos_rule
 from cumulet.services.network.tables.rbac_policies import rbac_policy
+from cumulet.services.network.tables.topologies import topology
 from cumulet.services.network.tables.trunks import subport, trunk
 
 __all__ = [
@@ -53,5 +54,6 @@ __all__ = [
     "subnet",
     "subnet_pool",
     "subport",
+    "topology",
     "trunk",
 ]

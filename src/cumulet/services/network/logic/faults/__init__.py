@@ -16,6 +16,7 @@ from cumulet.services.network.logic.faults import (
     port_forwardings,
     qos,
     rbac_policies,
+    topologies,
     trunks,
 )
 
@@ -30,6 +31,7 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     **trunks.FAULTS,
     **bindings.FAULTS,
     **port_forwardings.FAULTS,
+    **topologies.FAULTS,
 }
 
 

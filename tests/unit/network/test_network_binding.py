@@ -15,7 +15,7 @@ from cumulet.kernel.audit import Look
 from cumulet.kernel.errors import Conflict, Unsupported
 from cumulet.services.network import audit
 from cumulet.services.network.contract import NetworkContract, PortToBind, Vif
-from cumulet.services.network.logic import agents, binding, mechanisms
+from cumulet.services.network.logic import agents, binding, explain, mechanisms
 from cumulet.services.network.logic.mechanisms import fabric, sriov, vhostuser
 from cumulet.services.network.store import bindings as store
 from cumulet.services.network.types import HostReport
@@ -148,6 +148,21 @@ def test_a_host_that_has_just_gone_gets_its_ports_when_it_is_back(wires: Wires):
     assert wires.vif(port)[0] == "bridge"
     wires.cloud.db.write(lambda tx: wires.contract.bind(tx, [port], ""))
     assert wires.vif(port) == ("unbound", {})
+
+
+def test_a_host_whose_agent_is_switched_off_takes_ports_all_the_same(wires: Wires):
+    wires.joins()
+    agent = wires.ask("GET", f"/agents?host={wires.host}")["agents"][0]["id"]
+    wires.ask("PUT", f"/agents/{agent}", agent={"admin_state_up": False})
+    assert wires.vif(wires.port(**{"binding:host_id": wires.host}))[0] == "bridge"
+
+
+def test_what_is_wrong_with_a_binding_is_explained(wires: Wires):
+    wires.joins()
+    told = explain.port(wires.cloud, wires.port(**{"binding:host_id": wires.host, "binding:vnic_type": "direct"}))
+    assert told is not None
+    assert told.facts["plugged"] == "direct as binding_failed"
+    assert any("no driver can plug in a direct port" in line for line in told.waiting)
 
 
 def test_drivers_of_other_packages_are_asked_and_may_break(wires: Wires, monkeypatch: pytest.MonkeyPatch):

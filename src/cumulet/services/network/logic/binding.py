@@ -101,7 +101,8 @@ def revive(cloud: Cloud, tx: Tx, host: str) -> None:
 
 
 def _takes(agent: Agent | None) -> bool:
-    return agent is not None and agent.admin_state_up and agents.is_alive(agent)
+    """Whether the host is there; one whose agent is switched off loses its routers, and takes servers all the same."""
+    return agent is not None and agents.is_alive(agent)
 
 
 def _chosen(cloud: Cloud, port: Port, wanted: Mapping[str, Any], agent: Agent | None, network: Network | None) -> Vif:

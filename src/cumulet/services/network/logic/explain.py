@@ -8,7 +8,7 @@ from typing import Any
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.explain import Explain, Explanation, ask_host
-from cumulet.services.network.logic import agents
+from cumulet.services.network.logic import agents, binding
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
     ACTIVE,
@@ -20,6 +20,7 @@ from cumulet.services.network.types import (
     Router,
     SecurityGroup,
 )
+from cumulet.services.network.types.bindings import BINDING_FAILED
 
 
 def port(cloud: Cloud, key: str) -> Explanation | None:
@@ -52,6 +53,7 @@ def _facts(found: Port, network: Network | None) -> dict[str, Any]:
         "port_security": found.port_security_enabled,
         "device_owner": found.device_owner or None,
         "device": found.device_id or None,
+        "plugged": f"{found.vnic_type} as {binding.vif_type(found)}",
         "created": clock.iso_z(found.created_at),
         "updated": clock.iso_z(found.updated_at),
     }
@@ -123,6 +125,9 @@ def _judge(cloud: Cloud, found: Port, network: Network | None, told: Explanation
     agent = lookups.agent_of(cloud.db, found.host)
     if agent is None or not agents.is_alive(agent):
         told.advice.append(f"The network counts host {found.host} as dead (openstack network agent list).")
+    elif binding.vif_type(found) == BINDING_FAILED:
+        told.waiting.append(f"no driver can plug in a {found.vnic_type} port on host {found.host}")
+        told.advice.append("Bind it where there is such a device, or give it another binding:vnic_type.")
     if "failed" in told.reported:
         told.waiting.append(f"the host could not make it: {told.reported['failed']}")
         told.advice.append(

@@ -36,7 +36,8 @@ class Explanation(msgspec.Struct, kw_only=True):
     `state` is the API's word for it; `facts` are its own; `parts` are other things that it is made of, each with
     `kind`, `id` and what is known. `host` is where it is, "" where it is nowhere; `reported` is what that host says of
     it now; `layers` are what it needs there and elsewhere, from the outside in, each with `name`, whether it is
-    `sound`, and `words`. `events` are the latest, oldest first. `waiting` says what is being waited for, `advice` what to do.
+    `sound`, and `words`. `events` are the latest, oldest first. `waiting` says what is being waited for, `advice` what
+    to do.
     """
 
     kind: str

@@ -24,13 +24,19 @@ from cumulet.services.network.types import (
 
 
 def _networks(ctx: Context) -> ColumnElement[bool]:
+    return or_(own(tables.network, ctx), _lent(ctx))
+
+
+def _lent(ctx: Context) -> ColumnElement[bool]:
+    """Networks that are shared with the caller's project, or external for it."""
     table = tables.network
-    return or_(own(table, ctx), table.c.shared, and_(table.c.external, ~table.c.limited), granted(table, ctx))
+    return or_(table.c.shared, and_(table.c.external, ~table.c.limited), granted(table, ctx))
 
 
 def _subnets(ctx: Context) -> ColumnElement[bool]:
-    known = select(tables.network.c.id).where(_networks(ctx))
-    return or_(own(tables.subnet, ctx), tables.subnet.c.network_id.in_(known))
+    """Those of others on the caller's own networks are not among them, as in Neutron."""
+    lent = select(tables.network.c.id).where(_lent(ctx))
+    return or_(own(tables.subnet, ctx), tables.subnet.c.network_id.in_(lent))
 
 
 def _pools(ctx: Context) -> ColumnElement[bool]:

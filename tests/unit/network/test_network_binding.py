@@ -13,7 +13,7 @@ import pytest
 from cumulet.kernel import plugins
 from cumulet.kernel.audit import Look
 from cumulet.kernel.errors import Conflict, Unsupported
-from cumulet.services.network import audit
+from cumulet.services.network import audit, loops
 from cumulet.services.network.contract import NetworkContract, PortToBind, Vif
 from cumulet.services.network.logic import agents, binding, explain, mechanisms
 from cumulet.services.network.logic.mechanisms import fabric, sriov, vhostuser
@@ -155,6 +155,16 @@ def test_a_host_whose_agent_is_switched_off_takes_ports_all_the_same(wires: Wire
     agent = wires.ask("GET", f"/agents?host={wires.host}")["agents"][0]["id"]
     wires.ask("PUT", f"/agents/{agent}", agent={"admin_state_up": False})
     assert wires.vif(wires.port(**{"binding:host_id": wires.host}))[0] == "bridge"
+
+
+def test_a_host_that_was_only_taken_for_dead_gets_its_ports_too(wires: Wires):
+    """Its link stands: it does not join again, and is seen in the next round."""
+    host, cloud = "host-1", wires.cloud
+    cloud.db.write(lambda tx: agents.gone(tx, host))
+    port = wires.port(**{"binding:host_id": host})
+    assert wires.vif(port)[0] == "binding_failed"
+    loops.note_hosts(cloud)
+    assert wires.vif(port)[0] == "bridge"
 
 
 def test_what_is_wrong_with_a_binding_is_explained(wires: Wires):

@@ -11,7 +11,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
 from cumulet.kernel.periodic import Periodic
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import agents, concern, scheduling
+from cumulet.services.network.logic import agents, binding, concern, scheduling
 from cumulet.services.network.types import Router
 
 LOG = logging.getLogger(__name__)
@@ -24,8 +24,13 @@ def note_hosts(cloud: Cloud) -> None:
     """Keep the agents' heartbeats, and have some hosts compared with the rows."""
     round_now = int(time.monotonic() / PERIOD) % ROUNDS
     there = [info.name for info in cloud.hosts.connected()]
+
+    def write(tx: Tx) -> None:
+        for host in agents.seen(tx, there):
+            binding.revive(cloud, tx, host)
+
     if there:
-        cloud.db.write(lambda tx: agents.seen(tx, there))
+        cloud.db.write(write)
         cloud.contracts.use(Converger).wake(name for name in there if zlib.crc32(name.encode()) % ROUNDS == round_now)
 
 

@@ -37,10 +37,11 @@ def joined(tx: Tx, host: str, report: HostReport) -> None:
     ports_stand(tx, host, set(report.ports))
 
 
-def seen(tx: Tx, hosts: list[str]) -> None:
-    """These hosts are there now."""
-    known = [agent.id for agent in common.find_all(tx, Agent, host=hosts)]
-    common.set_quietly(tx, Agent, known, {"heartbeat_at": clock.utcnow()})
+def seen(tx: Tx, hosts: list[str]) -> list[str]:
+    """These hosts are there now; answers with those of them that had counted as dead."""
+    known = common.find_all(tx, Agent, host=hosts)
+    common.set_quietly(tx, Agent, [agent.id for agent in known], {"heartbeat_at": clock.utcnow()})
+    return [agent.host for agent in known if not is_alive(agent)]
 
 
 def gone(tx: Tx, host: str) -> None:

@@ -132,6 +132,15 @@ def test_subnets_say_how_guests_come_to_addresses_and_ports_what_dhcp_adds():
     assert state.ports[0].options == [DhcpOption(name="bootfile-name", value="x.0", version=4)]
 
 
+def test_a_router_knows_the_scopes_of_its_networks():
+    snapshot = rows()
+    snapshot.more["address_scopes"] = {("n1", 4): "inner", ("n9", 6): "outer"}
+    router = compile_host(snapshot).routers[0]
+    assert [(leg.scope4, leg.scope6) for leg in router.legs] == [("inner", "")]
+    assert router.gateway is not None
+    assert (router.gateway.leg.scope4, router.gateway.leg.scope6) == ("", "outer")
+
+
 def test_a_router_has_legs_a_gateway_and_what_floats():
     router = compile_host(rows()).routers[0]
     assert [leg.addresses for leg in router.legs] == [["10.0.0.1/24"]]

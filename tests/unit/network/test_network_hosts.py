@@ -203,6 +203,29 @@ def test_a_subnet_that_gives_ports_addresses_concerns_whoever_lets_these_in(two:
     until(lambda: two.state("host-1").networks == [] and two.state("host-2").networks == [])
 
 
+def test_a_pool_that_comes_into_a_scope_concerns_the_hosts_of_its_networks(two: TwoFakeHosts):
+    pool = {"name": "scoped", "prefixes": ["10.77.0.0/16"], "default_prefixlen": 24}
+    key = two.api("POST", "subnetpools", {"subnetpool": pool})["subnetpool"]["id"]
+    network = two.api("POST", "networks", {"network": {"name": "scoped"}})["network"]["id"]
+    cut = {"network_id": network, "ip_version": 4, "subnetpool_id": key}
+    subnet = two.api("POST", "subnets", {"subnet": cut})["subnet"]["id"]
+    router = two.api("POST", "routers", {"router": {}})["router"]["id"]
+    leg = two.api("PUT", f"routers/{router}/add_router_interface", {"subnet_id": subnet})
+    host = next(iter(two.hosts_of(leg)))
+
+    def scopes() -> list[str]:
+        return [leg.scope4 for one in two.state(host).routers if one.id == router for leg in one.legs]
+
+    until(lambda: scopes() == [""])
+    scope = {"name": "scoped", "ip_version": 4}
+    scope_id = two.api("POST", "address-scopes", {"address_scope": scope})["address_scope"]["id"]
+    two.api("PUT", f"subnetpools/{key}", {"subnetpool": {"address_scope_id": scope_id}})
+    until(lambda: scopes() == [scope_id])
+    two.api("PUT", f"routers/{router}/remove_router_interface", {"subnet_id": subnet})
+    two.api("DELETE", f"routers/{router}")
+    until(lambda: two.state(host).routers == [] and two.state(host).networks == [])
+
+
 def test_hosts_that_a_change_does_not_concern_are_left_alone(two: TwoFakeHosts):
     near, far = two.make_network(2), two.make_network(3)
     first, second = two.boot(near, "host-1"), two.boot(far, "host-2")

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from cumulet.services.network.types.states import GroupState, HostState, PortState, RouterState, RuleState
+from cumulet.services.network.types.states import GroupState, HostState, LegState, PortState, RouterState, RuleState
 
 _EPHEMERAL = 49152  # the first port that senders take for themselves (RFC 6335)
 
@@ -92,9 +92,13 @@ def _routed(here: Place, router: RouterState, port: PortState, packet: Packet, s
         return _delivered(here, router, inside, _outward(router, source))
     if _forwards_at(router, packet.destination):
         return packet.protocol == _ICMP
-    if any(_within(ipaddress.ip_address(packet.destination), cidr) for leg in router.legs for cidr in leg.addresses):
-        return _delivered(here, router, packet, source)
+    entry = next(leg for leg in router.legs if leg.network_id == port.network_id)
+    exit_leg = _leg_to(router, packet.destination)
+    if exit_leg is not None:
+        return _share_scope(entry, exit_leg, packet) and _delivered(here, router, packet, source)
     if router.gateway is None:
+        return False
+    if not _is_translated(router, source) and not _share_scope(entry, router.gateway.leg, packet):
         return False
     for other in here.state.routers:
         if other.id != router.id and (_inward(other, packet) or _forwards_at(other, packet.destination)):
@@ -106,11 +110,29 @@ def _comes_in(here: Place, router: RouterState, packet: Packet, sender: Address)
     """From outside: to a floating address, or, where the router hides nothing, by a route to the inside."""
     if _floats_in(here, router, packet, sender):
         return True
-    if router.gateway is None or not router.up or (sender.version == 4 and router.gateway.snat):
+    inside = _leg_to(router, packet.destination)
+    if router.gateway is None or not router.up or inside is None:
         return False
-    inside = ipaddress.ip_address(packet.destination)
-    is_inside = any(_within(inside, cidr) for leg in router.legs for cidr in leg.addresses)
-    return is_inside and _delivered(here, router, packet, str(sender))
+    if sender.version == 4 and router.gateway.snat and not inside.scope4:
+        return False
+    return _share_scope(router.gateway.leg, inside, packet) and _delivered(here, router, packet, str(sender))
+
+
+def _leg_to(router: RouterState, address: str) -> LegState | None:
+    """The leg on whose network the address would be."""
+    target = ipaddress.ip_address(address)
+    return next((leg for leg in router.legs if any(_within(target, cidr) for cidr in leg.addresses)), None)
+
+
+def _share_scope(one: LegState, other: LegState, packet: Packet) -> bool:
+    """Whether the router forwards between the two without translation."""
+    return one.scope6 == other.scope6 if ":" in packet.destination else one.scope4 == other.scope4
+
+
+def _is_translated(router: RouterState, source: str) -> bool:
+    """Whether the sender's address is another outside."""
+    assert router.gateway is not None
+    return ":" not in source and (router.gateway.snat or any(one.fixed == source for one in router.floating))
 
 
 def _floats_in(here: Place, router: RouterState, packet: Packet, sender: Address) -> bool:

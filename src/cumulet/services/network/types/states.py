@@ -151,12 +151,18 @@ class GroupState(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class LegState(msgspec.Struct, kw_only=True, frozen=True):
-    """A router's interface; `addresses` with prefix."""
+    """A router's interface; `addresses` with prefix.
+
+    `scope4` and `scope6` are the address scopes of its network, "" for none: packets of other scopes are not forwarded
+    to it, unless an address is translated, and those of its own are not translated.
+    """
 
     port_id: str
     network_id: str
     mac: str
     addresses: list[str]
+    scope4: str = ""
+    scope6: str = ""
 
 
 class GatewayState(msgspec.Struct, kw_only=True, frozen=True):

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cumulet.services.network.drivers.fabric import names
 from cumulet.services.network.types import ForwardState, RouterState
 
 TABLE = "cumulet"
+_AS_IT_IS = "0x10"  # the mark of packets that leave untranslated
 METADATA_PORT = 9697  # where the metadata server listens inside a router
 
 _NAT = """
@@ -33,6 +36,7 @@ iifname "qr-*" ct status dnat tcp dport {metadata} accept
 }}
 chain forward {{ type filter hook forward priority 0;
 ct state invalid drop
+{scopes}
 {hidden}
 }}
 """
@@ -59,6 +63,7 @@ def nat_table(router: RouterState) -> str:
         post += [f"ct mark 1 snat to {own}"] if own else []
         post += [f'oifname "{outside}" snat to ip saddr map @outward']
         if own and router.gateway.snat:
+            post += [f"meta mark {_AS_IT_IS} accept"] if _untranslated(router) else []
             post += [f'oifname "{outside}" snat to {own}']
     return _NAT.format(
         addresses=_elements(sorted({item.address for item in floating} | {item.address for item in forwards})),
@@ -71,9 +76,58 @@ def nat_table(router: RouterState) -> str:
 
 
 def filter_table(router: RouterState) -> str:
-    """The inet table: the router itself answers pings and metadata, nothing else."""
+    """The inet table: the router itself answers pings and metadata, nothing else; address scopes do not meet."""
     hides = router.gateway is not None and router.gateway.snat
-    return _FILTER.format(metadata=METADATA_PORT, hidden=_HIDDEN if hides else "")
+    scopes = "\n".join([*_crossings(router, 4), *_crossings(router, 6), *_untranslated(router)])
+    return _FILTER.format(metadata=METADATA_PORT, scopes=scopes, hidden=_HIDDEN if hides else "")
+
+
+def _crossings(router: RouterState, version: int) -> list[str]:
+    """Drops what would go from one address scope into another, but for what is translated on its way."""
+    scopes = _scopes(router, version)
+    if len(set(scopes.values())) < 2:
+        return []
+    family = "ipv4" if version == 4 else "ipv6"
+    gateway = router.gateway
+    hidden = names.outer_leg(gateway.leg.port_id) if gateway is not None and gateway.snat and version == 4 else None
+    lines = ["ct status dnat accept"] if version == 4 else []
+    for device, scope in scopes.items():
+        if device != hidden:
+            friends = _listed(other for other in scopes if scopes[other] == scope)
+            lines.append(f'meta nfproto {family} oifname "{device}" iifname != {friends} ct state new drop')
+    return lines
+
+
+def _untranslated(router: RouterState) -> list[str]:
+    """Marks what leaves for the outside within one address scope, and lets in what comes so."""
+    gateway = router.gateway
+    if gateway is None or not gateway.snat or not gateway.leg.scope4:
+        return []
+    outside = names.outer_leg(gateway.leg.port_id)
+    friends = [device for device, scope in _scopes(router, 4).items() if scope == gateway.leg.scope4]
+    inside = _listed(device for device in friends if device != outside)
+    if len(friends) < 2:
+        return []
+    return [
+        f'meta nfproto ipv4 iifname {inside} oifname "{outside}" meta mark set {_AS_IT_IS}',
+        f'meta nfproto ipv4 iifname "{outside}" oifname {inside} ct state new accept',
+    ]
+
+
+def _scopes(router: RouterState, version: int) -> dict[str, str]:
+    """The address scope of each device that has addresses of the version."""
+    legs = [(names.inner_leg(leg.port_id), leg) for leg in router.legs]
+    if router.gateway is not None:
+        legs.append((names.outer_leg(router.gateway.leg.port_id), router.gateway.leg))
+    return {
+        device: leg.scope4 if version == 4 else leg.scope6
+        for device, leg in legs
+        if any((":" in text) == (version == 6) for text in leg.addresses)
+    }
+
+
+def _listed(devices: Iterable[str]) -> str:
+    return "{ " + ", ".join(f'"{device}"' for device in sorted(devices)) + " }"
 
 
 def _forward(item: ForwardState) -> str:

@@ -305,3 +305,14 @@ def test_sources_never_overlap_in_the_filter(pairs: list[tuple[int, int]]):
 
 def test_a_rule_of_nobody_is_left_out():
     assert filters.rule_text(RuleState(direction="ingress", version=4, remote_group="gone"), {}) is None
+
+
+def test_a_rule_that_comes_twice_is_one():
+    everybody = RuleState(direction="ingress", version=4, protocol=6)
+    near = msgspec.structs.replace(everybody, remote_cidr="10.0.0.0/8")
+    group = GroupState(id="g", rules=[everybody, everybody, near, near])
+    parts = filters._group_parts(group, {"g": group})
+    assert parts.chains["i-g"] == (
+        "ether type ip meta l4proto 6 accept",
+        "ether type ip ip saddr { 10.0.0.0-10.255.255.255 } meta l4proto 6 accept",
+    )

@@ -236,9 +236,11 @@ def _folded(rules: Iterable[RuleState]) -> Iterable[tuple[RuleState, list[str]]]
     """
     found: dict[RuleState, tuple[RuleState, list[str]]] = {}
     for rule in rules:
-        is_narrow = rule.remote_cidr is not None and not rule.remote_cidr.endswith("/0")
-        key = msgspec.structs.replace(rule, remote_cidr="") if is_narrow else rule
-        found.setdefault(key, (rule, []))[1].append(rule.remote_cidr or "")
+        cidr = rule.remote_cidr
+        if cidr is None or cidr.endswith("/0"):
+            found.setdefault(rule, (rule, []))
+        else:
+            found.setdefault(msgspec.structs.replace(rule, remote_cidr=""), (rule, []))[1].append(cidr)
     return found.values()
 
 

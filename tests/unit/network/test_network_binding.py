@@ -77,10 +77,18 @@ class Wires:
         self.host = f"late-{words['SUFFIX']}"
         headers = {"x-auth-token": words["ADMIN_TOKEN"]}
         self.client = httpx.Client(base_url=f"{cloud.control_url}/network/v2.0", headers=headers, timeout=30)
+        self.service = {"x-auth-token": words["SERVICE_TOKEN"]}
         self.network = self.ask("POST", "/networks", network={"name": "wires"})["network"]["id"]
 
     def ask(self, method: str, path: str, **body: Any) -> dict[str, Any]:
-        answer = self.client.request(method, path, json=body or None)
+        return self._ask(method, path, {}, body)
+
+    def serve(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        """As another service, which may bind."""
+        return self._ask(method, path, self.service, body)
+
+    def _ask(self, method: str, path: str, headers: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
+        answer = self.client.request(method, path, json=body or None, headers=headers)
         assert answer.status_code < 300, answer.text
         return answer.json() if answer.content else {}
 
@@ -91,6 +99,9 @@ class Wires:
     def vif(self, port: str) -> tuple[str, dict[str, Any]]:
         found = self.ask("GET", f"/ports/{port}")["port"]
         return found["binding:vif_type"], found["binding:vif_details"]
+
+    def mac(self, port: str) -> str:
+        return str(self.ask("GET", f"/ports/{port}")["port"]["mac_address"])
 
     def joins(self, **offers: Any) -> None:
         """The host comes, and says what it has."""
@@ -173,6 +184,33 @@ def test_what_is_wrong_with_a_binding_is_explained(wires: Wires):
     assert told is not None
     assert told.facts["plugged"] == "direct as binding_failed"
     assert any("no driver can plug in a direct port" in line for line in told.waiting)
+
+
+def test_a_port_that_is_a_device_has_the_active_bindings_mac(wires: Wires, monkeypatch: pytest.MonkeyPatch):
+    class Cards:
+        vnic_types = frozenset({"direct-physical"})
+
+        def bind(self, port: PortToBind) -> Vif | None:
+            return Vif(kind="hostdev_physical", details={})
+
+    monkeypatch.setattr(mechanisms, "find", lambda name: Cards())
+    wires.joins()
+    one, other = "02:aa:00:00:00:01", "02:aa:00:00:00:02"
+    kind = {"binding:vnic_type": "direct-physical"}
+    port = wires.port(**kind)
+    bound = {"binding:host_id": "host-1", "binding:profile": {"device_mac_address": one}}
+    wires.serve("PUT", f"/ports/{port}", port=bound)
+    further = {"host": wires.host, "vnic_type": "direct-physical", "profile": {"device_mac_address": other}}
+    wires.serve("POST", f"/ports/{port}/bindings", binding=further)
+    assert wires.mac(port) == one
+    wires.serve("PUT", f"/ports/{port}/bindings/{wires.host}/activate")
+    assert wires.mac(port) == other
+    wires.serve("PUT", f"/ports/{port}/bindings/host-1/activate")
+    assert wires.mac(port) == one
+    wires.serve("DELETE", f"/ports/{port}/bindings/{wires.host}")
+    assert wires.mac(port) == one
+    wires.serve("PUT", f"/ports/{port}", port={"binding:profile": {}})
+    assert wires.mac(port) not in (one, other)
 
 
 def test_drivers_of_other_packages_are_asked_and_may_break(wires: Wires, monkeypatch: pytest.MonkeyPatch):

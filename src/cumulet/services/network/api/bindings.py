@@ -132,6 +132,7 @@ def _find(request: Request) -> Item:
 
 
 def _item(port: Port, found: PortBinding, status: str) -> Item:
+    """The binding as it is shown; which driver made it is told of the port alone."""
     profile = found.profile
     if port.trusted is not None and found.vif_type != UNBOUND:
         profile = {**profile, "trusted": port.trusted}
@@ -139,7 +140,7 @@ def _item(port: Port, found: PortBinding, status: str) -> Item:
         "id": found.host,
         "host": found.host,
         "vif_type": found.vif_type,
-        "vif_details": found.vif_details,
+        "vif_details": {name: value for name, value in found.vif_details.items() if name != "bound_drivers"},
         "vnic_type": found.vnic_type,
         "profile": profile,
         "status": status,

@@ -23,9 +23,9 @@ def default_rule(stage: Stage) -> Prop:
 
 def default_statefulness(stage: Stage) -> Prop:
     """The project's setting, of which there is one."""
-    name, path = "security_groups_default_statefulness", "/security-groups-default-statefulness"
-    project = stage.cast.project_id
-    for found in stage.make("network", f"{path}?project_id={project}", None, "admin", "GET")[name]:
+    name, path = "security_group_default_statefulness", "/security-groups-default-statefulness"
+    many, project = "security_groups_default_statefulness", stage.cast.project_id
+    for found in stage.make("network", f"{path}?project_id={project}", None, "admin", "GET")[many]:
         stage.make("network", f"{path}/{found['id']}", None, "admin", "DELETE")
     words = {"project_id": project, "stateful": True}
     return owned(stage, stage.make("network", path, {name: words}, "other_admin")[name])

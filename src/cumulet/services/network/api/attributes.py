@@ -58,7 +58,7 @@ def read_bodies(ctx: Context, body: Any, name: str, collection: str, attributes:
         raise Invalid("Resource body required")
     if not isinstance(body, dict):
         raise Invalid("Body contains invalid data")
-    if collection not in body or collection == name:
+    if collection not in body:
         return [_read_new(ctx, body.get(name), name, attributes)]
     many = body[collection]
     if not many:

@@ -71,8 +71,18 @@ DEFAULT_RULES = Resource(
     create=_create_rules,
     delete=logic.delete_rule,
 )
-DEFAULT_STATEFULNESS = Resource(
-    name="security_groups_default_statefulness",
+
+
+class StatefulnessResource(Resource[DefaultStatefulness]):
+    """Bodies have the name that OpenStack's clients say; policy's rules are named after the collection."""
+
+    @property
+    def rule(self) -> str:
+        return self.collection
+
+
+DEFAULT_STATEFULNESS = StatefulnessResource(
+    name="security_group_default_statefulness",
     collection="security_groups_default_statefulness",
     kind=DefaultStatefulness,
     parts=parts.of(DefaultStatefulness),
@@ -81,6 +91,7 @@ DEFAULT_STATEFULNESS = Resource(
     create=_create_statefulness,
     update=logic.update_statefulness,
     delete=logic.delete_statefulness,
+    bulk=False,
 )
 
 FAMILY = Family(

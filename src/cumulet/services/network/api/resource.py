@@ -130,7 +130,7 @@ class Resource(Generic[Row]):
             return [self.told(request, tx, events.created, item) for item in self.seen(request, tx, rows)]
 
         made = self.shown(request, request.cloud.db.write(write))
-        is_bulk = self.bulk and self.collection in request.body and self.collection != self.name
+        is_bulk = self.bulk and self.collection in request.body
         return Reply(201, {self.collection: made} if is_bulk else {self.name: made[0]})
 
     def change(self, request: Request) -> Reply:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from cumulet.kernel import clock, ids
@@ -62,7 +63,10 @@ def templates(source: Source, *, is_default: bool) -> list[DefaultRule]:
 
 
 def rules_for(tx: Tx, group: SecurityGroup, made_of: list[DefaultRule]) -> list[SecurityGroupRule]:
-    """The rules that the new group gets. Those that admit a group that is gone admit nobody, and are left out."""
+    """The rules that the new group gets, in the order of the templates.
+
+    Those that admit a group that is gone admit nobody, and are left out.
+    """
     remote = {rule.remote_group_id for rule in made_of if rule.remote_group_id} - {PARENT}
     named = {rule.remote_address_group_id for rule in made_of if rule.remote_address_group_id}
     for key in named:
@@ -83,11 +87,11 @@ def rules_for(tx: Tx, group: SecurityGroup, made_of: list[DefaultRule]) -> list[
             remote_group_id=group.id if rule.remote_group_id == PARENT else rule.remote_group_id,
             description="",
             revision_number=0,
-            created_at=group.created_at,
-            updated_at=group.created_at,
+            created_at=group.created_at + timedelta(microseconds=number),
+            updated_at=group.created_at + timedelta(microseconds=number),
             remote_address_group_id=rule.remote_address_group_id,
         )
-        for rule in made_of
+        for number, rule in enumerate(made_of)
         if rule.remote_group_id in known and rule.remote_address_group_id in listed
     ]
 

@@ -13,10 +13,11 @@ from cumulet.kernel import clock
 from cumulet.kernel.audit import Look
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import migrate, sql
-from cumulet.services.network import audit, tables
+from cumulet.services.network import audit, loops, tables
 from cumulet.services.network.contract import PortRequest
 from cumulet.services.network.logic import group_details, servers
 from cumulet.services.network.store import common, lookups
+from cumulet.services.network.store import rbac_policies as store
 from cumulet.services.network.types import EVERYBODY, Network, RbacPolicy
 from support.people import environment
 
@@ -82,6 +83,41 @@ def test_the_audit_looks_at_what_is_shared(cloud, ask):
     assert policy in found()
     assert ask("ADMIN", "DELETE", f"/rbac-policies/{policy}").status_code == 204
     assert policy not in found()
+
+
+def test_nobody_looks_for_policies_where_none_names_a_project(ask, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("policies were asked for")
+
+    network = ask("ADMIN", "POST", "/networks", {"network": {"shared": True}}).json()["network"]["id"]
+    monkeypatch.setattr(store, "shared_with", refuse)
+    assert ask("OTHER", "POST", "/ports", {"port": {"network_id": network}}).status_code == 201
+    for collection in ("networks", "ports", "security-groups", "subnetpools", "address-scopes"):
+        assert ask("OTHER", "GET", f"/{collection}").status_code == 200
+
+
+def test_policies_follow_what_the_release_before_does(cloud, ask):
+    """It writes `shared` and `external`, and removes objects, and knows of no policies."""
+    db = cloud.control.cloud.db
+    shared, external, gone, closed = (
+        ask("ADMIN", "POST", "/networks", {"network": {name: True} if name else {}}).json()["network"]["id"]
+        for name in ("", "", "shared", "router:external")
+    )
+    db.write(lambda tx: common.set_quietly(tx, Network, [shared], {"shared": True}))
+    db.write(lambda tx: common.set_quietly(tx, Network, [external], {"external": True}))
+    db.write(lambda tx: common.remove(tx, Network, [gone]))
+    db.write(lambda tx: common.set_quietly(tx, Network, [closed], {"external": False}))
+    loops.mend_sharing(cloud.control.cloud)
+
+    def actions(key):
+        return [each.action for each in store.of_object(db, key)]
+
+    assert actions(shared) == ["access_as_shared"]
+    assert actions(external) == ["access_as_external"]
+    assert actions(gone) == actions(closed) == []
+    assert not {shared, external, closed} & {
+        finding.subject for finding in audit.audit(Look(cloud.control.cloud, "network"))
+    }
 
 
 def test_servers_know_what_is_shared_with_their_project(cloud, ask, people):

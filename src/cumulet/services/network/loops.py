@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Periodic work: notes which hosts are there, lets them catch up after lost wake-ups, moves routers off dead ones."""
+"""Periodic work: notes which hosts are there, lets them catch up after lost wake-ups, moves routers off dead ones, and
+lets RBAC policies follow what the release before shares.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
 from cumulet.kernel.periodic import Periodic
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import agents, binding, concern, scheduling
+from cumulet.services.network.logic import agents, binding, concern, scheduling, sharing
 from cumulet.services.network.types import Router
 
 LOG = logging.getLogger(__name__)
@@ -55,6 +57,12 @@ def rescue_routers(cloud: Cloud) -> None:
         cloud.db.write(write)
 
 
+def mend_sharing(cloud: Cloud) -> None:
+    """Give what the release before has shared its policies; while an upgrade is under way both releases write."""
+    if sharing.is_torn(cloud.db):
+        cloud.db.write(sharing.mend)
+
+
 class Watch:
     """Since when this process has been looking at hosts."""
 
@@ -68,4 +76,5 @@ class Watch:
 LOOPS = (
     Periodic("network.hosts", PERIOD, note_hosts, everywhere=True),
     Periodic("network.routers", 5.0, rescue_routers),
+    Periodic("network.sharing", 300.0, mend_sharing),
 )

@@ -102,6 +102,19 @@ def forget(tx: Tx, object_id: str) -> None:
     store.remove_of(tx, object_id)
 
 
+def is_torn(source: Source) -> bool:
+    """Whether objects and policies disagree, as they do where the release before has shared something meanwhile."""
+    return bool(store.missing(source) or store.stale(source))
+
+
+def mend(tx: Tx) -> None:
+    """Let policies follow the objects' rows, which both releases go by."""
+    for object_type, object_id, project_id, action in store.missing(tx):
+        add(tx, object_type, object_id, project_id, action)
+    for policy in {each.id: each for each in store.stale(tx)}.values():
+        common.remove(tx, RbacPolicy, [policy.id])
+
+
 def lock(tx: Tx, object_id: str) -> None:
     """Have the object's policies to oneself till the commit."""
     tx.lock(f"network:rbac:{object_id}")

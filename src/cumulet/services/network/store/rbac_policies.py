@@ -5,13 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy import ColumnElement, Table, and_, exists, select
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.network import tables
-from cumulet.services.network.types import AS_SHARED, RbacPolicy
+from cumulet.services.network.types import AS_EXTERNAL, AS_SHARED, EVERYBODY, RbacPolicy
 
 _POLICY = tables.rbac_policy
+# What the release before writes too, which knows no policies: the type of object, its table, and when its row says
+# that everybody may do the action.
+_MARKS = (
+    ("network", tables.network, tables.network.c.shared, AS_SHARED),
+    ("network", tables.network, and_(tables.network.c.external, ~tables.network.c.limited), AS_EXTERNAL),
+    ("subnetpool", tables.subnet_pool, tables.subnet_pool.c.shared, AS_SHARED),
+)
 
 
 def of_object(source: Source, object_id: str, action: str | None = None) -> list[RbacPolicy]:
@@ -81,6 +88,31 @@ def in_group(source: Source, group_id: str) -> set[str]:
     member = tables.membership
     ports = select(member.c.port_id).where(member.c.security_group_id == group_id)
     return _projects(source, tables.port, tables.port.c.id.in_(ports))
+
+
+def missing(source: Source) -> list[tuple[str, str, str, str]]:
+    """The type, id, owner and action of objects whose row says that everybody may, and no policy does."""
+    found = []
+    for name, table, mark, action in _MARKS:
+        said = exists().where(
+            _POLICY.c.object_id == table.c.id, _POLICY.c.action == action, _POLICY.c.target_project == EVERYBODY
+        )
+        listed = sql.tuples(source, select(table.c.id, table.c.project_id).where(mark, ~said))
+        found += [(name, key, owner, action) for key, owner in listed]
+    return found
+
+
+def stale(source: Source) -> list[RbacPolicy]:
+    """The policies for everybody that the object's row does not know of, and those on objects that are gone."""
+    found: list[RbacPolicy] = []
+    for name, table, mark, action in _MARKS:
+        is_said = exists().where(table.c.id == _POLICY.c.object_id, mark)
+        for_all = (_POLICY.c.action == action, _POLICY.c.target_project == EVERYBODY)
+        found += sql.rows(source, select(_POLICY).where(_POLICY.c.object_type == name, *for_all, ~is_said), RbacPolicy)
+    for name, table in {**{name: table for name, table, *_ in _MARKS}, "security_group": tables.security_group}.items():
+        is_there = exists().where(table.c.id == _POLICY.c.object_id)
+        found += sql.rows(source, select(_POLICY).where(_POLICY.c.object_type == name, ~is_there), RbacPolicy)
+    return found
 
 
 def _projects(source: Source, table: Table, *where: ColumnElement[bool]) -> set[str]:

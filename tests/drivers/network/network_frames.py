@@ -19,7 +19,7 @@ _PATIENCE = 0.4
 
 def delivered(lab: FabricLab, sender: str, receiver: str, frame: bytes) -> bool:
     """Send the frame from the port's guest twice; whether the receiver's guest sees it within 0.4 seconds."""
-    with lab.guests[receiver].space.visit(_wire) as ear, lab.guests[sender].space.visit(_wire) as mouth:
+    with lab.guests[receiver].space.visit(wire) as ear, lab.guests[sender].space.visit(wire) as mouth:
         for _ in range(2):
             mouth.send(frame)
         end = time.monotonic() + _PATIENCE
@@ -78,6 +78,62 @@ def router_advertisement(*, mac: str, source: str) -> bytes:
     return _ip6(mac, source, "ff02::1", 58, struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0))
 
 
+def packet(
+    to: str,
+    *,
+    mac: str,
+    source: str,
+    destination: str,
+    protocol: int,
+    first: int,
+    second: int,
+    data: bytes,
+    mark: int = 0,
+) -> bytes:
+    """An IP packet to the device `to`. `first` and `second` are ports, or ICMP type and code; `mark` is the ICMP id.
+
+    TCP begins a connection, and so does SCTP; GRE has its header, others have nothing but the data.
+    """
+    six = ":" in source
+    ends = [(_address(one) if six else socket.inet_aton(one)) for one in (source, destination)]
+    body, at = _transport(protocol, first, second, data, mark)
+    if at is not None:
+        pseudo = b"" if protocol == 1 else b"".join(ends) + struct.pack("!II", len(body), protocol)
+        body = body[:at] + struct.pack("!H", _checksum(pseudo + body)) + body[at + 2 :]
+    if six:
+        return _ethernet(
+            mac, to, 0x86DD, struct.pack("!IHBB", 6 << 28, len(body), protocol, 64) + b"".join(ends) + body
+        )
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + b"".join(ends)
+    return _ethernet(mac, to, 0x0800, head[:10] + struct.pack("!H", _checksum(head)) + head[12:] + body)
+
+
+def _transport(protocol: int, first: int, second: int, data: bytes, mark: int) -> tuple[bytes, int | None]:
+    """The bytes behind the IP header, and where in them a checksum is to stand that covers it."""
+    if protocol in (1, 58):
+        return struct.pack("!BBHHH", first, second, 0, mark, 1) + data, 2
+    if protocol == 6:
+        return struct.pack("!HHIIBBHHH", first, second, 1, 0, 0x50, 0x02, 8192, 0, 0) + data, 16
+    if protocol == 17:
+        return struct.pack("!HHHH", first, second, 8 + len(data), 0) + data, 6
+    if protocol == 132:
+        padding = struct.pack("!HH", 0x8005, 4 + len(data)) + data
+        chunk = struct.pack("!BBHIIHHI", 1, 0, 20 + len(padding), 7, 65536, 1, 1, 7) + padding
+        head = struct.pack("!HHI", first, second, 0)
+        return head + struct.pack("<I", _crc32c(head + b"\0\0\0\0" + chunk)) + chunk, None
+    return (struct.pack("!HH", 0, 0x0800) if protocol == 47 else b"") + data, None
+
+
+def _crc32c(data: bytes) -> int:
+    """SCTP's checksum (RFC 9260, appendix A)."""
+    value = 0xFFFFFFFF
+    for octet in data:
+        value ^= octet
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value ^ 0xFFFFFFFF
+
+
 def _ip6(mac: str, source: str, destination: str, protocol: int, body: bytes, at: int = 2) -> bytes:
     """`at` is where in the body its checksum stands."""
     pseudo = _address(source) + _address(destination) + struct.pack("!II", len(body), protocol)
@@ -106,7 +162,8 @@ def _address(text: str) -> bytes:
     return ipaddress.IPv6Address(text).packed
 
 
-def _wire() -> socket.socket:
-    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERYTHING))
-    wire.bind(("eth0", 0))
-    return wire
+def wire() -> socket.socket:
+    """All frames of the calling thread's `eth0`."""
+    found = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERYTHING))
+    found.bind(("eth0", 0))
+    return found

@@ -113,6 +113,8 @@ def test_a_guest_is_no_router(lab):
 
 def test_a_guest_serves_no_addresses(lab):
     assert heard(lab, frames.udp4(mac=OWN, source="0.0.0.0", ports=(68, 67))), "a client asks"
+    assert not heard(lab, frames.udp4(mac=OWN, source=OTHER4, ports=(68, 67))), "asks with another's address"
+    assert heard(lab, frames.udp4(mac=OWN, source=OWN4, ports=(68, 67))), "asks for more time"
     assert heard(lab, frames.udp4(mac=OWN, source=OWN4, ports=(5000, 5001)))
     assert not heard(lab, frames.udp4(mac=OWN, source=OWN4, ports=(67, 68)))
     assert heard(lab, frames.udp6(mac=OWN, source=OWN6, ports=(5000, 5001)))

@@ -94,7 +94,7 @@ def states(rule: SecurityGroupRule, addresses: Mapping[str, list[str]]) -> list[
         RuleState(
             direction=rule.direction,
             version=version,
-            protocol=number(rule.protocol, rule.ethertype),
+            protocol=number(rule.protocol, rule.ethertype) or None,  # "any or 0", says the API reference
             low=rule.port_range_min,
             high=rule.port_range_max,
             remote_cidr=cidr,

@@ -12,6 +12,7 @@ import msgspec
 from cumulet.services.network.types.states import GroupState, HostState, LegState, PortState, RouterState, RuleState
 
 _EPHEMERAL = 49152  # the first port that senders take for themselves (RFC 6335)
+_REPLIES = {8: 0, 13: 14, 128: 129}  # ICMP types: echo, timestamp, ICMPv6's echo
 
 _ICMP = 1
 _PROTOCOLS = {"tcp": 6, "udp": 17, "dccp": 33, "sctp": 132}
@@ -78,9 +79,18 @@ def may_send(port: PortState, mac: str, source: str) -> bool:
     if not port.security:
         return True
     address = ipaddress.ip_address(source)
-    own = mac == port.mac and any(ipaddress.ip_address(one.address) == address for one in port.addresses)
-    pairs = (pair for pair in port.pairs if pair.mac == mac)
-    return own or any(_within(address, pair.cidr) for pair in pairs)
+    cidrs = [one.address for one in port.addresses] if mac == port.mac else []
+    cidrs += [pair.cidr for pair in port.pairs if pair.mac == mac]
+    if any(":" in cidr for cidr in cidrs):
+        cidrs.append(_link_local(mac))
+    return any(_within(address, cidr) for cidr in cidrs)
+
+
+def _link_local(mac: str) -> str:
+    """The address that a device gives itself by its MAC (RFC 4291, appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    own = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + own))
 
 
 def _routed(here: Place, router: RouterState, port: PortState, packet: Packet, source: str) -> bool:
@@ -231,8 +241,10 @@ def _exchanged(state: HostState, port: PortState, packet: Packet, direction: str
 
 
 def _answer(packet: Packet) -> Packet:
-    """What comes back: to a port of the sender's choice, or an echo's reply."""
-    low, high = {1: (0, 0), 58: (129, 0)}.get(packet.protocol, (_EPHEMERAL, _EPHEMERAL))
+    """What comes back: to a port of the sender's choice, or the reply to an ICMP question."""
+    low, high = _EPHEMERAL, _EPHEMERAL
+    if packet.protocol in (1, 58):
+        low, high = _REPLIES.get(packet.low or 0, 0 if packet.protocol == 1 else 129), 0
     return msgspec.structs.replace(packet, low=low, high=high)
 
 

@@ -61,7 +61,7 @@ chain spoof {{
 iifname . ether saddr != @mac drop
 ether type arp arp saddr ip 0.0.0.0 iifname . arp saddr ether @mac accept
 ether type arp iifname . arp saddr ether . arp saddr ip @mac_ip accept
-ether type ip udp sport 68 udp dport 67 accept
+ether type ip ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept
 ether type ip udp sport 67 drop
 ether type ip iifname . ether saddr . ip saddr @mac_ip accept
 ether type ip6 udp dport 546 drop
@@ -308,8 +308,9 @@ def _sources(port: PortState, version: int, text: Callable[[Address], str] = str
     for pair in port.pairs:
         by_mac[pair.mac].append(pair.cidr)
     if version == 6:
-        for mac in _macs(port):
-            by_mac[mac].append(link_local(mac))
+        for mac, sources in by_mac.items():
+            if any(":" in source for source in sources):
+                sources.append(link_local(mac))
     found = []
     for mac, sources in sorted(by_mac.items()):
         networks = [ipaddress.ip_network(source, strict=False) for source in sources]

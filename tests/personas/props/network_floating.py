@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the paths under network's floating IPs name."""
+"""What the paths under network's floating IPs and routers name."""
 
 from __future__ import annotations
 
@@ -22,4 +22,11 @@ def port_forwarding(stage: Stage) -> Prop:
     return {**owned(stage, found, **{"ext_parent:project_id": stage.cast.project_id}), "floatingip_id": floating}
 
 
-MAKERS = {"/floatingips/{floatingip_id}": port_forwarding}
+def conntrack_helper(stage: Stage) -> Prop:
+    router = made(stage, "router")["id"]
+    body = {"conntrack_helper": {"protocol": "tcp", "port": 21, "helper": "ftp"}}
+    found = stage.make("network", f"/routers/{router}/conntrack_helpers", body)["conntrack_helper"]
+    return {**owned(stage, found, **{"ext_parent:project_id": stage.cast.project_id}), "router_id": router}
+
+
+MAKERS = {"/floatingips/{floatingip_id}": port_forwarding, "/routers/{router_id}": conntrack_helper}

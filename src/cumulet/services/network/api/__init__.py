@@ -7,6 +7,7 @@ from cumulet.services.network.api import (
     address_scopes,
     availability,
     bindings,
+    conntrack_helpers,
     core,
     discovery,
     dns,
@@ -38,6 +39,7 @@ _FAMILIES: tuple[Family, ...] = (
     floating_ip_pools.FAMILY,
     availability.FAMILY,
     topologies.FAMILY,
+    conntrack_helpers.FAMILY,
 )
 _RESOURCES = tuple(resource for family in _FAMILIES for resource in family.resources)
 _EXTENSIONS = {alias: said for family in _FAMILIES for alias, said in family.extensions.items()}

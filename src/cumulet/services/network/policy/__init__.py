@@ -7,6 +7,7 @@ from cumulet.services.network.policy import (
     address_groups,
     address_scopes,
     bindings,
+    conntrack_helpers,
     core,
     group_defaults,
     port_attributes,
@@ -29,6 +30,7 @@ RULES: dict[str, str] = {
     **group_defaults.RULES,
     **port_forwardings.RULES,
     **topologies.RULES,
+    **conntrack_helpers.RULES,
 }
 
 _VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_", "activate")

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-from cumulet.services.network.policy.words import READER
-
-_PARENTS_MEMBER = "(rule:admin_only) or (role:member and rule:ext_parent_owner)"
-_PARENTS_READER = "(rule:admin_only) or (role:reader and rule:ext_parent_owner)"
+from cumulet.services.network.policy.words import PARENTS_MEMBER, PARENTS_READER, READER
 
 RULES: dict[str, str] = {
-    "create_floatingip_port_forwarding": _PARENTS_MEMBER,
-    "get_floatingip_port_forwarding": _PARENTS_READER,
-    "update_floatingip_port_forwarding": _PARENTS_MEMBER,
-    "delete_floatingip_port_forwarding": _PARENTS_MEMBER,
+    "create_floatingip_port_forwarding": PARENTS_MEMBER,
+    "get_floatingip_port_forwarding": PARENTS_READER,
+    "update_floatingip_port_forwarding": PARENTS_MEMBER,
+    "delete_floatingip_port_forwarding": PARENTS_MEMBER,
     "get_floatingip_pool": READER,
 }

@@ -10,3 +10,6 @@ MANAGER = "(rule:admin_only) or (role:manager and project_id:%(project_id)s)"
 
 OWN = "role:member and project_id:%(project_id)s"
 ON_OWN_NETWORK = "role:member and rule:network_owner"
+
+PARENTS_MEMBER = "(rule:admin_only) or (role:member and rule:ext_parent_owner)"
+PARENTS_READER = "(rule:admin_only) or (role:reader and rule:ext_parent_owner)"

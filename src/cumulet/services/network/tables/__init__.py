@@ -7,6 +7,7 @@ from cumulet.services.network.tables.address_groups import address_group
 from cumulet.services.network.tables.address_scopes import address_scope
 from cumulet.services.network.tables.base import metadata
 from cumulet.services.network.tables.bindings import port_binding
+from cumulet.services.network.tables.conntrack_helpers import conntrack_helper
 from cumulet.services.network.tables.core import (
     agent,
     allocation,
@@ -34,6 +35,7 @@ __all__ = [
     "address_scope",
     "agent",
     "allocation",
+    "conntrack_helper",
     "default_group_rule",
     "default_statefulness",
     "epoch",

@@ -200,6 +200,14 @@ class ForwardState(msgspec.Struct, kw_only=True, frozen=True):
     fixed_high: int
 
 
+class HelperState(msgspec.Struct, kw_only=True, frozen=True):
+    """A router reads along with the helper of this name in connections to the port, whose `protocol` is tcp or udp."""
+
+    name: str
+    protocol: str
+    port: int
+
+
 class RouterState(msgspec.Struct, kw_only=True, frozen=True):
     """A router that runs on the host. `shapes` are what its external addresses, floating or its own, are held to."""
 
@@ -211,6 +219,7 @@ class RouterState(msgspec.Struct, kw_only=True, frozen=True):
     routes: list[Route] = []
     forwards: list[ForwardState] = []
     shapes: dict[str, list[ShapeState]] = {}
+    helpers: list[HelperState] = []
 
 
 class HostState(msgspec.Struct, kw_only=True, frozen=True):
@@ -314,7 +323,7 @@ class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
     """What a fabric can do on this host, found by trying; `missing` maps a feature to what stands in its way.
 
     `network_types` are kinds of networks that it carries besides those that every host does. `qos_rules` are the types
-    of QoS rules that it holds ports to.
+    of QoS rules that it holds ports to, `helpers` the conntrack helpers that it has, each with its protocol.
     """
 
     driver: str
@@ -327,4 +336,5 @@ class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
     egress: bool = False
     network_types: list[str] = []
     qos_rules: list[str] = []
+    helpers: list[str] = []
     missing: dict[str, str] = {}

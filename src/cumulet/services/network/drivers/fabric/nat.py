@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from cumulet.services.network.drivers.fabric import names
+from cumulet.services.network.drivers.fabric import helpers, names
 from cumulet.services.network.types import ForwardState, RouterState
 
 TABLE = "cumulet"
@@ -39,7 +39,7 @@ ct state invalid drop
 {scopes}
 {hidden}
 }}
-"""
+{helpers}"""
 # Behind source NAT the inside is reached by floating addresses only, whoever outside knows a route to it. IPv6 is never
 # translated, so it is routed both ways: what may come in is up to the ports' security groups.
 _HIDDEN = """meta nfproto ipv4 iifname "qg-*" ct state new ct status dnat accept
@@ -75,11 +75,19 @@ def nat_table(router: RouterState) -> str:
     )
 
 
-def filter_table(router: RouterState) -> str:
-    """The inet table: the router itself answers pings and metadata, nothing else; address scopes do not meet."""
+def filter_table(router: RouterState, known: Collection[str] = ()) -> str:
+    """The inet table: the router itself answers pings and metadata, nothing else; address scopes do not meet.
+
+    `known` are the conntrack helpers that the kernel has; the router makes do without others.
+    """
     hides = router.gateway is not None and router.gateway.snat
     scopes = "\n".join([*_crossings(router, 4), *_crossings(router, 6), *_untranslated(router)])
-    return _FILTER.format(metadata=METADATA_PORT, scopes=scopes, hidden=_HIDDEN if hides else "")
+    return _FILTER.format(
+        metadata=METADATA_PORT,
+        scopes=scopes,
+        hidden=_HIDDEN if hides else "",
+        helpers=helpers.rules(router.helpers, known),
+    )
 
 
 def _crossings(router: RouterState, version: int) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from cumulet.services.network.drivers.fabric import nft, shapers
+from cumulet.services.network.drivers.fabric import helpers, nft, shapers
 from cumulet.services.network.drivers.fabric.egress import refusal
 from cumulet.services.network.drivers.fabric.links import sysctl
 from cumulet.services.network.drivers.fabric.namespace import Namespace
@@ -43,6 +43,7 @@ def probe(*, egress: bool = True) -> Capabilities:
     try:
         missing = scratch.visit(_try_all)
         shapes = scratch.visit(_shapes)
+        readers = scratch.visit(helpers.probe)
         complaint = refusal(scratch) if egress else "it is switched off (network.egress)"
         if complaint is not None:
             missing["egress"] = complaint
@@ -57,6 +58,7 @@ def probe(*, egress: bool = True) -> Capabilities:
         vxlan="vxlan" not in missing,
         egress="egress" not in missing,
         qos_rules=shapes,
+        helpers=readers,
         missing=missing,
     )
 

@@ -33,6 +33,7 @@ class Routers(Stage):
         self._mark = ground.options.mark
         self._metadata = ground.metadata
         self._advertiser = ra.Advertiser(ground.ears)
+        self._helpers = ground.capabilities.helpers
         self._exit_hop = egress.HOP if ground.capabilities.egress else None
 
     def wanted(self, state: HostState) -> set[str]:
@@ -94,7 +95,7 @@ class Routers(Stage):
             links.settle(plug, mtu=network.mtu, master=names.bridge(network.id), up=router.up)
 
     def _settle_inside(self, router: RouterState, networks: dict[str, NetworkState], exit_hop: str | None) -> int:
-        changes = int(nft.replace("inet", nat.TABLE, nat.filter_table(router), thorough=True))
+        changes = int(nft.replace("inet", nat.TABLE, nat.filter_table(router, self._helpers), thorough=True))
         changes += nft.replace("ip", nat.TABLE, nat.nat_table(router), thorough=True)
         with Links() as links:
             links.settle("lo")

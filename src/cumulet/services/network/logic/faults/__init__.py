@@ -10,6 +10,7 @@ from cumulet.services.network.logic.faults import (
     address_groups,
     address_scopes,
     bindings,
+    conntrack_helpers,
     core,
     group_defaults,
     port_attributes,
@@ -32,6 +33,7 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     **bindings.FAULTS,
     **port_forwardings.FAULTS,
     **topologies.FAULTS,
+    **conntrack_helpers.FAULTS,
 }
 
 

@@ -6,8 +6,16 @@ from __future__ import annotations
 from cumulet.services.network.logic.hosting.address_groups import AddressGroups
 from cumulet.services.network.logic.hosting.address_scopes import AddressScopes
 from cumulet.services.network.logic.hosting.base import Feature
+from cumulet.services.network.logic.hosting.conntrack_helpers import ConntrackHelpers
 from cumulet.services.network.logic.hosting.port_forwardings import PortForwardings
 from cumulet.services.network.logic.hosting.qos import Shapes
 from cumulet.services.network.logic.hosting.stateless import Stateless
 
-FEATURES: tuple[Feature, ...] = (AddressGroups(), AddressScopes(), Stateless(), PortForwardings(), Shapes())
+FEATURES: tuple[Feature, ...] = (
+    AddressGroups(),
+    AddressScopes(),
+    Stateless(),
+    PortForwardings(),
+    ConntrackHelpers(),
+    Shapes(),
+)

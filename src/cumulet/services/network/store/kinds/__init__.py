@@ -6,6 +6,7 @@ from __future__ import annotations
 from cumulet.services.network.store.kinds import (
     address_groups,
     address_scopes,
+    conntrack_helpers,
     core,
     group_defaults,
     port_forwardings,
@@ -24,6 +25,7 @@ KINDS: tuple[Kind, ...] = (
     *qos.KINDS,
     *trunks.KINDS,
     *port_forwardings.KINDS,
+    *conntrack_helpers.KINDS,
 )
 _OF = {kind.row: kind for kind in KINDS}
 

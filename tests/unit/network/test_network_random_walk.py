@@ -13,7 +13,16 @@ from support.cloud import RunningCloud
 from support.people import environment
 
 STEPS = 300
-COLLECTIONS = ("networks", "subnets", "ports", "routers", "floatingips", "security-groups", "security-group-rules")
+COLLECTIONS = (
+    "networks",
+    "subnets",
+    "ports",
+    "routers",
+    "floatingips",
+    "security-groups",
+    "security-group-rules",
+    "address-groups",
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +55,7 @@ class Walker:
         acts = (
             self.network, self.subnet, self.subnet, self.port, self.port, self.router, self.interface, self.interface,
             self.gateway, self.floating, self.associate, self.associate, self.group, self.rule, self.change_port,
-            self.leave, self.remove, self.remove, self.remove,
+            self.change_group, self.addresses, self.admit, self.leave, self.remove, self.remove, self.remove,
         )  # fmt: skip
         return self.dice.choice(acts)()
 
@@ -85,7 +94,25 @@ class Walker:
         return self.client.put(f"/floatingips/{self.any('floatingips')}", json={"floatingip": {"port_id": port}})
 
     def group(self) -> httpx.Response:
-        return self.client.post("/security-groups", json={"security_group": {"name": "g"}})
+        return self.client.post("/security-groups", json={"security_group": {"stateful": self.dice.random() < 0.6}})
+
+    def change_group(self) -> httpx.Response:
+        words = {"stateful": self.dice.random() < 0.5}
+        return self.client.put(f"/security-groups/{self.any('security-groups')}", json={"security_group": words})
+
+    def addresses(self) -> httpx.Response:
+        verb, key = self.dice.choice(["add", "remove"]), self.any("address-groups")
+        if self.dice.random() < 0.4:
+            return self.client.post("/address-groups", json={"address_group": {"addresses": [self.cidr()]}})
+        return self.client.put(f"/address-groups/{key}/{verb}_addresses", json={"addresses": [self.cidr()]})
+
+    def admit(self) -> httpx.Response:
+        body = {
+            "security_group_id": self.any("security-groups"),
+            "remote_address_group_id": self.any("address-groups"),
+            "direction": "ingress",
+        }
+        return self.client.post("/security-group-rules", json={"security_group_rule": body})
 
     def rule(self) -> httpx.Response:
         body = {
@@ -99,6 +126,7 @@ class Walker:
         words = self.dice.choice(
             [
                 {"security_groups": [self.any("security-groups")]},
+                {"security_groups": [self.any("security-groups"), self.any("security-groups")]},
                 {"fixed_ips": [{"subnet_id": self.any("subnets")}]},
                 {"fixed_ips": []},
                 {"device_owner": "compute:nova", "device_id": "x", "binding:host_id": "host-1"},
@@ -134,6 +162,11 @@ def check(client: httpx.Client) -> None:
     assert len(held) == len(set(held))
     subnets = {subnet["id"] for subnet in client.get("/subnets").json()["subnets"]}
     assert {subnet for subnet, _ in held} <= subnets
+    kinds = {group["id"]: group["stateful"] for group in client.get("/security-groups").json()["security_groups"]}
+    assert all(len({kinds[key] for key in port["security_groups"]}) <= 1 for port in ports.values())
+    rules = client.get("/security-group-rules").json()["security_group_rules"]
+    named = {rule["remote_address_group_id"] for rule in rules}
+    assert named - {None} <= {group["id"] for group in client.get("/address-groups").json()["address_groups"]}
     routers = {router["id"] for router in client.get("/routers").json()["routers"]}
     for port in ports.values():
         if port["device_owner"] in ("network:router_interface", "network:router_gateway"):

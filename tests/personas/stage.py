@@ -35,7 +35,11 @@ _NAMED = {
 }
 # Nothing is to be refused for want of quota: a refusal is told by the same status.
 UNLIMITED: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
-    ("network", "/quotas/{}", {"quota": ("network", "subnet", "port", "router", "floatingip", "security_group")}),
+    (
+        "network",
+        "/quotas/{}",
+        {"quota": ("network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule")},
+    ),
     ("compute", "/os-quota-sets/{}", {"quota_set": ("instances", "cores", "ram", "server_groups")}),
     ("block_storage", "/os-quota-sets/{}", {"quota_set": ("volumes", "snapshots", "gigabytes")}),
 )

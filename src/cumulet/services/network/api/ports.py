@@ -124,9 +124,7 @@ def _complete(cloud: Cloud, item: Item) -> Item:
 
 
 def _create(cloud: Cloud, tx: Tx, ctx: Context, items: list[dict[str, Any]]) -> list[Port]:
-    made = [logic.create(cloud, tx, ctx, item) for item in items]
-    known = store.by_id(tx, Port, [port.id for port in made])
-    return [known[port.id] for port in made]
+    return [logic.create(cloud, tx, ctx, item) for item in items]
 
 
 PORTS = Resource(

@@ -68,7 +68,7 @@ def read_bodies(ctx: Context, body: Any, name: str, collection: str, attributes:
     return [_read_new(ctx, item.get(name, item), name, attributes) for item in many]
 
 
-def read_change(body: Any, name: str, attributes: Attributes) -> dict[str, Any]:
+def read_change(ctx: Context, body: Any, name: str, attributes: Attributes) -> dict[str, Any]:
     """The attributes of an update's body."""
     if not body:
         raise Invalid("Resource body required")
@@ -76,6 +76,7 @@ def read_change(body: Any, name: str, attributes: Attributes) -> dict[str, Any]:
         raise Invalid("Body contains invalid data")
     values = _object(body.get(name), name)
     _same_project(values)
+    _check_own(ctx, values)
     _check_known(values, attributes)
     for key in values:
         if not attributes[key].put:
@@ -86,11 +87,7 @@ def read_change(body: Any, name: str, attributes: Attributes) -> dict[str, Any]:
 def _read_new(ctx: Context, item: Any, name: str, attributes: Attributes) -> dict[str, Any]:
     values = _object(item, name)
     _same_project(values)
-    if values.get("project_id", ctx.project_id) != ctx.project_id and not access.sees_all(ctx):
-        raise Invalid(
-            "Specifying 'project_id' other than the authenticated project in request is not allowed for the current "
-            "user."
-        )
+    _check_own(ctx, values)
     if "project_id" in attributes:
         values.setdefault("project_id", ctx.project_id)
         if values["project_id"] is None and attributes["project_id"].default is REQUIRED:
@@ -106,6 +103,15 @@ def _read_new(ctx: Context, item: Any, name: str, attributes: Attributes) -> dic
             if attribute.default is not ABSENT:
                 values[key] = attribute.default
     return _converted(values, attributes)
+
+
+def _check_own(ctx: Context, values: dict[str, Any]) -> None:
+    """Nobody speaks for another project, be it to no avail."""
+    if values.get("project_id", ctx.project_id) != ctx.project_id and not access.sees_all(ctx):
+        raise Invalid(
+            "Specifying 'project_id' other than the authenticated project in request is not allowed for the current "
+            "user."
+        )
 
 
 def _object(item: Any, name: str) -> dict[str, Any]:

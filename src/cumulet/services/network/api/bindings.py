@@ -72,7 +72,7 @@ def create(request: Request) -> Reply:
 
 
 def update(request: Request) -> Reply:
-    values = parsing.read_change(request.body, "binding", ATTRIBUTES)
+    values = parsing.read_change(request.ctx, request.body, "binding", ATTRIBUTES)
     _find(request)
     if not _may(request, "update_port_binding"):
         _must_see(request)

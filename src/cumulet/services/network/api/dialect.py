@@ -22,8 +22,8 @@ _NAMES = {
     503: "HTTPServiceUnavailable",
 }
 _KERNEL_CODES = frozenset({"NoSuchPath", "NoSuchVersion", "NoSuchAction", "MissingBody", "MalformedRequestBody"})
-
-
+# Errors that are Python's own and not Neutron's are called by their name.
+_OF_PYTHON = frozenset({"NotImplementedError"})
 _OF_POLICY = re.compile(r"Policy doesn't allow (\S+) to be performed\.")
 
 
@@ -33,7 +33,7 @@ class NetworkDialect:
     def error(self, error: CumuletError, request: Request) -> Reply:
         name = error.code if error.code and error.code not in _KERNEL_CODES else _NAMES.get(error.status, "HTTPError")
         body = {"type": name, "message": _words(error), "detail": ""}
-        return Reply(error.status, {"NeutronError": body}, error.headers)
+        return Reply(error.status, {name if name in _OF_PYTHON else "NeutronError": body}, error.headers)
 
 
 def _words(error: CumuletError) -> str:

@@ -14,12 +14,14 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import Attributes
 from cumulet.services.network.api.validators import Convert
 from cumulet.services.network.logic.faults import bad, fault
+from cumulet.services.network.types import qos
 
 Item = dict[str, Any]
 Filter = Callable[[Item, list[str]], bool]
 
 MOST = 1_000_000  # items of one page
 _NOT_FILTERS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"})
+_UNMARKED = frozenset({"policies", *(f"{type_}_rules" for type_ in qos.PARAMETERS)})  # Neutron's do not miss a marker
 _MARKED = {
     "networks": "NetworkNotFound",
     "subnets": "SubnetNotFound",
@@ -31,7 +33,6 @@ _MARKED = {
     "address_groups": "AddressGroupNotFound",
     "default_security_group_rules": "DefaultSecurityGroupRuleNotFound",
     "security_groups_default_statefulness": "SecurityGroupDefaultStatefulnessNotFound",
-    "policies": "QosPolicyNotFound",
     "network_ip_availabilities": "NetworkNotFound",
 }
 _OTHER_NAMES = {"tenant_id": "project_id"}
@@ -92,9 +93,10 @@ def page(request: Request, items: list[Item], collection: str) -> tuple[list[Ite
     position = len(items) if backwards else 0
     if marker:
         found = next((index for index, item in enumerate(items) if item["id"] == marker), None)
-        if found is None:
+        if found is not None:
+            position = found if backwards else found + 1
+        elif collection not in _UNMARKED:
             raise _no_marker(collection, marker)
-        position = found if backwards else found + 1
     chosen = items[max(position - limit, 0) : position] if backwards else items[position : position + limit]
     links = []
     if backwards or len(chosen) >= limit:

@@ -66,6 +66,7 @@ POLICIES = Resource(
     collection="policies",
     prefix=PREFIX,
     kind=QosPolicy,
+    bulk=False,
     parts=parts.of(QosPolicy),
     attributes=ATTRIBUTES,
     render=render,
@@ -91,8 +92,9 @@ def _amount(default: Any = REQUIRED) -> Attribute:
     )
 
 
-def _direction(*values: str) -> Attribute:
-    return Attribute(post=True, put=True, default=qos.EGRESS, check=check.one_of(values), sorts=True)
+def _direction(*values: str, asked: bool = True) -> Attribute:
+    """`asked`: lists can be filtered by it, and sorted."""
+    return Attribute(post=True, put=True, default=qos.EGRESS, check=check.one_of(values), filters=asked, sorts=asked)
 
 
 _MARK = Attribute(post=True, put=True, convert=check.integer, check=check.one_of(qos.DSCP_MARKS), sorts=True)
@@ -100,7 +102,7 @@ _OF_RULES = {
     qos.BANDWIDTH_LIMIT: {
         "max_kbps": _amount(),
         "max_burst_kbps": _amount(0),
-        "direction": _direction(*qos.DIRECTIONS),
+        "direction": _direction(*qos.DIRECTIONS, asked=False),
     },
     qos.DSCP_MARKING: {"dscp_mark": _MARK},
     qos.MINIMUM_BANDWIDTH: {"min_kbps": _amount(), "direction": _direction(*qos.DIRECTIONS)},

@@ -135,7 +135,7 @@ class Resource(Generic[Row]):
 
     def change(self, request: Request) -> Reply:
         assert self.update is not None
-        values = parsing.read_change(request.body, self.name, self.known)
+        values = parsing.read_change(request.ctx, request.body, self.name, self.known)
         before = self.load(request)
         self.require(request, "update", {**before, **values}, [name for name in values if self.known[name].enforce])
         update, key = self.update, before["id"]

@@ -57,7 +57,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Floati
         status=DOWN,
         description=values["description"],
         tags=[],
-        revision_number=0,
+        revision_number=int(values.get("qos_policy_id") is not None),  # Neutron attaches it afterwards
         created_at=now,
         updated_at=now,
         **common.optional(FloatingIp, values),

@@ -58,7 +58,8 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     if values.get("shared", policy.shared) != policy.shared:
         _share(tx, ctx, policy, values["shared"])
     changes = {name: values[name] for name in _PLAIN if name in values} | common.optional(QosPolicy, values)
-    common.change(tx, QosPolicy, key, changes)
+    if any(getattr(policy, name) != value for name, value in changes.items()):
+        common.change(tx, QosPolicy, key, changes)
     return access.must(tx, QosPolicy, key)
 
 

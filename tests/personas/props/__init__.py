@@ -12,6 +12,7 @@ from personas.props import (
     image,
     key_manager,
     network,
+    network_agents,
     network_bindings,
     network_floating,
     network_groups,
@@ -31,6 +32,7 @@ MAKERS: Mapping[str, Mapping[str, Maker]] = {
     "key_manager": key_manager.MAKERS,
     "network": {
         **network.MAKERS,
+        **network_agents.MAKERS,
         **network_bindings.MAKERS,
         **network_groups.MAKERS,
         **network_sharing.MAKERS,

@@ -70,17 +70,18 @@ def security_group_rule(stage: Stage) -> Prop:
     return owned(stage, found, **{"security_group:project_id": stage.cast.project_id})
 
 
-def agent(stage: Stage) -> Prop:
-    """The agent of a host that there is not, so that no other test misses it."""
+def agent(stage: Stage, kind: str = "Cumulet network agent") -> Prop:
+    """An agent of a host that there is not, so that no other test misses it."""
     host, cloud = f"host-{stage.suffix}", stage.cloud.control.cloud
     cloud.db.write(lambda tx: agents.joined(tx, host, HostReport(gateway=False)))
     stage.at_end.append(lambda: forget_agent(stage, host))
-    found = stage.make("network", f"/agents?host={host}", None, "admin", "GET")["agents"]
-    return {"id": found[0]["id"], "target": {}}
+    found = stage.make("network", f"/agents?host={host}&agent_type={kind}", None, "admin", "GET")["agents"]
+    return {"id": found[0]["id"], "agent_id": found[0]["id"], "target": {}}
 
 
 def forget_agent(stage: Stage, host: str) -> None:
-    for found in stage.make("network", f"/agents?host={host}", None, "admin", "GET")["agents"]:
+    path = f"/agents?host={host}&agent_type=Cumulet network agent"
+    for found in stage.make("network", path, None, "admin", "GET")["agents"]:
         stage.make("network", f"/agents/{found['id']}", None, "admin", "DELETE")
 
 

@@ -19,7 +19,7 @@ from cumulet.services.network import audit, loops
 from cumulet.services.network.contract import NetworkContract, PortInfo, PortRequest
 from cumulet.services.network.logic import scheduling
 from cumulet.services.network.store import common
-from cumulet.services.network.types import HostState, Router
+from cumulet.services.network.types import HostState, Network, Router
 from support.cloud import RunningCloud
 from support.people import environment
 from support.waiting import until
@@ -78,6 +78,12 @@ class TwoFakeHosts:
         assert answer.status_code < 300, answer.text
         return answer.json() if answer.content else None
 
+    def refused(self, status: int, method: str, path: str, body: Any) -> None:
+        """Ask as the administrator for what is not done."""
+        headers = {"x-auth-token": self.words["ADMIN_TOKEN"]}
+        url = f"{self.running.control_url}/network/v2.0/{path}"
+        assert httpx.request(method, url, json=body, headers=headers, timeout=30).status_code == status
+
     def make_network(self, number: int) -> str:
         found: str = self.api("POST", "networks", {"network": {"name": f"n{number}"}})["network"]["id"]
         subnet = {"network_id": found, "ip_version": 4, "cidr": f"10.9.{number}.0/24"}
@@ -107,6 +113,12 @@ class TwoFakeHosts:
     def enable_hosts(self, *, up: bool) -> None:
         for agent in self.api("GET", "agents", admin=True)["agents"]:
             self.api("PUT", f"agents/{agent['id']}", {"agent": {"admin_state_up": up}}, admin=True)
+
+    def agent(self, host: str, kind: str) -> dict[str, Any]:
+        """The host's agent of the kind."""
+        path = f"agents?host={host}&agent_type={kind}"
+        found: dict[str, Any] = self.api("GET", path, admin=True)["agents"][0]
+        return found
 
     def found(self, state: HostState) -> set[str]:
         """The ids of what the audit says of the first host where its network is in this state."""
@@ -289,7 +301,7 @@ def test_routers_spread_and_leave_dead_hosts(two: TwoFakeHosts):
     two.begin_second()
     until(lambda: two.state("host-2").routers == [])
     assert two.hosts_of(one, other) == {"host-1"}
-    agent = next(item for item in two.api("GET", "agents", admin=True)["agents"] if item["host"] == "host-1")
+    agent = two.agent("host-1", "L3 agent")
     two.api("PUT", f"agents/{agent['id']}", {"agent": {"admin_state_up": False}}, admin=True)
     loops.rescue_routers(two.cloud)
     until(lambda: {item.id for item in two.state("host-2").routers} == set(routers))
@@ -300,6 +312,62 @@ def test_routers_spread_and_leave_dead_hosts(two: TwoFakeHosts):
         two.api("PUT", f"routers/{router}/remove_router_interface", {"subnet_id": leg})
         two.api("DELETE", f"routers/{router}")
     two.api("DELETE", f"ports/{port.id}", admin=True)
+
+
+def test_administrators_put_routers_where_they_want_them(two: TwoFakeHosts):
+    network = two.make_network(7)
+    subnet = two.api("GET", f"networks/{network}")["network"]["subnets"][0]
+    router = two.api("POST", "routers", {"router": {}})["router"]["id"]
+    leg = two.api("PUT", f"routers/{router}/add_router_interface", {"subnet_id": subnet})
+    here = two.api("GET", f"routers/{router}/l3-agents", admin=True)["agents"][0]
+    there = two.agent("host-2" if here["host"] == "host-1" else "host-1", "L3 agent")
+    until(lambda: [item.id for item in two.state(here["host"]).routers] == [router])
+    two.refused(409, "POST", f"agents/{there['id']}/l3-routers", {"router_id": router})
+    two.api("DELETE", f"agents/{here['id']}/l3-routers/{router}", admin=True)
+    until(lambda: two.state(here["host"]).routers == [])
+    assert two.hosts_of(leg) == {""}
+    two.api("PUT", f"agents/{there['id']}", {"agent": {"admin_state_up": False}}, admin=True)
+    two.refused(404, "POST", f"agents/{there['id']}/l3-routers", {"router_id": router})
+    two.api("PUT", f"agents/{there['id']}", {"agent": {"admin_state_up": True}}, admin=True)
+    two.api("POST", f"agents/{there['id']}/l3-routers", {"router_id": router}, admin=True)
+    until(lambda: [item.id for item in two.state(there["host"]).routers] == [router])
+    assert two.hosts_of(leg) == {there["host"]}
+    two.api("PUT", f"routers/{router}/remove_router_interface", {"subnet_id": subnet})
+    two.api("DELETE", f"routers/{router}")
+    until(lambda: two.state(there["host"]).routers == [])
+
+
+def test_a_network_that_no_agent_hosts_is_answered_nowhere(two: TwoFakeHosts):
+    network = two.make_network(8)
+    port = two.boot(network, "host-1")
+    one, other = two.agent("host-1", "DHCP agent"), two.agent("host-2", "DHCP agent")
+
+    def answered() -> bool:
+        return any(subnet.dhcp for item in two.state("host-1").networks for subnet in item.subnets)
+
+    assert answered()
+    two.api("DELETE", f"agents/{one['id']}/dhcp-networks/{network}", admin=True)
+    assert [item["id"] for item in two.api("GET", f"networks/{network}/dhcp-agents", admin=True)["agents"]] == [
+        other["id"]
+    ]
+    two.network.converge("host-1")
+    assert answered(), "the other hosts it, and every host answers for what is hosted"
+    two.api("DELETE", f"agents/{other['id']}/dhcp-networks/{network}", admin=True)
+    until(lambda: not answered())
+    assert network not in {each.subject for each in audit.audit(Look(two.cloud, "network", {}))}
+    two.cloud.db.write(lambda tx: common.set_quietly(tx, Network, [network], {"dhcp_served": True}))
+    assert network in {each.subject for each in audit.audit(Look(two.cloud, "network", {}))}
+    two.cloud.db.write(lambda tx: common.set_quietly(tx, Network, [network], {"dhcp_served": False}))
+    two.api("POST", f"agents/{other['id']}/dhcp-networks", {"network_id": network}, admin=True)
+    until(answered)
+    two.api("DELETE", f"agents/{other['id']}", admin=True)
+    until(lambda: not answered())
+    two.end_second()
+    two.begin_second()
+    until(answered)
+    assert two.agent("host-2", "DHCP agent")["id"] != other["id"]
+    two.api("DELETE", f"ports/{port.id}", admin=True)
+    until(lambda: two.state("host-1").networks == [])
 
 
 def test_a_host_that_comes_back_drops_what_has_moved(two: TwoFakeHosts):

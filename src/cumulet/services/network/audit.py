@@ -11,7 +11,7 @@ import msgspec
 
 from cumulet.kernel.audit import Finding, Look
 from cumulet.services.compute.contract import ServersContract
-from cumulet.services.network.logic import port_forwardings, sharing, snapshot
+from cumulet.services.network.logic import hosted, port_forwardings, sharing, snapshot
 from cumulet.services.network.logic.compile import compile_host, difference
 from cumulet.services.network.store import addresses, bindings, common, lookups, security_groups, trunks
 from cumulet.services.network.types import (
@@ -44,6 +44,7 @@ def audit(look: Look) -> Iterator[Finding]:
     yield from _sharing(look)
     yield from _policies(look, [*ports.values(), *routers.values(), *floating.values()])
     yield from _trunks(look, ports)
+    yield from _dhcp(look)
     for each in bindings.on_own_hosts(db):
         yield look.found(each.port_id, f"port has another binding to its own host {each.host}")
     for key in security_groups.ports_in_both(db):
@@ -119,6 +120,16 @@ def _trunks(look: Look, ports: dict[str, Port]) -> Iterator[Finding]:
     for port in ports.values():
         if port.trunk_id != inside.get(port.id):
             yield look.found(port.id, f"port is said to be in trunk {port.trunk_id}, and is in {inside.get(port.id)}")
+
+
+def _dhcp(look: Look) -> Iterator[Finding]:
+    """Networks say whether any DHCP agent hosts them."""
+    networks = common.find_all(look.cloud.db, Network)
+    found = hosted.served(look.cloud.db, {network.id for network in networks})
+    for network in networks:
+        if network.dhcp_served != (network.id in found):
+            said = "is" if network.dhcp_served else "is not"
+            yield look.found(network.id, f"network {said} answered by DHCP, its agents say otherwise")
 
 
 def _sharing(look: Look) -> Iterator[Finding]:

@@ -21,6 +21,12 @@ def deleted(name: str, item: Payload) -> tuple[str, Payload]:
     return f"{name}.delete.end", {f"{name}_id": item["id"], name: item}
 
 
+def hosted(verb: str, kind: str, key: str, agent_id: str) -> tuple[str, Payload]:
+    """For a network or a router that an agent comes to host (`add`), or no longer (`remove`)."""
+    part = "dhcp_agent" if kind == "network" else "l3_agent"
+    return f"{part}.{kind}.{verb}", {"agent": {"id": agent_id, f"{kind}_id": key}}
+
+
 def interface(verb: str, words: Payload) -> tuple[str, Payload]:
     """For a router's interface; `verb` is create or delete, `words` are what the API answers."""
     return f"router.interface.{verb}", {"router_interface": words}

@@ -11,8 +11,8 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
 from cumulet.kernel.link.controller import HostInfo
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import agents, binding, concern, scheduling
-from cumulet.services.network.types import HostReport, Router
+from cumulet.services.network.logic import agents, binding, concern, hosted, scheduling
+from cumulet.services.network.types import HostReport, Network, Router
 
 
 def listen(cloud: Cloud) -> None:
@@ -24,11 +24,11 @@ def listen(cloud: Cloud) -> None:
 
         def write(tx: Tx) -> None:
             moved = agents.endpoint(tx, info.name) != said.endpoint
-            agents.joined(tx, info.name, said)
+            found = hosted.came(tx) if agents.joined(tx, info.name, said) else set()
             binding.revive(cloud, tx, info.name)
             placed = scheduling.place(tx)
             concerned = concern.of_host(tx, info.name) if moved else set()
-            converger.tell(tx, concerned | concern.of(tx, Router, placed))
+            converger.tell(tx, concerned | concern.of(tx, Router, placed) | concern.of(tx, Network, found))
 
         cloud.db.write(write)
         converger.joined(info.name, said)

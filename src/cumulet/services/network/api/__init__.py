@@ -13,6 +13,7 @@ from cumulet.services.network.api import (
     dns,
     floating_ip_pools,
     group_defaults,
+    hosted,
     port_attributes,
     port_forwardings,
     qos,
@@ -40,6 +41,7 @@ _FAMILIES: tuple[Family, ...] = (
     availability.FAMILY,
     topologies.FAMILY,
     conntrack_helpers.FAMILY,
+    hosted.FAMILY,
 )
 _RESOURCES = tuple(resource for family in _FAMILIES for resource in family.resources)
 _EXTENSIONS = {alias: said for family in _FAMILIES for alias, said in family.extensions.items()}

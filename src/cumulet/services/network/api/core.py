@@ -27,7 +27,6 @@ FAMILY = Family(
     routes=(*routers.ROUTES, *subnet_pools.ROUTES, *quotas.ROUTES),
     extensions={
         "aap-reject-multicast": ("Allowed address pairs reject multicast extension", "2026-04-01T00:00:00-00:00"),
-        "agent": ("agent", "2013-02-03T10:00:00-00:00"),
         "allowed-address-pairs": ("Allowed Address Pairs", "2013-07-23T10:00:00-00:00"),
         "binding": ("Port Binding", "2014-02-03T10:00:00-00:00"),
         "default-subnetpools": ("Default Subnetpools", "2016-02-18T18:00:00-00:00"),

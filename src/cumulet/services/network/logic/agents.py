@@ -4,21 +4,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.logic import access
+from cumulet.services.network.logic import agent_kinds
 from cumulet.services.network.store import common, lookups
 from cumulet.services.network.types import ACTIVE, DOWN, TUNNEL, Agent, HostReport, Port
 
 ALIVE_FOR = timedelta(seconds=75)  # Neutron's agent_down_time
 
 
-def joined(tx: Tx, host: str, report: HostReport) -> None:
-    """A host has come (again): it says what it can, and its ports are as it says."""
+def joined(tx: Tx, host: str, report: HostReport) -> bool:
+    """A host has come (again): it says what it can, and its ports are as it says. Whether agents of it are new."""
     now = clock.utcnow()
     known = lookups.agent_of(tx, host)
     configurations = {
@@ -30,11 +28,13 @@ def joined(tx: Tx, host: str, report: HostReport) -> None:
         "gateway": report.gateway,
     }
     if known is None:
-        common.add(tx, Agent(ids.new_uuid(), host, True, None, configurations, now, now, now))
+        known = Agent(ids.new_uuid(), host, True, None, configurations, now, now, now)
+        common.add(tx, known)
     else:
         values = {"configurations": configurations, "started_at": now, "heartbeat_at": now}
         common.set_quietly(tx, Agent, [known.id], values)
     ports_stand(tx, host, set(report.ports))
+    return agent_kinds.ensure(tx, known)
 
 
 def seen(tx: Tx, hosts: list[str]) -> list[str]:
@@ -95,18 +95,6 @@ def endpoints(source: Source, hosts: set[str]) -> dict[str, str]:
 def hosts(source: Source) -> list[Agent]:
     """All hosts that ever joined."""
     return common.find_all(source, Agent)
-
-
-def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> Agent:
-    access.must(tx, Agent, key)
-    common.set_quietly(tx, Agent, [key], values)
-    return access.must(tx, Agent, key)
-
-
-def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
-    """Forget a host; one that is still there comes back with its next report."""
-    access.must(tx, Agent, key)
-    common.remove(tx, Agent, [key])
 
 
 def _set_status(tx: Tx, key: str, status: str) -> None:

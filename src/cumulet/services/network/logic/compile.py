@@ -112,7 +112,7 @@ def _network(rows: Snapshot, network: Network, subnets: list[Subnet]) -> Network
                 cidr=subnet.cidr,
                 version=subnet.ip_version,
                 gateway=subnet.gateway_ip,
-                dhcp=subnet.enable_dhcp,
+                dhcp=subnet.enable_dhcp and network.dhcp_served,
                 dns=subnet.dns_nameservers,
                 routes=_routes(subnet.host_routes),
                 ra_mode=subnet.ipv6_ra_mode,

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 from cumulet.kernel import clock
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.logic import agents
+from cumulet.services.network.logic import agent_kinds, agents
 from cumulet.services.network.store import common, lookups
 from cumulet.services.network.types import Agent, Port, Router
 
 
 def choose(source: Source) -> str:
-    """The host for one more router: "" where none has ever joined.
+    """The host for one more router: "" where there is none that may.
 
     Hosts that say that routers may live there and that are alive come first, and of these the one with the fewest
     routers, then the one that joined first.
@@ -24,7 +24,7 @@ def choose(source: Source) -> str:
     def rank(agent: Agent) -> tuple[bool, bool, int]:
         return (not agents.is_alive(agent), not is_gateway(agent), load[agent.host])
 
-    candidates = [agent for agent in common.find_all(source, Agent) if agent.admin_state_up]
+    candidates = agent_kinds.routing(source)
     return min(candidates, key=rank).host if candidates else ""
 
 
@@ -52,14 +52,14 @@ def move(tx: Tx, router_id: str, host: str) -> None:
 
 
 def abandoned(source: Source, patience: float) -> list[Router]:
-    """Routers whose host has been dead for `patience` seconds and more, or was disabled by an administrator."""
+    """Routers whose host has been dead for `patience` seconds and more, or is disabled by an administrator."""
     end = clock.utcnow() - agents.ALIVE_FOR - timedelta(seconds=patience)
     known = common.find_all(source, Agent)
-    left = [agent.host for agent in known if agent.heartbeat_at < end or not agent.admin_state_up]
+    usable = {agent.host for agent in agent_kinds.routing(source) if agent.heartbeat_at >= end}
+    left = [agent.host for agent in known if agent.host not in usable]
     return common.find_all(source, Router, host=left) if left else []
 
 
 def refuge(source: Source) -> bool:
     """Whether there is a live host to which routers may move."""
-    found = common.find_all(source, Agent)
-    return any(agent.admin_state_up and agents.is_alive(agent) and is_gateway(agent) for agent in found)
+    return any(agents.is_alive(agent) and is_gateway(agent) for agent in agent_kinds.routing(source))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from cumulet.services.network.policy import (
     address_groups,
     address_scopes,
+    agents,
     bindings,
     conntrack_helpers,
     core,
@@ -31,6 +32,7 @@ RULES: dict[str, str] = {
     **port_forwardings.RULES,
     **topologies.RULES,
     **conntrack_helpers.RULES,
+    **agents.RULES,
 }
 
 _VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_", "activate")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from cumulet.services.network.tables.address_groups import address_group
 from cumulet.services.network.tables.address_scopes import address_scope
+from cumulet.services.network.tables.agents import dhcp_choice, host_agent
 from cumulet.services.network.tables.base import metadata
 from cumulet.services.network.tables.bindings import port_binding
 from cumulet.services.network.tables.conntrack_helpers import conntrack_helper
@@ -38,8 +39,10 @@ __all__ = [
     "conntrack_helper",
     "default_group_rule",
     "default_statefulness",
+    "dhcp_choice",
     "epoch",
     "floating_ip",
+    "host_agent",
     "membership",
     "metadata",
     "network",

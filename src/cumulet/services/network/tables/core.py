@@ -28,6 +28,7 @@ network = Table(
     Column("granted", Boolean, nullable=False),
     Column("limited", Boolean, nullable=False),
     Column("qos_policy_id", String(36)),
+    Column("dhcp_served", Boolean, nullable=False, server_default=true()),
     Column("dns_domain", String(255), nullable=False, server_default=""),
     Index("network_network_project", "project_id"),
     Index("network_network_qos", "qos_policy_id"),

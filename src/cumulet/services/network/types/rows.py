@@ -22,7 +22,8 @@ class Network(msgspec.Struct, frozen=True):
     """A network. `segmentation_id` is the tunnel's number, None for flat networks.
 
     Of the RBAC policies on it, the row says whether one shares it with everybody (`shared`), whether some name a single
-    project (`granted`), and whether it is external for those alone (`limited`).
+    project (`granted`), and whether it is external for those alone (`limited`). `dhcp_served` is False while no DHCP
+    agent hosts it.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Network(msgspec.Struct, frozen=True):
     granted: bool = False
     limited: bool = False
     qos_policy_id: str | None = None
+    dhcp_served: bool = True
     dns_domain: str = ""
 
 

@@ -9,6 +9,7 @@ from cumulet.kernel.errors import CumuletError
 from cumulet.services.network.logic.faults import (
     address_groups,
     address_scopes,
+    agents,
     bindings,
     conntrack_helpers,
     core,
@@ -34,6 +35,7 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     **port_forwardings.FAULTS,
     **topologies.FAULTS,
     **conntrack_helpers.FAULTS,
+    **agents.FAULTS,
 }
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from cumulet.services.network.store.kinds import (
     address_groups,
     address_scopes,
+    agents,
     conntrack_helpers,
     core,
     group_defaults,
@@ -24,6 +25,7 @@ KINDS: tuple[Kind, ...] = (
     *group_defaults.KINDS,
     *qos.KINDS,
     *trunks.KINDS,
+    *agents.KINDS,
     *port_forwardings.KINDS,
     *conntrack_helpers.KINDS,
 )

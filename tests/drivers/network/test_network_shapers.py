@@ -29,7 +29,7 @@ from cumulet.services.network.types import (
 )
 
 NET, SUBNET, PUBLIC, ROUTER, A, B, C = (str(uuid.uuid4()) for _ in range(7))
-ADDRESS = {"floating": "198.18.4.50", "gateway": "198.18.4.10"}
+ADDRESS = {"floating": "198.18.4.50", "gateway": "198.18.4.10", "whole": ""}
 PORT, SIZE, BURST = 9000, 1000, 1 << 16
 WAYS = [(qos.EGRESS, A, B), (qos.INGRESS, B, A)]
 PIECES = 400  # of SIZE bytes: six times what any burst lets pass
@@ -212,6 +212,17 @@ def test_a_gateway_has_limits_of_its_own(edge: FabricLab) -> None:
     edge.apply(outside(8))
     space = Namespace(names.router_namespace(edge.mark, ROUTER))
     assert space.visit(lambda: nft.chains("inet", shapers.TABLE)) == set()
+
+
+def test_a_gateway_has_its_networks_limits_and_marks(edge: FabricLab) -> None:
+    mark, slow = limit(qos.DSCP_MARKING, qos.EGRESS, 26), limit(qos.BANDWIDTH_LIMIT, qos.INGRESS, 200)
+    edge.apply(outside(20, whole=[mark, slow], floating=[limit(qos.BANDWIDTH_LIMIT, qos.EGRESS, 99_999_999)]))
+    assert set(arrive(edge, B, A, "198.18.4.11")) == {26}
+    assert set(arrive(edge, C, A, "198.18.4.11")) == {26}
+    assert len(arrive(edge, A, B, "198.18.4.50")) <= PIECES // 2
+    assert edge.ping(C, "198.18.4.11")
+    edge.apply(outside(21))
+    assert arrive(edge, A, B, "198.18.4.50") == [0] * PIECES
 
 
 @pytest.mark.parametrize("rate", [1, 99_999_999, 100_000_000, 2**31 - 1])

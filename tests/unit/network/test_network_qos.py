@@ -125,7 +125,9 @@ def test_a_hosts_state_says_what_external_addresses_are_held_to(cloud: RunningCl
         body = {"bandwidth_limit_rule": {"max_kbps": rate}}
         rules[policy] = made(client, f"/qos/policies/{policy}/bandwidth_limit_rules", body)
         made(client, f"/qos/policies/{policy}/dscp_marking_rules", {"dscp_marking_rule": {"dscp_mark": 8}})
-    outer = made(client, "/networks", {"network": {"name": "outer", "router:external": True}})
+    wide = made(client, "/qos/policies", {"policy": {"name": "wide"}})
+    mark = made(client, f"/qos/policies/{wide}/dscp_marking_rules", {"dscp_marking_rule": {"dscp_mark": 10}})
+    outer = made(client, "/networks", {"network": {"name": "outer", "router:external": True, "qos_policy_id": wide}})
     cidr = {"ip_version": 4, "cidr": "198.19.7.0/24", "enable_dhcp": False}
     made(client, "/subnets", {"subnet": {"network_id": outer, **cidr}})
     inner = made(client, "/networks", {"network": {"name": "inner"}})
@@ -143,15 +145,17 @@ def test_a_hosts_state_says_what_external_addresses_are_held_to(cloud: RunningCl
     assert row is not None
     state = next(one for one in compile_host(snapshot.take(control, row.host)).routers if one.id == router)
     assert state.shapes == {
+        "": [ShapeState(type=qos.DSCP_MARKING, direction=qos.EGRESS, rate=10)],
         info["external_fixed_ips"][0]["ip_address"]: [_limit(5)],
         address: [_limit(50)],
     }
+    assert concern.of(control.db, QosRule, [mark]) == {row.host}
     assert concern.of(control.db, QosRule, [rules[slow]]) == {row.host}
     assert concern.of(control.db, QosRule, [rules[fast]]) == {row.host}
     assert client.delete(f"/floatingips/{floating}").status_code == 204
     client.put(f"/routers/{router}/remove_router_interface", json={"subnet_id": subnet})
     things = (f"/routers/{router}", f"/ports/{port}", f"/networks/{inner}", f"/networks/{outer}")
-    for gone in (*things, f"/qos/policies/{slow}", f"/qos/policies/{fast}"):
+    for gone in (*things, *(f"/qos/policies/{policy}" for policy in (slow, fast, wide))):
         assert client.delete(gone).status_code == 204
 
 

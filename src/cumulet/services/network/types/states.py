@@ -209,7 +209,11 @@ class HelperState(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class RouterState(msgspec.Struct, kw_only=True, frozen=True):
-    """A router that runs on the host. `shapes` are what its external addresses, floating or its own, are held to."""
+    """A router that runs on the host.
+
+    `shapes` are what its external addresses, floating or its own, are held to; those of "" are for all that passes the
+    gateway.
+    """
 
     id: str
     up: bool = True

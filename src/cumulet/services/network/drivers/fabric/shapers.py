@@ -51,12 +51,15 @@ map reaching6 {{ type ipv6_addr : verdict; {ingress6} }}
 chain from {{ type filter hook postrouting priority 110;
 oifname "qg-*" ip saddr vmap @leaving4
 oifname "qg-*" ip6 saddr vmap @leaving6
+{egress}
 }}
 chain to {{ type filter hook prerouting priority -150;
 iifname "qg-*" ip daddr vmap @reaching4
 iifname "qg-*" ip6 daddr vmap @reaching6
+{ingress}
 }}
 """
+_DEVICE = {qos.EGRESS: 'oifname "qg-*"', qos.INGRESS: 'iifname "qg-*"'}
 
 
 class Shapers(Stage):
@@ -114,18 +117,29 @@ def addresses_table(router: RouterState) -> str:
     """The inet table for a router with shapes."""
     chains: list[str] = []
     jumps: dict[str, list[str]] = {f"{direction}{version}": [] for direction in qos.DIRECTIONS for version in (4, 6)}
+    whole: dict[str, str] = dict.fromkeys(qos.DIRECTIONS, "")
     for number, (address, shapes) in enumerate(sorted(router.shapes.items())):
-        for shape in shapes:
-            chain = f"{shape.direction[0]}-{number}"
-            chains.append(f"chain {chain} {{\n{_words(shape)}\n}}")
-            jumps[f"{shape.direction}{6 if ':' in address else 4}"].append(f"{address} : jump {chain}")
-    return _ADDRESSES.format(chains="\n".join(chains), **{name: _elements(found) for name, found in jumps.items()})
+        for direction in qos.DIRECTIONS:
+            lines = [words for shape in shapes if shape.direction == direction and (words := _words(shape))]
+            chain = f"{direction[0]}-{number}"
+            if lines:
+                chains.append(f"chain {chain} {{\n" + "\n".join(lines) + "\n}")
+            if lines and address:
+                jumps[f"{direction}{6 if ':' in address else 4}"].append(f"{address} : jump {chain}")
+            elif lines:
+                whole[direction] = f"{_DEVICE[direction]} jump {chain}"
+    return _ADDRESSES.format(
+        chains="\n".join(chains),
+        egress=whole[qos.EGRESS],
+        ingress=whole[qos.INGRESS],
+        **{name: _elements(found) for name, found in jumps.items()},
+    )
 
 
 def _words(shape: ShapeState) -> str:
     """The rule in nft's words; "" for one that asks for nothing (a rate of nothing is no limit)."""
     if shape.type == qos.DSCP_MARKING:
-        return f"ether type ip ip dscp set {shape.rate}\nether type ip6 ip6 dscp set {shape.rate}"
+        return f"ip dscp set {shape.rate}\nip6 dscp set {shape.rate}"
     most = _NO_LIMIT.get(shape.type, 0)
     if not 0 < shape.rate < most:
         return ""

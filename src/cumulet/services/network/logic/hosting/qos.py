@@ -9,7 +9,7 @@ from cumulet.kernel.db import Source
 from cumulet.services.network.logic.hosting.base import Feature, Snapshot
 from cumulet.services.network.store import common
 from cumulet.services.network.store import qos as store
-from cumulet.services.network.types import HostState, QosRule, RouterState, ShapeState, qos
+from cumulet.services.network.types import HostState, QosRule, Router, RouterState, ShapeState, qos
 
 _NAME = "qos"
 
@@ -17,7 +17,7 @@ _NAME = "qos"
 class Shapes(Feature):
     """Limits and marks of a port's own policy, or else its network's; limits of floating IPs and gateways.
 
-    Minimums are placement's affair.
+    A gateway's port is its network's too. Minimums are placement's affair.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Shapes(Feature):
 
     def take(self, source: Source, rows: Snapshot) -> None:
         used = {*_policies(rows).values(), *(each.qos_policy_id for each in rows.floating)}
-        used |= {router.gateway_qos_policy_id for router in rows.routers}
+        used |= {policy for router in rows.routers for policy in (router.gateway_qos_policy_id, _around(rows, router))}
         if used - {None}:
             rows.more[_NAME] = store.rules_of(source, {key for key in used if key is not None})
 
@@ -57,12 +57,19 @@ def _outside(rows: Snapshot, router: RouterState, rules: dict[str, list[QosRule]
     own = router.gateway.leg.addresses if router.gateway is not None else []
     policies = {text.split("/")[0]: row.gateway_qos_policy_id for text in own}
     policies |= {each.floating_ip_address: each.qos_policy_id for each in rows.floating if each.router_id == router.id}
-    found = {}
+    whole = shapes_of(rules.get(_around(rows, row) or "", []))
+    found = {"": whole} if whole else {}
     for address, policy in sorted(policies.items()):
         limits = [rule for rule in rules.get(policy or "", []) if rule.type == qos.BANDWIDTH_LIMIT]
         if limits:
             found[address] = shapes_of(limits)
     return found
+
+
+def _around(rows: Snapshot, router: Router) -> str | None:
+    """The policy of the network that the router's gateway is on."""
+    network = rows.networks.get(router.gateway_network_id or "")
+    return network.qos_policy_id if network is not None else None
 
 
 def shapes_of(rules: list[QosRule]) -> list[ShapeState]:

@@ -70,10 +70,15 @@ def test_what_is_changed_bit_by_bit_is_what_is_loaded_whole(steps: list[HostStat
         for step in steps:
             table = maker.of(step)
             keeper.settle(table)
-            found.append(nft.stands("bridge", filters.TABLE, table.text()))
+            found.append(_is(filters.TABLE, table))
         return found
 
     assert all(apart(work))
+
+
+def _is(name: str, table: Table) -> bool:
+    """Whether the table of that name is just so."""
+    return nft.stands("bridge", name, lambda: nft.load(f"table bridge {name} {{\n{table.text()}\n}}"))
 
 
 def _table(*chains: str) -> Table:
@@ -115,7 +120,7 @@ def test_a_thorough_look_sees_what_was_changed_by_hand(command: str):
         keeper.settle(table)
         nft.load(command)
         before = keeper.settle(table)
-        return before, keeper.settle(table, thorough=True), nft.stands("bridge", "mine", table.text())
+        return before, keeper.settle(table, thorough=True), _is("mine", table)
 
     assert apart(work) == (False, True, True)
 
@@ -200,3 +205,29 @@ def test_a_port_more_leaves_the_others_rules_alone(fabric_lab):
     assert more.id in loaded[0]
     assert not any(key in loaded[0] for key in (A, B, C))
     assert "delete table" not in loaded[0]
+
+
+def test_a_kernel_that_takes_no_long_messages_is_told_bit_by_bit(monkeypatch: pytest.MonkeyPatch):
+    """As it is in a user namespace, whose root may not ask for more room."""
+    load = nft.load
+    many = [_port(key, [], GROUPS[:1], True) for key in PORTS]
+    known = [GroupState(id=GROUPS[0], rules=[RuleState(direction="egress", version=4)], members=["10.1.0.11"])]
+    steps = [HostState(groups=known, ports=many[:3]), HostState(groups=known, ports=many), HostState()]
+    longest = 3000
+
+    def short(text: str) -> None:
+        if len(text) > longest and f"f-{PORTS[0]}" in text:
+            raise nft.MessageTooLong("too long")
+        load(text)
+
+    def work() -> list[bool]:
+        maker, keeper, found = filters.BridgeTable(), Keeper("bridge", filters.TABLE), []
+        for step in steps:
+            table = maker.of(step)
+            monkeypatch.setattr(nft, "load", short)
+            keeper.settle(table)
+            monkeypatch.setattr(nft, "load", load)
+            found += [_is(filters.TABLE, table), Keeper("bridge", filters.TABLE).settle(table)]
+        return found
+
+    assert apart(work) == [True, False] * len(steps)

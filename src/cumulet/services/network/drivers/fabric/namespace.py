@@ -112,14 +112,9 @@ def _prepare_folder() -> None:
     """Make /run/netns a mount of its own that is shared, so that namespaces removed here are gone everywhere."""
     FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
     target = bytes(FOLDER)
-    if FOLDER.stat().st_dev == FOLDER.parent.stat().st_dev and not _is_mount(FOLDER):
+    if _libc.mount(None, target, None, _MS_SHARED | _MS_REC, None) != 0:  # it is no mount yet
         _checked(_libc.mount(target, target, None, _MS_BIND | _MS_REC, None), "mount /run/netns")
-    _checked(_libc.mount(None, target, None, _MS_SHARED | _MS_REC, None), "share /run/netns")
-
-
-def _is_mount(folder: Path) -> bool:
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return any(line.split(" ")[4] == str(folder) for line in lines)
+        _checked(_libc.mount(None, target, None, _MS_SHARED | _MS_REC, None), "share /run/netns")
 
 
 def _checked(result: int, what: str) -> None:

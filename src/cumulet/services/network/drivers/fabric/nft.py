@@ -8,11 +8,13 @@ wanted one, after a restart of the agent too. Connections that are tracked live 
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import json
 import os
 import threading
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from cumulet.kernel.run import CommandFailed, run
@@ -30,6 +32,10 @@ class RulesRefused(Exception):
     """nftables did not take a ruleset; the message is its own words."""
 
 
+class MessageTooLong(RulesRefused):
+    """More than the socket takes in one transaction: some 200 KiB where the process may not ask for more."""
+
+
 def replace(family: str, table: str, body: str, *, thorough: bool = False) -> bool:
     """Make `table` of `family` hold exactly `body`, in the namespace of the calling thread; False where it did already.
 
@@ -38,9 +44,10 @@ def replace(family: str, table: str, body: str, *, thorough: bool = False) -> bo
     """
     stamp = "v" + hashlib.sha256(body.encode()).hexdigest()[:24]
     whole = f"chain {stamp} {{ }}\n{body}"
-    if stamp in chains(family, table) and not (thorough and not stands(family, table, whole)):
+    text = f"add table {family} {table}\ndelete table {family} {table}\ntable {family} {table} {{\n{whole}\n}}"
+    if stamp in chains(family, table) and (not thorough or stands(family, table, partial(load, text))):
         return False
-    _run(f"add table {family} {table}\ndelete table {family} {table}\ntable {family} {table} {{\n{whole}\n}}\n")
+    load(text)
     return True
 
 
@@ -49,14 +56,14 @@ def load(text: str) -> None:
     _run(text + "\n")
 
 
-def stands(family: str, table: str, body: str) -> bool:
-    """Whether the table is what `body` comes to, whoever may have changed it since it was loaded."""
+def stands(family: str, table: str, make: Callable[[], object]) -> bool:
+    """Whether the table is what `make` makes in an empty namespace, whoever may have changed it since it was loaded."""
 
-    def load_apart() -> str:
-        load(f"table {family} {table} {{\n{body}\n}}")
+    def make_apart() -> str:
+        make()
         return _listing(family, table)
 
-    return _listing(family, table) == apart(load_apart)
+    return _listing(family, table) == apart(make_apart)
 
 
 def _listing(family: str, table: str) -> str:
@@ -154,8 +161,12 @@ def _by_program(text: str, *, as_json: bool, dry: bool) -> str:
     try:
         done = run(["nft", *(["-c"] if dry else []), *words], stdin=stdin)
     except CommandFailed as error:
-        raise RulesRefused(error.output) from error
+        raise _refusal(error.output) from error
     return done.stdout.decode()
+
+
+def _refusal(words: str) -> RulesRefused:
+    return (MessageTooLong if os.strerror(errno.EMSGSIZE) in words else RulesRefused)(words)
 
 
 def _in_process(text: str, *, as_json: bool, dry: bool) -> str:
@@ -173,5 +184,5 @@ def _in_process(text: str, *, as_json: bool, dry: bool) -> str:
     finally:
         library.nft_ctx_free(context)
     if code != 0:
-        raise RulesRefused(bytes(complaint).decode(errors="replace").strip())
+        raise _refusal(bytes(complaint).decode(errors="replace").strip())
     return bytes(output).decode()

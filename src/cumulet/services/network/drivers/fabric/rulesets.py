@@ -18,6 +18,7 @@ from cumulet.services.network.drivers.fabric import nft
 
 STAMPS = "cumulet_stamps"
 MOST = 64  # old stamps that may stay
+SOME = 256  # elements of one command
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,31 @@ class Keeper:
         stamps = sorted(name for name in nft.chains("inet", STAMPS) if name.startswith(f"{self._family}-"))
         standing = stamps[-1] if stamps else ""
         if standing.endswith(f"-{mark}"):
-            if not thorough or nft.stands(self._family, self._name, text):
+            if not thorough or self._stands(wanted, standing):
                 self._loaded = (standing, wanted)
                 return False
             self._loaded = None
         stamp = f"{self._family}-{_number(standing) + 1:08x}-{mark}"
         if not self._load_difference(wanted, stamps, stamp):
-            table = f"add table {self._place}\ndelete table {self._place}\ntable {self._place} {{\n{text}\n}}"
-            nft.load("\n".join([table, *_restamp(stamps, stamp)]))
+            self._load_whole(wanted, stamps, stamp)
         self._loaded = (stamp, wanted)
         return True
+
+    def _stands(self, wanted: Table, stamp: str) -> bool:
+        return nft.stands(self._family, self._name, lambda: self._load_whole(wanted, [], stamp))
+
+    def _load_whole(self, wanted: Table, stamps: list[str], stamp: str) -> None:
+        """In one transaction; bit by bit, and closed meanwhile, where the kernel takes no message so long.
+
+        The stamp is the last to come, so that what was left half done is begun anew.
+        """
+        bare = Table({name: Elements(part.kind, part.head) for name, part in wanted.elements.items()}, {}, wanted.fixed)
+        whole, begin = (_replacement(self._place, table.text()) for table in (wanted, bare))
+        try:
+            nft.load("\n".join([whole, *_restamp(stamps, stamp)]))
+        except nft.MessageTooLong:
+            nft.load("\n".join([begin, *_restamp(stamps, "")]))
+            _load([*difference(self._place, bare, wanted), *_restamp([], stamp)])
 
     def _load_difference(self, wanted: Table, stamps: list[str], stamp: str) -> bool:
         """Load what differs from the table that stands; False where that is not known, or cannot be done so."""
@@ -92,6 +108,8 @@ class Keeper:
         waits = any(not command.startswith("add ") for command in commands)
         try:
             nft.load("\n".join([*commands, *_restamp(stamps if waits or len(stamps) > MOST else [], stamp)]))
+        except nft.MessageTooLong:
+            _load([*_restamp(stamps, ""), *commands, *_restamp([], stamp)])
         except nft.RulesRefused:  # an interval that goes and comes again in one transaction may be in its own way
             return False
         return True
@@ -101,12 +119,28 @@ def _number(stamp: str) -> int:
     return int(stamp.split("-")[1], 16) if stamp else 0
 
 
+def _replacement(place: str, text: str) -> str:
+    return f"add table {place}\ndelete table {place}\ntable {place} {{\n{text}\n}}"
+
+
 def _restamp(old: list[str], new: str) -> list[str]:
     return [
         f"add table inet {STAMPS}",
         *(f"delete chain inet {STAMPS} {name}" for name in old),
-        f"add chain inet {STAMPS} {new}",
+        *([f"add chain inet {STAMPS} {new}"] if new else []),
     ]
+
+
+def _load(commands: list[str]) -> None:
+    """All the commands in their order, in as few transactions as the kernel takes."""
+    try:
+        nft.load("\n".join(commands))
+    except nft.MessageTooLong:
+        if len(commands) == 1:
+            raise
+        middle = len(commands) // 2
+        _load(commands[:middle])
+        _load(commands[middle:])
 
 
 def difference(place: str, old: Table, new: Table) -> Iterator[str]:
@@ -135,6 +169,6 @@ def _elements(verb: str, place: str, without: Table, within: Table) -> Iterator[
         other = without.elements.get(name)
         if other is None and verb == "delete":
             continue
-        items = part.items - other.items if other is not None else part.items
-        if items:
-            yield f"{verb} element {place} {name} {{ {', '.join(sorted(items))} }}"
+        items = sorted(part.items - other.items if other is not None else part.items)
+        for at in range(0, len(items), SOME):
+            yield f"{verb} element {place} {name} {{ {', '.join(items[at : at + SOME])} }}"

@@ -50,6 +50,7 @@ kills: testpackages tools ## kill at every place of every flow, replicas and rea
 
 walks: testpackages tools ## walk at random through the API while parts die, elsewhere each time (WALKS=200)
 	WALKS=$(or $(WALKS),200) WALK_STEPS=60 WALK_SEED=$$(date +%s) $(VENV)/bin/pytest -s tests/kills/test_walks.py $(ARGS)
+	LEAK_CYCLES=$(or $(WALKS),200) WALK_SEED=$$(date +%s) $(VENV)/bin/pytest tests/drivers/network/test_network_leaks.py
 
 soak: testpackages tools ## live 10,000 lives of servers among kills; the table goes to docs/kills.md (ARGS="--lives 500")
 	CREATES=200 $(VENV)/bin/pytest --timeout 1800 tests/fakes/test_creates_at_once.py

@@ -38,6 +38,7 @@ def probes(settings: Settings) -> list[Probe]:
     return [
         *checks,
         Probe("network: vxlan", lambda: _vxlan(found())),
+        Probe("network: QoS", lambda: _qos(found())),
         Probe("network: other hosts", lambda: _other_hosts(settings)),
         Probe("network: egress", lambda: _egress(found())),
     ]
@@ -88,6 +89,14 @@ def _vxlan(found: Capabilities) -> Finding:
     return Finding(
         "degraded", f"networks stay on one host: {found.missing.get('vxlan', 'not tried')}", "modprobe vxlan"
     )
+
+
+def _qos(found: Capabilities) -> Finding:
+    """Which QoS rules ports here are held to; others are refused for them."""
+    if found.qos_rules and "qos" not in found.missing:
+        return Finding("ok", "ports are held to QoS policies: " + ", ".join(found.qos_rules))
+    why = found.missing.get("qos", "not tried")
+    return Finding("degraded", f"QoS rules are refused for ports here: {why}", "modprobe nft_limit")
 
 
 def _other_hosts(settings: Settings) -> Finding:

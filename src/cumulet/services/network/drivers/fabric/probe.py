@@ -42,11 +42,13 @@ def probe(*, egress: bool = True) -> Capabilities:
         )  # fmt: skip
     try:
         missing = scratch.visit(_try_all)
-        shapes = scratch.visit(_shapes)
+        shapes, refused = scratch.visit(_shapes)
         readers = scratch.visit(helpers.probe)
         complaint = refusal(scratch) if egress else "it is switched off (network.egress)"
         if complaint is not None:
             missing["egress"] = complaint
+        if refused:
+            missing["qos"] = refused
     finally:
         scratch.delete()
     return Capabilities(
@@ -82,16 +84,19 @@ def _try_all() -> dict[str, str]:
     return missing
 
 
-def _shapes() -> list[str]:
-    """The types of QoS rules that the kernel takes."""
+def _shapes() -> tuple[list[str], str]:
+    """The types of QoS rules that the kernel takes, and what it says to the others."""
     tried = PortState(id="0" * 11, network_id="", mac="")
-    found = []
+    found, refused = [], []
     for type_ in shapers.TYPES:
         shape = ShapeState(type=type_, direction=qos.EGRESS, rate=8)
         text = shapers.ports_table([msgspec.structs.replace(tried, shapes=[shape])])
-        if nft.accepts(f"table bridge probe_{type_} {{\n{text}\n}}\n") is None:
+        complaint = nft.accepts(f"table bridge probe_{type_} {{\n{text}\n}}\n")
+        if complaint is None:
             found.append(type_)
-    return found
+        else:
+            refused.append(f"{type_}: {complaint}")
+    return found, "; ".join(refused)
 
 
 def _device(**words: object) -> str | None:

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import secrets
+import socket
 from contextlib import ExitStack
 from typing import Any
 
@@ -129,6 +130,8 @@ def whole_story(folder: Any) -> None:
         assert one.space.visit(lambda: ping(second.addresses[0].address)), "members of the default group"
         assert one.space.visit(lambda: ping(f"{EXTERNAL}.1")), "the host, by source NAT"
 
+        assert marks_follow_the_policy(place, first.id, one, other, second.addresses[0].address)
+
         floating = place.api(
             "POST", "floatingips", {"floatingip": {"floating_network_id": gateway["network_id"], "port_id": first.id}}
         )["floatingip"]
@@ -153,3 +156,33 @@ def whole_story(folder: Any) -> None:
         assert eventually(lambda: not ping(address))
         place.api("PUT", f"routers/{router}/remove_router_interface", {"subnet_id": subnet})
         assert eventually(lambda: not other.space.visit(lambda: ping("10.20.0.1")))
+
+
+def marks_follow_the_policy(place: Place, port_id: str, sender: Guest, receiver: Guest, address: str) -> bool:
+    """Whether what a guest sends is marked as its port's policy says, and no longer when it has none."""
+    project = place.words["PROJECT_ID"]
+    body = {"policy": {"name": "marked", "project_id": project}}
+    policy = place.api("POST", "qos/policies", body, admin=True)["policy"]["id"]
+    rules = f"qos/policies/{policy}/dscp_marking_rules"
+    place.api("PUT", f"ports/{port_id}", {"port": {"qos_policy_id": policy}})
+    rule = place.api("POST", rules, {"dscp_marking_rule": {"dscp_mark": 26}}, admin=True)["dscp_marking_rule"]["id"]
+    found = eventually(lambda: mark(sender, receiver, address) == 26)
+    place.api("PUT", f"{rules}/{rule}", {"dscp_marking_rule": {"dscp_mark": 8}}, admin=True)
+    found = found and eventually(lambda: mark(sender, receiver, address) == 8)
+    place.api("PUT", f"ports/{port_id}", {"port": {"qos_policy_id": None}})
+    return found and eventually(lambda: mark(sender, receiver, address) == 0)
+
+
+def mark(sender: Guest, receiver: Guest, address: str) -> int:
+    """The DSCP value of a datagram from one guest to another; -1 where it does not arrive."""
+    ear = receiver.space.visit(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    mouth = sender.space.visit(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    with ear, mouth:
+        ear.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        ear.bind(("0.0.0.0", 9000))
+        ear.settimeout(0.5)
+        mouth.sendto(b"x", (address, 9000))
+        try:
+            return int(ear.recvmsg(64, 64)[1][0][2][0]) >> 2
+        except TimeoutError:
+            return -1

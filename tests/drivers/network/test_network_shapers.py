@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 import uuid
@@ -28,6 +29,10 @@ from cumulet.services.network.types import (
     qos,
 )
 
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces and taps"),
+]
 NET, SUBNET, PUBLIC, ROUTER, A, B, C = (str(uuid.uuid4()) for _ in range(7))
 ADDRESS = {"floating": "198.18.4.50", "gateway": "198.18.4.10", "whole": ""}
 PORT, SIZE, BURST = 9000, 1000, 1 << 16

@@ -41,11 +41,12 @@ PIECES = 400  # of SIZE bytes: six times what any burst lets pass
 
 
 def port(key: str, number: int, *shapes: ShapeState, security: bool = True) -> PortState:
-    fixed = FixedAddress(address=f"10.1.0.{number}", prefix=24, subnet_id=SUBNET)
+    addresses = [
+        FixedAddress(address=f"10.1.0.{number}", prefix=24, subnet_id=SUBNET),
+        FixedAddress(address=f"fd00:1::{number}", prefix=64, subnet_id=SUBNET),
+    ]
     mac = f"fa:16:3e:00:01:{number}"
-    return PortState(
-        id=key, network_id=NET, mac=mac, addresses=[fixed], security=security, shapes=list(shapes)
-    )  # fmt: skip
+    return PortState(id=key, network_id=NET, mac=mac, addresses=addresses, security=security, shapes=list(shapes))
 
 
 def state(generation: int, *shapes: ShapeState) -> HostState:
@@ -86,6 +87,18 @@ def arrive(lab: FabricLab, sender: str, target: str, address: str) -> list[int]:
             except TimeoutError:
                 return marks
             marks.append(extra[0][2][0] >> 2)
+
+
+def mark6(lab: FabricLab, sender: str, target: str, address: str) -> int:
+    """The mark of a datagram over IPv6."""
+    receiver = lab.guests[target].space.visit(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+    source = lab.guests[sender].space.visit(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+    with receiver, source:
+        receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1)
+        receiver.bind(("::", PORT))
+        receiver.settimeout(2)
+        source.sendto(b"x", (address, PORT))
+        return int.from_bytes(receiver.recvmsg(64, 64)[1][0][2], "little") >> 2
 
 
 def limit(type_: str, direction: str, rate: int, burst: int = 0) -> ShapeState:
@@ -130,6 +143,8 @@ def test_what_is_sent_is_marked(lab: FabricLab) -> None:
     lab.apply(state(5, limit(qos.DSCP_MARKING, qos.EGRESS, 26)))
     assert set(arrive(lab, A, B, "10.1.0.12")) == {26}
     assert set(arrive(lab, B, A, "10.1.0.11")) == {0}
+    assert mark6(lab, A, B, "fd00:1::12") == 26
+    assert mark6(lab, B, A, "fd00:1::11") == 0
     assert lab.ping(A, "10.1.0.12")
 
 

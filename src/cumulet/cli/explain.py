@@ -18,6 +18,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     parser.add_argument("kind", help="server or port")
     parser.add_argument("id", help="its id")
+    parser.add_argument("--to", metavar="ADDRESS", help="of a port: what a packet would meet on its way there")
+    parser.add_argument("--protocol", default="", help="of that packet: tcp, udp, a number (default: a ping)")
+    parser.add_argument("--number", default="", help="the TCP or UDP port that it is for")
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
@@ -29,7 +32,7 @@ def run(call: Call) -> int:
     words = call.arguments
     path = door.path_of(call.settings.run, "control")
     try:
-        found = door.ask(path, "explain", timeout=TIMEOUT, kind=words.kind, id=words.id)
+        found = door.ask(path, "explain", timeout=TIMEOUT, **_question(words))
     except (NotReady, TimeoutError):
         print("cumulet: the control plane does not answer; is it running on this machine?", file=sys.stderr)
         return 1
@@ -38,6 +41,10 @@ def run(call: Call) -> int:
         return 1
     print(json.dumps(found, indent=2) if words.json else "\n".join(_text(found)))
     return 0
+
+
+def _question(words: argparse.Namespace) -> dict[str, str]:
+    return {name: getattr(words, name) or "" for name in ("kind", "id", "to", "protocol", "number")}
 
 
 def _text(found: dict[str, Any]) -> Iterator[str]:
@@ -59,6 +66,7 @@ def _text(found: dict[str, Any]) -> Iterator[str]:
         yield from _saga(saga)
     for event in found["events"]:
         yield from _event(event)
+    yield from _listed("A packet on its way:", found["path"])
     yield from _listed("Waiting for:", found["waiting"] or ["nothing"])
     yield from _listed("What to do:", found["advice"])
 

@@ -7,7 +7,7 @@ each, `fn(cloud, id) -> Explanation | None` (see `Explain`). The kernel adds the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -37,7 +37,7 @@ class Explanation(msgspec.Struct, kw_only=True):
     `kind`, `id` and what is known. `host` is where it is, "" where it is nowhere; `reported` is what that host says of
     it now; `layers` are what it needs there and elsewhere, from the outside in, each with `name`, whether it is
     `sound`, and `words`. `events` are the latest, oldest first. `waiting` says what is being waited for, `advice` what
-    to do.
+    to do. `path` is what a packet would meet that was asked about, the verdict last.
     """
 
     kind: str
@@ -50,20 +50,24 @@ class Explanation(msgspec.Struct, kw_only=True):
     host: str = ""
     reported: dict[str, Any] = {}
     layers: list[Body] = []
+    path: list[str] = []
     events: list[Body] = []
     waiting: list[str] = []
     advice: list[str] = []
 
 
 class Explain(Protocol):
-    """What `EXPLAINS` holds for a kind. Looks only, asks hosts briefly; None where there is no such thing."""
+    """What `EXPLAINS` holds for a kind. Looks only, asks hosts briefly; None where there is no such thing.
 
-    def __call__(self, cloud: Cloud, key: str) -> Explanation | None: ...
+    `asked` are questions besides, by name; a kind that does not know them leaves them alone.
+    """
+
+    def __call__(self, cloud: Cloud, key: str, asked: Mapping[str, str]) -> Explanation | None: ...
 
 
-def explain(cloud: Cloud, find_flow: FindFlow, kind: str, key: str) -> Body:
+def explain(cloud: Cloud, find_flow: FindFlow, kind: str, key: str, asked: Mapping[str, str] | None = None) -> Body:
     """The whole explanation as plain data. Raises Invalid for a kind that nobody explains, NotFound."""
-    found = _by_service(cloud, kind)(cloud, key)
+    found = _by_service(cloud, kind)(cloud, key, asked or {})
     if found is None:
         raise NotFound(f"There is no {kind} {key}.")
     sagas = [_saga(find_flow, saga) for saga in _sagas(cloud, key)]
@@ -91,8 +95,13 @@ def ask_host(cloud: Cloud, host: str, verb: str, body: Body) -> Body:
 
 
 def door_verb(cloud: Cloud, find_flow: FindFlow) -> Callable[[Body], Body]:
-    """The verb `explain` of the control plane's door: `{"kind", "id"}`."""
-    return lambda words: explain(cloud, find_flow, str(words.get("kind")), str(words.get("id")))
+    """The verb `explain` of the control plane's door: `{"kind", "id"}`, and further questions."""
+
+    def verb(words: Body) -> Body:
+        asked = {name: str(value) for name, value in words.items() if name not in ("kind", "id") and value}
+        return explain(cloud, find_flow, str(words.get("kind")), str(words.get("id")), asked)
+
+    return verb
 
 
 def _by_service(cloud: Cloud, kind: str) -> Explain:

@@ -108,6 +108,15 @@ def test_a_server_that_works(asked: Asked) -> None:
     text = asked.text("port", port["id"])
     assert f"port {port['id']}" in text
     assert "ok  device: open" in text
+    address = next(part["address"] for part in port["parts"] if part["kind"] == "subnet")
+    state = str(asked.cloud.settings.state)
+    argv = ["--state", state, "explain", "port", port["id"], "--to"]
+    assert cli.main([*argv, "203.0.113.9", "--protocol", "tcp", "--number", "80"]) == 0
+    text = asked.capsys.readouterr().out
+    assert f"port {port['id']} may send from {address}" in text
+    assert "it does not arrive" in text
+    assert cli.main([*argv, "nowhere"]) == 1
+    assert "neither an address nor a port" in asked.capsys.readouterr().err
 
 
 def test_a_server_whose_host_does_not_answer(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ _POWERS = {
 }
 
 
-def server(cloud: Cloud, key: str) -> Explanation | None:
+def server(cloud: Cloud, key: str, asked: Mapping[str, str]) -> Explanation | None:
     """Its owner, states, allocation, host, ports, volumes and latest actions."""
     found = store.find_any(cloud.db, key)
     if found is None:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.explain import Explain, Explanation, ask_host
-from cumulet.services.network.logic import agents, binding
+from cumulet.services.network.logic import agents, binding, trace
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
     ACTIVE,
@@ -23,8 +24,11 @@ from cumulet.services.network.types import (
 from cumulet.services.network.types.bindings import BINDING_FAILED
 
 
-def port(cloud: Cloud, key: str) -> Explanation | None:
-    """Its owner, addresses, groups, floating IPs, host, and whether it stands there."""
+def port(cloud: Cloud, key: str, asked: Mapping[str, str]) -> Explanation | None:
+    """Its owner, addresses, groups, floating IPs, host, and whether it stands there.
+
+    `asked` may name a packet of the port's: `to` (an address or a port's id), `protocol` and `number`.
+    """
     found = common.find(cloud.db, Port, key)
     if found is None:
         return None
@@ -40,6 +44,9 @@ def port(cloud: Cloud, key: str) -> Explanation | None:
         host=found.host,
         reported=_reported(cloud, found),
         layers=_layers(cloud, found),
+        path=trace.path(cloud, found, asked["to"], asked.get("protocol", ""), asked.get("number", ""))
+        if "to" in asked
+        else [],
     )
     _judge(cloud, found, network, told)
     return told

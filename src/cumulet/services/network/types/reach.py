@@ -38,15 +38,24 @@ class Packet(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Place(msgspec.Struct, kw_only=True, frozen=True):
-    """A host's state, and those of the hosts at the far ends of its tunnels, by endpoint."""
+    """A host's state, and those of the hosts at the far ends of its tunnels, by endpoint.
+
+    `said` is what the packet has met so far, in words for people.
+    """
 
     state: HostState
     others: Mapping[str, HostState] = {}
+    said: list[str] = []
 
     def at(self, endpoint: str) -> Place | None:
         """The place at another end."""
         state = self.others.get(endpoint)
-        return Place(state=state, others=self.others) if state is not None else None
+        return Place(state=state, others=self.others, said=self.said) if state is not None else None
+
+    def says(self, words: str, verdict: bool) -> bool:
+        """Note what was met; the verdict."""
+        self.said.append(words)
+        return verdict
 
 
 def reaches(state: HostState, packet: Packet, others: Mapping[str, HostState] | None = None) -> bool:
@@ -54,24 +63,38 @@ def reaches(state: HostState, packet: Packet, others: Mapping[str, HostState] | 
 
     `state` is that of the host where the packet begins.
     """
-    here = Place(state=state, others=others or {})
+    return passes(Place(state=state, others=others or {}), packet)
+
+
+def passes(here: Place, packet: Packet) -> bool:
+    """See `reaches`; `here.said` tells why."""
+    state = here.state
     if packet.port is None:
         outside = ipaddress.ip_address(packet.source or ("::" if ":" in packet.destination else "0.0.0.0"))  # noqa: S104
         return any(_comes_in(here, router, packet, outside) for router in state.routers)
     port = _port(state, packet.port)
-    if port is None or not port.up:
-        return False
-    source = packet.source or next((one.address for one in port.addresses), "")
-    if not source or not may_send(port, packet.mac or port.mac, source) or not _leaves(state, port, packet):
+    if port is None:
+        return here.says(f"port {packet.port} is not on the host", False)
+    if not port.up:
+        return here.says(f"port {port.id} is switched off", False)
+    family = ":" in packet.destination
+    source = packet.source or next((one.address for one in port.addresses if (":" in one.address) == family), "")
+    if not source:
+        return here.says(f"port {port.id} has no address of the destination's IP version", False)
+    if not may_send(port, packet.mac or port.mac, source):
+        return here.says(f"{source} is no sender of port {port.id}, nor one of its allowed address pairs", False)
+    here.says(f"port {port.id} may send from {source}", True)
+    if not _leaves(here, port, packet):
         return False
     if packet.destination in _service_addresses(state, port.network_id):
-        return packet.protocol in (1, 58)
+        return here.says("the network's own services answer pings", packet.protocol in (1, 58))
     near = _holder(here, port.network_id, packet.destination)
     if near is not None:
-        return near[1].id == port.id or _arrives(*near, packet, source)
-    return any(
-        _routed(place, router, port, packet, source) for place, router in _routers(here, port.network_id) if router.up
-    )
+        return near[1].id == port.id or _arrives(here, *near, packet, source)
+    routers = [(place, router) for place, router in _routers(here, port.network_id) if router.up]
+    if not routers:
+        return here.says("no router is on the network", False)
+    return any(_routed(place, router, port, packet, source) for place, router in routers)
 
 
 def may_send(port: PortState, mac: str, source: str) -> bool:
@@ -96,24 +119,34 @@ def _link_local(mac: str) -> str:
 def _routed(here: Place, router: RouterState, port: PortState, packet: Packet, source: str) -> bool:
     own = [text.split("/")[0] for leg in router.legs for text in leg.addresses]
     if packet.destination in own:
-        return packet.protocol in (1, 58)
+        return here.says(f"router {router.id} itself answers pings", packet.protocol in (1, 58))
     inside = _inward(router, packet)
     if inside is not None and router.gateway is not None:
+        here.says(f"router {router.id} sends it on to {inside.destination} as from {_outward(router, source)}", True)
         return _delivered(here, router, inside, _outward(router, source))
     if _forwards_at(router, packet.destination):
-        return packet.protocol == _ICMP
+        words = f"router {router.id} has the address for some ports alone, and answers pings"
+        return here.says(words, packet.protocol == _ICMP)
     entry = next(leg for leg in router.legs if leg.network_id == port.network_id)
     exit_leg = _leg_to(router, packet.destination)
+    if exit_leg is entry:
+        return here.says(f"no port of the network has {packet.destination}", False)
     if exit_leg is not None:
-        return _share_scope(entry, exit_leg, packet) and _delivered(here, router, packet, source)
+        if not _share_scope(entry, exit_leg, packet):
+            return here.says(f"router {router.id} does not forward between address scopes", False)
+        here.says(f"router {router.id} forwards it to network {exit_leg.network_id}", True)
+        return _delivered(here, router, packet, source)
     if router.gateway is None:
-        return False
+        return here.says(f"router {router.id} has no way to {packet.destination}: no gateway", False)
     if not _is_translated(router, source) and not _share_scope(entry, router.gateway.leg, packet):
-        return False
+        return here.says(f"router {router.id} does not let another address scope out untranslated", False)
     for other in here.state.routers:
         if other.id != router.id and (_inward(other, packet) or _forwards_at(other, packet.destination)):
+            here.says(f"router {router.id} sends it outside, to router {other.id}", True)
             return _floats_in(here, other, packet, ipaddress.ip_address(_outward(router, source)))
-    return router.gateway.snat or any(one.fixed == source for one in router.floating)
+    leaves = router.gateway.snat or any(one.fixed == source for one in router.floating)
+    words = f"out as from {_outward(router, source)}" if leaves else "nothing out: its source NAT is off"
+    return here.says(f"router {router.id} lets {words}", leaves)
 
 
 def _comes_in(here: Place, router: RouterState, packet: Packet, sender: Address) -> bool:
@@ -151,6 +184,7 @@ def _floats_in(here: Place, router: RouterState, packet: Packet, sender: Address
         return False
     if inside is None:
         return packet.protocol == _ICMP and _forwards_at(router, packet.destination)
+    here.says(f"router {router.id} sends it on to {inside.destination}", True)
     return _delivered(here, router, inside, str(sender))
 
 
@@ -176,8 +210,8 @@ def _delivered(here: Place, router: RouterState, packet: Packet, sender: str) ->
     for leg in router.legs:
         target = _holder(here, leg.network_id, packet.destination)
         if target is not None:
-            return _arrives(*target, packet, sender)
-    return False
+            return _arrives(here, *target, packet, sender)
+    return here.says(f"no port on the router's networks has {packet.destination}", False)
 
 
 def _routers(here: Place, network_id: str) -> Iterator[tuple[Place, RouterState]]:
@@ -216,12 +250,21 @@ def _outward(router: RouterState, source: str) -> str:
     return own if router.gateway.snat else source
 
 
-def _leaves(state: HostState, port: PortState, packet: Packet) -> bool:
-    return not port.security or _exchanged(state, port, packet, "egress", packet.destination)
+def _leaves(here: Place, port: PortState, packet: Packet) -> bool:
+    if not port.security:
+        return here.says(f"port {port.id} has no port security: nothing is filtered", True)
+    return _exchanged(here, here.state, port, packet, "egress", packet.destination)
 
 
-def _arrives(state: HostState, port: PortState, packet: Packet, sender: str) -> bool:
-    return port.up and (not port.security or _exchanged(state, port, packet, "ingress", sender))
+def _arrives(here: Place, state: HostState, port: PortState, packet: Packet, sender: str) -> bool:
+    """`state` is that of the port's host."""
+    if state is not here.state:
+        here.says("it goes through the tunnel to another host", True)
+    if not port.up:
+        return here.says(f"port {port.id} is switched off", False)
+    if not port.security:
+        return here.says(f"port {port.id} has no port security: nothing is filtered", True)
+    return _exchanged(here, state, port, packet, "ingress", sender)
 
 
 def is_stateless(port: PortState, groups: Mapping[str, GroupState]) -> bool:
@@ -230,14 +273,15 @@ def is_stateless(port: PortState, groups: Mapping[str, GroupState]) -> bool:
     return bool(own) and not any(group.stateful for group in own)
 
 
-def _exchanged(state: HostState, port: PortState, packet: Packet, direction: str, other: str) -> bool:
+def _exchanged(here: Place, state: HostState, port: PortState, packet: Packet, direction: str, other: str) -> bool:
     """Whether the port's rules let the packet pass, and its answer where connections are not known."""
-    if not _allowed(state, port, packet, direction, other):
+    if not _allowed(here, state, port, packet, direction, other):
         return False
     if not is_stateless(port, {group.id: group for group in state.groups}):
         return True
+    here.says("its groups are stateless: the answer needs a rule of its own", True)
     back = "ingress" if direction == "egress" else "egress"
-    return _allowed(state, port, _answer(packet), back, other)
+    return _allowed(here, state, port, _answer(packet), back, other)
 
 
 def _answer(packet: Packet) -> Packet:
@@ -248,13 +292,14 @@ def _answer(packet: Packet) -> Packet:
     return msgspec.structs.replace(packet, low=low, high=high)
 
 
-def _allowed(state: HostState, port: PortState, packet: Packet, direction: str, other: str) -> bool:
+def _allowed(here: Place, state: HostState, port: PortState, packet: Packet, direction: str, other: str) -> bool:
     members = {group.id: group.members for group in state.groups}
-    rules = (rule for group in state.groups if group.id in port.groups for rule in group.rules)
-    return any(
-        rule.direction == direction and _matches(rule, packet, other, members.get(rule.remote_group or "", []))
-        for rule in rules
-    )
+    for group in (group for group in state.groups if group.id in port.groups):
+        for rule in (rule for rule in group.rules if rule.direction == direction):
+            if _matches(rule, packet, other, members.get(rule.remote_group or "", [])):
+                return here.says(f"{direction} of port {port.id}: security group {group.id} lets it pass", True)
+    words = " ".join(port.groups) or "none"
+    return here.says(f"{direction} of port {port.id}: no rule of its security groups ({words}) lets it pass", False)
 
 
 def _matches(rule: RuleState, packet: Packet, other: str, members: list[str]) -> bool:

@@ -14,6 +14,7 @@ from personas.props import (
     network,
     network_agents,
     network_bindings,
+    network_flavors,
     network_floating,
     network_groups,
     network_qos,
@@ -33,6 +34,7 @@ MAKERS: Mapping[str, Mapping[str, Maker]] = {
     "network": {
         **network.MAKERS,
         **network_agents.MAKERS,
+        **network_flavors.MAKERS,
         **network_bindings.MAKERS,
         **network_groups.MAKERS,
         **network_sharing.MAKERS,

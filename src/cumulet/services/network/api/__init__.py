@@ -11,6 +11,7 @@ from cumulet.services.network.api import (
     core,
     discovery,
     dns,
+    flavors,
     floating_ip_pools,
     group_defaults,
     hosted,
@@ -42,6 +43,7 @@ _FAMILIES: tuple[Family, ...] = (
     topologies.FAMILY,
     conntrack_helpers.FAMILY,
     hosted.FAMILY,
+    flavors.FAMILY,
 )
 _RESOURCES = tuple(resource for family in _FAMILIES for resource in family.resources)
 _EXTENSIONS = {alias: said for family in _FAMILIES for alias, said in family.extensions.items()}

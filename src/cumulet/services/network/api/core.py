@@ -62,7 +62,6 @@ FAMILY = Family(
             "Security group rule belongs to the project's default security group",
             "2023-05-23T10:00:00-00:00",
         ),
-        "service-type": ("Neutron Service Type Management", "2013-01-20T00:00:00-00:00"),
         "sorting": ("Sorting support", "2016-06-12T00:00:00-00:00"),
         "standard-attr-description": ("standard-attr-description", "2016-02-10T10:00:00-00:00"),
         "standard-attr-revisions": ("Resource revision numbers", "2016-04-11T10:00:00-00:00"),

@@ -52,13 +52,5 @@ class Extensions:
         return Reply(200, {"extension": self._shown[alias]})
 
 
-def find_providers(request: Request) -> Reply:
-    provider = {"service_type": "L3_ROUTER_NAT", "name": "single_node", "default": True}
-    return Reply(200, {"service_providers": [provider]})
-
-
 UNVERSIONED = (Route("GET", "/", versions, PUBLIC),)
-ROUTES = (
-    Route("GET", "/", version, PUBLIC),
-    Route("GET", "/service-providers", find_providers, "get_service_provider"),
-)
+ROUTES = (Route("GET", "/", version, PUBLIC),)

@@ -10,6 +10,7 @@ from cumulet.services.network.policy import (
     bindings,
     conntrack_helpers,
     core,
+    flavors,
     group_defaults,
     port_attributes,
     port_forwardings,
@@ -33,6 +34,7 @@ RULES: dict[str, str] = {
     **topologies.RULES,
     **conntrack_helpers.RULES,
     **agents.RULES,
+    **flavors.RULES,
 }
 
 _VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_", "activate")

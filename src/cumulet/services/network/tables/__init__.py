@@ -24,6 +24,7 @@ from cumulet.services.network.tables.core import (
     subnet,
     subnet_pool,
 )
+from cumulet.services.network.tables.flavors import flavor, flavor_profile, service_profile
 from cumulet.services.network.tables.group_defaults import default_group_rule, default_statefulness
 from cumulet.services.network.tables.port_forwardings import port_forwarding
 from cumulet.services.network.tables.qos import qos_policy, qos_rule
@@ -41,6 +42,8 @@ __all__ = [
     "default_statefulness",
     "dhcp_choice",
     "epoch",
+    "flavor",
+    "flavor_profile",
     "floating_ip",
     "host_agent",
     "membership",
@@ -56,6 +59,7 @@ __all__ = [
     "router",
     "security_group",
     "security_group_rule",
+    "service_profile",
     "subnet",
     "subnet_pool",
     "subport",

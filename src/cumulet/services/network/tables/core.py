@@ -200,9 +200,11 @@ router = Table(
     Column("availability_zone_hints", Json, nullable=False),
     *tail(),
     Column("gateway_qos_policy_id", String(36)),
+    Column("flavor_id", String(36)),
     Index("network_router_project", "project_id"),
     Index("network_router_host", "host"),
     Index("network_router_qos", "gateway_qos_policy_id"),
+    Index("network_router_flavor", "flavor_id"),
 )
 
 floating_ip = Table(

@@ -226,6 +226,7 @@ class Router(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     gateway_qos_policy_id: str | None = None
+    flavor_id: str | None = None
 
 
 class FloatingIp(msgspec.Struct, frozen=True):

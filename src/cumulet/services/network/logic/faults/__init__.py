@@ -13,6 +13,7 @@ from cumulet.services.network.logic.faults import (
     bindings,
     conntrack_helpers,
     core,
+    flavors,
     group_defaults,
     port_attributes,
     port_forwardings,
@@ -36,6 +37,7 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     **topologies.FAULTS,
     **conntrack_helpers.FAULTS,
     **agents.FAULTS,
+    **flavors.FAULTS,
 }
 
 

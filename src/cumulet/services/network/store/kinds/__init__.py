@@ -9,6 +9,7 @@ from cumulet.services.network.store.kinds import (
     agents,
     conntrack_helpers,
     core,
+    flavors,
     group_defaults,
     port_forwardings,
     qos,
@@ -26,6 +27,7 @@ KINDS: tuple[Kind, ...] = (
     *qos.KINDS,
     *trunks.KINDS,
     *agents.KINDS,
+    *flavors.KINDS,
     *port_forwardings.KINDS,
     *conntrack_helpers.KINDS,
 )

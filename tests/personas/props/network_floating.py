@@ -29,4 +29,36 @@ def conntrack_helper(stage: Stage) -> Prop:
     return {**owned(stage, found, **{"ext_parent:project_id": stage.cast.project_id}), "router_id": router}
 
 
-MAKERS = {"/floatingips/{floatingip_id}": port_forwarding, "/routers/{router_id}": conntrack_helper}
+def one_scope(stage: Stage) -> Prop:
+    """An external network of an IPv6 address scope, and the pool of more such subnets, for all."""
+
+    def make(kind: str, path: str, **words: object) -> str:
+        return str(stage.make("network", path, {kind: words}, "other_admin")[kind]["id"])
+
+    scope = make("address_scope", "/address-scopes", name="six", ip_version=6, shared=True)
+    words = {"name": "six", "prefixes": ["2001:db8:b000::/40"], "default_prefixlen": 64, "shared": True}
+    pool = make("subnetpool", "/subnetpools", address_scope_id=scope, **words)
+    outside = make("network", "/networks", **{"router:external": True})
+    make("subnet", "/subnets", network_id=outside, ip_version=6, subnetpool_id=pool)
+    return {"id": outside, "pool": pool}
+
+
+def ndp_proxy(stage: Stage) -> Prop:
+    """One on a router between two networks of one address scope."""
+    scope = stage.named("network", "one scope")
+    inside = made(stage, "network")["id"]
+    subnet = made(stage, "subnet", network_id=inside, ip_version=6, subnetpool_id=scope["pool"])["id"]
+    gateway = {"external_gateway_info": {"network_id": scope["id"]}, "enable_ndp_proxy": True}
+    router = made(stage, "router", **gateway)["id"]
+    stage.make("network", f"/routers/{router}/add_router_interface", {"subnet_id": subnet}, "member", "PUT")
+    words = {"router_id": router, "port_id": made(stage, "port", network_id=inside)["id"]}
+    return owned(stage, stage.make("network", "/ndp-proxies", {"ndp_proxy": words})["ndp_proxy"])
+
+
+MAKERS = {
+    "/floatingips/{floatingip_id}": port_forwarding,
+    "/routers/{router_id}": conntrack_helper,
+    "/ndp-proxies/{id}": ndp_proxy,
+    "/ndp_proxies/{id}": ndp_proxy,
+    "one scope": one_scope,
+}

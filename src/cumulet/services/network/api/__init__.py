@@ -15,6 +15,7 @@ from cumulet.services.network.api import (
     floating_ip_pools,
     group_defaults,
     hosted,
+    ndp_proxies,
     port_attributes,
     port_forwardings,
     qos,
@@ -44,6 +45,7 @@ _FAMILIES: tuple[Family, ...] = (
     conntrack_helpers.FAMILY,
     hosted.FAMILY,
     flavors.FAMILY,
+    ndp_proxies.FAMILY,
 )
 _RESOURCES = tuple(resource for family in _FAMILIES for resource in family.resources)
 _EXTENSIONS = {alias: said for family in _FAMILIES for alias, said in family.extensions.items()}

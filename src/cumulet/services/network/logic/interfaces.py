@@ -10,7 +10,7 @@ import msgspec
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.ids import is_uuid
-from cumulet.services.network.logic import access, addressing, port_forwardings, ports, quotas, routers
+from cumulet.services.network.logic import access, addressing, ndp_proxies, port_forwardings, ports, quotas, routers
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.store import addresses, common, lookups, rbac_policies
 from cumulet.services.network.types import (
@@ -71,6 +71,7 @@ def remove(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interf
     subnets = list(common.by_id(tx, Subnet, [item.subnet_id for item in held[port.id]]).values())
     for subnet in subnets:
         _check_unused(tx, router, subnet)
+        ndp_proxies.check_interface_goes(tx, router, subnet)
     ports.remove(tx, [port])
     common.touch(tx, Router, router.id)
     return Interface(router=router, port=port, subnet_ids=[subnet.id for subnet in subnets])

@@ -10,7 +10,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.logic import access, addressing, ports, qos_use, quotas, scheduling
+from cumulet.services.network.logic import access, addressing, ndp_proxies, ports, qos_use, quotas, scheduling
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
@@ -53,7 +53,10 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Router
     common.add(tx, router)
     if values.get("external_gateway_info"):
         _set_gateway(tx, ctx, router, values["external_gateway_info"])
-    return access.must(tx, Router, router.id)
+    router = access.must(tx, Router, router.id)
+    if router.enable_ndp_proxy:
+        ndp_proxies.check_enabled(tx, router, fresh=True)
+    return router
 
 
 def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> Router:
@@ -62,7 +65,14 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     changes = {name: values[name] for name in _PLAIN if name in values} | common.optional(Router, values)
     common.change(tx, Router, key, changes)
     if "external_gateway_info" in values:
-        _set_gateway(tx, ctx, router, values["external_gateway_info"] or {})
+        info = values["external_gateway_info"] or {}
+        if router.gateway_port_id is not None and info.get("network_id") != router.gateway_network_id:
+            ndp_proxies.check_gateway_goes(tx, router, {} if info else values)
+        elif info.get("external_fixed_ips"):
+            ndp_proxies.check_gateway_addresses(tx, router, info["external_fixed_ips"])
+        _set_gateway(tx, ctx, router, info)
+    if values.get("enable_ndp_proxy"):
+        ndp_proxies.check_enabled(tx, access.must(tx, Router, key), fresh=False)
     if "routes" in values:
         _check_routes(tx, access.must(tx, Router, key), values["routes"])
         common.set_quietly(tx, Router, [key], {"routes": values["routes"]})
@@ -94,7 +104,7 @@ def _set_gateway(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> 
         if router.gateway_port_id is not None:
             _check_no_floating(tx, router)
             _drop_gateway(tx, router)
-            common.set_quietly(tx, Router, [router.id], {"gateway_qos_policy_id": None})
+            common.set_quietly(tx, Router, [router.id], {"gateway_qos_policy_id": None, "enable_ndp_proxy": False})
         return
     if "qos_policy_id" in info:
         common.set_quietly(tx, Router, [router.id], {"gateway_qos_policy_id": info["qos_policy_id"]})

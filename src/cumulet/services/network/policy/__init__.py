@@ -12,6 +12,7 @@ from cumulet.services.network.policy import (
     core,
     flavors,
     group_defaults,
+    ndp_proxies,
     port_attributes,
     port_forwardings,
     qos,
@@ -35,6 +36,7 @@ RULES: dict[str, str] = {
     **conntrack_helpers.RULES,
     **agents.RULES,
     **flavors.RULES,
+    **ndp_proxies.RULES,
 }
 
 _VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_", "activate")

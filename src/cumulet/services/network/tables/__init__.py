@@ -26,6 +26,7 @@ from cumulet.services.network.tables.core import (
 )
 from cumulet.services.network.tables.flavors import flavor, flavor_profile, service_profile
 from cumulet.services.network.tables.group_defaults import default_group_rule, default_statefulness
+from cumulet.services.network.tables.ndp_proxies import ndp_proxy
 from cumulet.services.network.tables.port_forwardings import port_forwarding
 from cumulet.services.network.tables.qos import qos_policy, qos_rule
 from cumulet.services.network.tables.rbac_policies import rbac_policy
@@ -48,6 +49,7 @@ __all__ = [
     "host_agent",
     "membership",
     "metadata",
+    "ndp_proxy",
     "network",
     "port",
     "port_binding",

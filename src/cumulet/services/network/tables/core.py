@@ -200,6 +200,7 @@ router = Table(
     Column("availability_zone_hints", Json, nullable=False),
     *tail(),
     Column("gateway_qos_policy_id", String(36)),
+    Column("enable_ndp_proxy", Boolean, nullable=False, server_default=false()),
     Column("flavor_id", String(36)),
     Index("network_router_project", "project_id"),
     Index("network_router_host", "host"),

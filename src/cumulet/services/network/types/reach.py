@@ -158,6 +158,8 @@ def _comes_in(here: Place, router: RouterState, packet: Packet, sender: Address)
         return False
     if sender.version == 4 and router.gateway.snat and not inside.scope4:
         return False
+    if sender.version == 6 and router.proxied is not None and packet.destination not in router.proxied:
+        return False
     return _share_scope(router.gateway.leg, inside, packet) and _delivered(here, router, packet, str(sender))
 
 

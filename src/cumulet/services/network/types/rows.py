@@ -226,6 +226,7 @@ class Router(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     gateway_qos_policy_id: str | None = None
+    enable_ndp_proxy: bool = False
     flavor_id: str | None = None
 
 

@@ -212,7 +212,8 @@ class RouterState(msgspec.Struct, kw_only=True, frozen=True):
     """A router that runs on the host.
 
     `shapes` are what its external addresses, floating or its own, are held to; those of "" are for all that passes the
-    gateway.
+    gateway. `proxied` are the IPv6 addresses inside for which the router answers its neighbours outside; unless it is
+    None, no others are reached from there.
     """
 
     id: str
@@ -224,6 +225,7 @@ class RouterState(msgspec.Struct, kw_only=True, frozen=True):
     forwards: list[ForwardState] = []
     shapes: dict[str, list[ShapeState]] = {}
     helpers: list[HelperState] = []
+    proxied: list[str] | None = None
 
 
 class HostState(msgspec.Struct, kw_only=True, frozen=True):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from cumulet.services.network.drivers.fabric import devices
+from cumulet.services.network.drivers.fabric import devices, proxies
 from cumulet.services.network.drivers.fabric.devices import Device
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 
@@ -216,6 +216,17 @@ class Links:
         words: dict[str, Any] = {"lladdr": entry.mac, "state": _PERMANENT} if verb != "del" else {}
         self._route.neigh(verb, ifindex=index, dst=entry.address, **words)
         self.changes += 1
+
+    def answer_for(self, name: str, wanted: Iterable[str]) -> None:
+        """Answer the device's neighbours for these IPv6 addresses of others, and for none else (RFC 4389)."""
+        index, named = self.devices[name].index, set(wanted)
+        present = proxies.read(index)
+        for verb, listed in (("del", present - named), ("add", named - present)):
+            for address in sorted(listed):
+                self._route.neigh(verb, family=socket.AF_INET6, dst=address, ifindex=index, flags=proxies.FLAG)
+                self.changes += 1
+        if named:
+            sysctl(f"net/ipv6/conf/{name}/proxy_ndp", "1")
 
     def announce(self, name: str, addresses: Iterable[str]) -> None:
         """Tell the neighbours whose each address is now (RFC 5227: gratuitous ARP, RFC 4861: unsolicited answers)."""

@@ -37,6 +37,7 @@ iifname "qr-*" ct status dnat tcp dport {metadata} accept
 chain forward {{ type filter hook forward priority 0;
 ct state invalid drop
 {scopes}
+{proxied}
 {hidden}
 }}
 {helpers}"""
@@ -85,9 +86,18 @@ def filter_table(router: RouterState, known: Collection[str] = ()) -> str:
     return _FILTER.format(
         metadata=METADATA_PORT,
         scopes=scopes,
+        proxied=_proxied(router),
         hidden=_HIDDEN if hides else "",
         helpers=helpers.rules(router.helpers, known),
     )
+
+
+def _proxied(router: RouterState) -> str:
+    """Where the router answers for addresses inside, these alone are reached from outside."""
+    if router.proxied is None:
+        return ""
+    others = f"ip6 daddr != {{ {', '.join(router.proxied)} }} " if router.proxied else ""
+    return f'meta nfproto ipv6 iifname "qg-*" {others}ct state new drop'
 
 
 def _crossings(router: RouterState, version: int) -> list[str]:

@@ -105,6 +105,8 @@ class Routers(Stage):
                 has_ipv6 = networks[leg.network_id].mtu >= ra.LEAST_MTU
                 added = links.addresses(device, [one for one in _addresses(router, leg) if has_ipv6 or ":" not in one])
                 links.announce(device, added)
+            if router.gateway is not None:
+                links.answer_for(names.outer_leg(router.gateway.leg.port_id), router.proxied or [])
             links.routes(_routes(router, exit_hop))
             changes += links.changes
         self._advertise(router, networks)

@@ -15,6 +15,7 @@ from cumulet.services.network.logic.faults import (
     core,
     flavors,
     group_defaults,
+    ndp_proxies,
     port_attributes,
     port_forwardings,
     qos,
@@ -38,6 +39,7 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     **conntrack_helpers.FAULTS,
     **agents.FAULTS,
     **flavors.FAULTS,
+    **ndp_proxies.FAULTS,
 }
 
 

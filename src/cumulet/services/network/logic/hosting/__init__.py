@@ -7,6 +7,7 @@ from cumulet.services.network.logic.hosting.address_groups import AddressGroups
 from cumulet.services.network.logic.hosting.address_scopes import AddressScopes
 from cumulet.services.network.logic.hosting.base import Feature
 from cumulet.services.network.logic.hosting.conntrack_helpers import ConntrackHelpers
+from cumulet.services.network.logic.hosting.ndp_proxies import NdpProxies
 from cumulet.services.network.logic.hosting.port_forwardings import PortForwardings
 from cumulet.services.network.logic.hosting.qos import Shapes
 from cumulet.services.network.logic.hosting.stateless import Stateless
@@ -17,5 +18,6 @@ FEATURES: tuple[Feature, ...] = (
     Stateless(),
     PortForwardings(),
     ConntrackHelpers(),
+    NdpProxies(),
     Shapes(),
 )

@@ -11,6 +11,7 @@ from cumulet.services.network.store.kinds import (
     core,
     flavors,
     group_defaults,
+    ndp_proxies,
     port_forwardings,
     qos,
     rbac_policies,
@@ -30,6 +31,7 @@ KINDS: tuple[Kind, ...] = (
     *flavors.KINDS,
     *port_forwardings.KINDS,
     *conntrack_helpers.KINDS,
+    *ndp_proxies.KINDS,
 )
 _OF = {kind.row: kind for kind in KINDS}
 

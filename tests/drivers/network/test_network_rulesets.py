@@ -143,6 +143,7 @@ def fabric_lab():
         ("", "flush chain inet cumulet classify"),
         ("r", "flush table ip cumulet"),
     ],
+    ids=["a group", "spoofing", "a port", "classes", "a router"],
 )
 def test_rules_changed_by_hand_are_made_good(fabric_lab, space: str, command: str):
     fabric_lab.apply(STATE)

@@ -20,6 +20,8 @@ from cumulet.settings import Settings
 MARK = "seeded"  # in the state directory, once a cloud has been filled: what a user removes then stays away
 IMAGE = "cumulet"
 PUBLIC = "public"
+POOL = "default"
+POOL_PREFIX, POOL_LENGTH = "10.192.0.0/12", 26  # for networks that are made for projects that have none
 # Name, MiB of memory, GiB of disk, processors: the sizes that tutorials and tests speak of.
 FLAVORS = (
     ("m1.micro", 256, 1, 1),
@@ -83,7 +85,7 @@ def seed(settings: Settings, image: Path | None) -> list[str]:
 
     try:
         with connect(settings) as cloud:
-            made = [*_flavors(cloud), *_public_network(cloud, settings), *definitions(cloud)]
+            made = [*_flavors(cloud), *public_network(cloud, settings), *default_pool(cloud), *definitions(cloud)]
             if image is not None:
                 made += _image(cloud, image)
                 (settings.state / MARK).touch()
@@ -131,12 +133,14 @@ def _image(cloud: Any, path: Path) -> list[str]:
     return [f"image {IMAGE}"]
 
 
-def _public_network(cloud: Any, settings: Settings) -> list[str]:
+def public_network(cloud: Any, settings: Settings) -> list[str]:
+    """The network outside with its subnet, the default one unless there is another; what was made of it."""
     choices = settings.network
     made = []
     network = cloud.network.find_network(PUBLIC, ignore_missing=True)
     if network is None:
-        network = cloud.network.create_network(name=PUBLIC, is_router_external=True)
+        alone = not any(each.is_default for each in cloud.network.networks(is_router_external=True))
+        network = cloud.network.create_network(name=PUBLIC, is_router_external=True, is_default=alone)
         made.append(f"network {PUBLIC}")
     if not list(cloud.network.subnets(network_id=network.id)):
         first, _, last = choices.external_allocation.partition("-")
@@ -151,3 +155,13 @@ def _public_network(cloud: Any, settings: Settings) -> list[str]:
         )
         made.append(f"subnet {choices.external_cidr}")
     return made
+
+
+def default_pool(cloud: Any) -> list[str]:
+    """A pool that subnets come from whose ranges nobody names, unless there is one; what was made of it."""
+    if any(pool.ip_version == 4 for pool in cloud.network.subnet_pools(is_default=True)):
+        return []
+    cloud.network.create_subnet_pool(
+        name=POOL, prefixes=[POOL_PREFIX], default_prefix_length=POOL_LENGTH, is_shared=True, is_default=True
+    )
+    return [f"subnet pool {POOL_PREFIX}"]

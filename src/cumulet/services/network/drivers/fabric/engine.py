@@ -42,9 +42,8 @@ _BRIDGE = "brq"
 class KernelFabric:
     """The Fabric of `drivers.base` on the Linux kernel's own parts. Needs root in the agent's user namespace.
 
-    LIMITATIONS: forged IPv6 neighbour advertisements of a port's own MAC are not stopped. Tunnels run over IPv4, are
-    not encrypted, and believe what other hosts send. A removed rule does not end connections that it once allowed (nor
-    does it in Neutron).
+    LIMITATIONS: tunnels run over IPv4, are not encrypted, and believe what other hosts send. A removed rule does not
+    end connections that it once allowed (nor does it in Neutron).
     """
 
     def __init__(self, options: FabricOptions, metadata: Metadata) -> None:

@@ -6,6 +6,9 @@ br_netfilter shows bridged frames to the inet family, where connection tracking 
 related, 2: invalid). The bridge family, where the ports have names, decides by that mark. `accept` ends only its own
 base chain, so what leaves a port and what reaches one are two base chains.
 
+What a guest asks the network's services for is its own: DHCP by its own MAC, metadata from its own addresses, without
+port security and with allowed pairs too. Packets between guests are not looked at for that.
+
 Ports of stateless groups skip the mark, in both directions: each of their packets needs a rule. Their connections are
 tracked all the same, for the other end's groups may be stateful.
 """
@@ -53,6 +56,10 @@ _SETS = {
     "mac_ip": "type ifname . ether_addr . ipv4_addr; flags interval;",
     "mac_ip6": "type ifname . ether_addr . ipv6_addr; flags interval;",
     "targets": "typeof iifname . ether saddr . @th,64,128; flags interval;",
+    "own_mac": "type ifname . ether_addr;",
+    "own_client": "typeof iifname . @th,288,48;",
+    "own_ip": "type ifname . ether_addr . ipv4_addr;",
+    "own_ip6": "type ifname . ether_addr . ipv6_addr;",
 }
 _MAPS = {"from_port": "type ifname : verdict;", "to_port": "type ifname : verdict;"}
 
@@ -77,7 +84,18 @@ meta mark set 0
 iifname @ports jump spoof
 iifname "tap*" iifname != @ports iifname != @open drop
 }}
-chain near {{ type filter hook forward priority 0; oifname . ether saddr @everywhere drop; }}
+chain asks {{
+ether type ip ip daddr 169.254.169.254 tcp dport 80 iifname . ether saddr . ip saddr != @own_ip drop
+ether type ip udp dport 67 iifname . @th,288,48 != @own_client drop
+ether type ip6 ip6 daddr fe80::a9fe:a9fe tcp dport 80 iifname . ether saddr . ip6 saddr != @own_ip6 drop
+ether type ip6 udp dport 547 iifname . ether saddr != @own_mac drop
+}}
+chain near {{ type filter hook forward priority 0;
+oifname . ether saddr @everywhere drop
+iifname "tap*" oifname "sv-*" jump asks
+iifname "tap*" oifname "rt-*" jump asks
+iifname "tap*" oifname "vx-*" ip daddr 169.254.169.254 jump asks
+}}
 chain local {{ type filter hook input priority 0; drop; }}
 chain from {{ type filter hook forward priority 10;
 ether type arp accept
@@ -257,9 +275,10 @@ def _member_sets(group: GroupState) -> dict[str, Elements]:
 def _port_parts(port: PortState, groups: Mapping[str, GroupState]) -> Parts:
     tap = f'"{names.tap(port.id)}"'
     if not port.security:
-        return Parts({"open": [tap]}, {}, {})
+        return Parts({"open": [tap], **_own(port, tap)}, {}, {})
     known = [group for group in port.groups if group in groups]
     items = {
+        **_own(port, tap),
         "ports": [tap],
         "stateless": [tap] if is_stateless(port, groups) else [],
         "mac": [f"{tap} . {mac}" for mac in _macs(port)],
@@ -284,6 +303,17 @@ def _port_parts(port: PortState, groups: Mapping[str, GroupState]) -> Parts:
         "drop",
     )
     return Parts(items, {f"f-{port.id}": leaving, f"t-{port.id}": reaching}, {})
+
+
+def _own(port: PortState, tap: str) -> dict[str, list[str]]:
+    """What services know the port by: its MAC, also as DHCP's `chaddr`, and its addresses."""
+    four, six = ([one.address for one in port.addresses if (":" in one.address) == sixth] for sixth in (False, True))
+    return {
+        "own_mac": [f"{tap} . {port.mac}"],
+        "own_client": [f"{tap} . 0x{port.mac.replace(':', '')}"],
+        "own_ip": [f"{tap} . {port.mac} . {address}" for address in four],
+        "own_ip6": [f"{tap} . {port.mac} . {address}" for address in (*six, link_local(port.mac))],
+    }
 
 
 def _services(state: HostState) -> list[str]:

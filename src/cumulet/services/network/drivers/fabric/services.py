@@ -114,7 +114,9 @@ class Services(Stage):
             self._metadata.listen(space.name, (dhcp.METADATA, 80), [(network.id, _EVERYWHERE)])
         if has_ipv6 and not self._metadata.listening(_sixth(space)):
             index = socket.if_nametoindex(names.SERVICE_LEG)
-            self._metadata.listen(_sixth(space), (METADATA6, 80, 0, index), [(network.id, _EVERYWHERE6)])
+            # A guest that has addresses of both versions is known by the first of them.
+            everywhere = [(network.id, _EVERYWHERE6), (network.id, _EVERYWHERE)]
+            self._metadata.listen(_sixth(space), (METADATA6, 80, 0, index), everywhere)
         return changes
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "image": "build the guest image; load, remove and write metadata definitions",
     "migrate": "bring the schema up to date; with --contract, let go of what the release before needed",
     "explain": "say why a server or a port is as it is, and what to do",
+    "shell": "run a command where floating IPs are reached, in a cloud without root",
     "backup": "put all that this machine keeps into one file",
     "restore": "make a state directory out of a backup",
     "log-level": "show or change what running processes log",

@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from typing import TYPE_CHECKING
 
 from cumulet.cli import Call, kinship
+
+if TYPE_CHECKING:
+    from cumulet.settings import Settings
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +34,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Serve until SIGTERM, or drain."""
+    if (trouble := _leave_the_hosts_network(call.settings)) is not None:
+        print(f"cumulet: {trouble}", file=sys.stderr)
+        return 1
     kinship.follow(call.arguments.parent)
     from cumulet import agent
     from cumulet.kernel import lock
@@ -37,7 +45,7 @@ def run(call: Call) -> int:
     words = call.arguments
     try:
         if words.drain:
-            return 0 if agent.drain(call.settings) else 1
+            return 0 if _drain(call.settings) else 1
         if words.join is not None or words.urls:
             _become_member(call)
         if words.fake_hosts is not None:
@@ -50,6 +58,36 @@ def run(call: Call) -> int:
         print(f"cumulet: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def is_rootless(settings: Settings) -> bool:
+    """Whether the host's networks are kept in namespaces of the user's."""
+    chosen = settings.network
+    return chosen.driver == "fabric" and (chosen.rootless == "yes" or (chosen.rootless == "auto" and os.geteuid() != 0))
+
+
+def _leave_the_hosts_network(settings: Settings) -> str | None:
+    """Enter the namespaces of a cloud without root, before there are threads; why that is not to be."""
+    if not is_rootless(settings):
+        return None
+    from cumulet.kernel import userland
+
+    settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        userland.enter(settings.run)
+    except OSError as error:
+        return f"{error} (cumulet doctor says what is missing)"
+    return None
+
+
+def _drain(settings: Settings) -> bool:
+    from cumulet import agent
+    from cumulet.kernel import userland
+
+    is_gone = agent.drain(settings)
+    if is_gone:
+        userland.end(settings.run)
+    return is_gone
 
 
 def _be_many(call: Call) -> int:

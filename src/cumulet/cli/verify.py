@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cumulet import __version__
-from cumulet.cli import Call, credentials, seed
+from cumulet.cli import Call, credentials, seed, shell
 from cumulet.cli.show import Phases
 from cumulet.kernel import secrets
 from cumulet.kernel.run import Arg, CommandFailed
@@ -192,7 +192,15 @@ def _floating_ip(cloud: Any, server: Any) -> Iterator[str]:
 
 
 def _command(settings: Settings, address: str, timeout: float) -> str:
-    argv: list[Arg] = ["ssh", "-i", key_path(settings), *SSH_OPTIONS, f"{USER}@{address}", COMMAND]
+    argv: list[Arg] = [
+        *shell.prefix(settings),
+        "ssh",
+        "-i",
+        key_path(settings),
+        *SSH_OPTIONS,
+        f"{USER}@{address}",
+        COMMAND,
+    ]
     end = time.monotonic() + timeout
     while True:
         try:

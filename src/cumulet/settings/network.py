@@ -20,6 +20,7 @@ class Network(Section, frozen=True, kw_only=True):
     Ports have names of their own in `dns_domain` unless that is empty or `openstacklocal`; guests are told it.
     `type_drivers` are the kinds of networks that there may be (`cumulet.network.type_drivers`).
     `mechanism_drivers` are asked in turn how a host plugs a port in (`cumulet.network.mechanism_drivers`).
+    `rootless` says whether the agent keeps all of it in namespaces of its user's: `auto` where it is not root.
     What somebody changed by hand on a host is made good every `repair_interval` seconds (0: never).
     `egress` lets guests out by pasta; they reach the host's own TCP ports `host_services`. With `external_device`, a
     device that this host can spare, floating IPs are on the network behind it, whose router has `external_gateway`.
@@ -38,6 +39,7 @@ class Network(Section, frozen=True, kw_only=True):
     dns_domain: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*\.?)?$")] = "openstacklocal."
     type_drivers: tuple[str, ...] = ("flat", "local", "vxlan")
     mechanism_drivers: tuple[str, ...] = ("vhostuser", "sriov", "fabric")
+    rootless: Literal["auto", "yes", "no"] = "auto"
     repair_interval: Annotated[float, msgspec.Meta(ge=0)] = 60.0
     egress: bool = True
     host_services: tuple[Port, ...] = ()

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from cumulet.kernel import userland
 from cumulet.kernel.errors import Conflict
 from cumulet.kernel.link import own_address
 from cumulet.kernel.link.host import Body, Host, Verb
@@ -33,7 +34,7 @@ class NetworkHost:
     def __init__(self, host: Host, fabric: Fabric | None = None) -> None:
         self._host = host
         self._journal = host.journal("network")
-        self._endpoint = own_address.own(host, host.settings.network.tunnel_address)
+        self._endpoint = "" if userland.entered() else own_address.own(host, host.settings.network.tunnel_address)
         self._fabric = fabric or _engine(host, MetadataSource(host.call), self._endpoint)
         self._lock = threading.Lock()
         self._state = HostState()
@@ -190,6 +191,7 @@ def _engine(host: Host, metadata: Metadata, own: str) -> Fabric:
         external_device=outside,
         endpoint=own,
         tunnel_port=chosen.tunnel_port,
+        apart=userland.entered(),
     )
     fabric = KernelFabric(options, metadata)
     if options.egress and not fabric.capabilities.egress:

@@ -32,6 +32,11 @@ def service_namespace(mark: str, network_id: str) -> str:
     return f"{fabric(mark)}-d{network_id[:11]}"
 
 
+def host_space(mark: str) -> str:
+    """The namespace that stands for the host's own, where that one cannot be touched."""
+    return f"{fabric(mark)}-host"
+
+
 def host_cable(mark: str) -> str:
     """The only device that stands in the host's own namespace."""
     return f"cml{mark}"

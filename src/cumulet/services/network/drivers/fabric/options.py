@@ -15,6 +15,7 @@ class FabricOptions(msgspec.Struct, kw_only=True, frozen=True):
     the DNS servers of guests whose subnet names none. Tunnels to other hosts begin at the host's own address `endpoint`
     (IPv4), UDP port `tunnel_port`; "" leaves networks on the host. `external_device` is a device of the host that leads
     to the outside of the physical network: it is taken into the fabric, and given back at shutdown.
+    `apart` leaves the host's own namespace alone: the end of its cable lies in a namespace that stands for it.
     """
 
     mark: str
@@ -26,3 +27,4 @@ class FabricOptions(msgspec.Struct, kw_only=True, frozen=True):
     external_device: str = ""
     endpoint: str = ""
     tunnel_port: int = 4789
+    apart: bool = False

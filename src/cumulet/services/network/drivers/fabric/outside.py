@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from cumulet.services.network.drivers.fabric import external, names
 from cumulet.services.network.drivers.fabric.egress import Egress
 from cumulet.services.network.drivers.fabric.links import Links, sysctl
-from cumulet.services.network.drivers.fabric.namespace import in_thread
+from cumulet.services.network.drivers.fabric.namespace import Namespace, in_thread
 from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
 from cumulet.services.network.types import HostState, NetworkState
 
@@ -22,6 +23,7 @@ class Outside(Stage):
         super().__init__(ground)
         self._options = ground.options
         self._egress = Egress(ground.options.mark, wanted=ground.capabilities.egress)
+        self._apart = Namespace(names.host_space(ground.options.mark)) if ground.options.apart else None
 
     def wanted(self, state: HostState) -> set[str]:
         return {Egress.PLUG, names.HOST_PEER} if any(network.physical for network in state.networks) else set()
@@ -36,10 +38,10 @@ class Outside(Stage):
                 run.changes += self._egress.keep()
             return
         if physical is None or not self._options.host_address:
-            run.changes += in_thread(lambda: _remove_cable(cable), "cable")
+            run.changes += self._at_host(lambda: _remove_cable(cable))
         else:
             with run.guarded(physical.id):
-                run.changes += in_thread(lambda: self._settle_cable(cable, physical.mtu), "cable")
+                run.changes += self._at_host(lambda: self._settle_cable(cable, physical.mtu))
                 run.changes += home.visit(lambda: _join_cable(physical))
         if physical is not None and self._options.external_device:
             with run.guarded(physical.id):
@@ -52,7 +54,14 @@ class Outside(Stage):
         self._egress.remove()
         if self._ground.home.exists():
             external.give_back(self._ground.home, self._options.external_device)
-        in_thread(lambda: _remove_cable(names.host_cable(self._options.mark)), "cable")
+        self._at_host(lambda: _remove_cable(names.host_cable(self._options.mark)))
+
+    def _at_host(self, work: Callable[[], int]) -> int:
+        """Run `work` in the host's namespace, or in the one that stands for it."""
+        if self._apart is None:
+            return in_thread(work, "cable")
+        self._apart.create()
+        return self._apart.visit(work)
 
     def _settle_cable(self, cable: str, mtu: int) -> int:
         with Links() as links:

@@ -79,7 +79,7 @@ class Zone:
 
     def attempts(self, server: dict[str, Any]) -> list[tuple[str, str]]:
         """The hosts on which it was built, and with what result, the first one first."""
-        told = explain.server(self.place.cloud.control.cloud, server["id"])
+        told = explain.server(self.place.cloud.control.cloud, server["id"], {})
         assert told is not None
         steps = [step for event in told.events for step in event["steps"] if event["what"] == "create"]
         return [(step["host"], step["result"]) for step in reversed(steps)]
@@ -155,7 +155,7 @@ def test_where_no_host_is_left_the_owner_is_told_so(place: Crowd, trouble: Calla
     )
     assert server["fault"]["message"] == f"{words}{server['id']}."
     assert zone.failures() == {name_of(20): 1, name_of(21): 1}
-    told = explain.server(place.cloud.control.cloud, server["id"])
+    told = explain.server(place.cloud.control.cloud, server["id"], {})
     assert told is not None
     assert "tried" in told.advice[0]
     place.tenant.gone(server["id"])

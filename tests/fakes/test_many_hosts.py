@@ -65,7 +65,7 @@ def test_servers_find_room_while_there_is_any(place: Crowd) -> None:
     running = [each["OS-EXT-SRV-ATTR:host"] for each in servers if each["status"] == "ACTIVE"]
     assert len(running) == len(set(running)) == COUNT + 1
     without = next(each for each in servers if each["status"] == "ERROR")
-    told = explain.server(place.cloud.control.cloud, without["id"])
+    told = explain.server(place.cloud.control.cloud, without["id"], {})
     assert told is not None
     assert set(told.facts["hosts"].values()) == {"placement"}
     for each in servers:
@@ -101,7 +101,7 @@ def test_what_aggregates_and_groups_say_is_followed(place: Crowd, monkeypatch: p
     assert {place.tenant.settled(each)["OS-EXT-SRV-ATTR:host"] for each in two} == inside
     third = make()
     until(lambda: admin("GET", f"/compute/v2.1/servers/{third}")["server"]["status"] == "ERROR", JOIN_TIME)
-    told = explain.server(cloud, third)
+    told = explain.server(cloud, third, {})
     assert told is not None
     assert {told.facts["hosts"][host] for host in inside} == {"ServerGroupAntiAffinityFilter"}
     assert told.facts["hosts"][name_of(5)] == "AggregateInstanceExtraSpecsFilter"

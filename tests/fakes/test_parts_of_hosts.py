@@ -97,7 +97,7 @@ class Lab:
         return dict(sums)
 
     def refusals(self, server: str) -> set[str]:
-        told = explain.server(self.cloud.control.cloud, server)
+        told = explain.server(self.cloud.control.cloud, server, {})
         assert told is not None
         return set(told.facts["hosts"].values())
 
@@ -171,7 +171,7 @@ def test_devices_are_one_servers_each(lab: Lab) -> None:
     taken = [(host, each.address) for host, held in lab.held().items() for one in held for each in one.devices]
     assert len(taken) == len(set(taken)) == 4
     running = next(each for each in servers if each["status"] == "ACTIVE")
-    told = explain.server(lab.cloud.control.cloud, running["id"])
+    told = explain.server(lab.cloud.control.cloud, running["id"], {})
     assert told is not None
     assert [each["alias"] for each in told.facts["own_parts"]["devices"]] == ["net"]
     assert lab.used(running["id"])["CUSTOM_PCI_8086_154D"] == 1

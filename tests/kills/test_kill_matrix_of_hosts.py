@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(1200)
 # Verbs that change nothing on a host: a kill there is a lost answer, as for any verb.
 READING = frozenset(
     {"host.inventory", "server.report", "server.console", "server.consoles", "server.diagnostics", "server.power",
-     "volume.report", "network.report", "server.set_password"}
+     "volume.report", "network.look", "network.report", "server.set_password"}
 )  # fmt: skip
 # Verbs that no flow need use; what does is killed elsewhere.
 ELSEWHERE = {

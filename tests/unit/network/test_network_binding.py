@@ -180,7 +180,7 @@ def test_a_host_that_was_only_taken_for_dead_gets_its_ports_too(wires: Wires):
 
 def test_what_is_wrong_with_a_binding_is_explained(wires: Wires):
     wires.joins()
-    told = explain.port(wires.cloud, wires.port(**{"binding:host_id": wires.host, "binding:vnic_type": "direct"}))
+    told = explain.port(wires.cloud, wires.port(**{"binding:host_id": wires.host, "binding:vnic_type": "direct"}), {})
     assert told is not None
     assert told.facts["plugged"] == "direct as binding_failed"
     assert any("no driver can plug in a direct port" in line for line in told.waiting)

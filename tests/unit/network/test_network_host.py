@@ -20,6 +20,7 @@ from cumulet.services.network.contract import HostPorts, MetadataQuery
 from cumulet.services.network.drivers.fake import FakeFabric
 from cumulet.services.network.types import (
     Applied,
+    Capabilities,
     FixedAddress,
     HostDelta,
     HostState,
@@ -158,12 +159,16 @@ def test_a_host_looks_after_its_network_by_itself(host, events):
     looks = threading.Semaphore(0)
 
     class Drifting(FakeFabric):
+        def __init__(self) -> None:
+            super().__init__(lambda _: None)
+            self.capabilities = Capabilities(driver="drifting")
+
         def repair(self) -> Applied:
             looks.release()
             return msgspec.structs.replace(super().repair(), changes=1)
 
     settings = SimpleNamespace(network=Network(driver="fake", tunnel_address="198.18.6.1", repair_interval=0.01))
-    service = NetworkHost(Host(**{**host.__dict__, "settings": settings}), Drifting(lambda _: None))
+    service = NetworkHost(Host(**{**host.__dict__, "settings": settings}), Drifting())
     service.start()
     assert not looks.acquire(timeout=0.1), "there is nothing to look at yet"
     apply(service, full(STATE))

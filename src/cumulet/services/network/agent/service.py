@@ -50,7 +50,8 @@ class NetworkHost:
 
     def start(self) -> None:
         """See HostService: the last state from the journal; a no-op where it still stands."""
-        if self._host.settings.network.repair_interval:
+        # Nobody but the engine touches what the fake one has in memory, and there may be thousands of such hosts.
+        if self._host.settings.network.repair_interval and self._fabric.capabilities.driver != "fake":
             threading.Thread(target=self._care, name="network care", daemon=True).start()
         record = self._journal.get(_RECORD)
         if record is None:

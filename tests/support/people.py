@@ -10,6 +10,7 @@ from cumulet.kernel.db import Tx
 from cumulet.services.identity.logic import login, passwords
 from cumulet.services.identity.store import assignments, projects, roles, users
 from cumulet.services.identity.types import SYSTEM_ID, Actor, Assignment, Password, Project, Target, User
+from cumulet.services.network.store import quotas
 from support.cloud import RunningCloud
 
 PASSWORD = "correct horse"  # of every user made here
@@ -22,6 +23,7 @@ def environment(cloud: RunningCloud) -> dict[str, str]:
     domain = people.project("domain", is_domain=True)
     user = people.user("member")
     admin_project = people.named_project("admin")
+    people.share_freely(admin_project)
     values = {
         "CONTROL_URL": cloud.control_url,
         "DATA_URL": cloud.data_url,
@@ -77,6 +79,11 @@ class People:
         found = projects.find_by_name(self._cloud.db, name, "default")
         assert found is not None
         return found.id
+
+    def share_freely(self, project_id: str) -> None:
+        """No limit on what the project shares: all scenarios of a cloud have the one admin's project in common."""
+        if any(service.type == "network" for service in self._cloud.services):
+            self._cloud.db.write(lambda tx: quotas.set_limits(tx, project_id, {"rbac_policy": -1}))
 
     def role(self, name: str) -> str:
         found = roles.find_by_name(self._cloud.db, name)

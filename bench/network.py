@@ -311,12 +311,13 @@ def _host() -> Iterator[tuple[Host, list[int]]]:
 
 def page(speeds: dict[str, list[float]], single: dict[int, list[float]], together: dict[int, float]) -> Iterator[str]:
     """The tables of a run."""
+    kernel = os.uname().release.partition("-")[0]
     yield "# What the kernel fabric costs"
     yield ""
     yield "Written by `python -m bench.network --page docs/network-datapath.md`; never by hand."
     yield ""
     yield (
-        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores, Linux {os.uname().release}. "
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores, Linux {kernel}. "
         f"One TCP stream between guests that are namespaces, {len(speeds[BARE])} rounds in which all paths take turns; "
         "medians. A ratio is the median of the rounds' ratios to the bare bridge."
     )

@@ -9,7 +9,7 @@ CUMULET := $(VENV)/bin/cumulet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: hosts help up down reset status test check bare conformance bench browser fuzz coverage-api kills libvirt walks soak packages testpackages client tools
+.PHONY: hosts help up down reset status test check bare conformance bench browser fuzz coverage-api kills libvirt matrix walks histories soak packages testpackages client tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ status: $(CUMULET) ## show what runs, and how it is
 	@$(CUMULET) status
 
 test: testpackages tools ## run the tests
-	$(VENV)/bin/pytest --junitxml .make/tests.xml $(or $(ARGS),-n 2 --database both)
+	$(VENV)/bin/pytest --junitxml .make/tests.xml $(or $(ARGS),-n 3 --database both)
 
 check: tools ## lint, check the format, the types and the walls between services
 	$(VENV)/bin/ruff check .
@@ -42,15 +42,23 @@ $(CUMULET):
 bare: ## do README's commands in a new, bare Debian (needs debootstrap); the table goes to docs/bare-machine.md
 	$(PYTHON) tests/bare/run.py
 
-conformance: packages tools ## let Tempest judge a cloud of its own; the table goes to docs/conformance.md
+conformance: testpackages tools ## let Tempest judge a cloud of its own; the table goes to docs/conformance.md
 	$(VENV)/bin/python tests/conformance/run.py $(ARGS)
 
 kills: testpackages tools ## kill at every place of every flow, replicas and real servers too (an hour)
 	KILLS=all $(VENV)/bin/pytest -n 2 tests/kills tests/probe $(ARGS)
 
+matrix: testpackages tools ## kill agents, exporters and QEMUs at every place of volumes' verbs; the table goes to docs/kills-of-hosts.md
+	$(VENV)/bin/python tests/kills/host_matrix.py --page docs/kills-of-hosts.md $(ARGS)
+
 walks: testpackages tools ## walk at random through the API while parts die, elsewhere each time (WALKS=200)
 	WALKS=$(or $(WALKS),200) WALK_STEPS=60 WALK_SEED=$$(date +%s) $(VENV)/bin/pytest -s tests/kills/test_walks.py $(ARGS)
-	LEAK_CYCLES=$(or $(WALKS),200) WALK_SEED=$$(date +%s) $(VENV)/bin/pytest tests/drivers/network/test_network_leaks.py
+	LEAK_CYCLES=$(or $(WALKS),200) WALK_SEED=$$(date +%s) $(VENV)/bin/pytest tests/drivers/network/test_network_leaks*.py
+	WALKS=$(or $(WALKS),200) WALK_SEED=$$(date +%s) $(VENV)/bin/pytest tests/unit/block_storage/test_checksums.py
+	ORACLE_EXAMPLES=$(or $(WALKS),200) $(VENV)/bin/pytest tests/drivers/network/test_network_oracle*.py
+
+histories: testpackages tools ## judge what clients of the object store are told while devices, hosts and wires fail, elsewhere each time (HISTORIES=500)
+	HISTORIES=$(or $(HISTORIES),500) HISTORY_SEED=$(or $(HISTORY_SEED),$$(date +%s)) $(VENV)/bin/pytest -s tests/histories $(ARGS)
 
 soak: testpackages tools ## live 10,000 lives of servers among kills; the table goes to docs/kills.md (ARGS="--lives 500")
 	CREATES=200 $(VENV)/bin/pytest --timeout 1800 tests/fakes/test_creates_at_once.py

@@ -9,33 +9,21 @@ its least time over the runs: what else the machine does only ever adds.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from bench import logins, own_cloud, processes
+from bench import guests, logins, own_cloud, processes
 from bench.client import Client
 from bench.report import number
 from bench.scenarios.changes import until
-from cumulet.cli.seed import IMAGE, PUBLIC
-from cumulet.services.compute.drivers.qemu import configdrive
 
-USER = "cirros"
 NAME = "bench-boot"
-CIDR = "10.124.0.0/24"
 LOOK = 0.005  # seconds between two looks at the machine's processes
-KNOCK = 0.05  # seconds between two attempts to reach the guest
-PATIENCE = 300.0
 PHASES = {
     "answered": "the API has answered 202",
     "QEMU": "QEMU's process is there",
@@ -43,11 +31,6 @@ PHASES = {
     "greeting": "the guest's SSH server greets",
     "login": "a command by SSH is done",
 }
-SSH = (
-    "ssh", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-    "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "IdentitiesOnly=yes",
-)  # fmt: skip
-
 Times = dict[str, float]
 
 
@@ -63,22 +46,14 @@ class Watch:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.boot", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3, help="servers that are booted, one after the other")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="write the table there")
-    words = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="cumulet-boot-") as folder:
-        key = Path(folder) / "key"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-        with own_cloud.OwnCloud(real=True) as own:
-            login = logins.read(own.clouds, "cumulet")
-            served, image = asyncio.run(_servers(login, key, words.repeats, Path(folder)))
-        bare = [_bare(Path(folder), image, key) for _ in range(words.repeats)]
-    text = "\n".join(page(served, bare)) + "\n"
-    print(text)
-    if words.page is not None:
-        words.page.write_text(text)
-    return 0
+    return guests.write_page("bench.boot", __doc__, "servers that are booted, one after the other", _measure)
+
+
+def _measure(folder: Path, key: Path, repeats: int) -> Iterator[str]:
+    with own_cloud.OwnCloud(real=True) as own:
+        login = logins.read(own.clouds, "cumulet")
+        served, image = asyncio.run(_servers(login, key, repeats, folder))
+    return page(served, [_bare(folder, image, key) for _ in range(repeats)])
 
 
 def page(served: Sequence[Times], bare: Sequence[Times]) -> Iterator[str]:
@@ -112,42 +87,17 @@ async def _servers(login: logins.Login, key: Path, repeats: int, folder: Path) -
     """Boot `repeats` servers; their times, and a copy of the image that they were made from."""
     async with Client(login) as client:
         await client.authenticate()
-        made = await _surroundings(client, key)
+        made = await guests.surroundings(client, key, NAME)
         found = [await _server(client, made, key) for _ in range(repeats)]
         image = folder / "image.qcow2"
         image.write_bytes(await client.send("GET", "image", f"/images/{made['image']}/file"))
         return found, image
 
 
-async def _surroundings(client: Client, key: Path) -> dict[str, str]:
-    """What has to be there before: a keypair, a network that leads outside, its group; and what the seed has made."""
-
-    async def make(service: str, path: str, kind: str, words: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = (await client.ask("POST", service, path, {kind: words}))[kind]
-        return found
-
-    await make("compute", "/os-keypairs", "keypair", {"name": NAME, "public_key": key.with_suffix(".pub").read_text()})
-    network = (await make("network", "/networks", "network", {"name": NAME}))["id"]
-    subnet = {"network_id": network, "ip_version": 4, "cidr": CIDR}
-    subnet_id = (await make("network", "/subnets", "subnet", subnet))["id"]
-    outside = (await client.ask("GET", "network", f"/networks?name={PUBLIC}"))["networks"][0]["id"]
-    gateway = {"name": NAME, "external_gateway_info": {"network_id": outside}}
-    router = (await make("network", "/routers", "router", gateway))["id"]
-    await client.ask("PUT", "network", f"/routers/{router}/add_router_interface", {"subnet_id": subnet_id})
-    group = (await make("network", "/security-groups", "security_group", {"name": NAME}))["id"]
-    rule = {"security_group_id": group, "direction": "ingress", "protocol": "tcp", "ethertype": "IPv4"}
-    await make("network", "/security-group-rules", "security_group_rule", rule)
-    image = (await client.ask("GET", "image", f"/images?name={IMAGE}"))["images"][0]["id"]
-    flavor = (await client.ask("GET", "compute", "/flavors"))["flavors"][0]["id"]
-    return {"network": network, "outside": outside, "group": group, "image": image, "flavor": flavor}
-
-
 async def _server(client: Client, made: Mapping[str, str], key: Path) -> Times:
     """One server from the request to the first login; it is gone again afterwards."""
-    words = {"port": {"network_id": made["network"], "security_groups": [made["group"]]}}
-    port = (await client.ask("POST", "network", "/ports", words))["port"]["id"]
-    floating = {"floatingip": {"floating_network_id": made["outside"], "port_id": port}}
-    address = (await client.ask("POST", "network", "/floatingips", floating))["floatingip"]
+    port = await guests.port(client, made)
+    address = await guests.address(client, made["outside"], port)
     body = {
         "name": NAME,
         "imageRef": made["image"],
@@ -170,27 +120,16 @@ async def _server(client: Client, made: Mapping[str, str], key: Path) -> Times:
     ):
         await client.send("DELETE", service, path)
     while await client.ask("GET", "compute", f"/servers?uuid={server}") != {"servers": []}:
-        await asyncio.sleep(KNOCK)
+        await asyncio.sleep(guests.KNOCK)
     await client.send("DELETE", "network", f"/ports/{port}")
     return watch.times
 
 
 def _bare(folder: Path, image: Path, key: Path) -> Times:
     """The same image in a QEMU that nobody manages."""
-    disk, drive, port = folder / "disk.qcow2", folder / "config.iso", own_cloud.free_port()
-    disk.unlink(missing_ok=True)
-    backing = ["-F", "qcow2", "-b", str(image)]
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(disk), "1G"], check=True)
-    public = key.with_suffix(".pub").read_text()
-    metadata = {"uuid": NAME, "name": NAME, "hostname": NAME, "public_keys": {NAME: public}}
-    configdrive.make(drive, {"openstack/latest/meta_data.json": json.dumps(metadata).encode()})
-    argv = [
-        "qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", "256", "-smp", "1", "-display", "none", "-nodefaults",
-        "-drive", f"file={disk},if=virtio", "-drive", f"file={drive},if=virtio,format=raw,readonly=on",
-        "-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-rng-pci",
-    ]  # fmt: skip
+    port = own_cloud.free_port()
     watch = Watch()
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as guest:
+    with guests.bare(folder, image, key, port) as guest:
         try:
             _log_in(watch, "127.0.0.1", port, key)
             watch.times["CPU"] = processes.read_table()[guest.pid].seconds
@@ -213,33 +152,16 @@ def _appears(server_id: str) -> int:
         found = (int(entry.name) for entry in processes.PROC.iterdir() if entry.name.isdigit() and is_it(entry))
         return next(found, None)
 
-    return _until(look, LOOK)
+    pid: int = guests.wait_for(look, LOOK)
+    return pid
 
 
 def _log_in(watch: Watch, address: str, port: int, key: Path) -> None:
     """Note when the guest greets, and when a command in it is done."""
-    _until(lambda: _greets(address, port) or None, KNOCK)
+    guests.wait_greeting(address, port)
     watch.mark("greeting")
-    argv = [*SSH, "-i", str(key), "-p", str(port), f"{USER}@{address}", "true"]
-    _until(lambda: subprocess.run(argv, check=False, capture_output=True).returncode == 0 or None, KNOCK)
+    guests.wait_login(address, port, key)
     watch.mark("login")
-
-
-def _greets(address: str, port: int) -> bool:
-    try:
-        with socket.create_connection((address, port), timeout=1) as stream:
-            return stream.recv(4) == b"SSH-"
-    except OSError:
-        return False
-
-
-def _until(look: Callable[[], Any], pause: float) -> Any:
-    end = time.monotonic() + PATIENCE
-    while (found := look()) is None:
-        if time.monotonic() > end:
-            raise TimeoutError(f"nothing after {PATIENCE:g} s")
-        time.sleep(pause)
-    return found
 
 
 if __name__ == "__main__":

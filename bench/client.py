@@ -137,9 +137,11 @@ class Client:
                 raise Refused(answer.status, f"{method} {service} {path}: {answer.status} {content[:200]!r}")
             return content
 
-    async def ask(self, method: str, service: str, path: str, body: Any = None) -> Any:
+    async def ask(
+        self, method: str, service: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
+    ) -> Any:
         """As `send`, with the answer parsed; None for an empty one."""
-        content = await self.send(method, service, path, body)
+        content = await self.send(method, service, path, body, headers=headers)
         return orjson.loads(content) if content else None
 
     def _read_catalogue(self, catalogue: list[dict[str, Any]]) -> list[tuple[str, str]]:

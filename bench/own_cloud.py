@@ -33,6 +33,7 @@ class OwnCloud:
             "state": str(self.state),
             "control.port": str(free_port()),
             "data.port": str(free_port()),
+            "objects.port": str(free_port()),
             **{f"{service}.driver": "fake" for service in DRIVERS if not real},
         }
 

@@ -17,7 +17,10 @@ PREFIX = "bench-"
 SERVER = PREFIX + "server"
 FLEET = PREFIX + "fleet"
 VOLUME = PREFIX + "volume"
+SHELF = PREFIX + "shelf"
+SNAPSHOT = PREFIX + "snapshot"
 PORT = PREFIX + "port"
+MANY = PREFIX + "many"
 PROVIDER = PREFIX + "provider-"
 RESOURCES = ("CUSTOM_BENCH_PROCESSORS", "CUSTOM_BENCH_MEMORY", "CUSTOM_BENCH_DISK")
 ROOM = (5000, 1_000_000, 1_000_000)  # what each provider has of these
@@ -27,12 +30,14 @@ CIDR = "10.123.0.0/20"
 GONE = (200, 202, 204, 404)
 AT_A_TIME = 8
 BATCH = 1000  # of things that are made in great numbers
+PORTS = 100  # in one request
+VOLUMES = "/volumes/detail?limit=1000"
 PATIENCE = 600.0  # seconds that a fleet may take to be there, or to be gone
 # Service, path, the body's one key, and what is set to unlimited.
 QUOTAS = (
     ("compute", "/os-quota-sets/", "quota_set", ("instances", "cores", "ram")),
-    ("volume", "/os-quota-sets/", "quota_set", ("volumes", "gigabytes")),
-    ("network", "/quotas/", "quota", ("port",)),
+    ("volume", "/os-quota-sets/", "quota_set", ("volumes", "gigabytes", "snapshots")),
+    ("network", "/quotas/", "quota", ("port", "network", "subnet", "router", "floatingip", "security_group_rule")),
 )
 
 
@@ -128,19 +133,39 @@ class Stock:
                 raise Refused(0, f"{len(servers)} servers cannot be deleted")
             await asyncio.sleep(0.5)
 
-    async def remove_volumes(self) -> None:
-        """Delete the volumes, and wait until they are gone."""
-        end = time.monotonic() + PATIENCE
-        while volumes := await self._named("volume", "/volumes/detail?limit=1000", "volumes", VOLUME):
-            ready = [volume["id"] for volume in volumes if volume["status"] in ("available", "error")]
-            await together(self._delete("volume", f"/volumes/{volume_id}") for volume_id in ready)
-            if time.monotonic() > end:
-                raise Refused(0, f"{len(volumes)} volumes cannot be deleted")
-            await asyncio.sleep(0.2)
+    async def shelf(self, count: int) -> list[str]:
+        """At least `count` empty volumes that are available."""
+        if len(self._made.get("shelf", ())) < count:
+            await self.make_room()
+            body = {"volume": {"name": SHELF, "size": 1}}
+            have = await self._named("volume", VOLUMES, "volumes", SHELF)
+            await together(self._client.ask("POST", "volume", "/volumes", body) for _ in range(count - len(have)))
+            self._made["shelf"] = await self._wait_available(count)
+        return list(self._made["shelf"])
 
-    async def remove_ports(self) -> None:
-        """Delete the ports."""
-        ports = await self._named("network", "/ports?fields=id&fields=name", "ports", PORT)
+    async def remove_volumes(self, prefix: str = VOLUME) -> None:
+        """Delete the volumes of this name's beginning, and wait until they are gone."""
+        await self._remove_slowly(VOLUMES, "volumes", prefix)
+
+    async def remove_snapshots(self) -> None:
+        """Delete the snapshots, and wait until they are gone."""
+        await self._remove_slowly("/snapshots?limit=1000", "snapshots", SNAPSHOT)
+
+    async def ports(self, count: int) -> list[str]:
+        """The ids of at least `count` ports, all called MANY."""
+        if len(self._made.get("ports", ())) < count:
+            await self.make_room()
+            network = await self.network()
+            found = await self._named("network", f"/ports?name={MANY}&fields=id&fields=name", "ports", MANY)
+            for start in range(len(found), count, PORTS):
+                wanted = [{"network_id": network, "name": MANY} for _ in range(min(PORTS, count - start))]
+                found += (await self._client.ask("POST", "network", "/ports", {"ports": wanted}))["ports"]
+            self._made["ports"] = [str(port["id"]) for port in found]
+        return list(self._made["ports"])
+
+    async def remove_ports(self, prefix: str = PORT) -> None:
+        """Delete the ports of this name's beginning."""
+        ports = await self._named("network", "/ports?fields=id&fields=name", "ports", prefix)
         await together(self._delete("network", f"/ports/{port['id']}") for port in ports)
 
     async def providers(self, count: int) -> str:
@@ -191,8 +216,9 @@ class Stock:
         problems = []
         works: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
             ("compute", lambda: self.remove_servers(PREFIX)),
-            ("volume", self.remove_volumes),
-            ("network", self.remove_ports),
+            ("volume", self.remove_snapshots),
+            ("volume", lambda: self.remove_volumes(PREFIX)),
+            ("network", lambda: self.remove_ports(PREFIX)),
             ("network", lambda: self._remove("network", "/networks", "networks")),
             ("compute", lambda: self._remove("compute", "/flavors", "flavors")),
             ("image", lambda: self._remove("image", "/images", "images")),
@@ -233,6 +259,28 @@ class Stock:
         subnet = {"name": PREFIX + "subnet", "network_id": network_id, "ip_version": 4, "cidr": CIDR}
         await self._client.ask("POST", "network", "/subnets", {"subnet": subnet})
         return str(network_id)
+
+    async def _wait_available(self, count: int) -> list[str]:
+        """The ids of the volumes of the shelf, once `count` are available."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            volumes = await self._named("volume", VOLUMES, "volumes", SHELF)
+            ready = [str(volume["id"]) for volume in volumes if volume["status"] == "available"]
+            if len(ready) >= count:
+                return ready
+            if time.monotonic() > end or any(volume["status"] == "error" for volume in volumes):
+                raise Refused(0, f"only {len(ready)} of {count} volumes are available")
+            await asyncio.sleep(0.5)
+
+    async def _remove_slowly(self, path: str, key: str, prefix: str) -> None:
+        """Delete what block storage has of this name's beginning, and wait until it is gone."""
+        end = time.monotonic() + PATIENCE
+        while found := await self._named("volume", path, key, prefix):
+            ready = [each["id"] for each in found if each["status"] in ("available", "error")]
+            await together(self._delete("volume", f"/{key}/{each}") for each in ready)
+            if time.monotonic() > end:
+                raise Refused(0, f"{len(found)} {key} cannot be deleted")
+            await asyncio.sleep(0.2)
 
     async def _make_provider(self, number: int) -> None:
         words = {"name": f"{PROVIDER}{number}"}

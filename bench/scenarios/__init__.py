@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from bench.scenarios.base import Scenario, Watch
 from bench.scenarios.changes import FiftyServers, FullHost, PortCreate, PortDelete, ServerCreate, VolumeCreate
+from bench.scenarios.networks import FloatingIp, HundredPorts, PortPage, Ports, PortShow, RouterCreate, RuleCreate
 from bench.scenarios.reads import (
     Candidates,
     CandidatesOf1000,
@@ -23,6 +24,18 @@ from bench.scenarios.reads import (
     TokenIssue,
     TokenValidate,
 )
+from bench.scenarios.volumes import (
+    SnapshotCreate,
+    SnapshotDelete,
+    VolumeAttach,
+    VolumeClone,
+    VolumeDelete,
+    VolumeDetach,
+    VolumeExtend,
+    VolumeFromSnapshot,
+    VolumeList,
+    VolumeShow,
+)
 
 __all__ = ["ALL", "Scenario", "Watch"]
 
@@ -38,7 +51,24 @@ ALL: dict[str, type[Scenario]] = {
         NetworkList,
         PortCreate,
         PortDelete,
+        PortShow,
+        HundredPorts,
+        Ports,
+        PortPage,
+        RouterCreate,
+        FloatingIp,
+        RuleCreate,
         VolumeCreate,
+        VolumeClone,
+        VolumeFromSnapshot,
+        VolumeDelete,
+        VolumeExtend,
+        SnapshotCreate,
+        SnapshotDelete,
+        VolumeAttach,
+        VolumeDetach,
+        VolumeList,
+        VolumeShow,
         ServerList,
         ServerListBrief,
         ServerShow,

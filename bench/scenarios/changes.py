@@ -143,3 +143,17 @@ async def until(client: Client, service: str, path: str, key: str, wanted: str) 
         if time.monotonic() > end:
             raise Refused(0, f"{key} still {status} after {PATIENCE:g} s")
         await asyncio.sleep(POLL)
+
+
+async def gone(client: Client, service: str, path: str) -> None:
+    """Look at something until it is not there. Raises Refused when it takes too long."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            await client.send("GET", service, path)
+        except Refused as error:
+            if error.status == 404:
+                return
+            raise
+        await asyncio.sleep(POLL)
+    raise Refused(0, f"{path} is still there after {PATIENCE:g} s")

@@ -26,11 +26,10 @@ from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.door import Door
 from cumulet.kernel.injection import FILE as FAULTS
 from cumulet.kernel.injection import Injection
+from cumulet.kernel.link import own_ways
 from cumulet.kernel.link.agent import Uplink
 from cumulet.kernel.link.dispatch import Dispatcher
-from cumulet.kernel.link.host import INVENTORY, Accountable, Host, HostService, LeavesNothing, Verb
-from cumulet.kernel.link.names import MEMBERSHIP, SOCKET_NAME
-from cumulet.kernel.link.ways import UnixWay, Way
+from cumulet.kernel.link.host import INVENTORY, Accountable, AtTheDoor, Host, HostService, LeavesNothing, Verb
 from cumulet.kernel.loop import Loop
 from cumulet.settings import Settings
 
@@ -77,11 +76,11 @@ class Agent:
         self._pool = common.pool
         self._verbs: dict[str, Verb] = {}
         self._parts: dict[str, HostService] = {}
-        self._membership = _membership(settings)
+        self._membership = own_ways.membership(settings.state)
         self._renewal: Renewal | None = None
         self._uplink = Uplink(
             self.loop,
-            self._ways(),
+            own_ways.ways(settings, self._membership),
             hello={"host": settings.host, "version": __version__, "capabilities": capabilities()},
             dispatcher=Dispatcher(self._verbs.get, self._pool),
             report=self.report,
@@ -99,13 +98,13 @@ class Agent:
             injection=common.injection,
         )
         self.backup = HostBackup(settings.state / "agent", self._parts)
-        self._door = Door(self.loop, door.path_of(settings.run, f"agent-{settings.host}"), self._door_verbs())
         host.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         host.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name, room in _rooms(services).items():
             self._parts[name] = room.create(host)
             self._take_verbs(name, self._parts[name])
         self._verbs[INVENTORY] = lambda _body: self.inventory()
+        self._door = Door(self.loop, door.path_of(settings.run, f"agent-{settings.host}"), self._door_verbs())
 
     def start(self) -> None:
         """Bring every service back, then dial. Raises NotJoined where the membership is of no use any more."""
@@ -164,12 +163,8 @@ class Agent:
 
     def _door_verbs(self) -> dict[str, door.Verb]:
         own = {"log.level": log.Levels(self._settings.log.level).turn, "link": lambda _words: self._link()}
-        return {**own, **self.backup.verbs}
-
-    def _ways(self) -> list[Way]:
-        if self._membership is None:
-            return [UnixWay(self._settings.run / SOCKET_NAME)]
-        return list(self._membership.ways(self._settings.link.silence))
+        asked = [part.at_the_door for part in self._parts.values() if isinstance(part, AtTheDoor)]
+        return {**own, **self.backup.verbs, **{verb: answer for verbs in asked for verb, answer in verbs.items()}}
 
     def _link(self) -> dict[str, Any]:
         """How the link is, for `cumulet status`."""
@@ -211,17 +206,6 @@ def drain(settings: Settings, services: str = SERVICES) -> bool:
 def capabilities() -> dict[str, Any]:
     """What this machine is, as every service may want to know it."""
     return {"architecture": platform.machine(), "kernel": platform.release(), "processors": os.cpu_count() or 1}
-
-
-def _membership(settings: Settings) -> Membership | None:
-    """What a host that has joined keeps; the libraries for it are loaded only where there is some."""
-    agent = settings.state / "agent"
-    if not (agent / MEMBERSHIP).is_dir():
-        return None
-    from cumulet.kernel.link.membership import Membership
-
-    found = Membership(agent)
-    return found if found.is_there() else None
 
 
 def _renewal(membership: Membership, call: Callable[..., Any]) -> Renewal:

@@ -93,6 +93,9 @@ class NoHosts:
     def offer(self, verb: str, fn: Callable[[str, dict[str, Any]], Any]) -> None:
         """No host will ever call here."""
 
+    def answer(self, verb: str, fn: Callable[[str, dict[str, Any]], Any], *, afar: bool = False) -> None:
+        """Nobody will ever ask here."""
+
 
 class App:
     """One process's worth of cloud: built, then started, then stopped."""

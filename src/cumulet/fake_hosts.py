@@ -17,6 +17,7 @@ from cumulet.agent import SERVICES, Agent, Shared
 from cumulet.kernel import lock, log
 from cumulet.kernel.bell import Bell
 from cumulet.settings import Settings
+from cumulet.settings.block_storage import FakeVolumeBackend
 
 LOG = logging.getLogger(__name__)
 
@@ -30,7 +31,9 @@ class FakeHosts:
     def __init__(self, settings: Settings, count: int, services: str = SERVICES) -> None:
         if count < 1:
             raise ValueError("--fake-hosts takes a number of hosts, 1 at least")
-        real = [name for name in ("compute", "network", "block_storage") if getattr(settings, name).driver != "fake"]
+        real = [name for name in ("compute", "network") if getattr(settings, name).driver != "fake"]
+        if not all(isinstance(each, FakeVolumeBackend) for each in settings.block_storage.own_backends):
+            real.append("block_storage")
         if real:
             raise ValueError(
                 f"fake hosts need fake drivers: set {', '.join(f'{name}.driver' for name in real)} to fake"

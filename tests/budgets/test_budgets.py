@@ -24,6 +24,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 TRIES = 3
 START_CPU = 2.0  # seconds of CPU from an empty directory to the first answer
 IDLE_MEMORY = 120  # MB of the control plane, idle
+OBJECTS_MEMORY = 90  # MB of the object store's process, idle, after the start that made its rings
 IDENTITY_MEMORY = 22.9  # MB of identity in use: a tenth of what Keystone's three processes take
 IMPORT_CPU = 1.5  # seconds; 0.35 on a quiet, quick machine
 
@@ -55,6 +56,7 @@ def control_plane(folder: Path) -> Iterator[tuple[int, str]]:
         "CUMULET_STATE": str(folder / "state"),
         "CUMULET_CONTROL__PORT": str(port),
         "CUMULET_DATA__PORT": str(free_port()),
+        "CUMULET_OBJECTS__PORT": str(free_port()),
     }
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
@@ -65,11 +67,11 @@ def control_plane(folder: Path) -> Iterator[tuple[int, str]]:
     process.wait(30)
 
 
-def first_answer(url: str, seconds: float = 60) -> dict:
+def first_answer(url: str, seconds: float = 60, path: str = "/identity/v3") -> dict:
     until = time.monotonic() + seconds
     while True:
         try:
-            with urlopen(f"{url}/identity/v3", timeout=5) as answer:
+            with urlopen(f"{url}{path}", timeout=5) as answer:
                 return json.load(answer)
         except (URLError, OSError):
             if time.monotonic() > until:
@@ -98,6 +100,25 @@ def test_the_control_plane_idles_within_its_budget(tmp_path):
         assert (cpu_seconds(pid) - before) / 5 < 0.1
 
 
+def test_the_object_store_starts_and_idles_within_its_budget(tmp_path):
+    """Without a control plane, which it dials all the while."""
+    compileall.compile_dir(str(Path(cumulet.__file__).parent), quiet=2)
+    url, environment = f"http://127.0.0.1:{(port := free_port())}", {**os.environ, "CUMULET_STATE": str(tmp_path)}
+    words = [sys.executable, "-m", "cumulet.cli", "--set", f"objects.port={port}", "objects"]
+    with (tmp_path / "words").open("w") as log:
+        process = subprocess.Popen(words, env=environment, stdout=log, stderr=log)
+    try:
+        first_answer(url, path="/healthz")
+        assert cpu_seconds(process.pid) / slowness() < START_CPU
+        before = cpu_seconds(process.pid)
+        time.sleep(2)
+        assert resident_mb(process.pid) < OBJECTS_MEMORY
+        assert (cpu_seconds(process.pid) - before) / 2 < 0.1
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def resident_with(*packages: str) -> float:
     """MB of a control plane of these services alone, after some use."""
     script = Path(__file__).with_name("identity_memory.py")
@@ -114,6 +135,6 @@ def test_importing_the_application_is_quick_and_loads_nothing_that_can_wait():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, timeout=60)
     seconds, modules = json.loads(done.stdout)
     assert seconds < IMPORT_CPU
-    heavy = {"jsonschema", "pydantic", "eventlet", "pyroute2", "pycdlib", "openstack", "sqlalchemy.orm"}
+    heavy = {"jsonschema", "numpy", "pydantic", "eventlet", "pyroute2", "pycdlib", "openstack", "sqlalchemy.orm"}
     assert not heavy & set(modules)
     assert not [name for name in modules if name.startswith("cumulet.services.") and name.count(".") > 2]

@@ -22,6 +22,19 @@ BUDGETS = {  # ms a request
     "image-list": 6.0,
     "server-list": 60.0,
     "port-list": 60.0,
+    "network-list": 1.2,
+    "port-create": 8.0,
+    "port-delete": 6.0,
+    "ports-1000": 160.0,
+    "ports-page": 3.0,
+    "volume-list": 8.0,
+    "volume-show": 1.8,  # clients look until a volume is there
+    "volume-create": 24.0,
+    "volume-clone": 24.0,
+    "snapshot-create": 20.0,
+    "snapshot-delete": 18.0,
+    "volume-attach": 8.0,
+    "volume-detach": 4.0,
     "candidates-1000": 6.7,  # a fortieth of what it costs Placement
 }
 LIMITS = Limits(concurrency=(1,), seconds=5.0, count=200)
@@ -45,6 +58,6 @@ def test_a_hot_request_stays_within_its_budget(cloud, name):
                 Subject("own", client, top, fill=partial(fill.providers, cloud.state)), ALL[name], 1, LIMITS
             )
 
-    (sample,) = asyncio.run(measured()).values()
+    sample = list(asyncio.run(measured()).values())[-1]
     assert not sample.errors
     assert sample.cpu <= BUDGETS[name], f"{name}: {sample.cpu:.1f} ms of CPU a request, {sample.cpu_by}"

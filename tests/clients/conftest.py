@@ -7,12 +7,34 @@ import os
 
 import pytest
 
+from clients.object_tools import Owner
 from clients.openstack_command import OpenStackCommand
+from support.cloud import RunningCloud
 
 
 @pytest.fixture(scope="session")
 def openstack(cloud):
     return OpenStackCommand(cloud)
+
+
+@pytest.fixture(scope="session")
+def swift(cloud):
+    """Where the object store is, at work."""
+    return cloud.objects_url()
+
+
+@pytest.fixture(scope="session")
+def bare_store(tmp_path_factory):
+    """A cloud of identity and the object store alone: what programs do with objects is no matter of the database."""
+    cloud = RunningCloud(tmp_path_factory.mktemp("bare-store"), ("identity", "object_store"))
+    yield cloud
+    cloud.close()
+
+
+@pytest.fixture(scope="module")
+def owner(bare_store):
+    """Somebody who keeps files in the object store."""
+    return Owner(bare_store)
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,15 @@ import shlex
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from support.cloud import RunningCloud
+
+_GROUPS: dict[str, dict[str, Any]] = {}  # commands by their group, as the client found them
 
 
 class CommandFailed(AssertionError):
@@ -82,15 +84,32 @@ def _run(words: list[str]) -> int | None:
     from openstackclient.common.clientmanager import ClientManager
     from openstackclient.shell import OpenStackShell
     from osc_lib.clientmanager import ClientCache
+    from osc_lib.command.commandmanager import CommandManager
 
     for kind in ClientManager.__mro__:
         for value in vars(kind).values():
             if isinstance(value, ClientCache):
                 value._handle = None  # made once a process: the next command would be the last one's user
     try:
-        return OpenStackShell().run(words)  # type: ignore[no-any-return]
+        with patch.object(CommandManager, "load_commands", _remembering(CommandManager.load_commands)):
+            return OpenStackShell().run(words)  # type: ignore[no-any-return]
     except SystemExit as end:
         return 1 if isinstance(end.code, str) else end.code
+
+
+def _remembering(look: Callable[[Any, str], None]) -> Callable[[Any, str], None]:
+    """Look for a group of commands once: what is installed stays, and to look for it is a quarter of a command."""
+
+    def load(manager: Any, group: str) -> None:
+        if group in _GROUPS:
+            manager.group_list.append(group)
+            manager.commands.update(_GROUPS[group])
+            return
+        before = dict(manager.commands)
+        look(manager, group)
+        _GROUPS[group] = {name: one for name, one in manager.commands.items() if before.get(name) is not one}
+
+    return load
 
 
 class _Environment:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from string import Template
@@ -21,9 +22,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 import pytest
-import yaml
 
 from clients.openstack_command import CommandFailed, OpenStackCommand
+from support import yaml_files
 from support.cloud import RunningCloud
 from support.waiting import until
 
@@ -32,11 +33,12 @@ Story: TypeAlias = list[Step]
 Patch: TypeAlias = pytest.MonkeyPatch
 
 FOLDER = Path(__file__).parent / "commands"
-FIXTURES = ("image", "flavor", "network", "server")
+FIXTURES = ("image", "flavor", "network", "server", "swift")
 
 
+@cache
 def stories() -> dict[str, Story]:
-    """All stories by their names."""
+    """All stories by their names; read once, so nobody may change them."""
     return {name: story for path in sorted(FOLDER.glob("*.yaml")) for name, story in _read(path).items()}
 
 
@@ -134,7 +136,7 @@ class Teller:
 
 
 def _read(path: Path) -> dict[str, Story]:
-    found: dict[str, Story] = yaml.safe_load(path.read_text())
+    found: dict[str, Story] = yaml_files.read(path)
     return found
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from conformance import swift
 from conformance.lists import List
 from cumulet.kernel import lock
 from cumulet.services.network.drivers.fabric.namespace import Namespace
@@ -52,6 +53,34 @@ id = "second"
 type = "http"
 id = "web"
 """
+# Tests of the object store ask for the second by this name.
+POLICIES = """
+[[object_store.policies]]
+number = 0
+name = "gold"
+default = true
+
+[[object_store.policies]]
+number = 1
+name = "silver"
+"""
+# Containers are sent to other ones of this store.
+SYNC = """
+[object_store.api.filters.container_sync]
+interval = 5
+allowed_sync_hosts = "127.0.0.1"
+realms.realm1 = {{ key = "realm1key", cluster_name1 = "{url}/v1" }}
+"""
+# Volumes move from one to the other.
+BACKENDS = """
+[[block_storage.backends]]
+driver = "{driver}"
+name = "{driver}"
+
+[[block_storage.backends]]
+driver = "{driver}"
+name = "other"
+"""
 STOP = 30.0  # seconds that an agent is given to leave
 
 
@@ -64,7 +93,10 @@ def make(folder: Path, wanted: List) -> FakeCloud | OneHost | TwoRealHosts:
         made = OneHost(folder / "state") if wanted.hosts == 1 else TwoRealHosts(folder / "state")
     state = made.settings.state
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (state / FILE_NAME).write_text(STORES)
+    driver = "fake" if isinstance(made, FakeCloud) else "file"
+    own = swift.settings() if wanted.judge == "swift" else ""
+    sync = SYNC.format(url=made.settings.objects_url)
+    (state / FILE_NAME).write_text(STORES + BACKENDS.format(driver=driver) + POLICIES + sync + own)
     made.use({**RULES, **IMPORTS, **wanted.settings})
     return made
 

@@ -21,7 +21,7 @@ class List:
     """A list of `tests` (ids without attributes), its score, and how many hosts its cloud has.
 
     `settings` are the cloud's own beside those of every list, `told` Tempest's options of it by section. `samples`:
-    its tests are of sample images, each behind its test's name in brackets.
+    its tests are of sample images, each behind its test's name in brackets. `judge`: whose tests they are.
     """
 
     name: str
@@ -31,6 +31,7 @@ class List:
     settings: Mapping[str, str] = field(default_factory=dict)
     told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     samples: bool = False
+    judge: Literal["tempest", "swift"] = "tempest"
 
     @property
     def digest(self) -> str:
@@ -47,7 +48,7 @@ def load(name: str) -> List:
     left_out = set(words.get("without", ()))
     tests = (HERE / "lists" / words["tests"]).read_text().split()
     chosen = tuple(sorted(set(tests) - left_out))
-    own = {key: words[key] for key in ("settings", "told", "samples") if key in words}
+    own = {key: words[key] for key in ("settings", "told", "samples", "judge") if key in words}
     return List(name, words["score"], words["hosts"], chosen, **own)
 
 

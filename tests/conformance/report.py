@@ -76,7 +76,8 @@ def _load() -> dict[str, Any]:
 def _page(kept: dict[str, Any]) -> Iterator[str]:
     yield "# Conformance"
     yield ""
-    yield "Written by `make conformance`; never by hand. Tempest 47.0.0 judges a cloud of its own."
+    yield "Written by `make conformance`; never by hand. Tempest 47.0.0, neutron-tempest-plugin 3.3.0 and the"
+    yield "functional suite of Swift 2.38.3 judge a cloud of its own."
     yield "There are two scores, which are never added up:"
     for score, title in SCORES.items():
         yield ""

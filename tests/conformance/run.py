@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from conformance import clouds, junit, lists, report, tempest  # noqa: E402
+from conformance import clouds, junit, lists, report, swift, tempest  # noqa: E402
 from conformance.progress import Progress  # noqa: E402
 
 FOLDER = ROOT / ".make" / "conformance"
@@ -70,15 +70,15 @@ def play(wanted: lists.List, tests: tuple[str, ...], progress: Progress, words: 
     """Run what is not done yet, on a new cloud, keeping each outcome at once."""
     left = [test for test in tests if test not in progress.outcomes or progress.finished or words.fresh]
     print(f"{wanted.name}: {len(tests)} tests, {len(tests) - len(left)} done before")
-    tempest.install()
+    judge = swift if wanted.judge == "swift" else tempest
+    judge.install()
     folder = Path(tempfile.mkdtemp(prefix="cumulet-conformance-"))
     progress.open(folder, words.fresh)
     cloud = clouds.make(folder, wanted)
     try:
         cloud.open()
-        with tempest.web(folder) as url:
-            tempest.configure(cloud, wanted, folder, url)
-            for outcome in tempest.judge(folder, left, words.workers):
+        with judge.ready(cloud, wanted, folder):
+            for outcome in judge.judge(folder, left, words.workers):
                 progress.add(outcome)
                 print(f"{outcome['status']:<8}{outcome['seconds']:>6} s  {outcome['id']}", flush=True)
     finally:

@@ -28,7 +28,7 @@ ROOT = HERE.parent.parent
 VENV = ROOT / ".make" / "tempest"
 WEB = "web"
 OTHER_IMAGES = "image-of-another-process"
-TEMPEST = "tempest==47.0.0"
+PACKAGES = ("tempest==47.0.0", "neutron-tempest-plugin==3.3.0")
 FLAVOR, FLAVOR_ALT = "m1.micro", "m1.tiny"
 SHARED = "several-servers"  # the type of volumes that several servers may have
 
@@ -45,10 +45,13 @@ ATTRIBUTES = re.compile(r"\[[^]]*\]")  # of a test, behind its name
 
 
 def install() -> None:
-    """Tempest in an environment of its own."""
-    if not (VENV / "bin" / "tempest").exists():
-        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-        subprocess.run([VENV / "bin" / "pip", "install", "--quiet", TEMPEST], check=True)
+    """Tempest and its plug-ins in an environment of its own; once for each choice of them."""
+    installed, wanted = VENV / "installed.txt", "".join(f"{package}\n" for package in PACKAGES)
+    if installed.exists() and installed.read_text() == wanted:
+        return
+    subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+    subprocess.run([VENV / "bin" / "pip", "install", "--quiet", *PACKAGES], check=True)
+    installed.write_text(wanted)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -70,11 +73,19 @@ def web(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
+@contextmanager
+def ready(cloud: RealCloud, wanted: List, folder: Path) -> Iterator[None]:
+    """While it is, Tempest knows the cloud, and a web server what it downloads."""
+    with web(folder) as url:
+        configure(cloud, wanted, folder, url)
+        yield
+
+
 def configure(cloud: RealCloud, wanted: List, folder: Path, url: str) -> None:
     """A Tempest workspace in `folder` whose configuration names what this cloud has; `url` is the web server's."""
     workspace = ["init", "--workspace-path", folder / "workspaces.yaml", folder / "workspace"]
     subprocess.run([VENV / "bin" / "tempest", *workspace], check=True, stdout=subprocess.DEVNULL)
-    words = configparser.ConfigParser()
+    words = configparser.ConfigParser(interpolation=None)
     words.read_dict(options(cloud, wanted, folder, url))
     with (folder / "workspace" / "etc" / "tempest.conf").open("w") as sink:
         words.write(sink)
@@ -151,7 +162,7 @@ def _find(cloud: RealCloud, folder: Path) -> _Found:
             flavors=(flavors[0], flavors[1]),
             public=api.network.find_network("public", ignore_missing=False).id,
             extensions=",".join(sorted(extension.alias for extension in api.network.extensions())),
-            password=api.config.config["auth"]["password"].replace("%", "%%"),
+            password=api.config.config["auth"]["password"],
             guest=guest,
             other_images=_other_images(cloud, api),
         )
@@ -210,12 +221,20 @@ def _of_this_cloud(cloud: RealCloud, wanted: List, folder: Path, url: str) -> Op
         "placement": {"min_microversion": "1.0", **any_version},
         "network": {"public_network_id": found.public, "floating_network_name": "public"},
         "network-feature-enabled": {"api_extensions": found.extensions},
+        "neutron_plugin_options": {
+            "agent_availability_zone": "nova",
+            "available_type_drivers": "flat,local,vlan,vxlan",
+            "dns_domain": cloud.settings.network.dns_domain,
+            "firewall_driver": "ovn",  # of the choices the one that can do what ours does: groups without state
+            "snat_rules_apply_to_nested_networks": True,
+        },
         "volume": {
             "catalog_type": "block-storage",
             "min_microversion": "3.0",
             "vendor_name": "Cumulet",
             "storage_protocol": "file",
             "volume_type_multiattach": SHARED,
+            "manage_snapshot_ref": "source-name,snapshot-%s",
             **any_version,
         },
         "validation": _validation(wanted.score == "guest"),

@@ -17,6 +17,10 @@ from cumulet.services.image.drivers.base import ByteStore, ReadableStore
 from cumulet.services.image.drivers.fake import FakeStore
 from cumulet.services.network.drivers.base import Fabric
 from cumulet.services.network.drivers.fake import FakeFabric
+from cumulet.services.object_store.drivers.base import ObjectDevice
+from cumulet.services.object_store.drivers.fake import FakeDevice
+from cumulet.services.object_store.drivers.fake_index import FakeIndex
+from cumulet.services.object_store.drivers.index_base import IndexDevice
 
 HERE = Path(__file__).parent
 SUITES = [
@@ -26,6 +30,8 @@ SUITES = [
     (ReadableStore, FakeStore, "image"),
     (ByteStore, FakeStore, "image"),
     (Directory, FakeDirectory, "identity"),
+    (ObjectDevice, FakeDevice, "object_store"),
+    (IndexDevice, FakeIndex, "object_store"),
 ]
 
 
@@ -33,7 +39,7 @@ SUITES = [
 def test_every_verb_is_held(protocol, fake, folder):
     verbs = {name for name in vars(protocol) if not name.startswith("_")}
     assert verbs
-    attributes = set(dir(fake)) | {"capabilities"}
+    attributes = set(dir(fake)) | {"capabilities", "id"}
     assert verbs <= attributes
     suite = "".join(path.read_text() for path in (HERE / folder).glob("*.py"))
     assert [verb for verb in sorted(verbs) if f".{verb}" not in suite] == []

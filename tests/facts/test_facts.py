@@ -58,4 +58,4 @@ def test_a_service_is_covered_in_part(service: str) -> None:
 
 def test_what_only_refuses_does_not_count_as_served() -> None:
     assert "POST /servers/{}/action (rebuild)" not in coverage.cover("compute").missing
-    assert "GET /backups" in coverage.cover("block_storage").refused
+    assert "GET /os-hosts/{}/reboot" in coverage.cover("compute").refused

@@ -42,7 +42,8 @@ class Tenant:
         self.admin_project, self.project = words["ADMIN_PROJECT_ID"], words["PROJECT_ID"]
         self.api = Caller(port, words["MEMBER_TOKEN"], {"openstack-api-version": "compute 2.74, volume 3.60"})
         self.admin = Caller(port, words["ADMIN_TOKEN"], {"openstack-api-version": "compute 2.74, volume 3.60"})
-        self.image = self._image(cloud.settings.data.port, words["ADMIN_TOKEN"])
+        self._data = cloud.settings.data.port, words["ADMIN_TOKEN"]
+        self.image = self.new_image()
         flavor = {"name": secrets.token_hex(4), "ram": 64, "vcpus": 1, "disk": 1}
         self.flavor = self.admin("POST", "/compute/v2.1/flavors", {"flavor": flavor})["flavor"]["id"]
 
@@ -87,8 +88,10 @@ class Tenant:
         path = f"/compute/v2.1/servers/{server_id}"
         until(lambda: self.admin.ask("GET", path)[0] == 404, PATIENCE)
 
-    def _image(self, data_port: int, token: str) -> str:
-        words = {"name": "disk", "disk_format": "raw", "container_format": "bare", "visibility": "public"}
+    def new_image(self, **more: str) -> str:
+        """A public image with these words on it."""
+        data_port, token = self._data
+        words = {"name": "disk", "disk_format": "raw", "container_format": "bare", "visibility": "public", **more}
         connection = http.client.HTTPConnection("127.0.0.1", data_port, timeout=PATIENCE)
         made: str = Caller(data_port, token)("POST", "/image/v2/images", words)["id"]
         headers = {"x-auth-token": token, "content-type": "application/octet-stream"}
@@ -96,3 +99,45 @@ class Tenant:
         assert connection.getresponse().status == 204
         connection.close()
         return made
+
+
+NOVA, NEUTRON = "/compute/v2.1", "/network/v2.0"
+
+
+class PortLab:
+    """A cloud of one host, its admin, and servers on ports that are made for them."""
+
+    def __init__(self, cloud: RunningCloud) -> None:
+        self.cloud, self.tenant = cloud, Tenant(cloud)
+        self.token = environment(cloud)["ADMIN_TOKEN"]
+        words = {"openstack-api-version": "compute 2.90, placement 1.39"}
+        self.ask = Caller(cloud.settings.control.port, self.token, words)
+
+    def make(self, kind: str, path: str = "", **words: Any) -> str:
+        """The id of a new thing of the network service, at `path` where that is not the kind's own."""
+        return str(self.ask("POST", f"{NEUTRON}{path or f'/{kind}s'}", {kind: words})[kind]["id"])
+
+    def told(self, port: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ask("GET", f"{NEUTRON}/ports/{port}")["port"]
+        return found
+
+    def boot(self, *ports: str, status: str = "ACTIVE", **more: Any) -> str:
+        words = {"name": secrets.token_hex(4), "flavorRef": self.tenant.flavor, "imageRef": self.tenant.image}
+        words["networks"] = [{"port": port} for port in ports]
+        made = str(self.ask("POST", f"{NOVA}/servers", {"server": {**words, **more}})["server"]["id"])
+        self.rest(made, status)
+        return made
+
+    def rest(self, server: str, status: str) -> dict[str, Any]:
+        """The server once it is in the status, and nothing is done to it."""
+
+        def look() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.ask("GET", f"{NOVA}/servers/{server}")["server"]
+            return found if found["status"] == status and found["OS-EXT-STS:task_state"] is None else None
+
+        found: dict[str, Any] = until(look, PATIENCE)
+        return found
+
+    def act(self, server: str, status: str, **action: Any) -> None:
+        self.ask("POST", f"{NOVA}/servers/{server}/action", action)
+        self.rest(server, status)

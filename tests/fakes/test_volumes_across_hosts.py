@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ class Place:
     def exports(self, host: str) -> dict[str, Any]:
         """Who may open what: the fake exporter's own journal."""
         return Journal(self.folders[host] / "agent" / "journal" / "exports.fake").items()
+
+    def limits(self, host: str, server: str) -> dict[str, dict[str, int]]:
+        """What the fake hypervisor keeps the server's volumes to."""
+        folder = self.folders[host] / "agent" / "journal" / "compute.fake"
+        found: dict[str, dict[str, int]] = Journal(folder).items()[server]["limits"]
+        return found
 
     def attach(self, server: str, volume: str) -> None:
         body = {"volumeAttachment": {"volumeId": volume}}
@@ -104,6 +111,35 @@ def test_an_exported_volume_grows_and_has_snapshots(place: Place) -> None:
     until(lambda: place.tenant.admin("GET", snapshot)["snapshot"]["status"] == "available")
     place.tenant.gone(server["id"])
     place.tenant.admin("DELETE", snapshot)
+
+
+def test_limits_come_with_a_volume_and_grow_with_it(place: Place) -> None:
+    admin, base, name = place.tenant.admin, "/block-storage/v3", secrets.token_hex(4)
+    words = {"name": name, "consumer": "front-end", "total_iops_sec_per_gb": "100", "read_bytes_sec": "4096"}
+    specs = admin("POST", f"{base}/qos-specs", {"qos_specs": words})["qos_specs"]["id"]
+    kind = admin("POST", f"{base}/types", {"volume_type": {"name": name}})["volume_type"]["id"]
+    admin("GET", f"{base}/qos-specs/{specs}/associate?vol_type_id={kind}")
+    server = place.tenant.server("host-2")
+    made = admin("POST", f"{base}/volumes", {"volume": {"size": 2, "volume_type": kind}})["volume"]["id"]
+    place.tenant.volume_in(made, "available")
+    place.attach(server["id"], made)
+    assert place.limits("host-2", server["id"]) == {made: {"total_iops_sec": 200, "read_bytes_sec": 4096}}
+    admin("POST", f"{base}/volumes/{made}/action", {"os-extend": {"new_size": 5}})
+    grown = {made: {"total_iops_sec": 500, "read_bytes_sec": 4096}}
+    until(lambda: place.limits("host-2", server["id"]) == grown)
+    place.tenant.volume_in(made, "in-use")
+    for action in ("os-stop", "os-start"):
+        admin("POST", f"/compute/v2.1/servers/{server['id']}/action", {action: None})
+        place.tenant.settled(server["id"])
+    assert place.limits("host-2", server["id"]) == grown
+    # What cannot be kept is no disk.
+    place.detach(server["id"], made)
+    admin("PUT", f"{base}/qos-specs/{specs}", {"qos_specs": {"read_iops_sec": "7"}})
+    body = {"volumeAttachment": {"volumeId": made}}
+    admin("POST", f"/compute/v2.1/servers/{server['id']}/os-volume_attachments", body)
+    place.tenant.volume_in(made, "available")
+    assert place.limits("host-2", server["id"]) == {}
+    place.tenant.gone(server["id"])
 
 
 def test_a_server_boots_from_a_volume_of_another_host(place: Place) -> None:

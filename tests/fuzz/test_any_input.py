@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from cumulet.kernel.http.microversions import Version, text
 from cumulet.kernel.http.routes import Api, Route
@@ -26,6 +25,7 @@ from personas import expected, oracle
 from personas.cast import Persona
 from personas.props import MAKERS
 from personas.stage import PARAMETER, Stage, api_of, base_of
+from support import yaml_files
 from support.cloud import RunningCloud
 from support.engines import ENGINES
 
@@ -35,7 +35,7 @@ TIMEOUT = 60.0  # seconds: whatever takes longer hangs
 ENOUGH = 3  # answers that say that the route is not there yet
 FINE = frozenset({501, 503})  # said so; a host that is away
 
-SAMPLES: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "samples.yaml").read_text())
+SAMPLES: dict[str, Any] = yaml_files.read(Path(__file__).parent / "samples.yaml")
 COMMON = ("limit", "marker", "offset", "sort_key", "sort_dir", "sort", "name", "id", "fields", "all_tenants", "status")
 COMMON += ("page_reverse", "changes-since", "project_id", "tags", "with_count", "created_at", "visibility", "resources")
 # What these do, others need undone: they come last.

@@ -188,6 +188,11 @@ def test_the_root_fills_the_disk(machine: Machine) -> None:
             "sudo nc -u -p 8 -lk -e echo foolish >&- 2>&- & sleep 1; for i in 1 2; do echo | nc -w 1 -u 127.1 8; done",
             "foolish\nfoolish",
         ),
+        ("sudo nc -p 81 -lk >&- 2>&- </dev/zero & sleep 1; pidof nc >/dev/null && echo called so", "called so"),
+        (
+            "sudo nc -p 82 -lk -e echo x >&- 2>&- & sleep 1; pidof nc >/dev/null && echo | nc -w 1 127.1 82 && echo so",
+            "x\nso",
+        ),
         ("echo cirros:other | sudo chpasswd && sudo grep -c '^cirros:.6.' /etc/shadow", "1"),
         ("stat -c %U:%G /home/cirros /etc | tr '\\n' ' '", "cirros:cirros root:root"),
     ],
@@ -227,9 +232,10 @@ def test_disks_and_network_cards_are_hot_plugged(machine: Machine) -> None:
     machine.qmp("device_add", driver="virtio-net-pci", id="card", mac="52:54:00:00:00:77")
     machine.ssh("for i in 1 2 3 4 5; do ip link | grep -q :00:00:00:77 && test -b /dev/vdc && exit; sleep 1; done")
     assert machine.ssh("cat /sys/block/vdc/serial") == "0123-456"
-    machine.ssh("sudo mkfs -t ext4 -q /dev/vdc && sudo mount /dev/vdc /mnt && echo kept | sudo tee /mnt/file")
-    machine.ssh("sudo umount /mnt; sync")
-    assert machine.ssh("sudo mount /dev/vdc /mnt && cat /mnt/file && sudo umount /mnt") == "kept"
+    for make in ("ext4 -q", "vfat"):
+        machine.ssh(f"sudo mkfs -t {make} /dev/vdc && sudo mount /dev/vdc /mnt && echo kept | sudo tee /mnt/file")
+        machine.ssh("sudo umount /mnt; sync")
+        assert machine.ssh("sudo mount /dev/vdc /mnt && cat /mnt/file && sudo umount /mnt") == "kept"
 
 
 def test_the_power_button_ends_the_machine(machine: Machine) -> None:

@@ -15,7 +15,7 @@ import os
 import cumulet.app
 from cumulet.kernel.manifest import read_all
 from cumulet.kernel.saga import FAILED, Flow, places
-from kills.scenarios import SCENARIOS
+from kills.scenarios import SCENARIOS, Scenario
 from kills.world import World
 
 FLOWS: dict[str, Flow] = {
@@ -54,14 +54,16 @@ def wishes(place: str) -> list[str]:
     return [f"{step}:inside fail", place]
 
 
-def run(world: World, flow: str, wanted: list[str], *, alone: bool = False) -> list[str]:
+def run(
+    world: World, flow: str, wanted: list[str], *, alone: bool = False, scenario: Scenario | None = None
+) -> list[str]:
     """Have the flow run while `wanted` comes true; what is wrong in the end.
 
     A flow that was only killed has reached its goal; one that was made to fail is undone. In both cases nothing is half
     done, and nothing is left over, neither now nor after everything was deleted. With `alone` nobody who was killed
-    comes back before another has brought the flow to its end.
+    comes back before another has brought the flow to its end. The `scenario` is the flow's own, or another one.
     """
-    scenario = SCENARIOS[flow]
+    scenario = scenario or SCENARIOS[flow]
     thing = scenario.prepare(world)
     if alone:
         world.cloud.hold()
@@ -83,17 +85,17 @@ def run(world: World, flow: str, wanted: list[str], *, alone: bool = False) -> l
     return wrong + [f"after everything was deleted: {finding}" for finding in world.findings()]
 
 
-def watch(world: World, flow: str) -> list[str]:
+def watch(world: World, flow: str, scenario: Scenario | None = None) -> list[str]:
     """The places by which a flow comes, in their order: those of hosts, and of what hosts ask of the control plane.
 
     The flow is watched twice, for what is done now and then comes by as well.
     """
-    again = set(_watch(world, flow))
-    return [place for place in _watch(world, flow) if place in again]
+    scenario = scenario or SCENARIOS[flow]
+    again = set(_watch(world, scenario))
+    return [place for place in _watch(world, scenario) if place in again]
 
 
-def _watch(world: World, flow: str) -> list[str]:
-    scenario = SCENARIOS[flow]
+def _watch(world: World, scenario: Scenario) -> list[str]:
     thing = scenario.prepare(world)
     world.cloud.seen.touch()
     scenario.drive(world, thing)

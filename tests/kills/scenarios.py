@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -161,6 +162,146 @@ def _snapshot(world: World) -> Thing:
     return world.make_snapshot(world.make_volume())
 
 
+def _snapshot_of(world: World) -> Thing:
+    volume = world.make_volume()
+    return volume, world.make_snapshot(volume)
+
+
+def _revert(world: World, thing: Thing) -> object:
+    return _volume_action("revert", {"snapshot_id": thing[1]})(world, thing[0])
+
+
+def _is_reverted(world: World, thing: Thing) -> bool:
+    snapshot = world.snapshot(thing[1])
+    return _volume_is("available")(world, thing[0]) and bool(snapshot) and snapshot["status"] == "available"
+
+
+def _reimage(world: World, thing: Thing) -> object:
+    return world.begin(
+        "POST", f"{world.volumes_root}/volumes/{thing[0]}/action", {"os-reimage": {"image_id": thing[1]}}
+    )
+
+
+def _unmanage_snapshot(world: World, snapshot: Thing) -> object:
+    return world.begin("POST", f"{world.volumes_root}/snapshots/{snapshot}/action", {"os-unmanage": None})
+
+
+def _is_manageable(kind: str) -> Callable[[World, Thing], bool]:
+    """Whether the thing is not in our care any more, and lies on the host."""
+
+    def reached(world: World, thing: Thing) -> bool:
+        path, key = f"{world.volumes_root}/manageable_{kind}?host=", f"manageable-{kind}"
+        found = [one for place in _places(world) for one in world.ask("GET", path + place.partition("#")[0])[key]]
+        names = {one["reference"]["source-name"] for one in found if one["safe_to_manage"]}
+        ours = world.volume(thing) if kind == "volumes" else world.snapshot(thing)
+        return not ours and f"{kind[:-1]}-{thing}.qcow2" in names
+
+    return reached
+
+
+def _places(world: World) -> list[str]:
+    pools = world.ask("GET", f"{world.volumes_root}/scheduler-stats/get_pools")["pools"]
+    return [pool["name"] for pool in pools]
+
+
+def _place(world: World, volume: str) -> str:
+    return str(world.ask("GET", f"{world.volumes_root}/volumes/{volume}")["volume"]["os-vol-host-attr:host"])
+
+
+def _to_migrate(world: World) -> Thing:
+    """A volume, and another place than its own."""
+    volume = world.make_volume()
+    return volume, next(place for place in _places(world) if place != _place(world, volume))
+
+
+def _to_move(world: World) -> Thing:
+    """A volume in use, and another place than its own."""
+    _, volume = _attached(world)
+    return volume, next(place for place in _places(world) if place != _place(world, volume))
+
+
+def _has_moved(world: World, thing: Thing) -> bool:
+    found = world.volume(thing[0])
+    ends = (found["status"], found["migration_status"], _place(world, thing[0])) if found else ()
+    return ends == ("in-use", "success", thing[1])
+
+
+def _stays_in_use(world: World, thing: Thing) -> bool:
+    """What the host has exchanged already stays so."""
+    found = world.volume(thing[0])
+    state = "success" if _place(world, thing[0]) == thing[1] else "error"
+    return bool(found) and (found["status"], found["migration_status"]) == ("in-use", state)
+
+
+def _migrate(world: World, thing: Thing) -> object:
+    return _volume_action("os-migrate_volume", {"host": thing[1], "lock_volume": True})(world, thing[0])
+
+
+def _has_migrated(world: World, thing: Thing) -> bool:
+    found = world.volume(thing[0])
+    return bool(found) and (found["status"], found["migration_status"]) == ("available", "success")
+
+
+def _stays(world: World, thing: Thing) -> bool:
+    """A migration that cannot be done leaves the volume where it was; what has moved stays there."""
+    found = world.volume(thing[0])
+    states = ("error", "success") if _place(world, thing[0]) == thing[1] else ("error",)
+    return bool(found) and found["status"] == "available" and found["migration_status"] in states
+
+
+def _to_seal(world: World) -> Thing:
+    """A plain volume, and a type of encrypted ones."""
+    name = f"sealed-{new_uuid()}"
+    made = world.ask("POST", f"{world.volumes_root}/types", {"volume_type": {"name": name}})["volume_type"]["id"]
+    words = {"provider": "luks", "cipher": "aes-xts-plain64", "key_size": 256, "control_location": "front-end"}
+    world.ask("POST", f"{world.volumes_root}/types/{made}/encryption", {"encryption": words})
+    return world.make_volume(), name
+
+
+def _seal(world: World, thing: Thing) -> object:
+    return _volume_action("os-retype", {"new_type": thing[1], "migration_policy": "on-demand"})(world, thing[0])
+
+
+def _is_sealed(world: World, thing: Thing) -> bool:
+    found = world.volume(thing[0])
+    have = ("status", "migration_status", "encrypted", "volume_type")
+    return bool(found) and [found[each] for each in have] == ["available", "success", True, thing[1]]
+
+
+def _is_plain_yet(world: World, thing: Thing) -> bool:
+    found = world.volume(thing[0])
+    have = [found[each] for each in ("status", "migration_status", "encrypted")]
+    return have == ["available", "error", False] and found["volume_type"] != thing[1]
+
+
+def _given_back(world: World) -> Thing:
+    volume = world.make_volume()
+    place = _place(world, volume)
+    _volume_action("os-unmanage", None)(world, volume)
+    world.rest()
+    return [volume, place]
+
+
+def _manage(world: World, thing: Thing) -> object:
+    words = {"volume": {"host": thing[1], "ref": {"source-id": thing[0]}}}
+    thing.append(world.begin("POST", f"{world.volumes_root}/manageable_volumes", words))
+    return thing[2]
+
+
+def _snapshot_given_back(world: World) -> Thing:
+    volume = world.make_volume()
+    snapshot = world.make_snapshot(volume)
+    _unmanage_snapshot(world, snapshot)
+    world.rest()
+    return [volume, snapshot]
+
+
+def _manage_snapshot(world: World, thing: Thing) -> object:
+    words = {"snapshot": {"volume_id": thing[0], "ref": {"source-id": thing[1]}}}
+    thing.append(world.begin("POST", f"{world.volumes_root}/manageable_snapshots", words))
+    return thing[2]
+
+
 def _plugged(world: World) -> Thing:
     server, port = world.make_server(), world.make_port()
     _plug(world, (server, port))
@@ -217,6 +358,77 @@ def _make_snapshot(world: World, thing: Thing) -> object:
     words = {"snapshot": {"volume_id": thing[0], "force": True}}
     thing.append(world.begin("POST", f"{world.volumes_root}/snapshots", words))
     return thing[1]
+
+
+def _kind_of_groups(world: World) -> Thing:
+    words = {"group_type": {"name": f"kind-{new_uuid()}"}}
+    return [world.ask("POST", f"{world.volumes_root}/group_types", words)["group_type"]["id"]]
+
+
+def _make_group(world: World, thing: Thing) -> object:
+    words = {"group": {"group_type": thing[0], "volume_types": ["__DEFAULT__"]}}
+    thing.append(world.begin("POST", f"{world.volumes_root}/groups", words))
+    return thing[1]
+
+
+def _group(world: World) -> Thing:
+    """One with two volumes, of which a server has one."""
+    thing = _kind_of_groups(world)
+    group = _make_group(world, thing)
+    world.rest()
+    volumes = [world.make_volume(volume_type="__DEFAULT__", group_id=group) for _ in range(2)]
+    world.attach(world.make_server(), volumes[0])
+    world.rest()
+    return [group]
+
+
+def _snapshot_group(world: World, thing: Thing) -> object:
+    words = {"group_snapshot": {"group_id": thing[0]}}
+    thing.append(world.begin("POST", f"{world.volumes_root}/group_snapshots", words))
+    return thing[1]
+
+
+def _has_group_snapshot(world: World, thing: Thing) -> bool:
+    found = world.ask("GET", f"{world.volumes_root}/snapshots/detail")["snapshots"]
+    taken = [each["status"] for each in found if each["group_snapshot_id"] == thing[1]]
+    path = f"{world.volumes_root}/group_snapshots/{thing[1]}"
+    status = world.ask("GET", path)["group_snapshot"]["status"]
+    return [*taken, status] == ["available"] * 3
+
+
+def _back_up(world: World, thing: Thing) -> object:
+    thing.append(world.begin("POST", f"{world.volumes_root}/backups", {"backup": {"volume_id": thing[0]}}))
+    return thing[1]
+
+
+def _backup(world: World) -> Thing:
+    """A volume and its backup."""
+    thing = [world.make_volume()]
+    _back_up(world, thing)
+    world.rest()
+    return thing
+
+
+def _restore(world: World, thing: Thing) -> object:
+    thing.append(world.begin("POST", f"{world.volumes_root}/backups/{thing[1]}/restore", {"restore": {}}))
+    return thing[2]
+
+
+def _is_not_restored(world: World, thing: Thing) -> bool:
+    return _volume_is("error_restoring")(world, thing) and (world.backup(thing[1]) or {})["status"] == "available"
+
+
+def _record(world: World) -> Thing:
+    """A volume, the id of what will be another name of its backup, and the record that says so."""
+    volume, backup = _backup(world)
+    said = world.ask("GET", f"{world.volumes_root}/backups/{backup}/export_record")["backup-record"]
+    words = {**json.loads(base64.b64decode(said["backup_url"])), "id": new_uuid()}
+    said["backup_url"] = base64.b64encode(json.dumps(words).encode()).decode()
+    return [volume, words["id"], said]
+
+
+def _import_record(world: World, thing: Thing) -> object:
+    return world.begin("POST", f"{world.volumes_root}/backups/import_record", {"backup-record": thing[2]})
 
 
 def _action(name: str, body: Any = None) -> Callable[[World, Thing], object]:
@@ -364,6 +576,7 @@ SCENARIOS: dict[str, Scenario] = {
     "compute.detach_volume": Scenario(
         _attached, _delete(COMPUTE + "/servers/{1}/os-volume_attachments/{2}"), _volume_is("available")
     ),
+    "compute.move_volume": Scenario(_to_move, _migrate, _has_moved, _stays_in_use),
     "compute.swap_volume": Scenario(_to_swap, _swap, _is_swapped),
     "compute.assisted_snapshot": Scenario(_attached, _assist, _volume_is("in-use")),
     "compute.attach_port": Scenario(
@@ -384,6 +597,45 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "block_storage.delete_snapshot": Scenario(
         _snapshot, _delete("{0}/snapshots/{1}"), lambda world, t: not world.snapshot(t)
+    ),
+    "block_storage.revert": Scenario(_snapshot_of, _revert, _is_reverted),
+    "block_storage.reimage": Scenario(
+        lambda world: (world.make_volume(), world.make_image()),
+        _reimage,
+        lambda world, t: _volume_is("available")(world, t[0]) and world.volume(t[0])["bootable"] == "true",
+    ),
+    "block_storage.migrate": Scenario(_to_migrate, _migrate, _has_migrated, _stays),
+    "block_storage.recode": Scenario(_to_seal, _seal, _is_sealed, _is_plain_yet),
+    "block_storage.leave": Scenario(_to_migrate, _migrate, _has_migrated, _has_migrated),
+    "block_storage.unmanage": Scenario(_volume, _volume_action("os-unmanage", None), _is_manageable("volumes")),
+    "block_storage.unmanage_snapshot": Scenario(
+        lambda world: world.make_snapshot(world.make_volume()), _unmanage_snapshot, _is_manageable("snapshots")
+    ),
+    "block_storage.manage": Scenario(_given_back, _manage, _volume_is("available")),
+    "block_storage.manage_snapshot": Scenario(
+        _snapshot_given_back,
+        _manage_snapshot,
+        lambda world, t: (world.snapshot(t[2]) or {}).get("status") == "available",
+    ),
+    "block_storage.create_group": Scenario(
+        _kind_of_groups,
+        _make_group,
+        lambda world, t: world.ask("GET", f"{world.volumes_root}/groups/{t[1]}")["group"]["status"] == "available",
+    ),
+    "block_storage.group_snapshot": Scenario(_group, _snapshot_group, _has_group_snapshot),
+    "block_storage.backup": Scenario(
+        lambda world: [world.make_volume()],
+        _back_up,
+        lambda world, t: (world.backup(t[1]) or {}).get("status") == "available",
+    ),
+    "block_storage.restore_backup": Scenario(_backup, _restore, _volume_is("available"), _is_not_restored),
+    "block_storage.delete_backup": Scenario(
+        _backup,
+        lambda world, t: world.begin("DELETE", f"{world.volumes_root}/backups/{t[1]}"),
+        lambda world, t: not world.backup(t[1]),
+    ),
+    "block_storage.import_backup": Scenario(
+        _record, _import_record, lambda world, t: (world.backup(t[1]) or {}).get("status") == "available"
     ),
     "image.import": Scenario(lambda world: world.stage_image(b"x" * 5000), _import, _is_imported),
     "image.location_import": Scenario(_frame, _register, _is_registered),

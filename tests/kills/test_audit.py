@@ -19,6 +19,10 @@ _IMAGE_GONE = (
     "UPDATE image_location SET image_id = :other_image, position = 9, key = 'other' WHERE image_id = :image; "
     "UPDATE image_image SET id = 'other' WHERE id = :image"
 )
+_GROUP_OF_OTHERS = (
+    "UPDATE block_storage_group SET project_id = 'other' WHERE id = :group; "
+    "UPDATE block_storage_volume SET group_id = :group WHERE id = :volume"
+)
 _TWICE = '{"devices":[{"address":"a"},{"address":"a"}]}'
 # What is spoilt in the database, and what is said of it. `:server` and the others are ids of the things in `stage`.
 SPOILT: dict[str, tuple[str, str]] = {
@@ -85,6 +89,22 @@ SPOILT: dict[str, tuple[str, str]] = {
         "volume is detaching, and nobody works on its server",
     ),
     "bytes elsewhere": ("UPDATE block_storage_volume SET host = 'host-2' WHERE id = :volume", "has bytes of a volume"),
+    "busy backup": (
+        "UPDATE block_storage_backup SET status = 'creating' WHERE id = :backup",
+        "backup is creating, and nobody",
+    ),
+    "backup that nobody restores": (
+        "UPDATE block_storage_backup SET status = 'restoring' WHERE id = :backup",
+        "backup is restoring, and nobody",
+    ),
+    "volume that nobody backs up": (
+        "UPDATE block_storage_volume SET status = 'backing-up' WHERE id = :volume",
+        "volume is backing-up, and nobody",
+    ),
+    "snapshot that nobody backs up": (
+        "UPDATE block_storage_snapshot SET status = 'backing-up' WHERE id = :snapshot",
+        "snapshot is backing-up, and nobody",
+    ),
     "busy snapshot": (
         "UPDATE block_storage_snapshot SET status = 'deleting' WHERE id = :snapshot",
         "snapshot is deleting, and nobody",
@@ -97,6 +117,19 @@ SPOILT: dict[str, tuple[str, str]] = {
         "UPDATE block_storage_snapshot SET id = 'other' WHERE id = :snapshot",
         "has bytes of a snapshot that is gone",
     ),
+    "in no group": (
+        "UPDATE block_storage_volume SET group_id = 'none' WHERE id = :volume",
+        "in a group that is gone",
+    ),
+    "of no group snapshot": (
+        "UPDATE block_storage_snapshot SET group_snapshot_id = 'none' WHERE id = :snapshot",
+        "one of a group snapshot that is gone",
+    ),
+    "busy group": (
+        "UPDATE block_storage_group SET status = 'deleting' WHERE id = :group",
+        "group or group snapshot is deleting, and nobody",
+    ),
+    "group of others": (_GROUP_OF_OTHERS, "in a group of another project or host"),
     "made and left": (
         "UPDATE network_port SET made_for_server = true, device_id = '' WHERE id = :free_port",
         "was made for a server and is left over",
@@ -124,7 +157,7 @@ SPOILT: dict[str, tuple[str, str]] = {
 
 @pytest.fixture(scope="module")
 def stage(keeper: Any) -> dict[str, str]:
-    """A server with a disk, a port and a floating IP, and a volume with a snapshot."""
+    """A server with a disk, a port and a floating IP, a volume with a snapshot and a backup, and a group."""
     world: World = keeper.world()
     server, attached = world.make_server(), world.make_volume()
     world.attach(server, attached)
@@ -132,10 +165,14 @@ def stage(keeper: Any) -> dict[str, str]:
     port = world.interfaces(server)[0]
     wanted = {"floatingip": {"floating_network_id": world.outside, "port_id": port}}
     floating = world.ask("POST", f"{NETWORK}/floatingips", wanted)["floatingip"]["id"]
-    volume = world.make_volume()
+    volume, storage = world.make_volume(), world.volumes_root
+    kind = world.ask("POST", f"{storage}/group_types", {"group_type": {"name": "spoilt"}})["group_type"]["id"]
+    words = {"group": {"group_type": kind, "volume_types": ["__DEFAULT__"]}}
     return {
+        "group": world.begin("POST", f"{storage}/groups", words),
         "server": server, "attached": attached, "port": port, "floating": floating, "volume": volume,
-        "snapshot": world.make_snapshot(volume), "free_port": world.make_port(), "image": world.image,
+        "snapshot": world.make_snapshot(volume), "backup": world.make_backup(volume),
+        "free_port": world.make_port(), "image": world.image,
         "other_image": world.make_image(),
     }  # fmt: skip
 

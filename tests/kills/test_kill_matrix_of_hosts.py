@@ -16,21 +16,26 @@ pytestmark = pytest.mark.timeout(1200)
 # Verbs that change nothing on a host: a kill there is a lost answer, as for any verb.
 READING = frozenset(
     {"host.inventory", "server.report", "server.console", "server.consoles", "server.diagnostics", "server.power",
-     "volume.report", "network.look", "network.report", "server.set_password"}
+     "volume.report", "volume.strangers", "volume.log_levels", "volume.set_log_levels",
+     "backup.look", "network.connections", "network.look", "network.report", "server.set_password"}
 )  # fmt: skip
 # Verbs that no flow need use; what does is killed elsewhere.
 ELSEWHERE = {
+    "backup.drop_restore": "tests/drivers/block_storage/test_backups.py",
     "image.forget": "tests/drivers/image/test_image_agent.py",
     "image.prefetch": "tests/drivers/image/test_image_agent.py",
     "image.tidy": "tests/drivers/image/test_image_agent.py",
+    "network.adopt": "tests/drivers/network/test_network_connections.py",
+    "server.limit_disk": "tests/drivers/compute/test_hypervisor_limits.py",
+    "server.place_volume": "tests/fakes/test_moves_of_attached_volumes.py",
     "server.quiesce": "tests/drivers/compute/test_quiesced_copies.py",
     "server.resize_disk": "tests/drivers/compute/test_compute_agent.py",
     "server.unquiesce": "tests/drivers/compute/test_quiesced_copies.py",
-    "volume.export": "tests/drivers/block_storage/test_across_hosts.py",
-    "volume.unexport": "tests/drivers/block_storage/test_across_hosts.py",
+    "volume.export": "tests/kills/test_kill_iscsi.py",
+    "volume.unexport": "tests/kills/test_kill_iscsi.py",
 }
 # Flows that ask nothing of a host.
-NO_HOSTS = frozenset({"image.import", "image.location_import", "key_manager.order"})
+NO_HOSTS = frozenset({"image.import", "image.location_import", "key_manager.order", "block_storage.create_group"})
 _seen: dict[str, list[str]] = {}
 
 

@@ -218,6 +218,11 @@ class World:
         self.rest()
         return snapshot
 
+    def make_backup(self, volume: str) -> str:
+        backup = self.begin("POST", f"{self.volumes_root}/backups", {"backup": {"volume_id": volume}})
+        self.rest()
+        return backup
+
     def act(self, server: str, action: str, body: Any = None) -> str:
         return self.begin("POST", f"{COMPUTE}/servers/{server}/action", {action: body})
 
@@ -239,6 +244,9 @@ class World:
 
     def snapshot(self, snapshot: str) -> Mapping[str, Any] | None:
         return self._find(f"{self.volumes_root}/snapshots/{snapshot}", "snapshot")
+
+    def backup(self, backup: str) -> Mapping[str, Any] | None:
+        return self._find(f"{self.volumes_root}/backups/{backup}", "backup")
 
     def port(self, port: str) -> Mapping[str, Any] | None:
         return self._find(f"{NETWORK}/ports/{port}", "port")
@@ -298,16 +306,25 @@ class World:
         return [" ".join(map(str, row)) for row in sql.tuples(self.cloud.db, query)]
 
     def clear(self, seconds: float = PATIENCE) -> None:
-        """Delete every server, volume, snapshot, image, port and secret that is there; wait for the end of all."""
+        """Delete every server, volume, snapshot, backup, image, port and secret there is; wait for the end of all."""
         for server in self.ask("GET", f"{COMPUTE}/servers?soft_deleted=True")["servers"]:
             with contextlib.suppress(Refused):
                 self.remove_server(server["id"])
         self.rest(seconds)
+        for one in self.ask("GET", f"{self.volumes_root}/group_snapshots")["group_snapshots"]:
+            self._delete(f"{self.volumes_root}/group_snapshots/{one['id']}")
+        self.rest(seconds)
+        for one in self.ask("GET", f"{self.volumes_root}/groups")["groups"]:
+            self.ask("POST", f"{self.volumes_root}/groups/{one['id']}/action", {"delete": {"delete-volumes": True}})
+        self.rest(seconds)
         for snapshot in self.ask("GET", f"{self.volumes_root}/snapshots")["snapshots"]:
-            self._delete(f"{self.volumes_root}/snapshots/{snapshot['id']}")
+            self._delete_by_force(f"{self.volumes_root}/snapshots/{snapshot['id']}")
+        self.rest(seconds)
+        for backup in self.ask("GET", f"{self.volumes_root}/backups")["backups"]:
+            self._delete(f"{self.volumes_root}/backups/{backup['id']}")
         self.rest(seconds)
         for volume in self.ask("GET", f"{self.volumes_root}/volumes")["volumes"]:
-            self._delete(f"{self.volumes_root}/volumes/{volume['id']}")
+            self._delete_by_force(f"{self.volumes_root}/volumes/{volume['id']}")
         for image in self.images():
             self._delete(f"{IMAGE}/images/{image['id']}")
         for port in self.ask("GET", f"{NETWORK}/ports")["ports"]:
@@ -321,9 +338,16 @@ class World:
         left += [each["id"] for each in self.ask("GET", f"{self.volumes_root}/volumes")["volumes"]]
         assert left == [], self.cloud.last_words()
 
+    def _delete_by_force(self, path: str) -> None:
+        """Whatever status it is left in."""
+        self._remove("POST", f"{path}/action", {"os-force_delete": {}})
+
     def _delete(self, path: str) -> None:
+        self._remove("DELETE", path)
+
+    def _remove(self, method: str, path: str, body: Body | None = None) -> None:
         try:
-            self.ask("DELETE", path)
+            self.ask(method, path, body)
         except Refused as error:
             if error.status != 404:
                 raise

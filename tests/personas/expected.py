@@ -11,12 +11,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cumulet.kernel.http.routes import ANYONE, PUBLIC, Route
 from personas import oracle
 from personas.cast import Persona
 from personas.stage import Prop
+from support import yaml_files
 
 THROUGH = "let through"
 _WITHOUT_PROJECT = [
@@ -32,7 +31,8 @@ _GROUPS = {"everybody": [*_ADMINS, *_NO_ADMINS], "without_project": _WITHOUT_PRO
 CALLER = "$caller"
 UNKNOWN, REFUSED, HIDDEN = 401, 403, 404
 
-_TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "routes.yaml").read_text())
+_TABLE: dict[str, Any] = yaml_files.read(Path(__file__).parent / "routes.yaml")
+_SERVICE = re.compile(r"^(qos|metering|log)/")  # what stands before some collections of the network
 _TAGS = re.compile(r"/tags(/{tag})?$")
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "DELETE": "delete"}
 
@@ -170,7 +170,7 @@ def rules_of(service: str, route: Route) -> list[str]:
 
 def network_rules(route: Route) -> list[str]:
     """Network's rules, which are named after the verb and the resource; whoever may change must be able to see."""
-    collection, *rest = route.path.strip("/").removeprefix("qos/").split("/")
+    collection, *rest = _SERVICE.sub("", route.path.strip("/")).split("/")
     kind = _one(collection)
     if not rest:
         return [] if route.method == "GET" else [f"create_{kind}"]

@@ -32,6 +32,7 @@ _NAMED = {
     "group": "/security-groups/{id}",
     "external": "external network",
     "loose_port": "loose port",
+    "meter": "meter",
 }
 # Nothing is to be refused for want of quota: a refusal is told by the same status.
 UNLIMITED: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
@@ -41,7 +42,11 @@ UNLIMITED: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
         {"quota": ("network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule")},
     ),
     ("compute", "/os-quota-sets/{}", {"quota_set": ("instances", "cores", "ram", "server_groups")}),
-    ("block_storage", "/os-quota-sets/{}", {"quota_set": ("volumes", "snapshots", "gigabytes")}),
+    (
+        "block_storage",
+        "/os-quota-sets/{}",
+        {"quota_set": ("volumes", "snapshots", "gigabytes", "groups", "backups", "backup_gigabytes")},
+    ),
 )
 
 

@@ -22,7 +22,10 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FAULTS: list[dict[str, Any]] = tomllib.loads((HERE / "faults.toml").read_text())["fault"]
-MACHINES = {"persona", "fuzz", "rooms", "kill", "audit", "walk", "recorded", "backup", "rollback", "oracle", "leaks"}
+MACHINES = {
+    *("persona", "fuzz", "rooms", "kill", "audit", "walk", "recorded", "backup", "rollback", "oracle", "leaks"),
+    *("hosts", "histories"),
+}
 PATIENCE = 280  # seconds
 CALM = "8"  # seconds: what a fault leaves behind stays, however long one looks; two rounds of repairs are enough
 

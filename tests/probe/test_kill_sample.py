@@ -14,6 +14,7 @@ import pytest
 
 from cumulet.kernel.db import Database
 from cumulet.kernel.secrets import Secrets
+from cumulet.settings import FILE_NAME
 from kills import matrix
 from kills.world import World
 from support.invariants import host_leftovers, violations
@@ -32,6 +33,16 @@ EVERY = [
     if ".detach_" not in place and not place.startswith("image.") and place.partition(":")[2] in FORWARD
 ]
 PLACES = EVERY if os.environ.get("KILLS") == "all" else random.Random(7).sample(EVERY, HOW_MANY)
+# Volumes move from one to the other.
+BACKENDS = """
+[[block_storage.backends]]
+driver = "file"
+name = "file"
+
+[[block_storage.backends]]
+driver = "file"
+name = "other"
+"""
 VERBS = ("compute.boot", ["server.build:inside"]), ("compute.delete", ["server.destroy:inside"])
 
 
@@ -39,6 +50,8 @@ class Probed(RealCloud):
     """A real cloud as the matrix wants to see it."""
 
     def __init__(self, state: Path) -> None:
+        state.mkdir(mode=0o700)
+        (state / FILE_NAME).write_text(BACKENDS)
         super().__init__(state)
         self.use({"compute.stop_timeout": "1"})  # nobody in these servers hears the power button
         self.controls = [self.settings]

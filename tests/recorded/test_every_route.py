@@ -16,7 +16,7 @@ from cumulet.cli.recording.client import BASES
 from cumulet.kernel.http.routes import Api
 
 HERE = Path(__file__).parent
-WHOLE = ("compute", "identity", "image", "key_manager", "placement")
+WHOLE = ("block_storage", "compute", "identity", "image", "key_manager", "network", "placement")
 REASONS: dict[str, dict[str, dict[str, str]]] = yaml.safe_load((HERE / "unrecorded.yaml").read_text())
 
 _PLACEHOLDER = re.compile(r"\{[a-z0-9_]+\}")

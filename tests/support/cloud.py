@@ -24,6 +24,7 @@ from cumulet.app import App
 from cumulet.kernel.db import sql, tables
 from cumulet.kernel.manifest import read_all
 from cumulet.kernel.secrets import Secrets
+from cumulet.objects import Objects
 
 PATIENCE = 20.0  # seconds that any part may take to start
 FAKES = {"compute.driver": "fake", "network.driver": "fake", "block_storage.driver": "fake"}
@@ -50,7 +51,8 @@ class RunningCloud:
     ) -> None:
         self._closing = ExitStack()
         self._packages = set(packages)
-        control, data = self._listen(), self._listen()
+        control, data, self._objects_socket = self._listen(), self._listen(), self._listen()
+        self._objects: Objects | None = None
         self.settings = settings_module.load(
             environ={},
             overrides={
@@ -59,6 +61,7 @@ class RunningCloud:
                 "host": "host-1",
                 "control.port": str(control.getsockname()[1]),
                 "data.port": str(data.getsockname()[1]),
+                "objects.port": str(self._objects_socket.getsockname()[1]),
                 "identity.bcrypt_rounds": "4",
                 "database.url": database_url,
                 **FAKES,
@@ -79,6 +82,14 @@ class RunningCloud:
     @property
     def data_url(self) -> str:
         return self.settings.data_url
+
+    def objects_url(self) -> str:
+        """Where the object store is, which is opened when it is first asked for."""
+        if self._objects is None:
+            self._objects = Objects(self.settings)
+            self._closing.callback(self._objects.stop)
+            self._objects.start([self._objects_socket])
+        return self.settings.objects_url
 
     @property
     def admin_password(self) -> str:
@@ -137,7 +148,7 @@ class RunningCloud:
 
     def _join(self) -> None:
         if any(service.agent for service in self.control.services):
-            agent = Agent(self.settings)
+            agent = self.agent = Agent(self.settings)
             agent.start()
             self._closing.callback(agent.stop)
             _await("the agent to join", lambda: bool(self.control.hosts.connected()))

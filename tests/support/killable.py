@@ -45,6 +45,14 @@ IMAGES = {
     "image_import.allowed_hosts": "127.0.0.1",
     "image_import.allowed_ports": "",
 }
+# Volumes move from one of the first two to the other; on the third are those that ask for it.
+BACKENDS = {
+    "block_storage.backends": [
+        {"name": "fake", "driver": "fake"},
+        {"name": "other", "driver": "fake"},
+        {"name": "san", "driver": "fake", "iscsi": True, "filter_function": "extra.volume_backend_name == 'san'"},
+    ]
+}
 
 
 class KillableCloud:
@@ -217,7 +225,7 @@ class KillableCloud:
 
     def _part(self, name: str, role: str, own: dict[str, str]) -> Settings:
         usual = {"cache": str(self._folder / "cache"), "identity.bcrypt_rounds": "4", **FAKES, **IMPORTS}
-        overrides = {**usual, **IMAGES, **LIVES, **own}
+        overrides = {**usual, **IMAGES, **LIVES, **BACKENDS, **own}
         log = str(self.logs / f"{name}.log")
         self._parts[name] = {"name": name, "role": role, "settings": overrides, "log": log}
         return settings_module.load(environ={}, overrides=overrides)

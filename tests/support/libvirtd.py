@@ -30,6 +30,7 @@ mount -t tmpfs devices $1/dev
 for node in null zero full random urandom tty ptmx; do touch $1/dev/$node; mount --bind /dev/$node $1/dev/$node; done
 for node in net pts shm; do mkdir $1/dev/$node; mount --rbind /dev/$node $1/dev/$node; done
 mount --move $1/dev /dev
+ip link set lo up
 exec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid
 """
 _QEMU_CONF = """
@@ -41,6 +42,7 @@ security_driver = "none"
 cgroup_controllers = []
 namespaces = []
 stdio_handler = "file"
+nbd_tls_x509_cert_dir = "{certificates}"
 """
 _USER = "libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin\n"
 
@@ -51,13 +53,16 @@ class Daemon:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.log = folder / "log"
+        self.certificates = folder / "certificates"  # by which disks of other hosts are opened
         self._socket = folder / "run/libvirt/libvirt-sock"
         self._process: subprocess.Popen[bytes] | None = None
+        self._network = -1
         for name in _FOLDERS:
             (folder / name).mkdir(parents=True)
         for name, line in (("passwd", _USER), ("group", "libvirt-qemu:x:64055:\n")):
             (folder / "etc" / name).write_text(Path("/etc", name).read_text() + line)
-        (folder / "etc/libvirt/qemu.conf").write_text(_QEMU_CONF)
+        self.certificates.mkdir()
+        (folder / "etc/libvirt/qemu.conf").write_text(_QEMU_CONF.format(certificates=self.certificates))
         (folder / "etc/libvirt/libvirtd.conf").write_text('auth_unix_rw = "none"\nlog_outputs = "4:stderr"\n')
 
     @property
@@ -65,16 +70,19 @@ class Daemon:
         return f"qemu+unix:///system?socket={self._socket}"
 
     def start(self) -> None:
+        """Again in the network in which its domains are, where that can be entered."""
         who = [] if os.geteuid() == 0 else ["--map-root-user"]
+        network = ["nsenter", f"--net=/proc/self/fd/{self._network}"] if self._network >= 0 else []
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     "setpriv",
                     "--pdeathsig",
                     "TERM",
+                    *network,
                     "unshare",
                     "--mount",
-                    "--net",
+                    *([] if network else ["--net"]),
                     *who,
                     "sh",
                     "-c",
@@ -85,14 +93,27 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=[self._network] if network else [],
             )
         until(self._answers)
+        if self._network < 0 and not who:
+            self._network = self.network()
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(60)
             self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        if self._network >= 0:
+            os.close(self._network)
+
+    def network(self) -> int:
+        """The network namespace that it and its domains are in, for the caller to close."""
+        assert self._process is not None
+        return os.open(f"/proc/{self._process.pid}/ns/net", os.O_RDONLY)
 
     def pid_of(self, server_id: str) -> int:
         """The process of a running domain."""
@@ -113,7 +134,7 @@ def daemon() -> Iterator[Daemon]:
         try:
             yield made
         finally:
-            made.stop()
+            made.close()
 
 
 def is_here() -> bool:

@@ -14,16 +14,17 @@ from cumulet.services.network.store import quotas
 from support.cloud import RunningCloud
 
 PASSWORD = "correct horse"  # of every user made here
+_MANY = ("floatingip", "network", "port", "rbac_policy", "router", "security_group", "subnet")
 
 
-def environment(cloud: RunningCloud) -> dict[str, str]:
-    """The variables that a scenario may name."""
+def environment(cloud: RunningCloud, *, objects: bool = False) -> dict[str, str]:
+    """The variables that a scenario may name; `objects` opens the object store for it."""
     people = People(cloud)
     project, other = people.project("project"), people.project("other")
     domain = people.project("domain", is_domain=True)
     user = people.user("member")
     admin_project = people.named_project("admin")
-    people.share_freely(admin_project)
+    people.have_freely(admin_project)
     values = {
         "CONTROL_URL": cloud.control_url,
         "DATA_URL": cloud.data_url,
@@ -37,6 +38,8 @@ def environment(cloud: RunningCloud) -> dict[str, str]:
         "LONG_TEXT": "x" * 5000,
         **{f"{name.upper()}_ROLE_ID": people.role(name) for name in ("admin", "manager", "member", "reader")},
     }
+    if objects:
+        values["OBJECTS_URL"] = cloud.objects_url()
     on_project = {"project": {"id": project}}
     people.grant(user, "member", Target.PROJECT, project)
     values["MEMBER_TOKEN"] = people.token(user, on_project)
@@ -80,10 +83,10 @@ class People:
         assert found is not None
         return found.id
 
-    def share_freely(self, project_id: str) -> None:
-        """No limit on what the project shares: all scenarios of a cloud have the one admin's project in common."""
+    def have_freely(self, project_id: str) -> None:
+        """No limit on what the project has: all scenarios of a cloud have the one admin's project in common."""
         if any(service.type == "network" for service in self._cloud.services):
-            self._cloud.db.write(lambda tx: quotas.set_limits(tx, project_id, {"rbac_policy": -1}))
+            self._cloud.db.write(lambda tx: quotas.set_limits(tx, project_id, dict.fromkeys(_MANY, -1)))
 
     def role(self, name: str) -> str:
         found = roles.find_by_name(self._cloud.db, name)

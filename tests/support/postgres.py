@@ -25,7 +25,7 @@ PATIENCE = 60.0
 CONFIGURATION = {
     "fsync": "off",
     "full_page_writes": "off",
-    "max_connections": "200",
+    "max_connections": "300",
     "shared_buffers": "64MB",
     "listen_addresses": "",
 }

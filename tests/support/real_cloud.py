@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,20 @@ PATIENCE = 180.0  # seconds that anything may take on a busy machine
 
 
 class RealCloud:
-    """The cloud in `state`; its external network is a /24 of its own, so that several can stand beside each other."""
+    """The cloud in `state`; its external network is a /24 of its own, so that several can stand beside each other.
 
-    def __init__(self, state: Path) -> None:
+    `prefix` stands before its commands.
+    """
+
+    def __init__(self, state: Path, prefix: Sequence[str] = ()) -> None:
+        self._prefix = prefix
         net = f"10.{200 + zlib.crc32(str(state).encode()) % 50}.{os.getpid() % 250}"
         self.faults = state.parent / "faults"
         self.flags = {
             "state": str(state),
             "control.port": str(free_port()),
             "data.port": str(free_port()),
+            "objects.port": str(free_port()),
             "network.external_cidr": f"{net}.0/24",
             "network.external_gateway": f"{net}.1",
             "network.external_allocation": f"{net}.10-{net}.200",
@@ -45,15 +50,17 @@ class RealCloud:
 
     def command(self, *words: str) -> str:
         """Run `cumulet WORDS` on this cloud; what it printed. AssertionError where it fails."""
-        argv = [sys.executable, "-m", "cumulet.cli"]
-        for name, value in self.flags.items():
-            argv += ["--set", f"{name}={value}"]
         environment = {**os.environ, "CUMULET_FAULTS": str(self.faults)}
         done = subprocess.run(
-            [*argv, *words], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600
+            self.argv(*words), env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, f"cumulet {' '.join(words)}: {done.stdout}\n{done.stderr}\n{self.last_words()}"
         return done.stdout
+
+    def argv(self, *words: str) -> list[str]:
+        """The program and its arguments for `cumulet WORDS` on this cloud."""
+        flags = [word for name, value in self.flags.items() for word in ("--set", f"{name}={value}")]
+        return [*self._prefix, sys.executable, "-m", "cumulet.cli", *flags, *words]
 
     def last_words(self) -> str:
         """The ends of all logs, for a failing test's report."""

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from gabbi import handlers, suitemaker
 from gabbi.case import HTTPTestCase
 
+from support import yaml_files
 from support.cloud import RunningCloud
 from support.engines import ENGINES, LAZILY, SQLITE
 from support.people import environment
@@ -27,7 +27,7 @@ class Scenario(pytest.File):
     def collect(self) -> Iterable[pytest.Item]:
         self._cases: dict[str, list[HTTPTestCase]] = {}
         self._environment: dict[str, dict[str, str]] = {}
-        tests = yaml.safe_load(self.path.read_text())["tests"]
+        tests = yaml_files.read(self.path)["tests"]
         engines = self.config.stash[ENGINES].names
         for engine in engines:
             for number, words in enumerate(tests):
@@ -38,7 +38,7 @@ class Scenario(pytest.File):
         """The request, with its environment set."""
         if engine not in self._cases:
             cloud = self.config.stash[LAZILY].get(engine)
-            self._environment[engine] = environment(cloud)
+            self._environment[engine] = environment(cloud, objects="object_store" in self.path.parts)
             self._cases[engine] = list(self._build(cloud))
         os.environ.update(self._environment[engine])
         return self._cases[engine][number]
@@ -47,7 +47,7 @@ class Scenario(pytest.File):
         return suitemaker.test_suite_from_dict(  # type: ignore[no-any-return]
             unittest.TestLoader(),
             self.path.stem,
-            yaml.safe_load(self.path.read_text()),
+            yaml_files.read(self.path),
             str(self.path.parent),
             cloud.settings.control.host,
             cloud.settings.control.port,

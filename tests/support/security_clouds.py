@@ -164,7 +164,7 @@ def state(cloud: Cloud, generation: int = 1) -> HostState:
         groups=[
             GroupState(
                 id=identity(name),
-                rules=[made for rule in group.rules for made in _rule(rule)],
+                rules=[made for rule in group.rules for made in rule_states(rule)],
                 members=sorted(set(members(cloud, name))),
                 stateful=group.stateful,
             )
@@ -195,7 +195,7 @@ def _port(name: str, port: Port, network: str) -> PortState:
     )
 
 
-def _rule(rule: Rule) -> list[RuleState]:
+def rule_states(rule: Rule) -> list[RuleState]:
     """The rule as hosts take it, by the way of its row."""
     row = SecurityGroupRule(
         identity("rule"), "p", "g", rule.direction, rule.ethertype, rule.protocol, rule.port_range_min,

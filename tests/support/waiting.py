@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from cumulet.kernel.errors import NotReady
+
 T = TypeVar("T")
 
 PATIENCE = 60.0  # seconds: a busy machine may take a hundred times what an idle one does
@@ -20,3 +22,15 @@ def until(ask: Callable[[], T], seconds: float = PATIENCE, every: float = 0.02) 
         assert time.monotonic() < end, f"in {seconds:g} s it did not come true: {inspect.getsource(ask).strip()}"
         time.sleep(every)
     return answer
+
+
+def when_ready(ask: Callable[[], T], seconds: float = PATIENCE, every: float = 0.1) -> T:
+    """What is answered once the answer is not NotReady, as the control plane asks; NotReady after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except NotReady:
+            if time.monotonic() > end:
+                raise
+        time.sleep(every)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -60,15 +59,9 @@ def run(call: Call) -> int:
     return 0
 
 
-def is_rootless(settings: Settings) -> bool:
-    """Whether the host's networks are kept in namespaces of the user's."""
-    chosen = settings.network
-    return chosen.driver == "fabric" and (chosen.rootless == "yes" or (chosen.rootless == "auto" and os.geteuid() != 0))
-
-
 def _leave_the_hosts_network(settings: Settings) -> str | None:
     """Enter the namespaces of a cloud without root, before there are threads; why that is not to be."""
-    if not is_rootless(settings):
+    if not settings.network.is_apart:
         return None
     from cumulet.kernel import userland
 

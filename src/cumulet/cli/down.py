@@ -48,7 +48,7 @@ def stop(call: Call, *, at_once: bool = False) -> None:
     if not settings.state.exists():
         print(f"There is no cloud in {settings.state}.")
         return
-    with phases.phase("control plane, agent, data process") as phase:
+    with phases.phase("control plane, agent, data process, object store") as phase:
         phase.detail = "stopped" if _stop_parts(settings) else "were not running"
     with phases.phase("servers and networks"):
         flags = (*call.flags, *(("--set", "compute.stop_timeout=0") if at_once else ()))
@@ -59,7 +59,7 @@ def stop(call: Call, *, at_once: bool = False) -> None:
 
 
 def _stop_parts(settings: Settings) -> bool:
-    names = [parts.SUPERVISOR, *(part.name for part in parts.PARTS)]
+    names = [parts.SUPERVISOR, *parts.names(settings)]
     # The supervisor first: it would start the others again. What remains was started by hand.
     ended = [_end(settings, name) for name in names]
     return any(ended)

@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     parser.add_argument("logger", nargs="?", help="a logger and all below it (cumulet.kernel.saga); `root` is all")
     parser.add_argument("level", nargs="?", choices=LEVELS, help="`reset` goes back to what the settings say")
-    parser.add_argument("--part", action="append", help="control, data or agent (default: every part that runs)")
+    parser.add_argument("--part", action="append", help="control, data, objects, agent (default: each that runs)")
 
 
 def run(call: Call) -> int:

@@ -12,25 +12,70 @@ from typing import Any, Literal
 
 import msgspec
 
-from cumulet.kernel import lock
+from cumulet.kernel import door, lock
+from cumulet.kernel.errors import NotReady
+from cumulet.kernel.link.names import MEMBERSHIP
 from cumulet.settings import Settings
 
 SUPERVISOR = "supervisor"
+OBJECTS = "objects"
+FILE_NAME = "cumulet.db"  # where a control plane without PostgreSQL has its state
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One process: its name, the command that runs it, and what a user calls it."""
+    """One process: its name, the command that runs it with these words, and what a user calls it."""
 
     name: str
     command: str
     title: str
+    words: tuple[str, ...] = ()
 
 
 PARTS = (
     Part("control", "serve", "control plane"),
     Part("agent", "agent", "agent"),
     Part("data", "data", "data process"),
+    Part("objects", "objects", "object store"),
 )
+
+
+def of(settings: Settings) -> tuple[Part, ...]:
+    """The parts that this machine has: those of a cloud, or of a host that has joined another machine's."""
+    if is_host_alone(settings):
+        agent = tuple(part for part in PARTS if part.name == "agent")
+        return agent + (workers(settings) if settings.object_store.devices else ())
+    return tuple(part for part in PARTS if part.name != OBJECTS) + workers(settings)
+
+
+def workers(settings: Settings) -> tuple[Part, ...]:
+    """The object store's processes, none where it is not there."""
+    count = settings.object_store.workers
+    if not settings.object_store.enabled:
+        return ()
+    if count == 1:
+        return tuple(part for part in PARTS if part.name == OBJECTS)
+    return tuple(
+        Part(f"{OBJECTS}-{number}", OBJECTS, f"object store {number}", ("--worker", str(number)))
+        for number in range(count)
+    )
+
+
+def is_host_alone(settings: Settings) -> bool:
+    """Whether this machine has joined the cloud of another one, and has no control plane of its own."""
+    joined = (settings.state / "agent" / MEMBERSHIP).is_dir()
+    return joined and not settings.database.url and not (settings.state / FILE_NAME).exists()
+
+
+def names(settings: Settings) -> list[str]:
+    """What any processes of this machine may be called, also those that the settings do not have any more."""
+    former = {path.stem for path in settings.run.glob(f"{OBJECTS}-*.lock")}
+    return list(dict.fromkeys([*(part.name for part in (*PARTS, *of(settings))), *sorted(former)]))
+
+
+def is_objects(name: str) -> bool:
+    """Whether the part `name` is one of the object store's."""
+    return name.partition("-")[0] == OBJECTS
+
 
 State = Literal["starting", "running", "waiting", "failed", "stopped"]
 
@@ -63,9 +108,9 @@ def lock_path(settings: Settings, name: str) -> Path:
     return settings.state / lock.AGENT if name == "agent" else settings.run / f"{name}.lock"
 
 
-def overview_path(settings: Settings) -> Path:
+def overview_path(settings: Settings, supervisor: str = SUPERVISOR) -> Path:
     """Where the supervisor writes its overview."""
-    return settings.run / "supervisor.json"
+    return settings.run / f"{supervisor}.json"
 
 
 def supervisor_pid(settings: Settings) -> int | None:
@@ -104,6 +149,21 @@ def readiness(settings: Settings, timeout: float = 5.0) -> Readiness | None:
         return msgspec.convert(answer, Readiness)
     except msgspec.ValidationError:
         return None
+
+
+def objects_answer(settings: Settings, timeout: float = 5.0) -> bool:
+    """Whether the object store's process is at work."""
+    answer = _get(settings.objects.host, settings.objects.port, "/healthz", timeout)
+    return isinstance(answer, dict) and answer.get("status") == "alive"
+
+
+def answers(settings: Settings, name: str, timeout: float = 2.0) -> bool:
+    """Whether the process `name` answers at its own door."""
+    try:
+        door.ask(door.path_of(settings.run, name), "link", timeout=timeout)
+    except (NotReady, door.DoorError, TimeoutError):
+        return False
+    return True
 
 
 def _get(host: str, port: int, path: str, timeout: float) -> Any:

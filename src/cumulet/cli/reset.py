@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from pathlib import Path
 
 from cumulet.cli import Call, down
 from cumulet.kernel.errors import NotReady
@@ -38,13 +39,23 @@ def run(call: Call) -> int:
     except (down.StillRuns, RuntimeError, NotReady) as error:
         print(f"cumulet: nothing is removed: {error}", file=sys.stderr)
         return 1
+    places = _places(call.settings)
     _empty(call.settings)
-    print(f"All data in {_places(call.settings)} is removed.")
+    print(f"All data in {places} is removed.")
     return 0
 
 
 def _places(settings: Settings) -> str:
-    return f"{settings.state} and in its PostgreSQL database" if settings.database.url else str(settings.state)
+    places = [str(settings.state), *map(str, _devices(settings))]
+    return ", ".join(places) + (" and in its PostgreSQL database" if settings.database.url else "")
+
+
+def _devices(settings: Settings) -> list[Path]:
+    """Folders of the object store outside of the state directory: of its own, and those that are its devices."""
+    store = settings.object_store
+    own = [settings.objects_folder] if (settings.objects_folder / "secret.json").is_file() else []
+    found = own + [each.folder for each in store.devices if (each.folder / "device.json").is_file()]
+    return [path for path in found if not path.is_relative_to(settings.state)]
 
 
 def _agreed(settings: Settings) -> bool:
@@ -65,7 +76,7 @@ def _erase(settings: Settings) -> None:
 
 
 def _empty(settings: Settings) -> None:
-    for folder in {settings.state, settings.run}:
+    for folder in {settings.state, settings.run, *_devices(settings)}:
         for path in folder.iterdir() if folder.exists() else ():
             if path.name == FILE_NAME:
                 continue

@@ -40,8 +40,14 @@ def look(settings: Settings) -> dict[str, Any]:
     view = parts.overview(settings)
     known = {each.name: each for each in view.parts} if view else {}
     answer = parts.readiness(settings)
+    store = {part.name: False for part in parts.of(settings) if parts.is_objects(part.name)}
+    if len(store) > 1:
+        store = {name: parts.answers(settings, name) for name in store}
+    elif store:
+        store = dict.fromkeys(store, parts.objects_answer(settings))
+    is_ready = bool(answer and answer.ready) and all(store.values())
     processes = []
-    for part in parts.PARTS:
+    for part in parts.of(settings):
         status = known.get(part.name) or parts.PartStatus(name=part.name)
         pid = status.pid or lock.owner(parts.lock_path(settings, part.name))
         processes.append(
@@ -52,15 +58,17 @@ def look(settings: Settings) -> dict[str, Any]:
                 "since": status.since or None,
                 "restarts": status.restarts,
                 "memory": parts.memory(pid) if pid else None,
-                "healthy": bool(answer and answer.parts.get(HEALTH[part.name])),
+                "healthy": store.get(part.name, bool(answer and answer.parts.get(HEALTH.get(part.name, "")))),
             }
         )
     link = _ask(settings, f"agent-{settings.host}", "link")
+    if parts.is_host_alone(settings) and (agent := next((each for each in processes if each["name"] == "agent"), None)):
+        agent["healthy"] = bool(link and link["way"])
     return {
         "version": __version__,
         "state": str(settings.state),
         "url": settings.control_url,
-        "ready": bool(answer and answer.ready) or (is_member(settings) and bool(link and link["way"])),
+        "ready": is_ready or (is_member(settings) and bool(link and link["way"]) and all(store.values())),
         "supervisor": parts.supervisor_pid(settings),
         "parts": processes,
         "journal": journal(settings),
@@ -95,7 +103,7 @@ def _show(settings: Settings, found: dict[str, Any]) -> None:
     )
     rows = [
         (
-            next(part.title for part in parts.PARTS if part.name == each["name"]),
+            next(part.title for part in parts.of(settings) if part.name == each["name"]),
             each["state"],
             str(each["pid"] or "-"),
             size(each["memory"]),

@@ -19,7 +19,6 @@ import msgspec
 
 from cumulet.cli import Call
 from cumulet.cli.parts import (
-    PARTS,
     SUPERVISOR,
     Overview,
     Part,
@@ -27,6 +26,7 @@ from cumulet.cli.parts import (
     command,
     lock_path,
     log_path,
+    of,
     overview_path,
 )
 from cumulet.kernel import lock
@@ -124,10 +124,11 @@ class Keeper:
 
 
 class Supervisor:
-    """The processes `parts` of one cloud on one machine, each with its command line."""
+    """The processes `parts` of one cloud on one machine, each with its command line; `name` is its own."""
 
-    def __init__(self, settings: Settings, parts: Sequence[tuple[Part, list[str]]]) -> None:
+    def __init__(self, settings: Settings, parts: Sequence[tuple[Part, list[str]]], name: str = SUPERVISOR) -> None:
         self._settings = settings
+        self._name = name
         self._keepers = [Keeper(part, argv, log_path(settings, part.name)) for part, argv in parts]
         self._wake = Bell()
         self._stopping = False
@@ -137,7 +138,7 @@ class Supervisor:
         """Keep the parts running until SIGTERM or SIGINT. Raises lock.Held where another supervisor does so."""
         (self._settings.state / "log").mkdir(parents=True, exist_ok=True, mode=0o700)
         self._settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with lock.hold(lock_path(self._settings, SUPERVISOR)):
+        with lock.hold(lock_path(self._settings, self._name)):
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
                 signal.signal(number, self._on_signal)
             for keeper in self._keepers:
@@ -164,7 +165,7 @@ class Supervisor:
             self._write_down()
         for keeper in self._keepers:
             rotate(keeper.log, self._settings.log)
-        rotate(log_path(self._settings, SUPERVISOR), self._settings.log)
+        rotate(log_path(self._settings, self._name), self._settings.log)
 
     def _stop(self) -> None:
         deadline = time.monotonic() + STOP_TIMEOUT
@@ -172,10 +173,10 @@ class Supervisor:
             keeper.ask_to_leave()
         for keeper in self._keepers:
             keeper.see_off(deadline)
-        overview_path(self._settings).unlink(missing_ok=True)
+        overview_path(self._settings, self._name).unlink(missing_ok=True)
 
     def _write_down(self) -> None:
-        path = overview_path(self._settings)
+        path = overview_path(self._settings, self._name)
         draft = path.with_suffix(".new")
         parts = [keeper.status for keeper in self._keepers]
         draft.write_bytes(msgspec.json.encode(Overview(pid=os.getpid(), parts=parts)))
@@ -206,8 +207,14 @@ def _ending(code: int) -> str:
 
 def supervise(settings: Settings, flags: tuple[str, ...]) -> None:
     """Keep a whole cloud running in this process until SIGTERM. Raises lock.Held."""
+    keep(settings, flags, of(settings), SUPERVISOR)
+
+
+def keep(settings: Settings, flags: tuple[str, ...], parts: Sequence[Part], name: str) -> None:
+    """Keep these parts running in this process, the supervisor `name`, until SIGTERM. Raises lock.Held."""
     me = str(os.getpid())
-    Supervisor(settings, [(part, command(flags, part.command, "--parent", me)) for part in PARTS]).run()
+    lines = [(part, command(flags, part.command, *part.words, "--parent", me)) for part in parts]
+    Supervisor(settings, lines, name).run()
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 from cumulet.cli import Call, credentials, guest, parts, seed
 from cumulet.cli.show import Phases
 from cumulet.cli.supervise import supervise
-from cumulet.kernel import lock
+from cumulet.kernel import door, lock
 from cumulet.kernel import run as programs
+from cumulet.kernel.errors import NotReady
 from cumulet.settings import Settings
 
 STEP = 0.05  # seconds between two looks
@@ -105,12 +106,16 @@ def _try_again(settings: Settings, pid: int) -> None:
 def _complete(call: Call) -> None:
     settings, phases = call.settings, Phases()
     end = time.monotonic() + call.arguments.timeout
+    if parts.is_host_alone(settings):
+        _complete_host(settings, phases, end)
+        return
     with phases.phase("control plane"):
         _await(settings, "control", "database", end)
     with phases.phase("agent"):
         _await(settings, "agent", "agent", end)
     with phases.phase("data process"):
         _await(settings, "data", "data", end)
+    _await_store(settings, phases, end)
     try:
         credentials.write(settings)
     except credentials.NoCredentials as error:
@@ -123,11 +128,26 @@ def _complete(call: Call) -> None:
     _explain(settings)
 
 
+def _complete_host(settings: Settings, phases: Phases, end: float) -> None:
+    """Of a host that has joined the cloud of another machine."""
+    with phases.phase("agent"):
+        _await(settings, "agent", "link", end)
+    _await_store(settings, phases, end)
+    print(f"\nHost {settings.host} is a part of its cloud. `cumulet status` shows how it is.")
+
+
+def _await_store(settings: Settings, phases: Phases, end: float) -> None:
+    store = [part.name for part in parts.of(settings) if parts.is_objects(part.name)]
+    if store:
+        with phases.phase("object store"):
+            for name in store:
+                _await(settings, name, name, end)
+
+
 def _await(settings: Settings, name: str, part: str, end: float) -> None:
-    """Wait until the control plane says that `part` is there, as long as the process `name` is not given up."""
+    """Wait until `part` is there, as long as the process `name` is not given up."""
     while True:
-        answer = parts.readiness(settings)
-        if answer is not None and answer.parts.get(part):
+        if _is_there(settings, part):
             return
         view = parts.overview(settings)
         status = next((each for each in view.parts if each.name == name), None) if view else None
@@ -136,6 +156,24 @@ def _await(settings: Settings, name: str, part: str, end: float) -> None:
         if time.monotonic() > end:
             raise NotUp(f"{name} is not ready in time:\n{last_words(parts.log_path(settings, name))}")
         time.sleep(STEP)
+
+
+def _is_there(settings: Settings, part: str) -> bool:
+    """As the control plane says; the object store, which it does not need, speaks for itself."""
+    if parts.is_objects(part):
+        return parts.answers(settings, part) and parts.objects_answer(settings)
+    if part == "link":
+        return _is_linked(settings)
+    answer = parts.readiness(settings)
+    return answer is not None and bool(answer.parts.get(part))
+
+
+def _is_linked(settings: Settings) -> bool:
+    try:
+        link = door.ask(door.path_of(settings.run, f"agent-{settings.host}"), "link", timeout=5.0)
+    except (NotReady, door.DoorError, TimeoutError):
+        return False
+    return bool(link and link["way"])
 
 
 def _fill(settings: Settings, phases: Phases) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 KERNEL = "linux-image-cloud-amd64"
 PACKAGES = (
     *("busybox", "busybox-static", "ca-certificates", "curl", "dropbear-bin", "e2fsprogs", "fdisk", "iputils-ping"),
-    *("netcat-openbsd", "qemu-guest-agent", "sudo", "syslinux", "syslinux-common", "systemd-boot-efi", "util-linux"),
+    *("netcat-openbsd", "qemu-guest-agent", "sudo", "syslinux", "syslinux-common", "systemd-boot-efi"),
+    *("dosfstools", "util-linux"),
     # Libraries of the programs below; a missing one is named by the build.
     *(
         "libapparmor1",
@@ -38,6 +39,7 @@ PROGRAMS = (
         "bin/ping",
         "sbin/blkid",
         "sbin/mkfs",
+        "sbin/mkfs.fat",
         "sbin/sfdisk",
         "usr/bin/resizepart",
         "usr/bin/sudo",
@@ -65,15 +67,19 @@ LINKS = {
     "etc/mtab": "/proc/mounts",
     "etc/udhcpc": "/usr/share/udhcpc",
     "usr/bin/init": "../libexec/guest/sh",
+    "usr/libexec/guest/busybox/nc": "../../../bin/busybox",
+    "usr/libexec/guest/openbsd/nc": "../../../bin/nc.openbsd",
     "usr/bin/ping6": "ping",
     "usr/bin/mkfs.ext2": "mke2fs",
     "usr/bin/mkfs.ext3": "mke2fs",
     "usr/bin/mkfs.ext4": "mke2fs",
+    "usr/bin/mkfs.vfat": "mkfs.fat",
     "usr/bin/fsck.ext4": "e2fsck",
 }
 FOLDERS = (
     *("dev", "mnt", "opt", "proc", "root/.ssh", "run", "sys", "tmp", "etc/dropbear", "home/cirros/.ssh", "usr/bin"),
-    *("usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/libexec/guest", "var/lib/guest", "var/log", "var/tmp"),
+    *("usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/libexec/guest/busybox", "usr/libexec/guest/openbsd"),
+    *("var/lib/guest", "var/log", "var/tmp"),
 )
 MODES = {
     "etc/shadow": 0o600,

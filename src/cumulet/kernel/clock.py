@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+_EPOCH = datetime(1970, 1, 1)
 _source: Callable[[], float] = time.time
 
 
@@ -23,6 +24,11 @@ def utcnow() -> datetime:
 def from_seconds(moment: float) -> datetime:
     """Seconds since the epoch as `utcnow` would tell them."""
     return datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)
+
+
+def to_micros(moment: float) -> int:
+    """Seconds since the epoch as whole microseconds, the same ones that `from_seconds` tells."""
+    return (from_seconds(moment) - _EPOCH) // timedelta(microseconds=1)
 
 
 def set_source(source: Callable[[], float] = time.time) -> None:

@@ -67,6 +67,13 @@ class Hosts(Protocol):
     def offer(self, verb: str, fn: Callable[[str, dict[str, Any]], Any]) -> None:
         """Answer the hosts' own calls of `verb` with `fn(host name, body)`."""
 
+    def answer(self, verb: str, fn: Callable[[str, dict[str, Any]], Any], *, afar: bool = False) -> None:
+        """Answer the calls of `verb` by processes that only ask with `fn(who asks, body)`.
+
+        They are those of this machine and, where it is `afar`, those of hosts that have joined (`HOST/PROCESS`). Nobody
+        else can call it, whatever certificate they have.
+        """
+
 
 @dataclass
 class Cloud:

@@ -33,5 +33,7 @@ def is_uuid(text: str) -> bool:
 
 
 def new_secret(length: int = 32) -> str:
-    """A URL-safe random secret of about `length` * 4 / 3 characters."""
-    return secrets.token_urlsafe(length)
+    """A URL-safe random secret of about `length` * 4 / 3 characters, no dash in front: it may follow an option."""
+    while (secret := secrets.token_urlsafe(length)).startswith("-"):
+        pass
+    return secret

@@ -65,7 +65,10 @@ class Loop:
         self.asyncio.call_soon_threadsafe(self.asyncio.stop)
         self._thread.join(CLOSE_TIMEOUT)
         if not self._thread.is_alive():
-            self.asyncio.close()
+            # uvloop waits for what it closes, without end where a connection was made just then.
+            ending = threading.Thread(target=self.asyncio.close, name="loop-end", daemon=True)
+            ending.start()
+            ending.join(CLOSE_TIMEOUT)
 
     def _measure(self, due: float) -> None:
         now = self.asyncio.time()

@@ -15,18 +15,23 @@ import msgspec
 
 
 class CatalogEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of the service catalogue. `path` stands below the service's root and may hold `$(project_id)s`."""
+    """One entry of the service catalogue. `path` stands below the service's root and may hold `$(project_id)s`.
+
+    Administrators are told the origin alone where it is `bare_admin`.
+    """
 
     type: str
     name: str
     path: str = ""
+    bare_admin: bool = False
 
 
 class Manifest(msgspec.Struct, frozen=True, dict=True, kw_only=True, forbid_unknown_fields=True):
     """A service's manifest.
 
     `package` is the folder's name, filled in by `read`. `root` is the path's first segment on the shared port. `runs`
-    says which process answers its API: the control plane, or the data process for services that carry bulk bytes.
+    says which process answers its API: the control plane, the data process for services that carry bulk bytes, or one
+    of the service's own, at the root of a port and by an application of its own.
     `agent` says whether it has a part on hosts. `explains` are the kinds of things that `logic/explain.py` explains.
     `offers` and `uses` are the contracts by which it meets other services.
     """
@@ -35,7 +40,7 @@ class Manifest(msgspec.Struct, frozen=True, dict=True, kw_only=True, forbid_unkn
     nickname: str
     summary: str
     root: str
-    runs: Literal["control", "data"] = "control"
+    runs: Literal["control", "data", "objects"] = "control"
     agent: bool = False
     catalog: list[CatalogEntry] = []
     explains: list[str] = []

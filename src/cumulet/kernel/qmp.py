@@ -175,7 +175,8 @@ class Monitor:
             self._events.append(message)
             self._arrived.set()
         elif "QMP" in message:
-            self._greeting.set_result(message["QMP"])
+            if not self._greeting.done():  # whoever waited for it may have given up
+                self._greeting.set_result(message["QMP"])
         else:
             answer = self._answers.get(message.get("id", 0))
             if answer is None or answer.done():

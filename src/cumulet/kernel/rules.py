@@ -25,6 +25,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 Check = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]  # (target, credentials)
@@ -82,7 +83,7 @@ def parse_rule(name: str, rule: Any) -> Node:
     """The tree of one rule, given as text or in the old list form."""
     try:
         if isinstance(rule, str):
-            return _Parser(rule).parse()
+            return _parse(rule)
         if isinstance(rule, list):
             return _parse_list(rule)
     except PolicyError as error:
@@ -90,6 +91,12 @@ def parse_rule(name: str, rule: Any) -> Node:
     except RecursionError:
         raise PolicyError(f"rule {name}: nested too deeply") from None
     raise PolicyError(f"rule {name}: neither a text nor a list")
+
+
+@lru_cache(1024)
+def _parse(rule: str) -> Node:
+    """Hundreds of rules have the same few texts."""
+    return _Parser(rule).parse()
 
 
 def _parse_list(rule: Sequence[Any]) -> Node:

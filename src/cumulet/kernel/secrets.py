@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import tomllib
 from pathlib import Path
 
 from cumulet.kernel import ids, lock
 
 FILE_NAME = "secrets.toml"
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Secrets:
@@ -46,12 +48,21 @@ class Secrets:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Put `text` into a file that only its owner can read, durably, whole or not at all."""
+    """Put `text` into a file that only its owner can read, durably, whole or not at all.
+
+    Threads of one process may write the same file.
+    """
     draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as sink:
-        sink.write(text)
-        sink.flush()
-        os.fsync(sink.fileno())
-    draft.rename(path)
+    with _ONE_AT_A_TIME:
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as sink:
+            sink.write(text)
+            sink.flush()
+            os.fsync(sink.fileno())
+        draft.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

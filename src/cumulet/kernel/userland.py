@@ -24,25 +24,27 @@ PATIENCE = 10.0
 _NAMES = Path("/run/netns")
 _NEW_USER, _NEW_MOUNTS = 0x10000000, 0x00020000
 _IDLE = ("sleep", "infinity")
-# A /run like the old one, but for the names of network namespaces. Then: say who it is, and be idle.
+# A /run like the old one, but for the names of network namespaces. Then: say who it is, and become the command.
+# Nothing is written down in /run/mount (-n), which is root's.
 _SCRIPT = """
 new=$(mktemp -d)
-mount -t tmpfs -o mode=755 tmpfs "$new"
+mount -n -t tmpfs -o mode=755 tmpfs "$new"
 for one in /run/*; do
     name=${one##*/}
     if [ "$name" = netns ]; then continue
     elif [ -L "$one" ]; then cp -P "$one" "$new/"
-    elif [ -d "$one" ]; then mkdir "$new/$name"; mount --rbind "$one" "$new/$name" || true
-    elif [ -e "$one" ]; then : > "$new/$name"; mount --bind "$one" "$new/$name" || true
+    elif [ -d "$one" ]; then mkdir "$new/$name"; mount -n --rbind "$one" "$new/$name" || true
+    elif [ -e "$one" ]; then : > "$new/$name"; mount -n --bind "$one" "$new/$name" || true
     fi
 done
 mkdir "$new/netns"
-mount --move "$new" /run
+mount -n --move "$new" /run
 rmdir "$new"
 echo $$ > "$1"
 shift
 exec "$@"
 """
+_NEW = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", _SCRIPT, "sh")
 _libc = ctypes.CDLL(None, use_errno=True)
 _entered = False
 
@@ -96,11 +98,15 @@ def within(keeper: int, network: str) -> list[str]:
     return [*both, "nsenter", f"--net={_NAMES / network}"]
 
 
+def aside() -> list[str]:
+    """The words before a command that run it in such namespaces of its own, which end with it."""
+    return [*_NEW, "/dev/null"]
+
+
 def _start(folder: Path) -> int:
     """Start a keeper, which outlives everybody, and wait until it is ready."""
     file, log = folder / KEEPER, folder / "userland.log"
-    argv: list[run.Arg] = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", _SCRIPT, "sh", file, *_IDLE]
-    process = run.spawn(argv, log=log)
+    process = run.spawn([*_NEW, file, *_IDLE], log=log)
     deadline = time.monotonic() + PATIENCE
     while found(folder) != process.pid:
         if process.poll() is not None or time.monotonic() > deadline:

@@ -57,7 +57,21 @@ class S3ImageStore(ImageStore, frozen=True, kw_only=True, tag="s3"):
     part_size: Annotated[int, msgspec.Meta(ge=5 << 20, le=1 << 30)] = 16 << 20
 
 
-AnyImageStore = FileImageStore | FakeImageStore | HttpImageStore | S3ImageStore
+class SwiftImageStore(ImageStore, frozen=True, kw_only=True, tag="swift"):
+    """A container of the cloud's own object store, in the account of a `project` of the default domain.
+
+    It is made with `storage_policy`. Larger images are written in segments of `part_size` bytes. `ca_file` holds
+    authorities that are trusted beside the system's.
+    """
+
+    container: StoreId = "glance"
+    project: str = "service"
+    storage_policy: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{0,64}$")] = ""
+    part_size: Annotated[int, msgspec.Meta(ge=1 << 20, le=1 << 30)] = 16 << 20
+    ca_file: Path = UNSET
+
+
+AnyImageStore = FileImageStore | FakeImageStore | HttpImageStore | S3ImageStore | SwiftImageStore
 
 
 class Image(Section, frozen=True, kw_only=True):

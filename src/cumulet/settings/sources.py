@@ -7,13 +7,13 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 import msgspec
 
-from cumulet.settings.base import Section
+from cumulet.settings.base import Section, decode
 from cumulet.settings.tree import Settings, default_state
 
 PREFIX = "CUMULET_"
@@ -78,13 +78,14 @@ def _from_file(file: Path) -> dict[str, tuple[Any, str]]:
         tree = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError([f"{file}: {error}"]) from error
-    return {name: (value, str(file)) for name, value in _leaves(tree)}
+    return {name: (value, str(file)) for name, value in _leaves(tree, known_names())}
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(tree: Mapping[str, Any], known: Container[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by their dotted names; one that is a table itself is told whole."""
     for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
+        if isinstance(value, dict) and prefix + name not in known:
+            yield from _leaves(value, known, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 
@@ -108,7 +109,7 @@ def _build(values: Mapping[str, tuple[Any, str]]) -> Settings:
     if problems:
         raise SettingsError(problems)
     try:
-        return msgspec.convert(tree, Settings, strict=False, dec_hook=_decode)
+        return msgspec.convert(tree, Settings, strict=False, dec_hook=decode)
     except msgspec.ValidationError as error:
         raise SettingsError([_refusal(error, values)]) from error
 
@@ -123,12 +124,6 @@ def _split(value: Any, kind: Any) -> Any:
     if isinstance(value, str) and get_origin(kind) in (tuple, list):
         return [word.strip() for word in value.split(",") if word.strip()]
     return value
-
-
-def _decode(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str) and value:
-        return Path(value).expanduser()
-    raise ValueError("expected a path")
 
 
 def _refusal(error: msgspec.ValidationError, values: Mapping[str, tuple[Any, str]]) -> str:

@@ -19,10 +19,12 @@ from cumulet.settings.identity import Identity, SecurityCompliance
 from cumulet.settings.image import Image, ImageCopies, ImageFormat, ImageImport, ImageUse
 from cumulet.settings.key_manager import KeyManager
 from cumulet.settings.network import Network
+from cumulet.settings.object_store import ObjectStore
 from cumulet.settings.placement import Placement
 from cumulet.settings.processes import Database, Link, Listen, Log
 from cumulet.settings.quota import Quota
 from cumulet.settings.scheduler import Scheduler
+from cumulet.settings.volume_backups import VolumeBackups
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -50,6 +52,7 @@ class Settings(Section, frozen=True, kw_only=True):
     threads: Count = 4
     control: Listen = Listen(port=8700)
     data: Listen = Listen(port=8701)
+    objects: Listen = Listen(port=8703)
     database: Database = Database()
     log: Log = Log()
     link: Link = Link()
@@ -68,8 +71,10 @@ class Settings(Section, frozen=True, kw_only=True):
     scheduler: Scheduler = Scheduler()
     network: Network = Network()
     block_storage: BlockStorage = BlockStorage()
+    volume_backups: VolumeBackups = VolumeBackups()
     placement: Placement = Placement()
     key_manager: KeyManager = KeyManager()
+    object_store: ObjectStore = ObjectStore()
 
     def __post_init__(self) -> None:
         fill = msgspec.structs.force_setattr
@@ -91,6 +96,17 @@ class Settings(Section, frozen=True, kw_only=True):
     def data_url(self) -> str:
         """Where clients find the services that carry bulk bytes, without a slash at the end."""
         return self._url(self.data)
+
+    @property
+    def objects_url(self) -> str:
+        """Where clients find the object store, without a slash at the end."""
+        return self._url(self.objects)
+
+    @property
+    def objects_folder(self) -> Path:
+        """Where the object store keeps its own files: rings, its secret, and its one device where none is named."""
+        folder = self.object_store.folder
+        return self.state / "objects" if folder == UNSET else folder.absolute()
 
     @property
     def link_address(self) -> str:

@@ -57,7 +57,7 @@ def missing(packages: Sequence[Package]) -> list[Package]:
 
 def is_there(package: Package) -> bool:
     """Whether what is needed of the package is on this machine, wherever it came from."""
-    if ".so" in package.needs:
+    if ".so" in package.needs and not package.needs.startswith("/"):
         try:
             ctypes.CDLL(package.needs)
         except OSError:

@@ -31,6 +31,8 @@ TUN_NUMBERS = (10, 200)  # of the character device, by the kernel's list of devi
 def probes(settings: Settings) -> list[Probe]:
     """The probes of the machine."""
     ports = [("control", settings.control), ("data", settings.data)]
+    if settings.object_store.enabled:
+        ports.append(("objects", settings.objects))
     return [
         Probe("python", python),
         Probe("debian packages", debian_packages),

@@ -3,100 +3,25 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from machines_lab import CONTAINER, MIB, Machine
 
-from cumulet.kernel import detached
-from cumulet.kernel.contracts import Contracts
+from cumulet.kernel import detached, memory_file
 from cumulet.kernel.errors import Conflict
 from cumulet.kernel.ids import new_uuid
-from cumulet.kernel.link.host import Host, HostService
-from cumulet.kernel.loop import Loop
-from cumulet.services.block_storage import agent as block_storage
-from cumulet.services.compute import agent as compute
 from cumulet.services.compute.drivers.qemu import command_line
-from cumulet.services.image.contract import HostImages
-from cumulet.settings.compute import Compute
-from cumulet.settings.devices import Devices, Pci
+from cumulet.settings.block_storage import BlockStorage, IscsiVolumeBackend
 from support.certificates import Authority
 from support.waiting import until
+from support.writing_guest import SECTOR, WRITER, WRITES
 
-MIB = 1 << 20
-SECTOR, WRITES = 512, 1024
-# writing_guest.S, assembled.
-WRITER = (
-    bytes.fromhex(
-        "31c08ed88ed0bc007c8816717c66c706747c0000000066ff06747c66a1747c66a3008066a3807cbe787c8a16717cb80043cd13722966a174"
-        "7ca80f7505b02ee8230066813e747c0004000072c9be6a7cac84c07405e80d00ebf6faf4ebfcb021e80200ebc2baf803eec3646f6e650d0a"
-        "0000669000000000100001000080"
-    ).ljust(510, b"\0")
-    + b"\x55\xaa"
-)
-
-
-class Machine:
-    """A host with volumes and, where asked for, servers."""
-
-    def __init__(self, name: str, folder: Path, authority: Authority, *, servers: bool) -> None:
-        self.name, self.state, self._servers = name, folder / name, servers
-        self.state.mkdir()
-        self._authority = authority
-        self._image = folder / "image"
-        self._image.write_bytes(WRITER)
-        self.begin()
-
-    def begin(self) -> None:
-        """An agent starts, the first or one that comes after it."""
-        contracts = Contracts()
-        contracts.offer(HostImages, lambda: SimpleNamespace(base=lambda _image_id: self._image))
-        self._loop = Loop()
-        settings = SimpleNamespace(
-            compute=Compute(driver="qemu", accelerator="tcg", stop_timeout=5.0),
-            block_storage=SimpleNamespace(driver="file"),
-            pci=Pci(),
-            devices=Devices(),
-            address="127.0.0.1",
-        )
-        host = Host(
-            name=self.name, state=self.state, run_dir=self.state / "run", settings=settings, loop=self._loop,
-            contracts=contracts, emit=lambda *_: None, call=self._answer,
-        )  # fmt: skip
-        self._services: list[HostService] = [block_storage.create(host)]
-        if self._servers:
-            self._services.append(compute.create(host))
-        self._verbs = {name: verb for service in self._services for name, verb in service.verbs.items()}
-        for service in self._services:
-            service.start()
-
-    def _answer(self, verb: str, body: dict[str, str]) -> dict[str, str]:
-        """The control plane, which knows one call."""
-        assert verb == "volume.certificate"
-        return {"certificate": self._authority.sign(self.name, body["request"]), "authority": self._authority.pem}
-
-    def leave(self) -> None:
-        for service in reversed(self._services):
-            service.stop()
-        self._loop.close()
-
-    def ask(self, verb: str, **body: Any) -> Any:
-        return self._verbs[verb](body)
-
-    def kill_export(self, volume: str) -> None:
-        place = self.state / "block_storage" / "exports" / volume / "export.pid"
-        with detached.Process.of(place) as process:  # type: ignore[union-attr]
-            process.kill()
-
-    def content(self, volume: str, folder: Path) -> bytes:
-        raw = folder / "raw"
-        path = self.state / "block_storage" / "volumes" / f"{volume}.qcow2"
-        subprocess.run(["qemu-img", "convert", "-U", "-f", "qcow2", "-O", "raw", path, raw], check=True)
-        return raw.read_bytes()
+HEADER = 2 * MIB
 
 
 @pytest.fixture
@@ -143,7 +68,40 @@ def test_a_server_writes_on_through_kills_and_restarts(machines: tuple[Machine, 
     assert "!" not in told()
     content = near.content(volume, tmp_path)
     assert len(content) == 8 * MIB
-    found = [struct.unpack_from("<I", content, number * SECTOR)[0] for number in range(1, WRITES + 1)]
+    assert near.numbers(volume) == list(range(1, WRITES + 1))
+
+
+@pytest.mark.timeout(300)
+def test_what_a_server_writes_to_another_host_may_be_ciphertext(
+    machines: tuple[Machine, Machine], tmp_path: Path
+) -> None:
+    """It boots from an encrypted volume, whose host is told no key but for the making."""
+    near, far = machines
+    volume, server = new_uuid(), new_uuid()
+    near.ask("volume.create", id=volume, size=8 * MIB, image_id="image", image_format="raw", container=CONTAINER)
+    remote = near.ask("volume.export", id=volume, generation=1, client="host-b")
+    disk = {"volume_id": volume, "device": "/dev/vda", "boot_index": 0, "generation": 1, "remote": remote}
+    volumes = [{**disk, "encrypted": True, "attachment_id": "its"}]
+    far.ask("server.build", spec={"id": server, "vcpus": 1, "ram": 32, "volumes": volumes})
+    until(lambda: b"." in far.ask("server.console", id=server)["output"])
+    near.ask("volume.extend", id=volume, size=16 * MIB, attached=True)
+    assert far.ask("server.resize_disk", id=server, volume_id=volume, size=16 * MIB) == {"done": True}
+    until(lambda: b"done" in far.ask("server.console", id=server)["output"])
+    far.ask("server.stop", id=server, timeout=0)
+    near.ask("volume.unexport", id=volume, generation=1)
+    content = near.content(volume, tmp_path)
+    assert len(content) == 16 * MIB
+    assert content.startswith(b"LUKS")
+    assert WRITER[:64] not in content
+    path = near.state / "block_storage" / "volumes" / f"{volume}.qcow2"
+    with memory_file.holding(CONTAINER["passphrase"].encode()) as key:
+        source = f"driver=luks,key-secret=key,file.driver=qcow2,file.file.driver=file,file.file.filename={path}"
+        words = ["--object", f"secret,id=key,file={memory_file.path_of(key)}", "--image-opts", source]
+        argv = ["qemu-img", "convert", "-O", "raw", *words, str(tmp_path / "plain")]
+        subprocess.run(argv, check=True, pass_fds=[key])
+    plain = (tmp_path / "plain").read_bytes()
+    assert len(plain) == 16 * MIB - HEADER
+    found = [struct.unpack_from("<I", plain, number * SECTOR)[0] for number in range(1, WRITES + 1)]
     assert found == list(range(1, WRITES + 1))
 
 
@@ -175,3 +133,48 @@ def test_a_server_of_a_wrong_host_does_not_start(
     disk = {"volume_id": volume, "device": "/dev/vda", "boot_index": 0, "generation": 1, "remote": remote}
     with pytest.raises(Conflict):
         far.ask("server.build", spec={"id": server, "vcpus": 1, "ram": 32, "volumes": [disk]})
+
+
+@pytest.mark.timeout(300)
+def test_a_server_of_the_same_host_writes_over_iscsi_through_kills_of_the_daemon(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    kept = BlockStorage(backends=(IscsiVolumeBackend(name="iscsi", port=port),))
+    host = Machine("host-a", tmp_path, Authority(), servers=True, kept=kept)
+    volume, server, snapshot = new_uuid(), new_uuid(), new_uuid()
+    host.ask("volume.create", id=volume, size=4 * MIB, image_id="image", image_format="raw")
+    remote = host.ask("volume.export", id=volume, generation=1, client="host-a", protocol="iscsi")
+    secret = remote.pop("secret")
+    host.learn(volume, secret)
+    disk = {"volume_id": volume, "device": "/dev/vda", "boot_index": 0, "generation": 1, "remote": remote}
+
+    def told() -> str:
+        output: bytes = host.ask("server.console", id=server)["output"]
+        return output.decode(errors="replace")
+
+    try:
+        host.ask("server.build", spec={"id": server, "vcpus": 1, "ram": 32, "volumes": [disk]})
+        daemon = host.state / "block_storage" / "targets" / "iscsi" / "tgtd.pid"
+        for dots in (3, 7):
+            until(lambda dots=dots: told().count(".") >= dots)
+            with detached.Process.of(daemon) as process:  # type: ignore[union-attr]
+                process.kill()
+        until(lambda: told().count(".") >= 10)
+        host.ask("volume.snapshot", id=snapshot, volume_id=volume, attached=True)
+        with pytest.raises(Conflict):
+            host.ask("volume.extend", id=volume, size=8 * MIB, attached=True)
+        with pytest.raises(Conflict):
+            host.ask("volume.export", id=volume, generation=0, client="host-c", protocol="iscsi")
+        until(lambda: "done" in told())
+        assert "!" not in told()
+        content = (host.state / "block_storage" / "backends" / "iscsi" / "volumes" / f"{volume}.raw").read_bytes()
+        found = [struct.unpack_from("<I", content, number * SECTOR)[0] for number in range(1, WRITES + 1)]
+        assert found == list(range(1, WRITES + 1))
+        shown = [path for path in host.state.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+        assert all(path.stat().st_mode & 0o77 == 0 for path in shown)
+        assert {path.parent.name for path in shown} == {volume}
+    finally:
+        host.ask("server.destroy", id=server)
+        host.ask("volume.unexport", id=volume, generation=99)
+        host.leave()
+    assert not detached.Process.of(daemon)

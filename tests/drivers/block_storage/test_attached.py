@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,10 +18,14 @@ from cumulet.kernel.ids import new_uuid
 from cumulet.kernel.link.host import Host, HostService
 from cumulet.kernel.loop import Loop
 from cumulet.services.block_storage import agent as block_storage
+from cumulet.services.block_storage.agent import disks
 from cumulet.services.compute import agent as compute
 from cumulet.services.image.contract import HostImages
+from cumulet.settings.block_storage import BlockStorage
 from cumulet.settings.compute import Compute
 from cumulet.settings.devices import Devices, Pci
+from cumulet.settings.volume_backups import VolumeBackups
+from support.waiting import when_ready
 
 MIB = 1 << 20
 IDLE = bytes.fromhex("faf4ebfc").ljust(510, b"\0") + b"\x55\xaa"  # cli; hlt; again
@@ -40,9 +43,10 @@ class Machine:
         self._loop = Loop()
         settings = SimpleNamespace(
             compute=Compute(driver="qemu", accelerator="tcg", stop_timeout=5.0),
-            block_storage=SimpleNamespace(driver="file"),
+            block_storage=BlockStorage(driver="file"),
             pci=Pci(),
             devices=Devices(),
+            volume_backups=VolumeBackups(),
             address="127.0.0.1",
         )
         host = Host(
@@ -103,6 +107,15 @@ def test_a_snapshot_of_an_attached_volume_is_whole(machine: Machine, attached: s
     assert _content(machine, volume, tmp_path) == b"held" * 128
 
 
+def test_a_backup_of_an_attached_volume_is_whole(machine: Machine, attached: str, tmp_path: Path) -> None:
+    copy, volume = new_uuid(), new_uuid()
+    stored = {"container": "c", "name": copy}
+    machine.ask("volume.snapshot", id=copy, volume_id=attached, attached=True)
+    assert machine.ask("backup.write", stored=stored, snapshot_id=copy, volume_id=attached, drop=True)["done"]
+    machine.ask("backup.restore", id=volume, size=4 * MIB, stored=stored, operation="1", new=True)
+    assert _content(machine, volume, tmp_path) == b"held" * 128
+
+
 def test_a_clone_of_an_attached_volume_may_be_larger(machine: Machine, attached: str, tmp_path: Path) -> None:
     volume = new_uuid()
     assert machine.ask("volume.create", id=volume, size=8 * MIB, source_volume_id=attached) == {"size": 8 * MIB}
@@ -141,12 +154,13 @@ def test_an_attached_volume_is_not_deleted(machine: Machine, attached: str) -> N
         machine.ask("volume.delete", id=attached)
 
 
-def test_a_stopped_server_has_nothing_open(machine: Machine, attached: str) -> None:
+def test_a_stopped_server_has_nothing_open(machine: Machine, attached: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disks, "OPENING", 1.0)
     machine.ask("server.stop", id=machine.server, timeout=0.1)
     try:
         snapshot = new_uuid()
-        eventually_ready(machine, "volume.snapshot", id=snapshot, volume_id=attached, attached=True)
-        eventually_ready(machine, "volume.extend", id=attached, size=16 * MIB, attached=True)
+        when_ready(lambda: machine.ask("volume.snapshot", id=snapshot, volume_id=attached, attached=True))
+        when_ready(lambda: machine.ask("volume.extend", id=attached, size=16 * MIB, attached=True))
     finally:
         machine.ask("server.start", id=machine.server)
 
@@ -154,31 +168,15 @@ def test_a_stopped_server_has_nothing_open(machine: Machine, attached: str) -> N
 def test_snapshots_and_starts_of_the_server_do_not_meet(machine: Machine, attached: str) -> None:
     """A server that starts while its volume is copied waits for the copy, and the copy for the server."""
     machine.ask("server.stop", id=machine.server, timeout=0.1)
-    problems: list[Exception] = []
 
     def copy() -> None:
-        try:
-            for _ in range(3):
-                eventually_ready(machine, "volume.snapshot", id=new_uuid(), volume_id=attached, attached=True)
-        except Exception as error:
-            problems.append(error)
+        for key in [new_uuid() for _ in range(3)]:
+            when_ready(lambda key=key: machine.ask("volume.snapshot", id=key, volume_id=attached, attached=True))
 
-    thread = threading.Thread(target=copy)
-    thread.start()
-    machine.ask("server.start", id=machine.server)
-    thread.join()
-    assert problems == []
-
-
-def eventually_ready(machine: Machine, verb: str, **body: Any) -> Any:
-    """Ask again while the answer is "not yet", as the control plane does."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return machine.ask(verb, **body)
-        except NotReady:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+    with ThreadPoolExecutor(1) as pool:
+        copying = pool.submit(copy)
+        machine.ask("server.start", id=machine.server)
+    copying.result()
 
 
 def _content(machine: Machine, volume: str, tmp_path: Path) -> bytes:

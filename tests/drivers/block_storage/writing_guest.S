@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A guest in one sector that writes each of the next 1024 sectors of its own disk, the number of the sector in its first
- * four bytes, tells every 16th with a dot on its serial port, and "done" in the end. test_across_hosts.py holds the
+ * four bytes, tells every 16th with a dot on its serial port, and "done" in the end. support/writing_guest.py holds the
  * assembled bytes:
  *     as --32 -o guest.o writing_guest.S && ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o guest.bin guest.o
  */

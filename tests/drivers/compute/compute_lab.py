@@ -19,6 +19,7 @@ from cumulet.kernel import run
 from cumulet.kernel.contracts import Contracts
 from cumulet.kernel.link.host import Host
 from cumulet.kernel.loop import Loop
+from cumulet.services.block_storage.contract import FileDisk, HostVolumes
 from cumulet.services.compute.drivers.base import Disk
 from cumulet.services.compute.types import VolumeSpec
 from cumulet.settings.compute import Compute
@@ -73,20 +74,23 @@ class LabSupplies:
     def close_tap(self, port_id: str) -> None:
         self.closed_taps.append(port_id)
 
-    def open_volume(self, volume: VolumeSpec) -> Disk:
-        return Disk(path=str(self.folder / f"{volume.volume_id}.qcow2"), format="qcow2")
+    def open_volume(self, volume: VolumeSpec, *, served: bool = False) -> Disk:
+        place = f"-{volume.backend}" if volume.backend else ""
+        return Disk(path=str(self.folder / f"{volume.volume_id}{place}.qcow2"), format="qcow2")
+
+    def grow(self, _volume_id: str, _size: int, *, generation: int = 0) -> bool:
+        return False
 
     # The same under the contracts' names, for the agent.
     def close(self, volume_id: str) -> None:
         self.closed_volumes.append(volume_id)
 
-    def open(self, volume_id: str, **_words: object) -> Disk:
-        return self.open_volume(VolumeSpec(volume_id=volume_id))
+    def open(self, volume_id: str, **_words: object) -> FileDisk:
+        return FileDisk(path=self.folder / f"{volume_id}.qcow2", format="qcow2")
 
 
 def make_host(folder: Path, supplies: LabSupplies, driver: str, accelerator: str = "tcg", uri: str = "") -> Any:
     """A host with all contracts on `supplies`; the events that it emits stand in `events`."""
-    from cumulet.services.block_storage.contract import HostVolumes
     from cumulet.services.image.contract import HostImages
     from cumulet.services.network.contract import HostPorts
     from cumulet.settings.devices import Devices, FakeMachine, Pci

@@ -23,7 +23,8 @@ from support.libvirtd import Daemon, daemon
 ON_LIBVIRT = (
     "test_twice_is_once", "test_hot_plugged_disk", "test_hot_plugged_port", "test_an_end_that_nobody_asked_for_is_told",
     "test_suspend_and_go_on", "test_a_server_is_seen_and_spoken_to", "test_copy_of_a_disk",
-    "test_servers_outlive_the_agent",
+    "test_servers_outlive_the_agent", "test_a_server_without_room_for_its_writes_is_held",
+    "test_what_a_guest_was_told_to_be_written_is_synced", "test_volumes_over_iscsi",
 )  # fmt: skip
 LONG_ON_LIBVIRT = (
     "test_old_hardware", "test_domains_of_others_are_left_alone", "test_the_doctor_starts_a_domain",

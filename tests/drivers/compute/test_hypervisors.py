@@ -10,11 +10,13 @@ import pytest
 from compute_lab import DEAF_SECTOR, IMAGE_SIZE, process_of
 
 from cumulet.kernel import run
-from cumulet.kernel.errors import Conflict, NotFound
+from cumulet.kernel.errors import Conflict, NotFound, NotReady
 from cumulet.kernel.ids import new_uuid
+from cumulet.kernel.moment import Moment
 from cumulet.services.compute.drivers.fake import FakeHypervisor
 from cumulet.services.compute.drivers.qemu.overlay import virtual_size
 from cumulet.services.compute.types import LocalDisk, PortSpec, PowerState, ServerSpec, VolumeSpec
+from support.syncs import openers
 from support.waiting import until
 
 
@@ -105,11 +107,12 @@ def test_pause(hypervisor, running):
 
 def test_hot_plugged_disk(hypervisor, running, supplies):
     volume = VolumeSpec(volume_id=new_uuid(), device="/dev/vdb")
-    supplies.add_volume(volume.volume_id)
+    path = supplies.add_volume(volume.volume_id)
     disks = len(hypervisor.diagnostics(running.id).disks)
     for _ in range(2):
         hypervisor.attach_disk(running.id, volume)
         assert len(hypervisor.diagnostics(running.id).disks) == disks + 1
+    assert openers(path) == (set() if isinstance(hypervisor, FakeHypervisor) else {process_of(running.id)})
     hypervisor.resize_disk(running.id, volume.volume_id, 2 << 20)
     for work in (hypervisor.snapshot_disk, hypervisor.drop_disk_snapshot):
         for _ in range(2):
@@ -117,6 +120,7 @@ def test_hot_plugged_disk(hypervisor, running, supplies):
     for _ in range(2):
         hypervisor.detach_disk(running.id, volume.volume_id)
         assert len(hypervisor.diagnostics(running.id).disks) == disks
+    assert openers(path) == set()
     with pytest.raises(Conflict):
         hypervisor.resize_disk(running.id, volume.volume_id, 4 << 20)
 
@@ -159,6 +163,48 @@ def test_another_volume_takes_the_place_of_one(hypervisor, running, supplies):
         copied = supplies.folder / f"{new.volume_id}.qcow2"
         run.run(["qemu-io", "-f", "qcow2", "-c", "read -P 7 64k 64k", copied])
         assert virtual_size(copied, "qcow2") == 2 << 20
+
+
+def test_a_volume_goes_to_another_disk(hypervisor, running, supplies):
+    import msgspec
+
+    volume = VolumeSpec(volume_id=new_uuid(), device="/dev/vdb", generation=1)
+    there = msgspec.structs.replace(volume, generation=2, backend="there")
+    supplies.add_volume(volume.volume_id)
+    copied = supplies.add_volume(f"{volume.volume_id}-there")
+    with pytest.raises(Conflict):
+        hypervisor.move_disk(running.id, there, lambda: None)
+    hypervisor.attach_disk(running.id, volume)
+    assert not hypervisor.has_moved(running.id, there)
+    told: list[PowerState] = []
+    if hypervisor.capabilities().hypervisor == "libvirt":
+        with pytest.raises(Conflict):
+            hypervisor.move_disk(running.id, there, lambda: told.append(PowerState.RUNNING))
+        assert told == []
+        return
+    for _ in range(2):
+        hypervisor.move_disk(running.id, there, lambda: told.append(PowerState.RUNNING))
+        assert hypervisor.has_moved(running.id, there)
+        hypervisor.attach_disk(running.id, there)
+    assert len(told) == 2
+    assert hypervisor.power(running.id) == PowerState.RUNNING
+    if not isinstance(hypervisor, FakeHypervisor):
+        assert len(openers(copied)) == 1
+        assert not openers(supplies.folder / f"{volume.volume_id}.qcow2")
+    hypervisor.limit_disk(running.id, msgspec.structs.replace(there, limits={"total_iops_sec": 10}))
+    hypervisor.resize_disk(running.id, volume.volume_id, 2 << 20)
+    hypervisor.snapshot_disk(running.id, volume.volume_id, "one")
+    hypervisor.drop_disk_snapshot(running.id, volume.volume_id, "one")
+    target = supplies.add_volume(new_uuid(), 2 << 20)
+    hypervisor.copy_disk(running.id, volume.volume_id, target, "qcow2")
+    disks = len(hypervisor.diagnostics(running.id).disks)
+    for _ in range(2):
+        hypervisor.detach_disk(running.id, volume.volume_id)
+    assert len(hypervisor.diagnostics(running.id).disks) == disks - 1
+    assert not openers(copied)
+    hypervisor.stop(running.id, 0)
+    with pytest.raises(Conflict):
+        hypervisor.move_disk(running.id, there, lambda: None)
 
 
 def test_volumes_come_back_with_the_server(hypervisor, spec, supplies):
@@ -226,6 +272,26 @@ def test_copy_of_a_disk(hypervisor, running, supplies, tmp_path):
     for name in ("live", "stopped"):
         assert virtual_size(tmp_path / f"{name}.qcow2", "qcow2") == IMAGE_SIZE
         run.run(["qemu-img", "check", "-q", tmp_path / f"{name}.qcow2"])
+
+
+def test_copies_of_several_disks_as_of_one_moment(hypervisor, running, supplies):
+    """It runs on, also where the moment is shared with others, for which it stands still."""
+    disks = [VolumeSpec(volume_id=new_uuid(), device=f"/dev/vd{letter}") for letter in "bc"]
+    for disk in disks:
+        supplies.add_volume(disk.volume_id)
+        hypervisor.attach_disk(running.id, disk)
+    for moment in (None, Moment(1)):
+        targets = {disk.volume_id: supplies.add_volume(new_uuid()) for disk in disks}
+        hypervisor.copy_disks(running.id, targets, "qcow2", moment)
+        assert hypervisor.power(running.id) == PowerState.RUNNING
+    missed = Moment(2)
+    missed.fail()
+    with pytest.raises(NotReady):
+        hypervisor.copy_disks(running.id, targets, "qcow2", missed)
+    assert hypervisor.power(running.id) == PowerState.RUNNING
+    hypervisor.pause(running.id)
+    hypervisor.copy_disks(running.id, targets, "qcow2", Moment(1))
+    assert hypervisor.power(running.id) == PowerState.PAUSED
 
 
 def test_unknown_servers_are_refused(hypervisor):

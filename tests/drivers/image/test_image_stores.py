@@ -8,15 +8,24 @@ import secrets
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from cumulet.kernel.blob import StorageFull
+from cumulet.kernel.blob.s3 import Server
+from cumulet.kernel.blob.swift import Account, SwiftClient
 from cumulet.kernel.errors import NotFound, NotReady
-from cumulet.services.image.drivers.base import ByteStore, StorageFull
+from cumulet.services.image.drivers import swift as swift_driver
+from cumulet.services.image.drivers.base import ByteStore
 from cumulet.services.image.drivers.fake import FakeStore
 from cumulet.services.image.drivers.file import BLOCK, FileStore
 from cumulet.services.image.drivers.s3 import S3Store
+from cumulet.services.image.drivers.swift import SwiftStore
+from support.cloud import RunningCloud
 from support.s3_server import ACCESS_KEY, S3Server
 
 STORES: dict[str, Callable[[Path], ByteStore]] = {
@@ -25,6 +34,7 @@ STORES: dict[str, Callable[[Path], ByteStore]] = {
     "fake in a folder": lambda folder: FakeStore(folder=folder),
 }
 PART = 5 << 20  # bytes: the smallest part of an upload that S3 takes
+SMALL = 1 << 20  # bytes: the smallest segment in the object store
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +46,33 @@ def server() -> Iterator[S3Server]:
 
 def s3(server: S3Server) -> S3Store:
     """A store in a place of its own."""
-    return S3Store(
-        server.bucket,
-        endpoint=server.endpoint,
-        prefix=f"{secrets.token_hex(4)}/",
-        access_key=ACCESS_KEY,
-        secret_key_file=server.secret_key_file,
-        part_size=PART,
-    )
+    return S3Store(connection(server), server.bucket, f"{secrets.token_hex(4)}/", part_size=PART)
 
 
-@pytest.fixture(params=[*STORES, "s3"])
+def connection(server: S3Server) -> Server:
+    return Server(server.endpoint, access_key=ACCESS_KEY, secret_key_file=server.secret_key_file)
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """An account of an object store."""
+    users = {"object_store.temp_auth.users": "user_test_tester = testing .admin"}
+    cloud = RunningCloud(tmp_path_factory.mktemp("store"), ("identity", "object_store"), settings=users)
+    who = {"x-auth-user": "test:tester", "x-auth-key": "testing"}
+    answer = httpx.get(f"{cloud.objects_url()}/auth/v1.0", headers=who)
+    yield Account(url=answer.headers["x-storage-url"], token=answer.headers["x-auth-token"])
+    cloud.close()
+
+
+def swift(account: Account) -> SwiftStore:
+    """A store in a container of its own."""
+    return SwiftStore(SwiftClient(lambda: account), secrets.token_hex(4), part_size=SMALL)
+
+
+@pytest.fixture(params=[*STORES, "s3", "swift"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ByteStore:
+    if request.param == "swift":
+        return swift(request.getfixturevalue("account"))
     if request.param == "s3":
         return s3(request.getfixturevalue("server"))
     return STORES[request.param](tmp_path / "images")
@@ -275,13 +300,7 @@ def test_what_a_dead_process_left_in_s3_is_found_and_removed(server: S3Server) -
     dead.write("begun", 0, bytes(PART + 1))
     dead.write("sealed", 0, bytes(PART + 1))
     assert dead.read_draft("sealed", PART, 9) == b"\0"
-    heir = S3Store(
-        server.bucket,
-        endpoint=server.endpoint,
-        prefix=dead.url("").partition(f"/{server.bucket}/")[2],
-        access_key=ACCESS_KEY,
-        secret_key_file=server.secret_key_file,
-    )
+    heir = S3Store(connection(server), server.bucket, dead.url("").partition(f"/{server.bucket}/")[2])
     assert all(age < 600 for age in heir.drafts().values())
     assert heir.drafts().keys() == {"half", "sealed", f"placed.{key}"}
     with pytest.raises(NotFound):
@@ -295,12 +314,98 @@ def test_what_a_dead_process_left_in_s3_is_found_and_removed(server: S3Server) -
 def test_s3_that_is_not_there_or_refuses(server: S3Server, tmp_path: Path) -> None:
     wrong = tmp_path / "secret"
     wrong.write_text("another")
-    stranger = S3Store(server.bucket, endpoint=server.endpoint, access_key=ACCESS_KEY, secret_key_file=wrong)
+    stranger = S3Store(Server(server.endpoint, access_key=ACCESS_KEY, secret_key_file=wrong), server.bucket)
     with pytest.raises(NotReady, match="refuses"):
         stranger.size("key")
-    nowhere = S3Store(server.bucket, endpoint="http://127.0.0.1:1", access_key="a", secret_key_file=wrong)
+    nowhere = S3Store(Server("http://127.0.0.1:1", access_key="a", secret_key_file=wrong), server.bucket)
     with pytest.raises(NotReady, match="does not answer"):
         nowhere.size("key")
-    keyless = S3Store(server.bucket, endpoint=server.endpoint, access_key="a", secret_key_file=tmp_path / "none")
+    keyless = S3Store(Server(server.endpoint, access_key="a", secret_key_file=tmp_path / "none"), server.bucket)
     with pytest.raises(NotReady, match="secret key"):
         keyless.size("key")
+
+
+def test_a_large_draft_goes_to_the_object_store_in_segments(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more segments than a manifest has lines; cut within one, filled behind the last, and put over another."""
+    monkeypatch.setattr(swift_driver, "MOST", 2)
+    store, content = swift(account), b"".join(bytes([number]) * (SMALL // 2) for number in range(11))
+    for offset in range(0, len(content), SMALL // 2):
+        store.write("draft", offset, content[offset : offset + SMALL // 2])
+    with pytest.raises(NotReady):
+        store.write("draft", 5, b"again")
+    assert store.read_draft("draft", SMALL // 2 - 1, 2 * SMALL) == content[SMALL // 2 - 1 :][: 2 * SMALL]
+    assert store.read_draft("draft", len(content) - 1, 9) == b"\x0a"
+    store.publish("draft", "key", len(content))
+    assert store.read("key", 0, len(content) + 1) == content
+    assert store.size("key") == len(content)
+    for size, draft in ((3 * SMALL + 5, "cut"), (5 * SMALL, "whole"), (7 * SMALL + 1, "filled"), (3, "short")):
+        store.begin(draft, "key")
+        store.write(draft, 0, content[: 5 * SMALL])
+        store.publish(draft, "key", size)
+        assert store.read("key", 0, 9 * SMALL) == content[: 5 * SMALL][:size].ljust(size, b"\0")
+        assert (store.drafts(), store.published().keys()) == ({}, {"key"})
+    store.delete("key")
+    assert left(account, store) == []
+
+
+def left(account: Account, store: SwiftStore) -> list[str]:
+    client = SwiftClient(lambda: account)
+    return [row.name for row in client.rows(store.url("").split("/")[-2])]
+
+
+def test_what_a_dead_process_left_in_the_object_store(account: Account) -> None:
+    dead = swift(account)
+    dead.write("half", 0, bytes(SMALL + 1))
+    heir = SwiftStore(SwiftClient(lambda: account), dead.url("").split("/")[-2], part_size=SMALL)
+    assert heir.drafts().keys() == {"half"}
+    assert all(age < 600 for age in heir.drafts().values())
+    with pytest.raises(NotFound):
+        heir.publish("half", "key", SMALL + 1)
+    heir.discard("half")
+    assert heir.drafts() == {}
+    assert left(account, heir) == []
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("work", ["publish", "delete"])
+def test_a_process_dies_at_each_request_of_an_image(
+    account: Account, work: str, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is published over another, or deleted: whole or not there, and nothing stays behind."""
+    old, new = b"o" * (SMALL + 1), b"n" * (2 * SMALL)
+    send, asked, at = SwiftClient._send, 0, 0
+
+    def dying(self: SwiftClient, *words: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == at and moment == "before":
+            raise Died
+        answer = send(self, *words)
+        if asked == at:
+            raise Died
+        return answer
+
+    while asked >= at:
+        asked, at = 0, at + 1
+        store = swift(account)
+        store.write("old", 0, old)
+        store.publish("old", "key", len(old))
+        with monkeypatch.context() as patch, suppress(Died):
+            patch.setattr(SwiftClient, "_send", dying)
+            if work == "delete":
+                store.delete("key")
+            else:
+                store.write("new", 0, new)
+                store.publish("new", "key", len(new))
+        heir = SwiftStore(SwiftClient(lambda: account), store.url("").split("/")[-2], part_size=SMALL)
+        for draft in heir.drafts():
+            heir.discard(draft)
+        if work == "publish":
+            assert heir.read("key", 0, 4 * SMALL) in (old, new)
+        heir.delete("key")
+        assert left(account, heir) == []
+    assert at > 5
+
+
+class Died(Exception):
+    """The process, in the test's words."""

@@ -17,8 +17,11 @@ _EVERYTHING = 0x0003
 _PATIENCE = 0.4
 
 
-def delivered(lab: FabricLab, sender: str, receiver: str, frame: bytes) -> bool:
-    """Send the frame from the port's guest twice; whether the receiver's guest sees it within 0.4 seconds."""
+def delivered(lab: FabricLab, sender: str, receiver: str, frame: bytes, seen: bytes | None = None) -> bool:
+    """Send the frame from the port's guest twice; whether the receiver's guest sees it within 0.4 seconds.
+
+    `seen` is what it looks like there, where it is not the same.
+    """
     with lab.guests[receiver].space.visit(wire) as ear, lab.guests[sender].space.visit(wire) as mouth:
         for _ in range(2):
             mouth.send(frame)
@@ -26,7 +29,7 @@ def delivered(lab: FabricLab, sender: str, receiver: str, frame: bytes) -> bool:
         while (left := end - time.monotonic()) > 0:
             ear.settimeout(left)
             try:
-                if ear.recv(2048).startswith(frame):
+                if ear.recv(2048).startswith(frame if seen is None else seen):
                     return True
             except TimeoutError:
                 break
@@ -89,6 +92,7 @@ def packet(
     second: int,
     data: bytes,
     mark: int = 0,
+    hops: int = 64,
 ) -> bytes:
     """An IP packet to the device `to`. `first` and `second` are ports, or ICMP type and code; `mark` is the ICMP id.
 
@@ -102,9 +106,9 @@ def packet(
         body = body[:at] + struct.pack("!H", _checksum(pseudo + body)) + body[at + 2 :]
     if six:
         return _ethernet(
-            mac, to, 0x86DD, struct.pack("!IHBB", 6 << 28, len(body), protocol, 64) + b"".join(ends) + body
+            mac, to, 0x86DD, struct.pack("!IHBB", 6 << 28, len(body), protocol, hops) + b"".join(ends) + body
         )
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + b"".join(ends)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, hops, protocol, 0) + b"".join(ends)
     return _ethernet(mac, to, 0x0800, head[:10] + struct.pack("!H", _checksum(head)) + head[12:] + body)
 
 
@@ -162,8 +166,8 @@ def _address(text: str) -> bytes:
     return ipaddress.IPv6Address(text).packed
 
 
-def wire() -> socket.socket:
-    """All frames of the calling thread's `eth0`."""
-    found = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERYTHING))
-    found.bind(("eth0", 0))
+def wire(device: str = "eth0", kind: int = _EVERYTHING) -> socket.socket:
+    """All frames of a device of the calling thread's namespace, or those of an Ethernet type, from now on."""
+    found = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # with a type it would hear all devices until bound
+    found.bind((device, kind))
     return found

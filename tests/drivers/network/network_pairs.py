@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import Protocol
 
 from network_labs import FabricLab, FakeLab, Lab
 
 from cumulet.services.network.drivers.fabric import nft
 from cumulet.services.network.drivers.fabric.links import Links
-from cumulet.services.network.drivers.fabric.namespace import in_thread
+from cumulet.services.network.drivers.fabric.namespace import Namespace, in_thread
 from cumulet.services.network.drivers.fake import FakeUnderlay
 from cumulet.services.network.types import HostState
 
@@ -56,8 +57,8 @@ class FakePair:
 class FabricPair:
     """Two kernel fabrics."""
 
-    def __init__(self, external_device: str = "") -> None:
-        self.labs = (FabricLab(ENDPOINTS[0], external_device), FabricLab(ENDPOINTS[1], external_device))
+    def __init__(self, devices: Mapping[str, str] | None = None, kind: type[FabricLab] = FabricLab) -> None:
+        self.labs = (kind(ENDPOINTS[0], devices), kind(ENDPOINTS[1], devices))
         in_thread(self._join, "join hosts")
 
     def _join(self) -> None:
@@ -85,6 +86,47 @@ class FabricPair:
     def close(self) -> None:
         for lab in self.labs:
             lab.close()
+
+
+def outside_of(pair: FabricPair) -> Namespace:
+    """A network outside, with 198.18.4.1 on it, that each host has a card on: `nic0`, whose far ends are `port0` and
+    `port1`.
+    """
+    space = Namespace(f"lab-{pair.labs[0].mark}-world")
+    space.create()
+    space.visit(_make_lan)
+    for number, lab in enumerate(pair.labs):
+        in_thread(lambda number=number, lab=lab: lab.host.visit(lambda: _join_lan(space, number)), "lan")
+    space.visit(lambda: _use_lan(len(pair.labs)))
+    return space
+
+
+def power(pair: FabricPair, outside: Namespace, at: int, *, up: bool) -> None:
+    """Take a host's cables away, to the other one and outside, as when its power fails; or bring them back."""
+
+    def settle(device: str) -> None:
+        with Links() as links:
+            links.settle(device, up=up)
+
+    pair.labs[at].host.visit(lambda: settle("wire0"))
+    outside.visit(lambda: settle(f"port{at}"))
+
+
+def _make_lan() -> None:
+    with Links() as links:
+        links.bridge("lan", 1500, 1)
+        links.addresses("lan", ["198.18.4.1/24"])
+
+
+def _join_lan(outside: Namespace, number: int) -> None:
+    with Links() as links:
+        links.cable("nic0", f"port{number}", outside)
+
+
+def _use_lan(count: int) -> None:
+    with Links() as links:
+        for number in range(count):
+            links.settle(f"port{number}", master="lan")
 
 
 def _configure(own: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from network_labs import Guest, connects, eventually, ping
+from network_labs import BRIEF, Guest, connects, eventually, ping
 
 from cumulet.kernel.context import Context
 from cumulet.kernel.link.host import Host
@@ -136,14 +136,14 @@ def whole_story(folder: Any) -> None:
             "POST", "floatingips", {"floatingip": {"floating_network_id": gateway["network_id"], "port_id": first.id}}
         )["floatingip"]
         address = floating["floating_ip_address"]
-        assert not ping(address), "nothing is open to the outside yet"
+        assert not ping(address, tries=1), "nothing is open to the outside yet"
         group = first.security_groups[0]
         for rule in ({"protocol": "icmp"}, {"protocol": "tcp", "port_range_min": 22, "port_range_max": 22}):
             body = {"security_group_id": group, "direction": "ingress", **rule}
             place.api("POST", "security-group-rules", {"security_group_rule": body})
         assert eventually(lambda: ping(address))
         assert connects(address, 22)
-        assert not connects(address, 8080)
+        assert not connects(address, 8080, patience=BRIEF)
         assert place.network.ports_of(place.cloud.control.db, []) == {}
         port = place.network.port(place.cloud.control.db, place.ctx, first.id)
         assert port.addresses[0].floating == [address]
@@ -153,9 +153,9 @@ def whole_story(folder: Any) -> None:
         assert eventually(lambda: place.status(first.id) == "DOWN")
         assert eventually(lambda: connects(address, 22)), "the second guest answers now"
         place.api("DELETE", f"floatingips/{floating['id']}")
-        assert eventually(lambda: not ping(address))
+        assert eventually(lambda: not ping(address, tries=1))
         place.api("PUT", f"routers/{router}/remove_router_interface", {"subnet_id": subnet})
-        assert eventually(lambda: not other.space.visit(lambda: ping("10.20.0.1")))
+        assert eventually(lambda: not other.space.visit(lambda: ping("10.20.0.1", tries=1)))
 
 
 def marks_follow_the_policy(place: Place, port_id: str, sender: Guest, receiver: Guest, address: str) -> bool:

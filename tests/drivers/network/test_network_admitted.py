@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import msgspec
-from network_labs import Lab
+from network_labs import BRIEF, Lab
 from test_fabric import OPEN, STATE, A, C, started
 
 from cumulet.services.network.drivers.fabric import filters
@@ -30,12 +30,12 @@ def admitting(generation: int, networks: list[str]) -> HostState:
 def test_one_of_many_networks_is_let_in_and_no_other(lab: Lab):
     started(lab, A, C)
     assert lab.apply(admitting(2, [*MANY, *NESTED])).failed == {}
-    assert not lab.tcp(C, "10.1.0.11", 8080)
+    assert not lab.tcp(C, "10.1.0.11", 8080, patience=BRIEF)
     assert lab.apply(admitting(3, [*MANY, "10.2.0.0/28", *NESTED])).failed == {}
     assert lab.tcp(C, "10.1.0.11", 8080)
-    assert not lab.tcp(C, "10.1.0.11", 8081), "the rules' port alone"
+    assert not lab.tcp(C, "10.1.0.11", 8081, patience=BRIEF), "the rules' port alone"
     assert lab.apply(admitting(4, MANY)).failed == {}
-    assert not lab.tcp(C, "10.1.0.11", 8080)
+    assert not lab.tcp(C, "10.1.0.11", 8080, patience=BRIEF)
     assert lab.apply(admitting(5, ["10.2.0.13/32"])).failed == {}
     assert lab.tcp(C, "10.1.0.11", 8080)
 

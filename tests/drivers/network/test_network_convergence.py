@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import array
-import fcntl
 import os
 import socket
 import threading
@@ -14,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
-from network_labs import FabricLab, eventually, ping
+from network_labs import FabricLab, eventually, ping, unacknowledged
 from pyroute2 import IPRoute
 from test_fabric import FLOATING_A, NET1, OPEN, ROUTER, STATE, SUBNET1, A, C, port, started
 
@@ -26,7 +24,6 @@ pytestmark = pytest.mark.root
 
 BEHIND = "10.1.0.11"  # the address of A, which C reaches through the router
 ROUNDS = 3
-_OUTGOING = 0x5411  # SIOCOUTQ
 
 
 @pytest.fixture
@@ -73,13 +70,6 @@ def test_connections_outlive_the_agent(lab: FabricLab):
         for stream in (near, outside):
             stream.sendall(b"still here")
             assert eventually(lambda own=stream: unacknowledged(own) == 0)
-
-
-def unacknowledged(stream: socket.socket) -> int:
-    """Bytes that the other end has yet to say it has."""
-    room = array.array("i", [0])
-    fcntl.ioctl(stream.fileno(), _OUTGOING, room)
-    return room[0]
 
 
 def _in_fabric(lab: FabricLab) -> Namespace:

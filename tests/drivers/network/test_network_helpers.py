@@ -35,7 +35,7 @@ pytestmark = [
 NET, PUBLIC, GROUP, SERVER = (str(uuid.uuid4()) for _ in range(4))
 INSIDE, FLOATING = "10.1.0.11", "198.18.4.21"
 SAID = "227 Entering Passive Mode ({address},31,144).\r\n"  # port 31 * 256 + 144 = 8080
-PATIENCE = 3.0  # seconds
+PATIENCE = 20.0  # seconds that what must come may take on a busy machine
 
 
 def _leg(network: str, number: int, address: str) -> LegState:

@@ -175,9 +175,9 @@ def lease() -> str | None:
     return str(ipaddress.IPv6Address(found[5][:16])) if 5 in found else None
 
 
-def fetch(address: str, path: str) -> tuple[int, str] | None:
-    connection = http.client.HTTPConnection(address, 80, timeout=3)
-    connection._create_connection = lambda *_, **__: socket.create_connection((address, 80), 3)
+def fetch(address: str, path: str, patience: float = 3) -> tuple[int, str] | None:
+    connection = http.client.HTTPConnection(address, 80, timeout=patience)
+    connection._create_connection = lambda *_, **__: socket.create_connection((address, 80), patience)
     try:
         connection.request("GET", path, headers={"Host": "metadata"})
         answer = connection.getresponse()

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,10 +20,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from network_labs import FabricLab, eventually
 
-from cumulet.services.network.drivers.fabric import filters, nft, shapers
+from cumulet.services.network.drivers.fabric import filters, local_ips, meters, nft, provider, shapers
 from cumulet.services.network.drivers.fabric.links import Links
 from cumulet.services.network.drivers.fabric.namespace import FOLDER, Namespace
 from cumulet.services.network.types import (
@@ -43,7 +45,12 @@ from cumulet.services.network.types import (
     ServiceState,
     ShapeState,
     SubnetState,
+    TrunkState,
+    VlanState,
 )
+from cumulet.services.network.types.local_ips import LocalIpState
+from cumulet.services.network.types.meters import MeterRuleState, MeterState
+from cumulet.services.network.types.packet_logs import PacketLogState
 from cumulet.services.network.types.qos import BANDWIDTH_LIMIT
 
 pytestmark = [
@@ -54,7 +61,7 @@ pytestmark = [
 CYCLES = int(os.environ.get("LEAK_CYCLES", "40"))
 SEED = int(os.environ.get("WALK_SEED", "20260703"))
 ENDPOINT, FAR = "198.18.6.1", "198.18.6.2"
-TABLES = (filters.TABLE, shapers.TABLE)
+TABLES = (filters.TABLE, shapers.TABLE, meters.TABLE, local_ips.TABLE, provider.TABLE)
 FAMILIES = ("bridge", "inet", "ip", "ip6", "netdev")
 
 
@@ -118,6 +125,7 @@ class Pool:
             id=key(f"network{number}"),
             mtu=self.dice.choice((1450, 1400, 1200)),
             segment=number,
+            vlan=VlanState(physical="wires", number=self.dice.choice((7, 8))) if number == 3 and self.often() else None,
             subnets=subnets if self.often() else subnets[:1],
             service=service if self.often() else None,
         )
@@ -146,6 +154,9 @@ class Pool:
             groups=[self.dice.choice(groups)] if secure and groups else [],
             up=self.often(0.9),
             shapes=self.some([shape]),
+            logs=self.some([PacketLogState(id=key("log"), project_id="p", group=self.dice.choice(("", *groups)))]),
+            local_ips=self.some([LocalIpState(address=f"10.{network}.0.99", fixed=f"10.{network}.0.{number}")]),
+            trunk=TrunkState(parent=key("port11"), number=number) if number in (12, 13) and self.often() else None,
         )
 
     def router(self, number: int, inside: list[int], outside: bool) -> RouterState:
@@ -167,6 +178,8 @@ class Pool:
         )
         ahead = outside and self.often(0.8)
         gateway = GatewayState(leg=leg, nexthop="198.18.4.1", nexthops=["198.18.4.1"], snat=self.often())
+        more = [self.way(number, one) for one in (1, 2)]
+        more = self.some(more) if ahead and self.often(0.3) else []
         floating = [FloatingState(address=f"198.18.4.{number}{one}", fixed=f"10.{one}.0.11") for one in own]
         forward = ForwardState(
             address=f"198.18.4.{number}9", protocol="tcp", low=80, high=80, fixed="10.1.0.11", fixed_low=80,
@@ -177,10 +190,34 @@ class Pool:
             up=self.often(0.9),
             legs=legs,
             gateway=gateway if ahead else None,
-            floating=self.some(floating) if ahead else [],
-            routes=self.some([Route(destination="192.0.2.0/24", nexthop=f"10.{one}.0.9") for one in own[:1]]),
+            more_gateways=more,
+            ecmp=self.often(),
+            bfd=self.often(0.4),
+            floating=[
+                msgspec.structs.replace(one, gateway=self.dice.choice(["", *(way.leg.port_id for way in more)]))
+                for one in (self.some(floating) if ahead else [])
+            ],
+            routes=self.some([Route(destination="192.0.2.0/24", nexthop=f"10.{one}.0.9") for one in own]),
             forwards=self.some([forward]) if ahead and 1 in own else [],
+            meters=self.some([self.meter(one) for one in (1, 2)]),
         )
+
+    def way(self, router: int, number: int) -> GatewayState:
+        """A further gateway of the router."""
+        leg = LegState(
+            port_id=key(f"gateway{router}{number}"),
+            network_id=OUTSIDE,
+            mac=f"fa:16:3e:0{router}:00:1{number}",
+            addresses=[f"198.18.4.{50 + 10 * router + number}/24"],
+        )
+        return GatewayState(leg=leg, nexthop=f"198.18.4.{number}", nexthops=[f"198.18.4.{number}"])
+
+    def meter(self, number: int) -> MeterState:
+        rules = [
+            MeterRuleState(direction="egress", source=f"10.{number}.0.0/16"),
+            MeterRuleState(direction="ingress", destination="fd00::/16", excluded=self.often()),
+        ]
+        return MeterState(id=key(f"meter{number}"), project_id="p", rules=self.some(rules))
 
     def remote(self, network: int, number: int) -> RemoteState:
         return RemoteState(
@@ -192,8 +229,12 @@ class Pool:
         )
 
 
+def _die() -> None:
+    raise Killed
+
+
 @contextmanager
-def dying(after: int) -> Iterator[None]:
+def dying(after: int, die: Callable[[], object] = _die) -> Iterator[None]:
     """Engines die at the `after`th thing that they do to the kernel."""
     left = [after]
 
@@ -201,13 +242,13 @@ def dying(after: int) -> Iterator[None]:
         def step(*words: Any, **more: Any) -> Any:
             left[0] -= 1
             if left[0] == 0:
-                raise Killed
+                die()
             return work(*words, **more)
 
         return step
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_change", "_address", "forward", "neighbour", "tunnel_port"):
+        for name in ("_change", "_address", "forward", "neighbour", "tunnel_port", "run_program"):
             patch.setattr(Links, name, deadly(getattr(Links, name)))
         patch.setattr(nft, "_run", deadly(nft._run))
         patch.setattr(Namespace, "create", deadly(Namespace.create))
@@ -223,6 +264,12 @@ class Walk:
         self.pool = Pool(self.dice)
         self.state = HostState()
         self.taps: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """Have what stays until the engine ends: the host's device."""
+        wired = VlanState(physical="wires", number=7)
+        self.state = HostState(networks=[NetworkState(id=OUTSIDE, mtu=1500, vlan=wired)])
+        self.settle()
 
     def cycle(self) -> None:
         act = self.dice.choice((self.change, self.change, self.change, self.kill, self.kill, self.plug, self.unplug))
@@ -251,7 +298,7 @@ class Walk:
 
     def plug(self) -> None:
         for port in self.state.ports:
-            if port.id not in self.taps and self.dice.random() < 0.7:
+            if port.id not in self.taps and port.trunk is None and self.dice.random() < 0.7:
                 self.taps[port.id] = self.lab.fabric.open_tap(port.id)
 
     def unplug(self) -> None:
@@ -278,13 +325,27 @@ def standing(lab: FabricLab) -> dict[str, Any]:
 
 
 def held() -> dict[str, Any]:
-    """Threads by name, open descriptors by kind, child processes."""
+    """Threads by name, open descriptors by kind, child processes.
+
+    The log of packets, which goes to /dev/null here, is opened with the first packet, whenever that comes.
+    """
     children = "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children"))
     return {
         "threads": Counter(thread.name for thread in threading.enumerate()),
-        "descriptors": Counter(_kind(path) for path in Path("/proc/self/fd").iterdir()),
+        "descriptors": Counter(kind for path in Path("/proc/self/fd").iterdir() if (kind := _kind(path)) != "null"),
         "children": children.split(),
     }
+
+
+def steady(lab: FabricLab) -> dict[str, Any]:
+    """What stands once nothing comes and goes any more, such as the threads that end connections."""
+    found = standing(lab)
+    while True:
+        time.sleep(0.5)
+        now = standing(lab)
+        if now == found:
+            return found
+        found = now
 
 
 def _kind(path: Path) -> str:
@@ -311,13 +372,13 @@ def test_random_lives_of_an_engine_leave_nothing():
 def live() -> None:
     """A walk of CYCLES, after which all is as it was. AssertionError where it is not."""
     before = held()
-    lab = FabricLab(endpoint=ENDPOINT)
+    lab = FabricLab(endpoint=ENDPOINT, devices={"wires": "nic0"})
     try:
         lab.host.visit(_with_endpoint)
         walk = Walk(lab, SEED)
-        walk.change()
+        walk.begin()
         walk.finish()
-        clean = standing(lab)
+        clean = steady(lab)
         for _ in range(CYCLES):
             walk.cycle()
         walk.finish()
@@ -331,3 +392,4 @@ def _with_endpoint() -> None:
     with Links() as links:
         links.settle("lo")
         links.addresses("lo", [f"{ENDPOINT}/32"])
+        links.pair("nic0", "nic1", 1500)

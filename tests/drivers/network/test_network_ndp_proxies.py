@@ -75,7 +75,7 @@ def with_proxied(generation: int, proxied: list[str] | None) -> HostState:
 @pytest.fixture
 def lab():
     """The fabric with a device, behind which `lab.outside` takes the inside's addresses for its neighbours'."""
-    place = FabricLab(external_device="nic0")
+    place = FabricLab(devices={"public": "nic0"})
     place.outside = Namespace(f"lab-{place.mark}-world")
     place.outside.create()
     try:

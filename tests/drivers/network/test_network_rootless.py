@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -27,6 +28,20 @@ def test_all_of_it_works_without_the_hosts_root(tmp_path: Path):
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
     assert " passed" in done.stdout or "[100%]" in done.stdout
     assert "skipped" not in done.stdout
+
+
+@pytest.mark.root
+def test_tags_need_the_kernels_devices_there():
+    """Packet programs are refused to users: nothing is offered that could not be carried."""
+    ask = "import json; from cumulet.services.network.drivers.fabric.probe import probe as found\n"
+    ask += "said = found(egress=False); print(json.dumps([said.tags, said.network_types, said.missing.get('tags')]))"
+    argv = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh", sys.executable, "-c", ask]
+    done = subprocess.run(argv, env=_environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    tags, kinds, why = json.loads(done.stdout)
+    assert tags in ("8021q", "")
+    assert kinds == (["vlan"] if tags else [])
+    assert tags or ("8021q" in why and "bpf: [Errno 1]" in why)
 
 
 def _environment() -> dict[str, str]:

@@ -88,7 +88,7 @@ class Packets:
     """The kernel's engine, with a namespace outside that has a route into A and none into the others."""
 
     def __init__(self) -> None:
-        self._lab = FabricLab(external_device="nic0")
+        self._lab = FabricLab(devices={"public": "nic0"})
         self._outside = Namespace(f"lab-{self._lab.mark}-world")
         self._outside.create()
         self._lab.host.visit(lambda: lay(self._outside))

@@ -106,7 +106,7 @@ def limit(type_: str, direction: str, rate: int, burst: int = 0) -> ShapeState:
 
 
 def test_the_kernel_here_holds_ports_to_rules(lab: FabricLab) -> None:
-    assert lab.fabric.capabilities.qos_rules == list(shapers.TYPES)
+    assert lab.fabric.capabilities.qos_rules == [*shapers.TYPES, *qos.PLACED]
     assert "qos" not in lab.fabric.capabilities.missing
 
 

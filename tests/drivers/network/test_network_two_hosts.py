@@ -13,14 +13,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from network_labs import FabricLab, eventually, is_inner, ping
-from network_pairs import ENDPOINTS, FabricPair, FakePair, Pair
+from network_labs import BRIEF, FabricLab, eventually, is_inner, ping
+from network_pairs import ENDPOINTS, FabricPair, FakePair, Pair, outside_of
 from pyroute2 import IPRoute
 from test_fabric import EGRESS, FRIENDS, GATEWAY, ICMP, OPEN, PUBLIC, SSH, SUBNET1, SUBNET2, leg, network, port
 
 from cumulet.services.network.drivers.fabric import names
 from cumulet.services.network.drivers.fabric.links import Links
-from cumulet.services.network.drivers.fabric.namespace import Namespace, in_thread
+from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.types import (
     FloatingState,
     GroupState,
@@ -116,7 +116,7 @@ def test_neighbours_on_other_hosts_are_reached(pair: Pair):
 
 def test_the_same_addresses_in_two_networks_do_not_mix(pair: Pair):
     one, two = started(pair, A, TWIN_B).labs
-    assert not one.ping(A, "10.1.0.12"), "its namesake is on another network"
+    assert not one.ping(A, "10.1.0.12", tries=1), "its namesake is on another network"
     two.boot(B)
     one.boot(TWIN_A)
     assert one.ping(A, "10.1.0.12")
@@ -132,11 +132,11 @@ def test_the_same_addresses_in_two_networks_do_not_mix(pair: Pair):
 def test_rules_hold_between_hosts(pair: Pair):
     one, two = started(pair, A, B, C).labs
     assert one.tcp(A, "10.1.0.12", 8080)
-    assert not two.ping(C, "10.1.0.11"), "it has no group that lets it out"
-    assert not one.ping(A, "10.1.0.13"), "and none that lets others in"
+    assert not two.ping(C, "10.1.0.11", tries=1), "it has no group that lets it out"
+    assert not one.ping(A, "10.1.0.13", tries=1), "and none that lets others in"
     alone = msgspec.structs.replace(GROUPS[0], members=["10.1.0.12"])
     two.apply(msgspec.structs.replace(SECOND, generation=2, groups=[alone]))
-    assert not one.tcp(A, "10.1.0.12", 8080), "no member any more"
+    assert not one.tcp(A, "10.1.0.12", 8080, patience=BRIEF), "no member any more"
     assert one.tcp(A, "10.1.0.12", 22), "open to all"
     two.apply(opened(msgspec.structs.replace(SECOND, generation=3, groups=[alone]), ICMP))
     assert one.ping(A, "10.1.0.12")
@@ -144,14 +144,14 @@ def test_rules_hold_between_hosts(pair: Pair):
 
 def test_senders_cannot_pretend_to_other_hosts(pair: Pair):
     one, _ = started(pair, A, B).labs
-    assert not one.ping(A, "10.1.0.12", source="10.1.0.99")
-    assert not one.ping(A, "10.1.0.12", mac="fa:16:3e:aa:aa:aa")
+    assert not one.ping(A, "10.1.0.12", source="10.1.0.99", tries=1)
+    assert not one.ping(A, "10.1.0.12", mac="fa:16:3e:aa:aa:aa", tries=1)
     assert one.ping(A, "10.1.0.12")
 
 
 def test_a_floating_address_leads_to_a_port_on_the_other_host(pair: Pair):
     one, two = started(pair, B).labs
-    assert not one.ping(None, FLOATING)
+    assert not one.ping(None, FLOATING, tries=1)
     assert one.tcp(None, FLOATING, 22)
     two.apply(opened(SECOND, ICMP))
     assert one.ping(None, FLOATING)
@@ -208,7 +208,7 @@ def test_a_host_that_is_told_less_forgets(pair: Pair):
     before = pair.host_has()
     alone = msgspec.structs.replace(FIRST, generation=2, remotes=[])
     one.apply(alone)
-    assert not one.ping(A, "10.1.0.12")
+    assert not one.ping(A, "10.1.0.12", tries=1)
     assert one.apply(alone).changes == 0
     assert pair.host_has() == before
     two.apply(HostState(generation=2))
@@ -293,14 +293,9 @@ def test_an_agent_killed_in_the_middle_is_finished_by_the_next(place: int, monke
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces and taps")
 def test_floating_addresses_follow_their_router_to_another_host():
-    pair = FabricPair(external_device="nic0")
-    outside = Namespace(f"lab-{pair.labs[0].mark}-world")
-    outside.create()
+    pair = FabricPair({"public": "nic0"})
+    outside = outside_of(pair)
     try:
-        outside.visit(make_lan)
-        for number, lab in enumerate(pair.labs):
-            in_thread(lambda number=number, lab=lab: lab.host.visit(lambda: join_lan(outside, number)), "lan")
-        outside.visit(lambda: use_lan(len(pair.labs)))
         one, two = started(pair, A, B).labs
         two.apply(opened(SECOND, ICMP))
         assert outside.visit(lambda: ping(FLOATING))
@@ -310,30 +305,13 @@ def test_floating_addresses_follow_their_router_to_another_host():
             opened(SECOND, ICMP), generation=3, networks=networks, routers=[ROUTER], remotes=SECOND.remotes[:2]
         )
         one.apply(msgspec.structs.replace(FIRST, generation=2, routers=[], remotes=[*FIRST.remotes, far_leg]))
-        assert not outside.visit(lambda: ping(FLOATING))
+        assert not outside.visit(lambda: ping(FLOATING, tries=1))
         assert two.apply(taken).failed == {}
         assert eventually(lambda: outside.visit(lambda: ping(FLOATING)))
         assert one.ping(A, "198.18.4.1"), "the other host's guests leave by it too"
     finally:
         pair.close()
         outside.delete()
-
-
-def make_lan() -> None:
-    with Links() as links:
-        links.bridge("lan", 1500, 1)
-        links.addresses("lan", ["198.18.4.1/24"])
-
-
-def join_lan(outside: Namespace, number: int) -> None:
-    with Links() as links:
-        links.cable("nic0", f"port{number}", outside)
-
-
-def use_lan(count: int) -> None:
-    with Links() as links:
-        for number in range(count):
-            links.settle(f"port{number}", master="lan")
 
 
 class Watch:

@@ -6,7 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from personas.props import (
+    block_backups,
     block_storage,
+    block_storage_encryption,
+    block_storage_groups,
+    block_storage_qos,
     compute,
     identity,
     image,
@@ -17,7 +21,11 @@ from personas.props import (
     network_flavors,
     network_floating,
     network_groups,
+    network_local_ips,
+    network_metering,
+    network_packet_logs,
     network_qos,
+    network_segments,
     network_sharing,
     network_topologies,
     network_trunks,
@@ -26,7 +34,13 @@ from personas.props import (
 from personas.stage import Maker
 
 MAKERS: Mapping[str, Mapping[str, Maker]] = {
-    "block_storage": block_storage.MAKERS,
+    "block_storage": {
+        **block_storage.MAKERS,
+        **block_backups.MAKERS,
+        **block_storage_encryption.MAKERS,
+        **block_storage_groups.MAKERS,
+        **block_storage_qos.MAKERS,
+    },
     "compute": compute.MAKERS,
     "identity": identity.MAKERS,
     "image": image.MAKERS,
@@ -42,6 +56,10 @@ MAKERS: Mapping[str, Mapping[str, Maker]] = {
         **network_topologies.MAKERS,
         **network_trunks.MAKERS,
         **network_floating.MAKERS,
+        **network_local_ips.MAKERS,
+        **network_metering.MAKERS,
+        **network_segments.MAKERS,
+        **network_packet_logs.MAKERS,
     },
     "placement": placement.MAKERS,
 }

@@ -6,7 +6,6 @@ from __future__ import annotations
 from personas.stage import Prop, Stage
 
 SPEC = "multiattach"  # one of the few that everybody may see
-ABSENT = "00000000-0000-4000-8000-000000000000"
 
 
 def owned(stage: Stage, **parameters: str) -> Prop:
@@ -90,8 +89,8 @@ def message(stage: Stage) -> Prop:
 
 
 def host(stage: Stage) -> Prop:
-    found = stage.until("block_storage", "/os-hosts", lambda answer: bool(answer["hosts"]))["hosts"]
-    return {"host": found[0]["host_name"]}
+    found = stage.until("block_storage", "/os-hosts", lambda answer: len(answer["hosts"]) > 1)["hosts"]
+    return {"host": next(one["host_name"] for one in found if one["service"] == "cinder-volume")}
 
 
 MAKERS = {
@@ -110,10 +109,9 @@ MAKERS = {
     "DELETE /os-quota-sets/{owner_id}": other_project,
     "/os-quota-class-sets/{class_name}": lambda _stage: {"class_name": "default"},
     "PUT /os-quota-class-sets/{class_name}": lambda _stage: {"class_name": "nobody"},
-    "/os-services/{verb}": lambda _stage: {"verb": "enable"},
+    "/clusters/{cluster_name}": lambda _stage: {"cluster_name": "some"},
     "/os-hosts/{host}": host,
     "/capabilities/{host}": host,
     "/messages/{message_id}": message,
     "/extensions/{alias}": lambda _stage: {"alias": "os-hosts"},
-    "{absent_id}": lambda _stage: {"absent_id": ABSENT},
 }

@@ -50,6 +50,7 @@ def rule_type(stage: Stage) -> Prop:
 
 MAKERS: dict[str, Maker] = {
     "/qos/policies/{id}": policy,
+    "/policies/{id}": policy,
     "/qos/policies/{policy_id}": parent,
     "/qos/rule-types/{type}": rule_type,
     **{f"/qos/policies/{{policy_id}}/{type_}_rules/{{id}}": partial(rule, type_=type_) for type_ in qos.PARAMETERS},

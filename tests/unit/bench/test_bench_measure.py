@@ -29,14 +29,14 @@ def login(cloud: RunningCloud) -> logins.Login:
     return logins.Login(f"{cloud.control_url}/identity/v3", {"auth": body}, cloud.settings.region, "public")
 
 
-def run(login: logins.Login, *names: str) -> tuple[list[Row], list[Row], list[str]]:
+def run(login: logins.Login, *names: str, limits: Limits = FEW) -> tuple[list[Row], list[Row], list[str]]:
     """The rows, those that were told on the way, and what could not be removed."""
 
     async def work() -> tuple[list[Row], list[Row], list[str]]:
         told: list[Row] = []
         async with Client(login) as client:
             subject = Subject("here", client, {os.getpid(): "test"})
-            rows = await measure([subject], names, FEW, told.append)
+            rows = await measure([subject], names, limits, told.append)
             return rows, told, await subject.stock.clear()
 
     return asyncio.run(work())
@@ -79,6 +79,22 @@ def test_moments_are_rows_of_their_own_and_the_last_has_the_cpu(login: logins.Lo
         assert (posted.median("p50") or 0) <= (available.median("p50") or 0)
 
 
+def test_volumes_and_snapshots_go_through_their_lives_and_leave_nothing(login: logins.Login) -> None:
+    names = [name for name in ALL if name.startswith(("volume-", "snapshot-"))]
+    rows, _, left = run(login, *names, limits=Limits(concurrency=(2,), repeats=1, seconds=5, count=2))
+    assert left == []
+    assert {row.scenario for row in rows} == set(names) >= {"volume-clone", "volume-attach", "snapshot-delete"}
+    assert [row.title for row in rows if row.failed or row.not_served or row.errors] == []
+
+    async def names_left() -> list[str]:
+        async with Client(login) as client:
+            found = [*(await client.ask("GET", "volume", "/volumes"))["volumes"]]
+            found += (await client.ask("GET", "volume", "/snapshots"))["snapshots"]
+            return [each["name"] for each in found]
+
+    assert asyncio.run(names_left()) == []
+
+
 def test_what_is_not_served_is_told_once(login: logins.Login) -> None:
     nowhere = logins.Login(login.url, login.request, "Elsewhere", "public")
     rows, _, _ = run(nowhere, "image-list")
@@ -113,5 +129,5 @@ def test_two_clouds_stand_side_by_side() -> None:
 
 def test_all_scenarios_say_what_they_do() -> None:
     assert all(kind.summary() for kind in ALL.values())
-    assert len(ALL) == 22
+    assert len(ALL) == 39
     assert sum(kind.usual for kind in ALL.values()) == 17

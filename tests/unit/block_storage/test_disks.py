@@ -14,10 +14,13 @@ from cumulet.kernel.link.host import Journal
 from cumulet.services.block_storage.agent.backup import VolumesKeeper
 from cumulet.services.block_storage.agent.disks import DisksForServers
 from cumulet.services.block_storage.agent.exports import Exports
+from cumulet.services.block_storage.agent.passwords import Passwords
 from cumulet.services.block_storage.contract import NetworkSource, RemoteDisk
 from cumulet.services.block_storage.drivers.base import nobody
 from cumulet.services.block_storage.drivers.fake import FakeBackend, FakeExporter
 from cumulet.services.compute.contract import HostDisks
+from support.one_backend import NAME, alone
+from support.waiting import PATIENCE
 
 MIB = 1 << 20
 
@@ -27,9 +30,13 @@ class Hypervisor:
 
     def __init__(self) -> None:
         self.open: set[str] = set()
+        self.starting: set[str] = set()
 
-    def is_open(self, volume_id: str) -> bool:
+    def is_open(self, volume_id: str, _backend: str = "") -> bool:
         return volume_id in self.open
+
+    def may_open(self, volume_id: str) -> bool:
+        return volume_id in self.starting
 
     def resize(self, volume_id: str, size: int) -> bool:
         return volume_id in self.open
@@ -55,8 +62,8 @@ def backend(tmp_path: Path) -> FakeBackend:
 
 @pytest.fixture
 def exports(tmp_path: Path, backend: FakeBackend) -> Exports:
-    exports = Exports("host-a", "127.0.0.1", Journal(tmp_path / "journal"), backend)
-    exports.use(FakeExporter(backend, Journal(tmp_path / "exporter"), exports.ended))
+    exports = Exports("host-a", "127.0.0.1", Journal(tmp_path / "journal"), alone(backend))
+    exports.use(FakeExporter(backend, Journal(tmp_path / "exporter"), exports.ended), NAME)
     return exports
 
 
@@ -64,8 +71,10 @@ def exports(tmp_path: Path, backend: FakeBackend) -> Exports:
 def disks(tmp_path: Path, hypervisor: Hypervisor, backend: FakeBackend, exports: Exports) -> DisksForServers:
     contracts = Contracts()
     contracts.offer(HostDisks, lambda: hypervisor)
-    keeper = VolumesKeeper(backend, lambda _held, _volume_id: nobody)
-    return DisksForServers(contracts, backend, keeper, exports, lambda: tmp_path / "tls")
+    keeper = VolumesKeeper(alone(backend), lambda _held, _volume_id: nobody)
+    passwords = Passwords(tmp_path / "secrets", lambda _verb, _body: {"secret": "word"})
+    tls = tmp_path / "tls"
+    return DisksForServers(contracts, alone(backend), keeper, exports, lambda: tls, lambda *_: None, passwords)
 
 
 def test_an_open_disk_is_left_alone(disks: DisksForServers, hypervisor: Hypervisor) -> None:
@@ -86,13 +95,26 @@ def test_a_disk_that_is_about_to_be_opened_is_left_alone(disks: DisksForServers)
         pass
 
 
+def test_a_server_may_take_its_time_to_open_a_disk(
+    disks: DisksForServers, hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cumulet.services.block_storage.agent.disks.OPENING", 0.0)
+    hypervisor.starting.add("v1")
+    disks.open("v1")
+    with pytest.raises(NotReady, match="about to open"), disks.closed(["v1"]):
+        pass
+    hypervisor.starting.clear()
+    with disks.closed(["v1"]):
+        pass
+
+
 def test_an_opener_waits_for_work_on_the_closed_disk(disks: DisksForServers) -> None:
     opened = threading.Event()
     with disks.closed(["v1"]):
         thread = threading.Thread(target=lambda: (disks.open("v1"), opened.set()))
         thread.start()
         assert not opened.wait(0.2)
-    assert opened.wait(5)
+    assert opened.wait(PATIENCE)
     thread.join()
 
 
@@ -128,9 +150,9 @@ def test_a_younger_attachment_ends_an_export(disks: DisksForServers, exports: Ex
 def test_exports_come_back_with_the_agent(tmp_path: Path, backend: FakeBackend, exports: Exports) -> None:
     remote = exports.begin("v1", 2, "host-b")
     exports.rest()
-    again = Exports("host-a", "127.0.0.1", Journal(tmp_path / "journal"), backend)
+    again = Exports("host-a", "127.0.0.1", Journal(tmp_path / "journal"), alone(backend))
     exporter = FakeExporter(backend, Journal(tmp_path / "exporter"), again.ended)
-    again.use(exporter)
+    again.use(exporter, NAME)
     assert exporter.exports() == []
     again.start()
     assert exporter.clients("v1") == ["host-b"]

@@ -7,8 +7,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -19,13 +20,14 @@ from cumulet.kernel.secrets import Secrets
 from support.waiting import until
 
 PATIENCE = 60.0
+ROOT = "/block-storage/v3"
 MOMENTS = ("before", "inside", "after")
 
 
 class KilledCloud:
     """Control plane and agent in processes of their own, volumes in real files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, flags: Mapping[str, str] = MappingProxyType({})) -> None:
         self.faults = folder / "faults"
         self.flags = {
             "state": str(folder / "state"),
@@ -36,6 +38,7 @@ class KilledCloud:
             "identity.bcrypt_rounds": "4",
             "compute.driver": "fake",
             "network.driver": "fake",
+            **flags,
         }
         self.settings = settings_module.load(environ={}, overrides=self.flags)
         self.store = self.settings.state / "agent" / "block_storage"
@@ -64,9 +67,21 @@ class KilledCloud:
         assert self._parts[part].wait(PATIENCE) == -9
         self.start(part)
 
-    def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        """An answer of the volume API, asked for until there is one."""
-        return until(lambda: self._ask(method, path, body))
+    def kill(self, part: str) -> None:
+        self._parts[part].kill()
+
+    def ask(self, method: str, path: str, body: Any = None, root: str = ROOT) -> httpx.Response:
+        """An answer of an API, that of volumes if none is named, asked for until there is one."""
+        return until(lambda: self._ask(method, f"{root}{path}", body))
+
+    def order(self, method: str, path: str, body: Any = None) -> None:
+        """Ask once: who answers may be dead before it can."""
+        self._ask(method, f"{ROOT}{path}", body)
+
+    def only(self, kind: str) -> str:
+        """The id of the only `volume` or `snapshot` that there is."""
+        (found,) = self.ask("GET", f"/{kind}s").json()[f"{kind}s"]
+        return str(found["id"])
 
     def status(self, kind: str, one: str) -> Any:
         """The status of a `volume` or `snapshot`; `deleted` where it is gone."""
@@ -80,8 +95,12 @@ class KilledCloud:
         try:
             if not self._token:
                 self._token = self._login()
-            headers = {"x-auth-token": self._token, "openstack-api-version": "volume 3.71", "connection": "close"}
-            url = f"{self.settings.control_url}/block-storage/v3{path}"
+            headers = {
+                "x-auth-token": self._token,
+                "openstack-api-version": "volume 3.71,compute 2.90",
+                "connection": "close",
+            }
+            url = f"{self.settings.control_url}{path}"
             return httpx.request(method, url, json=body, headers=headers, timeout=10)
         except httpx.TransportError:
             return None
@@ -102,7 +121,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledCloud]:
         cloud.start("serve")
         cloud.ask("GET", "/volumes")
         cloud.start("agent")
-        until(lambda: len(cloud.ask("GET", "/os-services").json()["services"]) == 2)
+        until(lambda: len(cloud.ask("GET", "/os-services").json()["services"]) == 3)
         yield cloud
     finally:
         cloud.stop()
@@ -111,24 +130,26 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledCloud]:
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_volume_lives_through_kills(killed: KilledCloud, moment: str) -> None:
     killed.faults.write_text(f"block_storage.create.make:{moment}")
-    volume = killed.ask("POST", "/volumes", {"volume": {"size": 1}}).json()["volume"]["id"]
+    killed.order("POST", "/volumes", {"volume": {"size": 1}})
     killed.revive()
+    volume = killed.only("volume")
     until(lambda: killed.status("volume", volume) == "available")
 
     killed.faults.write_text(f"block_storage.snapshot.take:{moment}")
-    snapshot = killed.ask("POST", "/snapshots", {"snapshot": {"volume_id": volume}}).json()["snapshot"]["id"]
+    killed.order("POST", "/snapshots", {"snapshot": {"volume_id": volume}})
     killed.revive()
+    snapshot = killed.only("snapshot")
     until(lambda: killed.status("snapshot", snapshot) == "available")
     assert killed.files() == [f"snapshots/{snapshot}.qcow2", f"volumes/{volume}.qcow2"]
 
     killed.faults.write_text(f"block_storage.extend.grow:{moment}")
-    killed.ask("POST", f"/volumes/{volume}/action", {"os-extend": {"new_size": 2}})
+    killed.order("POST", f"/volumes/{volume}/action", {"os-extend": {"new_size": 2}})
     killed.revive()
     until(lambda: killed.status("volume", volume) == "available")
     assert killed.ask("GET", f"/volumes/{volume}").json()["volume"]["size"] == 2
 
     killed.faults.write_text(f"block_storage.delete.remove:{moment}")
-    killed.ask("DELETE", f"/volumes/{volume}?cascade=true")
+    killed.order("DELETE", f"/volumes/{volume}?cascade=true")
     killed.revive()
     until(lambda: killed.status("volume", volume) == "deleted")
     assert killed.files() == []

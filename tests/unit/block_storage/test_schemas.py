@@ -90,6 +90,64 @@ CASES: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "os-reserve": ("os-reserve", {}, ("unknown",)),
     "os-initialize_connection": ("os-initialize_connection", {"connector": {}}, ("connector", "unknown")),
     "os-retype": ("os-retype", {"new_type": "a"}, ("new_type", "migration_policy", "unknown")),
+    "POST /group_types": (
+        "group_type",
+        {"name": "a"},
+        ("name", "description", "is_public", "group_specs", "unknown"),
+    ),
+    "PUT /group_types/{group_type_id}": (
+        "group_type",
+        {"name": "a"},
+        ("name", "description", "is_public", "unknown"),
+    ),
+    "POST /group_types/{group_type_id}/group_specs": ("group_specs", {"a": "b"}, ("a", "a b")),
+    "POST /groups": (
+        "group",
+        {"group_type": "a", "volume_types": ["a"]},
+        ("name", "description", "volume_types", "unknown"),
+    ),
+    "PUT /groups/{group_id}": (
+        "group",
+        {"name": "a"},
+        ("name", "description", "add_volumes", "remove_volumes", "unknown"),
+    ),
+    "create-from-src": (
+        "create-from-src",
+        {"source_group_id": U},
+        ("name", "description", "source_group_id", "group_snapshot_id", "unknown"),
+    ),
+    "delete": ("delete", {}, ("delete-volumes", "unknown")),
+    "failover_replication": (
+        "failover_replication",
+        {},
+        ("allow_attached_volume", "secondary_backend_id", "unknown"),
+    ),
+    "POST /group_snapshots": (
+        "group_snapshot",
+        {"group_id": U},
+        ("group_id", "name", "description", "unknown"),
+    ),
+    "POST /consistencygroups": (
+        "consistencygroup",
+        {"volume_types": "a"},
+        ("name", "description", "volume_types", "availability_zone", "unknown"),
+    ),
+    "POST /consistencygroups/create_from_src": (
+        "consistencygroup-from-src",
+        {"source_cgid": "a"},
+        ("name", "description", "cgsnapshot_id", "source_cgid", "unknown"),
+    ),
+    "PUT /consistencygroups/{group_id}": (
+        "consistencygroup",
+        {"name": "a"},
+        ("name", "description", "add_volumes", "remove_volumes", "unknown"),
+    ),
+    "POST /consistencygroups/{group_id}/delete": ("consistencygroup", {}, ("force", "unknown")),
+    "POST /cgsnapshots": (
+        "cgsnapshot",
+        {"consistencygroup_id": "a"},
+        ("consistencygroup_id", "name", "description", "unknown"),
+    ),
 }
 VERDICTS: dict[str, dict[str, int]] = yaml.safe_load((Path(__file__).parent / "verdicts.yaml").read_text())
 

@@ -85,8 +85,12 @@ def test_status_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     found = json.loads(capsys.readouterr().out)
     assert found["ready"] is False
     assert {part["name"]: part["state"] for part in found["parts"]} == dict.fromkeys(
-        ("control", "agent", "data"), "stopped"
+        ("control", "agent", "data", "objects"), "stopped"
     )
+    without = ["--set", "object_store.enabled=false", *words, "--json"]
+    assert cli.main(without) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [part["name"] for part in found["parts"]] == ["control", "agent", "data"]
     journal = tmp_path / "agent" / "journal" / "servers"
     journal.mkdir(parents=True)
     (journal / "a.mp").touch()

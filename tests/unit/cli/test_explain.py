@@ -130,7 +130,7 @@ def test_a_server_whose_host_does_not_answer(asked: Asked, monkeypatch: pytest.M
 
     monkeypatch.setattr(asked.cloud.control.hosts, "call", deaf)
     server = asked.boot()
-    found = asked.until(server, lambda found: any("struck dumb" in line for line in found["waiting"]))
+    found = asked.until(server, lambda found: any("struck dumb" in line for line in found["waiting"]) and found["host"])
     assert found["state"] == "BUILD"
     boot = found["sagas"][0]
     assert boot["status"] == "running"

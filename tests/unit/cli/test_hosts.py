@@ -19,6 +19,7 @@ import pytest
 
 from cumulet import settings
 from cumulet.cli import seed
+from cumulet.kernel import lock
 from support.engines import ENGINES, POSTGRES
 from support.waiting import until
 
@@ -46,6 +47,7 @@ class Machine:
             "CUMULET_IDENTITY__BCRYPT_ROUNDS": "4",
             "CUMULET_CONTROL__PORT": str(free_port()),
             "CUMULET_DATA__PORT": str(free_port()),
+            "CUMULET_OBJECTS__PORT": str(free_port()),
             **settings,
         }
 
@@ -141,6 +143,36 @@ def test_a_host_joins_works_is_cut_off_and_comes_back(control: Machine, host: Ma
     control.run("host", "remove", "compute-7")
     assert control.hosts() == {}
     assert "there is no host compute-7" in control.run("host", "revoke", "compute-7", code=1).stderr
+
+
+@pytest.mark.timeout(300)
+def test_a_host_that_has_joined_runs_its_agent_and_its_part_of_the_object_store(
+    control: Machine, host: Machine
+) -> None:
+    token = control.run("host", "token").stdout.strip()
+    agent = host.start("agent", "--join", token, url_of(control))
+    until(lambda: "joined the control plane" in host.words() or None)
+    agent.terminate()
+    agent.wait(30)
+    (host.state / "disk").mkdir()
+    (host.state / "cumulet.toml").write_text(
+        f'[[object_store.devices]]\nname = "d"\nfolder = "{host.state / "disk"}"\n'
+    )
+    try:
+        said = host.run("up").stdout
+        assert "Host compute-7 is a part of its cloud" in said
+        assert "control plane" not in said
+        found = json.loads(host.run("status", "--json").stdout)
+        parts = {each["name"]: (each["state"], each["healthy"]) for each in found["parts"]}
+        assert parts == {"agent": ("running", True), "objects": ("running", True)}
+        words = (host.state / "log" / "objects.log").read_text()
+        assert "It must be brought here first (cumulet ring distribute): the secret, ring account" in words
+        assert url_of(control) in words  # it asks there whom tokens stand for
+        assert not (host.state / "objects" / "secret.json").exists()
+        assert not (host.state / "cumulet.db").exists()
+    finally:
+        host.run("down")
+    assert lock.owner(host.state / "run" / "objects.lock") is None
 
 
 def test_tokens_that_cannot_be(control: Machine, host: Machine) -> None:

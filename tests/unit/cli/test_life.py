@@ -40,6 +40,7 @@ def cumulet(state: Path) -> Iterator[Cumulet]:
         "CUMULET_STATE": str(state),
         "CUMULET_CONTROL__PORT": str(free_port()),
         "CUMULET_DATA__PORT": str(free_port()),
+        "CUMULET_OBJECTS__PORT": str(free_port()),
         "CUMULET_IDENTITY__BCRYPT_ROUNDS": "4",
         "CUMULET_COMPUTE__DRIVER": "fake",
         "CUMULET_NETWORK__DRIVER": "fake",
@@ -73,7 +74,7 @@ def test_a_cloud_lives_and_ends(cumulet: Cumulet, state: Path) -> None:
     out = cumulet("up", "--no-seed").stdout
     assert f"OS_CLIENT_CONFIG_FILE={state}/clouds.yaml" in out
     found = status(cumulet)
-    assert [part["name"] for part in found["parts"]] == ["control", "agent", "data"]
+    assert [part["name"] for part in found["parts"]] == ["control", "agent", "data", "objects"]
     assert {(part["state"], part["healthy"], part["restarts"]) for part in found["parts"]} == {("running", True, 0)}
     assert all(part["memory"] > 0 for part in found["parts"])
     assert "used by this cloud" in cumulet("doctor").stdout
@@ -84,7 +85,7 @@ def test_a_cloud_lives_and_ends(cumulet: Cumulet, state: Path) -> None:
     assert "runs already" in cumulet("up", "--foreground", "--no-wait", code=1).stderr
 
     # What is killed is started again, and `up` waits until it is there.
-    for name in ("control", "agent"):
+    for name in ("control", "agent", "objects"):
         before = pids(status(cumulet))
         os.kill(before[name], signal.SIGKILL)
         until(partial(has_another, cumulet, name, before[name]))
@@ -113,7 +114,8 @@ def test_a_part_that_cannot_start_is_named(cumulet: Cumulet, state: Path) -> Non
 
 def test_foreground(cumulet: Cumulet, state: Path) -> None:
     argv = [sys.executable, "-m", "cumulet.cli", "--state", str(state), "--set", f"control.port={free_port()}"]
-    argv += ["--set", f"data.port={free_port()}", "--set", "network.driver=fake", "--set", "compute.driver=fake"]
+    argv += ["--set", f"data.port={free_port()}", "--set", f"objects.port={free_port()}"]
+    argv += ["--set", "network.driver=fake", "--set", "compute.driver=fake"]
     process = subprocess.Popen([*argv, "up", "--foreground", "--no-seed"], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

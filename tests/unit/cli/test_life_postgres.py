@@ -40,13 +40,14 @@ def state(tmp_path: Path, url: str) -> Path:
     folder.mkdir(mode=0o700)
     with ExitStack() as held:
         ports = []
-        for _ in range(2):
+        for _ in range(3):
             probe = held.enter_context(socket.socket())
             probe.bind(("127.0.0.1", 0))
             ports.append(probe.getsockname()[1])
     (folder / "cumulet.toml").write_text(
         f"[database]\nurl = {json.dumps(url)}\n"
-        f"[control]\nport = {ports[0]}\n[data]\nport = {ports[1]}\n[identity]\nbcrypt_rounds = 4\n"
+        f"[control]\nport = {ports[0]}\n[data]\nport = {ports[1]}\n"
+        f"[objects]\nport = {ports[2]}\n[identity]\nbcrypt_rounds = 4\n"
         '[compute]\ndriver = "fake"\n[network]\ndriver = "fake"\n[block_storage]\ndriver = "fake"\n'
     )
     return folder
@@ -76,7 +77,9 @@ def test_a_cloud_lives_in_a_database_on_a_server_and_ends(cumulet: Cumulet, stat
     postgres.execute(url, "CREATE TABLE diary (page text)")
     cumulet("up", "--no-seed")
     parts = json.loads(cumulet("status", "--json").stdout)["parts"]
-    assert {(part["name"], part["healthy"]) for part in parts} == {("control", True), ("agent", True), ("data", True)}
+    assert {(part["name"], part["healthy"]) for part in parts} == {
+        (name, True) for name in ("control", "agent", "data", "objects")
+    }
     assert {"kernel_saga", "identity_user", "compute_server"} <= tables(url)
     assert not (state / "cumulet.db").exists()
     cumulet("down")

@@ -20,9 +20,10 @@ def test_every_part_is_turned_and_turned_back(
     cloud: RunningCloud, flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = "cumulet.test.turned"
+    cloud.objects_url()
     assert cli.main([*flags, "log-level", name, "debug"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["agent-host-1", "control", "data"]
+    assert [line.partition(":")[0] for line in lines] == ["agent-host-1", "control", "data", "objects"]
     assert all(f"{name}=debug" in line for line in lines)
     assert logging.getLogger(name).isEnabledFor(logging.DEBUG)
     assert cli.main([*flags, "log-level", name, "reset"]) == 0

@@ -54,3 +54,17 @@ def test_a_server_that_a_report_lacks_is_asked_for_again(
     hosts = SimpleNamespace(call=lambda host, verb, body: {"power": int(said)})
     power.heard(cast(Cloud, SimpleNamespace(db=None, hosts=hosts)), "host", {})
     assert found == [(server, taken)]
+
+
+@pytest.mark.parametrize(("host", "asked"), [("host", ["s"]), ("another", [])])
+def test_a_server_that_its_host_says_to_have_changed_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, host: str, asked: list[str]
+) -> None:
+    """A disk without room has held it; what a host says of servers that moved away is nothing."""
+    server = SimpleNamespace(id="s", host="host")
+    monkeypatch.setattr(power.store, "find", lambda source, server_id: server)
+    found: list[tuple[Any, PowerState]] = []
+    monkeypatch.setattr(power, "sync", lambda cloud, row, state: found.append((row.id, state)))
+    hosts = SimpleNamespace(call=lambda host, verb, body: {"power": int(PowerState.PAUSED)})
+    power.changed(cast(Cloud, SimpleNamespace(db=None, hosts=hosts)), host, "s")
+    assert found == [(each, PowerState.PAUSED) for each in asked]

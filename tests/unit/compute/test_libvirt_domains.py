@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from cumulet.kernel.errors import Conflict
-from cumulet.services.block_storage.contract import NetworkSource, RemoteDisk
+from cumulet.services.block_storage.contract import BlockDisk, DiskSource, NetworkDisk, NetworkSource, RemoteDisk
 from cumulet.services.compute.drivers.base import Disk
-from cumulet.services.compute.drivers.libvirt import devices, disks, xen
+from cumulet.services.compute.drivers.libvirt import devices, disks, plugged, xen
 from cumulet.services.compute.drivers.libvirt.domain import Surroundings, domain
 from cumulet.services.compute.drivers.libvirt.words import write
 from cumulet.services.compute.drivers.qemu.command_line import Machine
@@ -224,7 +224,7 @@ def test_what_is_plugged_in_is_of_the_form_too() -> None:
     whole = check(domain(spec, FOLDER, Machine(accelerator="tcg"), {}, around(spec)))
     drive = volume_drive(VolumeSpec(volume_id=VOLUME), Disk(path="/a&b'<c", format="raw"), "virtio")
     for device in (
-        disks.disk(drive, "vdx", "ua-other"),
+        disks.disk(drive, "vdx", "ua-other", server_id="s"),
         devices.interface(PortSpec(id=PORT, mac="fa:16:3e:00:00:01", mtu=1400), "tap0", Guest()),
     ):
         whole.find("devices").append(etree.fromstring(write(device)))
@@ -232,12 +232,48 @@ def test_what_is_plugged_in_is_of_the_form_too() -> None:
     assert found.xpath("devices/disk/source/@file") == ["/a&b'<c"]
 
 
-def test_volumes_of_other_hosts_are_refused() -> None:
+def test_containers_are_opened_over_exports_alone() -> None:
     remote = RemoteDisk(address="192.0.2.1", port=10809, export="v", server="other")
-    source = Disk(network=NetworkSource(remote=remote, credentials=Path("/tls")))
+    spec = ServerSpec(id=UUID, vcpus=1, ram=64, volumes=[VolumeSpec(volume_id=VOLUME, encrypted=True)])
+
+    def made(source: Disk) -> str:
+        return domain(spec, FOLDER, Machine(accelerator="tcg"), {VOLUME: source}, around(spec))
+
+    exported = NetworkSource(remote=remote, credentials=Path("/tls"))
+    found = check(made(Disk(source=exported, key="secret word")))
+    assert found.xpath("devices/disk[@type='network']/source/@tlsHostname") == ["other"]
+    assert found.xpath("devices/disk/source/encryption/@format") == ["luks"]
+    assert b"secret word" not in etree.tostring(found)
+    for source in (
+        Disk(path="/v", format="raw", key="key"),
+        Disk(source=BlockDisk(path=Path("/dev/vg/v")), key="key"),
+    ):
+        with pytest.raises(Conflict, match="libvirt opens"):
+            made(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "xpath", "words", "place"),
+    [
+        (BlockDisk(path=Path("/dev/vg/v")), "@dev", "/dev/vg/v", "/dev/vg/v"),
+        (NetworkDisk(protocol="nbd", servers=("[::1]:10809",), name="v"), "host/@name", "::1", "v"),
+        (NetworkDisk(protocol="rbd", servers=("a:6789", "b:6789"), name="pool/v"), "host[2]/@name", "b", "pool/v"),
+    ],
+    ids=["block", "nbd", "rbd"],
+)
+def test_disks_that_are_no_files(source: DiskSource, xpath: str, words: str, place: str) -> None:
+    opened_at = {VOLUME: Disk.of(source)}
     spec = ServerSpec(id=UUID, vcpus=1, ram=64, volumes=[VolumeSpec(volume_id=VOLUME)])
-    with pytest.raises(Conflict, match="other hosts"):
-        domain(spec, FOLDER, Machine(accelerator="tcg"), {VOLUME: source}, around(spec))
+    found = check(domain(spec, FOLDER, Machine(accelerator="tcg"), opened_at, around(spec)))
+    assert found.xpath(f"devices/disk/source/{xpath}") == [words]
+    assert place in plugged.files(found).values()
+    assert disks.place_of(opened_at[VOLUME]) == place
+
+
+def test_disks_with_secrets_are_refused() -> None:
+    secret = NetworkDisk(protocol="rbd", name="pool/v", user="u", secret=Path("/s"))
+    with pytest.raises(Conflict, match="secret"):
+        disks.place_of(Disk.of(secret))
 
 
 def test_names_of_disks_go_on_after_the_last_letter() -> None:

@@ -14,9 +14,17 @@ from pycdlib import PyCdlib
 
 from cumulet.kernel import qmp, run
 from cumulet.kernel.errors import Conflict
+from cumulet.services.block_storage.contract import BlockDisk, NetworkDisk
 from cumulet.services.compute.drivers.base import Disk
 from cumulet.services.compute.drivers.qemu import accelerator, configdrive, console, overlay
-from cumulet.services.compute.drivers.qemu.command_line import Inheritance, Machine, command_line
+from cumulet.services.compute.drivers.qemu.command_line import (
+    Inheritance,
+    Machine,
+    block_arguments,
+    command_line,
+    credentials,
+    credentials_arguments,
+)
 from cumulet.services.compute.types import PortSpec, ServerSpec, VolumeSpec
 
 SPEC = ServerSpec(
@@ -160,3 +168,19 @@ def test_sockets_take_long_paths(tmp_path):
     with qmp.listen(folder / "control.sock") as listener:
         assert listener.family == socket.AF_UNIX
         assert (folder / "control.sock").is_socket()
+
+
+def test_disks_that_are_no_files_are_opened_by_their_own_drivers():
+    disk = Disk.of(BlockDisk(path=Path("/dev/vg/v")))
+    assert block_arguments("n", disk)["file"] == {"driver": "host_device", "filename": "/dev/vg/v"}
+    assert (block_arguments("n", disk)["driver"], credentials_arguments("n", disk)) == ("raw", None)
+    served = Disk.of(NetworkDisk(protocol="nbd", servers=("[fd00::1]:10809",), name="v"))
+    file = block_arguments("n", served)["file"]
+    assert file["server"] == {"type": "inet", "host": "fd00::1", "port": "10809"}
+    assert file["reconnect-delay"] > 0, "requests wait for a storage that is away"
+    sealed = Disk.of(NetworkDisk(protocol="rbd", servers=("a:1", "b:2"), name="p/v", user="u", secret=Path("/s")))
+    assert block_arguments("n", sealed)["file"] == {
+        "driver": "rbd", "pool": "p", "image": "v", "user": "u", "key-secret": credentials("n"),
+        "server": [{"host": "a", "port": "1"}, {"host": "b", "port": "2"}],
+    }  # fmt: skip
+    assert credentials_arguments("n", sealed) == {"qom-type": "secret", "id": credentials("n"), "file": "/s"}

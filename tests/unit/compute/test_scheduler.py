@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cumulet.kernel import clock
+from cumulet.kernel import clock, json_query
 from cumulet.kernel.errors import NotReady
 from cumulet.services.compute.logic.scheduler import (
     choice,
@@ -20,7 +20,6 @@ from cumulet.services.compute.logic.scheduler import (
     filters_company,
     operators,
     plugins,
-    query,
     weighers,
 )
 from cumulet.services.compute.logic.scheduler.asked import Asked
@@ -311,8 +310,8 @@ _JSON = st.recursive(
 
 @given(_JSON)
 def test_any_query_holds_or_not_or_is_none(tree):
-    with contextlib.suppress(query.BadQuery):
-        assert query.holds(json.dumps(tree), place().facts()) in (True, False)
+    with contextlib.suppress(json_query.BadQuery):
+        assert json_query.holds(json.dumps(tree), place().facts()) in (True, False)
 
 
 @given(st.text(), st.text())

@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cumulet.kernel import clock
 from cumulet.kernel.vault import Vault
 from cumulet.services.identity.logic import keys, payloads
 from cumulet.services.identity.types import SYSTEM_ID, Federation, Target, Token
@@ -122,3 +123,12 @@ def test_a_very_long_text_is_not_even_looked_at(ring: keys.KeyRing) -> None:
 def test_the_usual_token_is_short(ring: keys.KeyRing) -> None:
     token = Token("a" * 32, ("password", "token"), Target.PROJECT, "b" * 32, ("A" * 22, "B" * 22), 1.8e9, 1_800_003_600)
     assert len(payloads.seal(ring, token)) < 230
+
+
+@settings(max_examples=200, deadline=None)
+@given(token=tokens(), moment=st.floats(0, 2**33))
+def test_a_token_was_issued_when_it_says_at_once(ring: keys.KeyRing, token: Token, moment: float) -> None:
+    """To the microsecond, else one that is revoked at once would be younger than its revocation."""
+    told = msgspec.structs.replace(token, issued_at=moment)
+    read = payloads.unseal(ring, payloads.seal(ring, told))
+    assert clock.from_seconds(read.issued_at) == clock.from_seconds(moment)

@@ -16,6 +16,7 @@ from cumulet.kernel.bus.memory import Memory
 from cumulet.kernel.db import migrate, sql, tables
 from cumulet.kernel.db.database import Database
 from cumulet.kernel.db.outbox import Event, Outbox
+from support.waiting import until
 
 
 @pytest.fixture
@@ -85,6 +86,30 @@ def test_one_failing_function_leaves_its_neighbours_in_the_same_commit_alone(db)
         for future in (first, *rest):
             future.result()
     assert names(db) == {str(number) for number in range(16) if number % 3}
+
+
+def test_who_writes_alone_does_so_itself(db):
+    assert db.write(lambda tx: threading.get_ident()) == threading.get_ident()
+
+
+def test_what_is_being_written_is_ended_before_the_database_is_closed(db):
+    reached, gate = threading.Event(), threading.Event()
+
+    def slow(tx):
+        reached.set()
+        gate.wait(10)
+        return "written"
+
+    with ThreadPoolExecutor(2) as pool:
+        writing = pool.submit(db.write, slow)
+        assert reached.wait(10)
+        closing_it = pool.submit(db.close)
+        gate.set()
+        assert writing.result(10) == "written"
+        closing_it.result(30)
+    if db.is_at_hand:
+        with pytest.raises(RuntimeError, match="closed"):
+            db.write(slow)
 
 
 def test_a_nested_write_and_an_outside_read_are_refused(db):
@@ -216,6 +241,30 @@ def test_the_outbox_thread_delivers_what_a_former_life_left(db):
     second.start()
     assert delivered.wait(10)
     second.stop()
+
+
+def test_who_delivers_events_wakes_nobody_else(db):
+    class Counted(Memory):
+        told = 0
+
+        def tell(self, tx, topic, key=""):
+            self.told += 1
+            super().tell(tx, topic, key)
+
+    bus, seen = Counted(), []
+    outbox = Outbox(db, bus, "a")
+    outbox.subscribe("a", lambda event: seen.append(event.payload))
+    outbox.start()
+    try:
+        db.write(lambda tx: outbox.publish(tx, "a", 1))
+        until(lambda: seen == [1])
+        told = bus.told
+        for number in (2, 3):
+            db.write(lambda tx, n=number: outbox.publish(tx, "a", n))
+        until(lambda: seen == [1, 2, 3])
+        assert bus.told == told
+    finally:
+        outbox.stop()
 
 
 def test_json_columns_keep_plain_data(db, tmp_path: Path):

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hearing import Heard
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from cumulet.kernel import clock
 from cumulet.kernel.bus import ANY
@@ -74,6 +74,18 @@ def test_a_check_and_what_follows_from_it_are_one(db):
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(attempt, map(str, range(8)))) == 1
+
+
+def test_a_scan_that_cannot_be_avoided_is_not_compiled(db):
+    """A scan is said to cost so much that the server would, for a tenth of a second and more."""
+    query = select(tables.lease.c.name).order_by(tables.lease.c.until)
+
+    def plan(tx):
+        return "\n".join(sql.column(tx, text(f"EXPLAIN {query}")))
+
+    found = db.write(plan)
+    assert "Seq Scan" in found
+    assert "JIT" not in found
 
 
 def test_a_lock_lines_writers_up_so_that_none_is_run_again(db):

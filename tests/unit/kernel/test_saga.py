@@ -30,11 +30,11 @@ def db(empty):
 class Bench:
     """Sagas over a database, with flows made by the test and a record of what ran."""
 
-    def __init__(self, db, *flows, owner="a", packages=None):
+    def __init__(self, db, *flows, owner="a", packages=None, bus=None):
         self.db = db
         self.ran = []
         self.flows = {flow.name: flow for flow in flows}
-        self.sagas = Sagas(db, Memory(), self.flows.__getitem__, owner, packages)
+        self.sagas = Sagas(db, bus or Memory(), self.flows.__getitem__, owner, packages)
 
     def go(self):
         self.sagas.run(SimpleNamespace(db=self.db))
@@ -56,8 +56,8 @@ class Bench:
 def bench(db):
     made = []
 
-    def make(*flows, owner="a", packages=None):
-        made.append(Bench(db, *flows, owner=owner, packages=packages))
+    def make(*flows, owner="a", packages=None, bus=None):
+        made.append(Bench(db, *flows, owner=owner, packages=packages, bus=bus))
         return made[-1]
 
     yield make
@@ -231,6 +231,53 @@ def test_sagas_of_one_subject_wait_for_each_other_and_others_do_not(db, bench):
     a.ended(first)
     a.ended(second)
     assert ran == ["other", "slow", "s"]
+
+
+class Mute(Memory):
+    """Nobody is woken."""
+
+    def tell(self, tx, topic, key=""):
+        return None
+
+
+def test_what_begins_here_need_not_be_found(db, bench, monkeypatch):
+    if not db.is_at_hand:
+        pytest.skip("with a server between, sagas are found by looking")
+    monkeypatch.setattr("cumulet.kernel.saga.RESCAN", 60.0)
+    gate, ran = threading.Event(), []
+
+    def slow(run):
+        gate.wait(10)
+        ran.append(run.args["words"])
+
+    a = bench(
+        Flow("t.slow", (Step("one", slow),)), Flow("t.next", (Step("one", lambda run: ran.append("next")),)), bus=Mute()
+    )
+    a.go()
+    first = a.start("t.slow", words=("as", "stored"))
+    held = a.sagas.find(db, first)
+    assert (held.owner, held.fence, held.lease_until > clock.now()) == ("a", 1, True)
+    second = a.start("t.next")
+    assert a.sagas.find(db, second).owner is None
+    gate.set()
+    a.ended(first)
+    a.ended(second)
+    assert ran == [["as", "stored"], "next"]
+
+
+def test_a_saga_of_a_transaction_that_is_undone_never_begins(db, bench):
+    ran = []
+    a = bench(Flow("t.f", (Step("one", mark(ran, "one")),)))
+    a.go()
+
+    def write(tx):
+        a.sagas.start(tx, "t.f", "undone")
+        raise KeyError("undo")
+
+    with pytest.raises(KeyError):
+        db.write(write)
+    a.ended(a.start("t.f"))
+    assert ran == ["one"]
 
 
 def test_a_cancelled_saga_undoes_what_it_did(db, bench):

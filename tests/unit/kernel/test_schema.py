@@ -410,8 +410,9 @@ def test_moments_are_what_iso8601_reads(text):
     r"(https?|file|x)?:?/{0,3}(u(:p)?@)?([a-z0-9.-]{0,4}|\[[0-9a-f:]{2,6}\])?(:[0-9]{0,3})?"
     r"(/[a-z%20 é\n]{0,3}){0,2}(\?[a-z/?= \[\"]{0,3})?(#[a-z#]{0,2})?",
     fullmatch=True,
-))  # fmt: skip
+).filter(lambda text: not text.endswith("\n")))  # fmt: skip
 def test_uri_is_what_rfc3986_takes(text):
+    """Of a line's end the library takes no notice."""
     validator = rfc3986.validators.Validator().require_presence_of("scheme", "host")
     validator = validator.check_validity_of("scheme", "userinfo", "host", "path", "query", "fragment")
     try:

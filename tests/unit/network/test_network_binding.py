@@ -62,6 +62,19 @@ def test_sockets_of_a_switch_in_user_space_are_named_after_the_port():
     assert found.details["vhostuser_socket"] == "/run/switch/vhu5a05ab5a-00"
 
 
+def test_bridges_take_ports_of_networks_that_the_host_has_a_way_to():
+    driver, plain = fabric.Fabric(), {"vnic_type": "normal"}
+    here = {"bridge_mappings": {"public": "cml0", "wires": "eth1"}, "capabilities": {"network_types": ["vlan"]}}
+    assert driver.bind(told(**plain, offers=here)) is not None
+    assert driver.bind(told(**plain, offers=here, physical_network="air")) is None
+    assert driver.bind(told(**plain, offers={})) is None
+    assert driver.bind(told(**plain, offers={}, physical_network="public")) is not None, "as of the release before"
+    tagged = told(**plain, network_type="vlan", segmentation_id=7)
+    assert driver.bind(msgspec.structs.replace(tagged, offers=here)) is not None
+    assert driver.bind(msgspec.structs.replace(tagged, offers={**here, "capabilities": {}})) is None
+    assert driver.bind(told(**plain, offers={}, network_type="vxlan", physical_network=None)) is not None
+
+
 def test_a_name_that_nobody_knows_is_no_driver():
     with pytest.raises(Unsupported):
         mechanisms.find("nonsense")
@@ -138,6 +151,25 @@ def test_ports_wait_for_a_host_that_is_not_there(wires: Wires):
     on_bridge = {"port_filter": True, "connectivity": "l2", "bound_drivers": {"0": "fabric"}}
     assert wires.vif(plain) == ("bridge", on_bridge)
     assert wires.vif(direct)[0] == "binding_failed"
+
+
+def test_a_server_does_not_go_where_its_physical_network_is_not(wires: Wires, monkeypatch: pytest.MonkeyPatch):
+    chosen = msgspec.structs.replace(wires.cloud.settings.network, flat_networks=("public", "wires"))
+    monkeypatch.setattr(wires.cloud, "settings", msgspec.structs.replace(wires.cloud.settings, network=chosen))
+    words = {"provider:network_type": "flat", "provider:physical_network": "wires"}
+    there = wires.ask("POST", "/networks", network=words)["network"]
+    try:
+        assert there["provider:physical_network"] == "wires"
+        port = wires.port(network_id=there["id"])
+        wires.joins(bridge_mappings={"public": "cml0"})
+        with pytest.raises(Conflict):
+            wires.cloud.db.write(lambda tx: wires.contract.bind(tx, [port], wires.host))
+        wires.joins(bridge_mappings={"public": "cml0", "wires": "eth1"})
+        wires.cloud.db.write(lambda tx: wires.contract.bind(tx, [port], wires.host))
+        assert wires.vif(port)[0] == "bridge"
+        wires.ask("DELETE", f"/ports/{port}")
+    finally:
+        wires.ask("DELETE", f"/networks/{there['id']}")
 
 
 def test_a_server_does_not_go_where_its_port_cannot(wires: Wires):

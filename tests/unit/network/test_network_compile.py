@@ -44,7 +44,10 @@ TAIL = ("", [], 1, NOW, NOW)
 
 def network(key: str, *, physical: str | None = None, up: bool = True) -> Network:
     kind, segment = ("flat", None) if physical else ("vxlan", 7)
-    return Network(key, "pr", key, up, False, False, False, 1450, True, kind, physical, segment, [], *TAIL)
+    return Network(
+        key, "pr", key, up, False, False, False, 1450, True, kind, None, None, [], *TAIL,
+        segment_physical=physical, segment_number=segment,
+    )  # fmt: skip
 
 
 def subnet(key: str, network_id: str, cidr: str) -> Subnet:

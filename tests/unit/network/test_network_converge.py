@@ -14,9 +14,7 @@ from cumulet.kernel.link.names import NOT_CONNECTED
 from cumulet.services.network.flows import converge
 from cumulet.services.network.flows.converge import Converger
 from cumulet.services.network.types import Applied, HostReport, HostState, NetworkState
-from support.waiting import until
-
-PATIENCE = 5.0
+from support.waiting import PATIENCE, until
 
 
 class Hosts:
@@ -50,14 +48,20 @@ def hosts():
 
 
 @pytest.fixture
-def wanted(monkeypatch):
-    """What the rows say; a test changes it."""
+def wanted(monkeypatch, hosts):
+    """What the rows say; a test changes it. Afterwards no lane is left that would look at other rows."""
     state = SimpleNamespace(networks=[NetworkState(id="n1", mtu=1450)])
     monkeypatch.setattr(converge.snapshot, "take", lambda source, host: None)
+    monkeypatch.setattr(converge.statuses, "due", lambda host, rows, state, failed: None)
     monkeypatch.setattr(converge, "compile_host", lambda rows: HostState(networks=list(state.networks)))
     monkeypatch.setattr(converge.agents, "epoch", lambda cloud: "e1")
     monkeypatch.setattr(converge, "FIRST_PAUSE", 0.01)
-    return state
+    monkeypatch.setattr(converge, "IDLE", 0.1)
+    before = set(threading.enumerate())
+    yield state
+    hosts.there = False
+    hosts.gate.set()
+    until(lambda: not any(one.name.startswith("converge ") for one in set(threading.enumerate()) - before))
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ def encoded(name: str, value: str, version: int = 4, *tags: str) -> dict[int, by
         ("tftp-server-address", "198.51.100.9,198.51.100.10", 150, b"\xc6\x33\x64\x09\xc6\x33\x64\x0a"),
         ("server-ip-address", "198.51.100.9", 255, b"\xc6\x33\x64\x09"),
         ("ntp-server", "192.0.2.1", 42, b"\xc0\x00\x02\x01"),
+        ("domain-name", '"example.org"', 15, b"example.org"),
         ("mtu", "1400", 26, b"\x05\x78"),
         ("time-offset", "-3600", 2, b"\xff\xff\xf1\xf0"),
         ("T1", "2h", 58, b"\0\0\x1c\x20"),

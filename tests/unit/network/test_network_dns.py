@@ -16,6 +16,7 @@ from cumulet.services.network.contract import NetworkContract, PortRequest
 from cumulet.services.network.drivers.fabric import dhcp, dhcp_options
 from cumulet.services.network.logic import dns
 from cumulet.services.network.logic.compile import compile_host
+from cumulet.services.network.types import FarPort
 from support.people import environment
 from unit.network.test_network_compile import rows
 
@@ -46,6 +47,22 @@ def test_guests_are_told_their_name_and_domain():
     assert port.name == "web"
     assert dhcp_options.encode(port.options, 4)[15] == b"cloud.example"
     assert dhcp_options.encode(port.options, 6)[24] == b"\x05cloud\x07example\x00"
+
+
+def test_hosts_know_the_names_of_ports_near_and_far():
+    named = rows()
+    named.domain = DOMAIN
+    near = named.bound[0]
+    named.bound = [msgspec.structs.replace(near, dns_name="Web")]
+    named.far = [FarPort("far", near.network_id, "fa:16:3e:00:00:09", "other", dns_name="db.cloud.example.")]
+    named.endpoints = {"other": "198.18.0.9"}
+    state = compile_host(named)
+    assert state.networks[0].domain == "cloud.example"
+    assert [port.dns for port in state.ports] == ["web.cloud.example"]
+    assert [remote.dns for remote in state.remotes] == ["db.cloud.example"]
+    named.domain = dns.NO_ONES
+    state = compile_host(named)
+    assert [item.dns for item in (*state.ports, *state.remotes)] == ["", ""]
 
 
 def test_a_ports_own_options_go_before_the_domain():

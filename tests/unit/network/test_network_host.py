@@ -29,6 +29,7 @@ from cumulet.services.network.types import (
     RemoteState,
 )
 from cumulet.settings.network import Network
+from support.waiting import PATIENCE
 
 NETWORK = NetworkState(id="n1", mtu=1450)
 PORT = PortState(
@@ -170,10 +171,12 @@ def test_a_host_looks_after_its_network_by_itself(host, events):
     settings = SimpleNamespace(network=Network(driver="fake", tunnel_address="198.18.6.1", repair_interval=0.01))
     service = NetworkHost(Host(**{**host.__dict__, "settings": settings}), Drifting())
     service.start()
-    assert not looks.acquire(timeout=0.1), "there is nothing to look at yet"
-    apply(service, full(STATE))
-    before = len(events)
-    assert looks.acquire(timeout=5)
-    assert looks.acquire(timeout=5)
-    assert len(events) > before
-    service.stop()
+    try:
+        assert not looks.acquire(timeout=0.1), "there is nothing to look at yet"
+        apply(service, full(STATE))
+        before = len(events)
+        assert looks.acquire(timeout=PATIENCE)
+        assert looks.acquire(timeout=PATIENCE)
+        assert len(events) > before
+    finally:
+        service.stop()

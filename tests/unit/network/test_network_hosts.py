@@ -20,6 +20,7 @@ from cumulet.services.network.contract import NetworkContract, PortInfo, PortReq
 from cumulet.services.network.logic import scheduling
 from cumulet.services.network.store import common
 from cumulet.services.network.types import HostState, Network, Router
+from cumulet.services.network.types.connections import Connection
 from support.cloud import RunningCloud
 from support.people import environment
 from support.waiting import until
@@ -89,6 +90,11 @@ class TwoFakeHosts:
         subnet = {"network_id": found, "ip_version": 4, "cidr": f"10.9.{number}.0/24"}
         self.api("POST", "subnets", {"subnet": subnet})
         return found
+
+    def fabric(self, host: str) -> Any:
+        """The host's engine, a fake."""
+        agent = self.running.agent if host == "host-1" else self.second
+        return agent._parts["network"]._fabric
 
     def boot(self, network_id: str, host: str) -> PortInfo:
         def write(tx: Any) -> PortInfo:
@@ -168,6 +174,29 @@ def test_hosts_hear_of_each_others_ports_on_networks_that_they_share(two: TwoFak
     for info in (one, other):
         two.api("DELETE", f"ports/{info.id}", admin=True)
     until(lambda: two.state("host-2").ports == [] and two.state("host-2").networks == [])
+
+
+def test_connections_follow_a_port_to_another_host(two: TwoFakeHosts):
+    network = two.make_network(2)
+    mover, other = two.boot(network, "host-1"), two.boot(network, "host-2")
+    until(lambda: other.id in two.remotes("host-1"))
+    begun = Connection(
+        network_id=network,
+        protocol=6,
+        source=mover.addresses[0].address,
+        destination="198.51.100.7",
+        destination_port=80,
+    )
+    unwanted = msgspec.structs.replace(begun, source="198.51.100.7", destination=mover.addresses[0].address)
+    source, target = (two.fabric(host) for host in ("host-1", "host-2"))
+    source.track(begun)
+    source.track(unwanted)
+    two.bind(mover.id, "host-2")
+    until(lambda: target.tracks(begun))
+    assert not target.tracks(unwanted), "which no rule would let begin"
+    assert not source.tracks(begun)
+    for info in (mover, other):
+        two.api("DELETE", f"ports/{info.id}", admin=True)
 
 
 def test_the_audit_looks_at_what_hosts_know_of_each_other(two: TwoFakeHosts):

@@ -61,13 +61,39 @@ def test_a_rules_life_is_told(cloud: RunningCloud, client: httpx.Client) -> None
     client.delete(f"{path}/{rule}")
     client.delete(f"/qos/policies/{policy}")
     until(lambda: heard and heard[-1].topic == "policy.delete.end")
-    assert [one.topic for one in heard] == [
-        "policy.create.end", "bandwidth_limit_rule.create.end", "bandwidth_limit_rule.update.end",
-        "bandwidth_limit_rule.delete.end", "policy.delete.end",
-    ]  # fmt: skip
+    told = (
+        "policy.create",
+        *(f"bandwidth_limit_rule.{verb}" for verb in ("create", "update", "delete")),
+        "policy.delete",
+    )
+    assert [one.topic for one in heard] == [f"{topic}.{moment}" for topic in told for moment in ("start", "end")]
+    assert heard[2].payload == {"bandwidth_limit_rule": {"max_kbps": 5}}
+    assert heard[4].payload == {"bandwidth_limit_rule": {"max_kbps": 6}, "id": rule}
+    assert heard[6].payload == {"bandwidth_limit_rule_id": rule}
     words = {"id": rule, "max_kbps": 6, "max_burst_kbps": 0, "direction": "egress"}
-    assert heard[2].payload == {"bandwidth_limit_rule": words}
-    assert heard[3].payload == {"bandwidth_limit_rule_id": rule, "bandwidth_limit_rule": words}
+    assert heard[5].payload == {"bandwidth_limit_rule": words}
+    assert heard[7].payload == {"bandwidth_limit_rule_id": rule, "bandwidth_limit_rule": words}
+
+
+def test_tags_and_quotas_are_told(cloud: RunningCloud, client: httpx.Client) -> None:
+    heard: list[Event] = []
+    for prefix in ("tag", "quota"):
+        cloud.control.cloud.outbox.subscribe(prefix, heard.append)
+    wire = made(client, "/networks", {"network": {"name": "told"}})
+    client.put(f"/networks/{wire}/tags", json={"tags": ["red"]})
+    client.put(f"/networks/{wire}/tags/blue")
+    client.delete(f"/networks/{wire}/tags/blue")
+    client.delete(f"/networks/{wire}/tags")
+    client.put(f"/quotas/{wire}", json={"quota": {"port": 7}})
+    client.delete(f"/quotas/{wire}")
+    client.delete(f"/networks/{wire}")
+    until(lambda: heard and heard[-1].topic == "quota.delete.end")
+    verbs = ("tag.update", "tag.create", "tag.delete", "tag.delete_all", "quota.update", "quota.delete")
+    assert [one.topic for one in heard] == [f"{verb}.{moment}" for verb in verbs for moment in ("start", "end")]
+    tagged = {"obj_resource": "networks", "obj_resource_id": wire}
+    assert heard[1].payload == {**tagged, "tags": ["red"]}
+    assert heard[7].payload == tagged
+    assert heard[9].payload["quota"]["port"] == 7
 
 
 def test_rule_types_are_what_drivers_can_do(client: httpx.Client, modest: str) -> None:

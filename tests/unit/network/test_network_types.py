@@ -13,8 +13,9 @@ import pytest
 from cumulet.kernel import plugins
 from cumulet.kernel.errors import Unsupported
 from cumulet.services.network.contract import ProviderSegment
-from cumulet.services.network.logic import agents, network_types
-from cumulet.services.network.types import HostReport
+from cumulet.services.network.logic import agents, network_types, segment_ranges
+from cumulet.services.network.types import HostReport, provider
+from cumulet.settings.network import Network as NetworkSettings
 from support.people import environment
 
 
@@ -96,6 +97,48 @@ def test_what_the_settings_leave_out_is_not_offered(studio: Studio, monkeypatch:
     assert "not supported" in studio.network(network_type="vxlan")["message"]
     assert studio.network()["type"] == "NoNetworkAvailable"
     assert studio.network(network_type="local")["provider:network_type"] == "local"
+
+
+class TestVlans:
+    """Networks that are the tags of a physical one."""
+
+    @pytest.fixture
+    def studio(self, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+        chosen = msgspec.structs.replace(
+            studio.cloud.settings.network, network_vlan_ranges=("air:11:12", "sea"), flat_networks=("*",)
+        )
+        before = studio.cloud.settings
+        monkeypatch.setattr(studio.cloud, "settings", msgspec.structs.replace(before, network=chosen))
+        yield studio
+        studio.cloud.settings = before
+        studio.cloud.db.write(lambda tx: segment_ranges.follow(studio.cloud, tx))
+
+    def test_they_are_on_physical_networks_that_are_known(self, studio: Studio):
+        made = studio.network(network_type="vlan", physical_network="sea", segmentation_id=4094)
+        assert (made["provider:physical_network"], made["provider:segmentation_id"]) == ("sea", 4094)
+        assert "unknown for VLAN" in studio.network(network_type="vlan", physical_network="fog")["message"]
+        flat = studio.network(network_type="flat", physical_network="fog")
+        assert flat["provider:physical_network"] == "fog", "any may be a flat one"
+        assert studio.network(network_type="flat", physical_network="fog")["type"] == "FlatNetworkInUse"
+
+    def test_numbers_are_given_out_of_the_ranges_of_the_settings(self, studio: Studio):
+        studio.cloud.db.write(lambda tx: segment_ranges.follow(studio.cloud, tx))
+        found = [studio.network(network_type="vlan", physical_network="air") for _ in range(2)]
+        assert [each["provider:segmentation_id"] for each in found] == [11, 12]
+        assert studio.network(network_type="vlan", physical_network="air")["type"] == "NoNetworkAvailable"
+        assert studio.network(network_type="vlan", physical_network="sea")["type"] == "NoNetworkAvailable"
+
+
+def test_ranges_of_tags_are_read_from_settings():
+    found = provider.vlan_ranges(["air:11:12", "sea", "air:20:20"])
+    assert found == {"air": [range(11, 13), range(20, 21)], "sea": []}
+    assert provider.mappings(["air:eth1", "sea:bond0.7"]) == {"air": "eth1", "sea": "bond0.7"}
+
+
+@pytest.mark.parametrize("text", ["air:0:5", "air:5:4", "air:1:4095", "air:1", "air:a:b", ":1:2"])
+def test_ranges_that_are_none_are_refused(text: str):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"network_vlan_ranges": [text]}, NetworkSettings)
 
 
 def test_a_name_that_nobody_knows_is_no_driver():

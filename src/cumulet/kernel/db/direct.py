@@ -78,8 +78,8 @@ class Text(msgspec.Struct, frozen=True):
         return found
 
 
-def query(connection: Connection, statement: Select[Any], values: Mapping[str, Any]) -> list[Sequence[Any]] | None:
-    """All rows of a kept statement; None where it has to be asked the usual way."""
+def query(connection: Connection, statement: Executable, values: Mapping[str, Any]) -> list[Sequence[Any]] | None:
+    """All rows of a kept statement, those that it writes included; None where it has to be asked the usual way."""
     if not connection.get_execution_options().get(DIRECT):
         return None
     text = _text(statement, connection.dialect)

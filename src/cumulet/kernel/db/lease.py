@@ -30,6 +30,11 @@ class Lease:
         self._until = until if held else 0.0
         return held
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody else can have the name now."""
+        return self._until > clock.now()
+
     def drop(self) -> None:
         """Let go of it, so that others need not wait for its end."""
         self._until = 0.0

@@ -64,9 +64,9 @@ def migrate(db: Database, folders: Mapping[str, Path], *, contract: bool = False
 
 def left(db: Database, folders: Mapping[str, Path], *, contract: bool) -> list[Script]:
     """The scripts that `migrate` would run now, in order; raises what it would raise."""
-    found = []
+    found, applied = [], _applied(db)
     for service, folder in {KERNEL: KERNEL_FOLDER, **folders}.items():
-        have = _applied(db, service)
+        have = applied.get(service, {})
         scripts = list(_scripts(service, folder, db.dialect.name))
         _check_known(service, have, {script.number for script in scripts})
         contracts = contract or not have
@@ -114,13 +114,16 @@ def _phase(name: str) -> str:
     return EXPAND if match is None else match[3] or EXPAND
 
 
-def _applied(db: Database, service: str) -> dict[int, str]:
-    """The numbers and names of the scripts that have run."""
+def _applied(db: Database) -> dict[str, dict[int, str]]:
+    """The numbers and names of the scripts that have run, by service."""
     with db._use() as connection:
         if not inspect(connection).has_table(tables.migration.name):
             return {}
     migration = tables.migration.c
-    return dict(sql.tuples(db, select(migration.number, migration.name).where(migration.service == service)))
+    found: dict[str, dict[int, str]] = {}
+    for service, number, name in sql.tuples(db, select(migration.service, migration.number, migration.name)):
+        found.setdefault(service, {})[number] = name
+    return found
 
 
 def _scripts(service: str, folder: Path, dialect: str) -> Iterator[Script]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ LOG = logging.getLogger(__name__)
 TOPIC = "kernel.outbox"
 LEASE = 15.0  # seconds that others wait for a replica that fell silent while it delivered
 RESCAN = 5.0  # seconds: how late an event can be whose wake-up was lost
+GATHER = 0.1  # seconds for which events are let gather: what belongs together is delivered, and forgotten, at once
 BATCH = 200
 _PUBLISH = tables.outbox.insert().values(
     {name: bindparam(f"new_{name}") for name in ("topic", "payload", "request_id", "created_at")}
@@ -67,7 +69,10 @@ class Outbox:
             "new_created_at": clock.now(),
         }
         sql.execute(tx, _PUBLISH, values)
-        self._bus.tell(tx, TOPIC)
+        if self._lease.is_held:
+            tx.after_commit(self._wake.set)  # nobody else delivers
+        else:
+            self._bus.tell(tx, TOPIC)
 
     def subscribe(self, prefix: str, subscriber: Subscriber) -> None:
         """Hand every event whose topic is `prefix`, or stands below it, to `subscriber`; it must be idempotent."""
@@ -99,7 +104,8 @@ class Outbox:
 
     def _loop(self) -> None:
         while not self._stopping:
-            self._wake.wait(RESCAN)
+            if self._wake.wait(RESCAN) and not self._stopping:
+                time.sleep(GATHER)
             self._wake.clear()
             try:
                 while not self._stopping and self._lease.hold() and self.deliver() == BATCH:

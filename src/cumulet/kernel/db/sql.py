@@ -32,6 +32,7 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.sql.dml import ReturningInsert
 
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import direct
@@ -149,6 +150,12 @@ def execute(tx: Tx, statement: Executable, values: Values | Sequence[Values] | N
             return matched
     result: CursorResult[Any] = tx._connection().execute(statement, values)
     return result.rowcount
+
+
+def insert_one(tx: Tx, statement: ReturningInsert[Any], values: Values) -> Any:
+    """Insert a row with a kept statement; the column that it returns."""
+    found = direct.query(tx._connection(), statement, values)
+    return found[0][0] if found else tx._connection().execute(statement, values).scalar_one()
 
 
 def add(tx: Tx, table: Any, *structs: Any) -> None:

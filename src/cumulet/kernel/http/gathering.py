@@ -35,13 +35,17 @@ class Gathering:
         self._send()
         self._transport.close()
 
+    def take(self) -> bytes:
+        """What is held back, which whoever takes it sends in another way."""
+        held, self._held, self._size = self._held, [], 0
+        return b"".join(held)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def _send(self) -> None:
         if self._held:
-            held, self._held, self._size = self._held, [], 0
-            self._transport.write(b"".join(held))
+            self._transport.write(self.take())
 
 
 class GatheringProtocol(HttpToolsProtocol):

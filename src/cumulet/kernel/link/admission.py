@@ -22,6 +22,7 @@ from cumulet.kernel.db.database import Database
 from cumulet.kernel.db.tx import Tx
 from cumulet.kernel.link import certificates, registry, tables
 from cumulet.kernel.link.authority import Authority
+from cumulet.kernel.link.badges import OF_CONTROL
 from cumulet.kernel.link.names import TOKEN_PREFIX, is_host_name
 from cumulet.kernel.link.rows import HostRow, ReplicaRow, TokenRow
 from cumulet.kernel.vault import Vault
@@ -105,6 +106,19 @@ class Admission:
 
         self._db.write(write)
         return {"certificate": certificate}
+
+    def badge(self, who: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell a process which hosts there are and, where `body` has a signing request, give it a badge.
+
+        `who` asks (`link.desk`): of a host that has joined, or of this machine, which says its own name as `host`.
+        """
+        hosts = {each.name: each.joined_at for each in self.hosts() if not each.revoked and each.fingerprint}
+        if "request" not in body:
+            return {"hosts": hosts}
+        joined, afar, _ = who.partition("/")
+        name = joined if afar else f"{OF_CONTROL}{body.get('host')}"
+        signed = self.authority.sign_badge(name, str(body["request"]), self._lifetime)
+        return {"hosts": hosts, "certificate": signed, "authority": self.authority.certificate}
 
     def hosts(self) -> list[HostRow]:
         """All hosts, by name."""

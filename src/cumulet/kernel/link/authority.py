@@ -20,7 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cumulet.kernel import clock
 from cumulet.kernel.errors import Invalid
 from cumulet.kernel.link import certificates
-from cumulet.kernel.link.names import CONTROL_NAME, door_name, is_host_name
+from cumulet.kernel.link.badges import OF_CONTROL
+from cumulet.kernel.link.names import BADGE_NAME, CONTROL_NAME, door_name, is_host_name
 from cumulet.kernel.vault import Vault
 
 SECRET = "link.authority"  # noqa: S105 - a name in the vault
@@ -73,6 +74,17 @@ class Authority:
             raise Invalid(f"{name!r} cannot be the name of a host")
         names = [x509.DNSName(door_name(name))]
         return _pem(self._sign(_public_key(request), name, names, [ExtendedKeyUsageOID.SERVER_AUTH], lifetime))
+
+    def sign_badge(self, name: str, request: str, lifetime: float) -> str:
+        """A badge (`link.badges`), as PEM, for the key in `request`: `name` is a host's, or behind `control/`.
+
+        Raises Invalid.
+        """
+        if not is_host_name(name.removeprefix(OF_CONTROL)):
+            raise Invalid(f"{name!r} cannot be the name of a host")
+        names = [x509.DNSName(BADGE_NAME), x509.UniformResourceIdentifier(certificates.uri("peer", name))]
+        uses = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+        return _pem(self._sign(_public_key(request), f"peer {name}", names, uses, lifetime))
 
     def issue_replica(self, name: str, address: str) -> tuple[str, str]:
         """A certificate and its new private key, as PEM, of the replica `name`, reached at `address`."""

@@ -3,6 +3,7 @@
 
 Each replica and each host has an EC P-256 key and a certificate of the cloud's own authority. Who it speaks of stands
 in a URI (`cumulet:host/NAME`, `cumulet:replica/NAME`); hosts may be clients only, so that none can play a replica.
+`cumulet:peer/NAME` is a badge (`link.badges`), which is good among hosts' processes alone.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-Role = Literal["host", "replica"]
+Role = Literal["host", "replica", "peer"]
 URI = "cumulet"
 BACKDATE = 600.0  # seconds that a certificate is good before it was made, for clocks that are late
-_ROLES: Mapping[str, Role] = {"host": "host", "replica": "replica"}
+_ROLES: Mapping[str, Role] = {"host": "host", "replica": "replica", "peer": "peer"}
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -140,7 +141,7 @@ def _holder(uris: list[str], der: bytes, since: float, until: float) -> Holder:
         role, _, name = rest.partition("/")
         if scheme == URI and name and role in _ROLES:
             return Holder(_ROLES[role], name, _digest(der), since, until)
-    raise ValueError("the certificate speaks neither of a host nor of a replica")
+    raise ValueError("the certificate speaks of nobody who is known here")
 
 
 def _digest(der: bytes) -> str:

@@ -19,9 +19,10 @@ import msgspec
 from cumulet.kernel import clock, errors
 from cumulet.kernel.link import frames, greeting, names
 from cumulet.kernel.link.connection import Connection, HostInfo, Lane, introduce
+from cumulet.kernel.link.desk import Desk
 from cumulet.kernel.link.dispatch import Dispatcher, Verb
 from cumulet.kernel.link.doors import Caller, UnixDoor
-from cumulet.kernel.link.names import NOT_CONNECTED, RELAY, RENEW, REPORT
+from cumulet.kernel.link.names import ASKS, BADGE, NOT_CONNECTED, RELAY, RENEW, REPORT
 from cumulet.kernel.link.peer import Peer
 from cumulet.kernel.link.registry import Registry, View
 from cumulet.kernel.link.relay import ROOM, Relays
@@ -72,6 +73,9 @@ class Hosts:
         self._relays = Relays(registry.replica, door.way if door is not None else None)
         self._pool = ThreadPoolExecutor(HANDLERS, thread_name_prefix="hosts")
         self._clerks = ThreadPoolExecutor(CLERKS, thread_name_prefix="registry")
+        self._desk = Desk(registry.replica)
+        if admission is not None:
+            self._desk.answer(BADGE, admission.badge, afar=True)
         self._latest: dict[str, int] = {}
         self._current: dict[str, Connection] = {}
         self._ready: dict[str, Connection] = {}
@@ -105,6 +109,7 @@ class Hosts:
         if self._watcher.ident is not None:  # it was started: this replica has signed on
             self._watcher.join(10)
             self._sign_off()
+        self._desk.end()
         self._clerks.shutdown(wait=True, cancel_futures=True)  # short work on the database, which is closed next
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -173,6 +178,10 @@ class Hosts:
             raise ValueError(f"{verb} is offered twice")
         self._offers[verb] = fn
 
+    def answer(self, verb: str, fn: Callable[[str, Body], Any], *, afar: bool = False) -> None:
+        """Answer the calls of `verb` by processes that only ask with `fn(who asks, body)`."""
+        self._desk.answer(verb, fn, afar=afar)
+
     def _sign_off(self) -> None:
         try:
             self._registry.sign_off()
@@ -191,6 +200,7 @@ class Hosts:
         for connection in list(self._current.values()):
             connection.peer.close()
         self._relays.close()
+        self._desk.close()
         for lane in self._lanes.values():
             lane.stop()
 
@@ -202,6 +212,9 @@ class Hosts:
                 await self._admit(writer, hello, version)
             elif "probe" in hello:
                 await greeting.say(writer, await self._probed(caller), version)
+            elif ASKS in hello:
+                row = await self._ask(self._registry.admit, caller) if caller.role == "host" else None
+                await self._desk.serve(reader, writer, caller, hello, version, row)
             elif caller.role == "replica" or (caller.role == "local" and "replica" in hello):
                 await self._serve_replica(reader, writer, caller, hello, version)
             else:
@@ -430,6 +443,7 @@ class Hosts:
 
     async def _heed(self, view: View) -> None:
         """Cut links that are no longer ours to have, and note who is joined to other replicas."""
+        self._desk.judge(view.hosts, view.at)
         for name, connection in list(self._current.items()):
             if connection.claimed_at < view.at:
                 self._judge(connection, view.hosts.get(name))

@@ -67,6 +67,11 @@ async def read(reader: asyncio.StreamReader, limit: int = MAX_FRAME) -> Frame | 
         return None
     except OSError as error:
         raise FrameError(f"the stream broke: {error}") from error
+    return decode(packed)
+
+
+def decode(packed: bytes) -> Frame:
+    """The frame behind its length. Raises FrameError."""
     try:
         return _decoder.decode(packed)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -40,11 +40,17 @@ async def hear(reader: asyncio.StreamReader, timeout: float = PATIENCE) -> tuple
         raise FrameError("no hello came") from None
     if frame is None:
         raise FrameError("the stream ended before a hello")
+    words = said(frame)
+    return words, agree(words)
+
+
+def said(frame: Frame) -> Body:
+    """What a hello says. Raises FrameError, and Refused of them."""
     if frame.kind != "hello" or not isinstance(frame.body, dict):
         raise FrameError("the first frame was no hello")
     if "refused" in frame.body:
         raise Refused(str(frame.body["refused"]))
-    return frame.body, agree(frame.body)
+    return frame.body
 
 
 async def refuse(writer: asyncio.StreamWriter, reason: str) -> None:
@@ -72,17 +78,18 @@ def cut(writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
 
-def agree(hello: Mapping[str, Any]) -> int:
-    """The newest version that both sides speak. Raises FrameError where there is none.
+def agree(hello: Mapping[str, Any], ours: tuple[int, int] | None = None) -> int:
+    """The newest version that both sides speak: `ours` are the oldest and the newest here, None for the link's own.
 
-    A release that says no `oldest` speaks one version only.
+    A release that says no `oldest` speaks one version only. Raises FrameError where there is none.
     """
+    oldest_here, newest_here = ours or (frames.OLDEST, frames.VERSION)
     newest = hello.get("frames")
     oldest = hello.get("oldest", newest)
     if type(newest) is not int or type(oldest) is not int:
         raise FrameError("the hello names no version of frames")
-    version = min(newest, frames.VERSION)
-    if version < max(oldest, frames.OLDEST):
-        here = f"{frames.OLDEST} to {frames.VERSION}"
+    version = min(newest, newest_here)
+    if version < max(oldest, oldest_here):
+        here = f"{oldest_here} to {newest_here}"
         raise FrameError(f"frames of version {oldest} to {newest} are spoken there, {here} here")
     return version

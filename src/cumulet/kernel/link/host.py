@@ -24,6 +24,7 @@ from cumulet.kernel.loop import Loop
 INVENTORY = "host.inventory"  # the verb by which a host lists all that it has, by service
 
 Body = dict[str, Any]
+DRAFT = ".new"  # what the names of records end in that are being written
 Verb = Callable[[Body], Any]
 
 
@@ -60,6 +61,15 @@ class LeavesNothing(Protocol):
 
 
 @runtime_checkable
+class AtTheDoor(Protocol):
+    """What a host service adds that its machine's owner may ask it, without the control plane (`kernel.door`)."""
+
+    @property
+    def at_the_door(self) -> Mapping[str, Verb]:
+        """The verbs by name, `ingress.add`; each takes the line's other words and returns what JSON can say."""
+
+
+@runtime_checkable
 class Accountable(Protocol):
     """What a host service adds that has more on the host than its report tells, for `kernel.audit`."""
 
@@ -87,8 +97,11 @@ class Host:
     injection: Injection = field(default_factory=Injection)
 
     def journal(self, kind: str) -> Journal:
-        """A durable table of records under `state`, for what must outlive the agent."""
-        return Journal(self.state / "journal" / kind)
+        """A durable table of records under `state`, for what must outlive the agent; asked for once, at its start."""
+        folder = self.state / "journal" / kind
+        for draft in folder.glob(f"*{DRAFT}"):
+            draft.unlink(missing_ok=True)  # of an agent that died
+        return Journal(folder)
 
 
 class Journal:
@@ -101,7 +114,7 @@ class Journal:
     def put(self, key: str, record: Any) -> None:
         """Store `record` (plain msgpack data) under `key`, durable when this returns."""
         path = self._path(key)
-        draft = path.with_suffix(".new")
+        draft = path.with_suffix(DRAFT)
         with draft.open("wb") as sink:
             sink.write(msgspec.msgpack.encode(record))
             sink.flush()

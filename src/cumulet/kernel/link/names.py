@@ -10,12 +10,15 @@ SOCKET_NAME = "link.sock"
 REPORT = "link.report"  # a host's first call: the whole truth about itself
 RENEW = "link.renew"  # a host asks for its next certificate
 RELAY = "link.relay"  # a replica asks another one to call a host
+BADGE = "link.badge"  # a process that serves those of other hosts asks for its badge, and which hosts there are
+ASKS = "asks"  # in the hello of a process that only asks: what it is called
 REFUSED = "link.refused"  # an event: why the control plane cuts a link
 
 NOT_CONNECTED = "HostNotConnected"
 LINK_LOST = "LinkLost"
 
 CONTROL_NAME = "control.cumulet.internal"  # in the certificate of every replica, whatever its address is
+BADGE_NAME = "peers.cumulet.internal"  # in every badge
 
 TOKEN_PREFIX = "cumulet1"  # noqa: S105 - a join token is PREFIX.FINGERPRINT.SECRET
 

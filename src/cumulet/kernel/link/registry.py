@@ -22,6 +22,7 @@ from cumulet.kernel.db import sql
 from cumulet.kernel.db.database import Database
 from cumulet.kernel.db.tx import Tx
 from cumulet.kernel.link import tables
+from cumulet.kernel.link.doors import Caller
 from cumulet.kernel.link.rows import HostRow, Replica, ReplicaRow
 
 LOG = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class Registry:
         row = find(tx, name)
         if row is None:
             if fingerprint is not None:
-                raise errors.Forbidden(f"host {name} has not joined this cloud, or was removed", code="HostUnknown")
+                raise _unknown(name)
             new = {"name": name, "revoked": False, "joined_at": now, "generation": 1, **values}
             sql.execute(tx, tables.host.insert().values(new))
             return 1
@@ -140,6 +141,14 @@ class Registry:
 
     def find(self, name: str) -> HostRow | None:
         return find(self._db, name)
+
+    def admit(self, caller: Caller) -> HostRow:
+        """The row of the host whose certificate was shown. Forbidden where it is not good any more."""
+        row = self.find(caller.name)
+        if row is None:
+            raise _unknown(caller.name)
+        _check(row, caller.fingerprint)
+        return row
 
     def names(self) -> list[str]:
         """All hosts that have joined and were not removed, there or not."""
@@ -229,6 +238,10 @@ class Registry:
 def find(source: Any, name: str) -> HostRow | None:
     """The host's row, or None."""
     return sql.row(source, select(tables.host).where(tables.host.c.name == name), HostRow)
+
+
+def _unknown(name: str) -> errors.Forbidden:
+    return errors.Forbidden(f"host {name} has not joined this cloud, or was removed", code="HostUnknown")
 
 
 def _check(row: HostRow, fingerprint: str | None) -> None:

@@ -131,4 +131,6 @@ class TlsDoor:
         holder = certificates.peer(shown)
         if holder is None:
             return Caller("stranger", where, self._silence)
+        if holder.role == "peer":
+            raise ValueError("a badge leads to peers alone")
         return Caller(holder.role, where, self._silence, holder.name, holder.fingerprint)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
@@ -16,29 +17,86 @@ Tx: TypeAlias = Any
 Source: TypeAlias = Any
 
 GIB = 1 << 30
+LUN = 1  # of every volume that is exported over iSCSI
+IQN = "iqn.2010-10.org.openstack:"  # how targets begin, as Cinder's do
+HOST_INITIATOR = f"{IQN}host-"  # how the initiators of this cloud's own hosts begin
+INITIATOR = re.compile(r"(iqn|eui|naa)\.[A-Za-z0-9.:_-]{1,219}")
 
 
-class DiskSource(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a volume's bytes are on its host; `format` is to be told to the opener, never probed for."""
+class FileDisk(msgspec.Struct, frozen=True, kw_only=True, tag="file"):
+    """A file that this host reaches; `format` is to be told to the opener, never probed for."""
 
     path: Path
     format: Literal["qcow2", "raw"]
 
 
-class RemoteDisk(msgspec.Struct, frozen=True, kw_only=True):
-    """Where another host exports a volume: NBD under TLS at `address` and `port`, under the name `export`.
+class BlockDisk(msgspec.Struct, frozen=True, kw_only=True, tag="block"):
+    """A block device of this host, such as a logical volume; always raw."""
 
-    `server` is the name of the exporting host, which its certificate must prove.
+    path: Path
+
+
+class NetworkDisk(msgspec.Struct, frozen=True, kw_only=True, tag="network"):
+    """A disk that a storage serves to whoever may have it, without an exporter of ours; always raw.
+
+    `servers` are `address:port` (`[address]:port`), none where the client's own configuration names them; over `nbd`
+    there is one. `name` is that of the export, or `pool/image`. `secret` is a file for the owner alone, which the
+    opener reads what `user` proves itself by from.
+    """
+
+    protocol: Literal["nbd", "rbd"]
+    servers: tuple[str, ...] = ()
+    name: str
+    user: str = ""
+    secret: Path | None = None
+
+
+# Where a host opens a volume by itself.
+DiskSource: TypeAlias = FileDisk | BlockDisk | NetworkDisk
+
+
+def server_of(server: str) -> dict[str, str]:
+    """Address and port of a disk's server."""
+    address, _, port = server.rpartition(":")
+    return {"host": address.strip("[]"), "port": port}
+
+
+def qemu_file(disk: DiskSource, key: str) -> dict[str, Any]:
+    """What QEMU's programs read the disk's bytes from; `key` is the object with its secret, if it has one."""
+    if isinstance(disk, FileDisk):
+        return {"driver": "file", "filename": str(disk.path)}
+    if isinstance(disk, BlockDisk):
+        return {"driver": "host_device", "filename": str(disk.path)}
+    if disk.protocol == "nbd":
+        return {"driver": "nbd", "server": {"type": "inet", **server_of(disk.servers[0])}, "export": disk.name}
+    pool, _, image = disk.name.partition("/")
+    words: dict[str, Any] = {"driver": "rbd", "pool": pool, "image": image}
+    words |= {"server": [server_of(each) for each in disk.servers]} if disk.servers else {}
+    words |= {"user": disk.user} if disk.user else {}
+    return words | ({"key-secret": key} if disk.secret is not None else {})
+
+
+class RemoteDisk(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a volume's host exports it: NBD under TLS at `address` and `port`, under the name `export`.
+
+    `server` is the name of the exporting host, which its certificate must prove. Over iSCSI `export` is the target's
+    name, and who comes is `initiator`, with the CHAP name `user` and a secret that its host asks for.
     """
 
     address: str
     port: int
     export: str
     server: str
+    protocol: Literal["nbd", "iscsi"] = "nbd"
+    initiator: str = ""
+    user: str = ""
 
 
 class NetworkSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A volume on another host; `credentials` is the folder with this host's certificate, as QEMU reads it."""
+    """A volume that its host exports, another one or this; `credentials` is what it is opened with.
+
+    That is the folder with this host's certificate, as QEMU reads it; over iSCSI the file with the CHAP secret.
+    """
 
     remote: RemoteDisk
     credentials: Path
@@ -48,14 +106,31 @@ class HostVolumes(Protocol):
     """On a host: the way from a volume to its disk, for the hypervisor, which is the disk's one opener."""
 
     def open(
-        self, volume_id: str, *, generation: int = 0, remote: RemoteDisk | None = None
+        self, volume_id: str, *, generation: int = 0, remote: RemoteDisk | None = None, backend: str = ""
     ) -> DiskSource | NetworkSource:
-        """The disk, for a server's own process to open within the next seconds; `remote` where another host has it.
+        """The disk, for a server's own process to open as it starts; `remote` where another host has it.
 
         Waits for work on the closed disk (a copy, a resize) that is under way. From now on block storage touches the
         disk through compute's `HostDisks` alone, for as long as that says that the volume is open. Idempotent.
         `generation` is the attachment's: a younger one ends an export to another host, an older one has to wait.
+        Of a volume that moves, `backend` has the disk that is meant.
         Raises NotFound where the volume is not on this host, NotReady where the work does not end in time.
+        """
+
+    def serve(self, volume_id: str, *, generation: int = 0) -> NetworkSource:
+        """The same of a volume of this host, exported to the host itself: the export is its opener until `close`.
+
+        For hypervisors that find no container in a qcow2, or would copy what they find in it.
+        """
+
+    def grow(self, volume_id: str, size: int, *, generation: int = 0) -> bool:
+        """Make a volume that is served so `size` bytes large; False where it is not."""
+
+    def key(self, attachment_id: str, generation: int) -> str:
+        """The passphrase of the LUKS container that an attached volume is; it is for the hypervisor's memory alone.
+
+        Asks the control plane: NotReady while that is away. NotFound where the attachment is gone, Forbidden where it
+        is not this host's.
         """
 
     def close(self, volume_id: str) -> None:
@@ -90,6 +165,7 @@ class VolumeInfo(msgspec.Struct, frozen=True, kw_only=True):
     multiattach: bool = False
     migration_status: str | None = None
     image_metadata: dict[str, str] = {}
+    encrypted: bool = False
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,11 +185,19 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """How a host opens an attached volume: `remote` is None for a volume of its own that no other server shares."""
+    """How a host opens an attached volume: `remote` is None for a file of its own that no other server shares.
+
+    `limits` are those that the hypervisor keeps it to, by libvirt's names (`total_bytes_sec`, `read_iops_sec_max`).
+    An `encrypted` one is opened with the key that its host asks for, `HostVolumes.key`. `backend` is that of the
+    volume's host, "" where a host of the release before was told.
+    """
 
     generation: int
     remote: RemoteDisk | None = None
     read_only: bool = False
+    limits: dict[str, int] = {}
+    encrypted: bool = False
+    backend: str = ""
 
 
 class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,7 +278,10 @@ class OlderVolumes(Protocol):
     def volume(self, source: Source, ctx: Context, volume_id: str) -> OlderVolume:
         """One that the caller may see."""
 
-    def create_volume(self, tx: Tx, ctx: Context, new: NewOlderVolume) -> OlderVolume:
+    def key_for(self, ctx: Context, new: NewOlderVolume) -> Any:
+        """What `create_volume` needs for a volume of an encrypted type, empty for others. Not inside a commit."""
+
+    def create_volume(self, tx: Tx, ctx: Context, new: NewOlderVolume, key: Any = ()) -> OlderVolume:
         """Begin to make a volume."""
 
     def delete_volume(self, tx: Tx, ctx: Context, volume_id: str) -> None:
@@ -262,7 +349,47 @@ class VolumesContract(Protocol):
         The attachments are what they have to be already.
         """
 
-    def create_for_boot(self, tx: Tx, ctx: Context, request: BootVolume) -> VolumeInfo:
+    def move_make(self, volume_id: str) -> None:
+        """See that there is an empty disk where a volume is to go that the caller moves.
+
+        This and the others for a volume that moves: blocks, idempotent. Conflict where it does not move (any more), or
+        cannot.
+        """
+
+    def move_generation(self, volume_id: str) -> int:
+        """That of the attachment by which the server has that disk, 0 where the volume does not move (any more)."""
+
+    def move_connect(self, volume_id: str, host: str, *, both: bool) -> Connection:
+        """See that a server on `host` can open that disk, and `both`, while it has the one that the volume is on."""
+
+    def move_disconnect(self, volume_id: str, *, closed: bool) -> None:
+        """Nobody reaches that disk over the network any more; where no server has the volume open (`closed`), nor this.
+
+        `connect` opens the volume's own ways again.
+        """
+
+    def move_copy(self, volume_id: str, operation: str) -> None:
+        """Copy the volume, which no server has open, to that disk, once for an `operation`.
+
+        Its ways to servers of other hosts are closed: `connect` opens them again.
+        """
+
+    def move_leave(self, volume_id: str, host: str) -> None:
+        """Close the way by which the server on `host` had the volume before."""
+
+    def move_drop(self, volume_id: str) -> None:
+        """Nothing is left where the volume was to go; nothing happens to one that has arrived."""
+
+    def moved(self, tx: Tx, volume_id: str, request_id: str) -> None:
+        """The volume is where it was to go, and its attachment is for that."""
+
+    def move_failed(self, tx: Tx, volume_id: str, request_id: str) -> None:
+        """The volume stays where it is. Idempotent; nothing happens to one that has arrived."""
+
+    def key_for_boot(self, ctx: Context, request: BootVolume) -> Any:
+        """What `create_for_boot` needs for a volume of an encrypted type, empty for others. Not inside a commit."""
+
+    def create_for_boot(self, tx: Tx, ctx: Context, request: BootVolume, key: Any = ()) -> VolumeInfo:
         """Begin to make a volume: quota and row in this commit, the content by a saga (see `ready`)."""
 
     def delete_on_termination(self, tx: Tx, volume_id: str, request_id: str = "") -> None:
@@ -275,7 +402,7 @@ class VolumesContract(Protocol):
         """The volume holds a system from now on, described by these words of the image."""
 
     def place(self, source: Source, volume_id: str) -> str:
-        """The host that the volume is on; "" until it has been placed. Raises NotFound."""
+        """The one host that has the volume; "" until it has been placed, and where several have it. Raises NotFound."""
 
     def connect(self, attachment_id: str, host: str) -> Connection:
         """See that a server on `host` can open the volume.

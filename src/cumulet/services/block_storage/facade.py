@@ -13,12 +13,25 @@ from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.services.block_storage import contract
 from cumulet.services.block_storage.contract import BootVolume, OlderVolumes, VolumeInfo, VolumesContract
-from cumulet.services.block_storage.logic import claims, exports, older, progress, snapshots, volume_types, volumes
+from cumulet.services.block_storage.logic import (
+    attached_moves,
+    backends,
+    claims,
+    exports,
+    keys,
+    migrations,
+    older,
+    progress,
+    snapshots,
+    volume_types,
+    volumes,
+)
 from cumulet.services.block_storage.logic.refusals import attachment_not_found, volume_not_found
 from cumulet.services.block_storage.store import attachments as attachment_store
+from cumulet.services.block_storage.store import moves as move_store
 from cumulet.services.block_storage.store import snapshots as snapshot_store
 from cumulet.services.block_storage.store import volumes as volume_store
-from cumulet.services.block_storage.types import Attachment, SnapshotStatus, Volume, VolumeStatus
+from cumulet.services.block_storage.types import Attachment, SnapshotStatus, Volume, VolumeStatus, is_shared
 
 LOG = logging.getLogger(__name__)
 
@@ -97,19 +110,44 @@ class Volumes:
         # Who moves a volume goes on from here; one that an administrator called moving has arrived.
         volume_store.change(tx, old_volume_id, migration_status="error" if failed else "success")
 
-    def create_for_boot(self, tx: Tx, ctx: Context, request: BootVolume) -> VolumeInfo:
-        new = volumes.NewVolume(
-            name=request.name,
-            description="",
-            size=request.size,
-            snapshot_id=request.snapshot_id,
-            source_volume_id=request.source_volume_id,
-            image=request.image_id,
-            volume_type=request.volume_type,
-            availability_zone=request.availability_zone,
-            host=request.host,
-        )
-        return _info(volumes.create(self._cloud, tx, ctx, new))
+    def move_make(self, volume_id: str) -> None:
+        attached_moves.make(self._cloud, volume_id)
+
+    def move_generation(self, volume_id: str) -> int:
+        return attached_moves.generation(self._cloud, volume_id)
+
+    def move_connect(self, volume_id: str, host: str, *, both: bool) -> contract.Connection:
+        return attached_moves.connect(self._cloud, volume_id, host, both=both)
+
+    def move_disconnect(self, volume_id: str, *, closed: bool) -> None:
+        attached_moves.disconnect(self._cloud, volume_id, closed=closed)
+
+    def move_copy(self, volume_id: str, operation: str) -> None:
+        attached_moves.copy(self._cloud, volume_id, operation)
+
+    def move_leave(self, volume_id: str, host: str) -> None:
+        attached_moves.leave(self._cloud, volume_id, host)
+
+    def move_drop(self, volume_id: str) -> None:
+        attached_moves.drop(self._cloud, volume_id)
+
+    def moved(self, tx: Tx, volume_id: str, request_id: str) -> None:
+        move = attached_moves.moved(tx, volume_id)
+        place = backends.find(tx, move.host, move.backend)
+        if place is None:
+            raise NotReady("The target is not there.")
+        kind = {} if move.type_id is None else {"type_id": move.type_id, "multiattach": bool(move.multiattach)}
+        migrations.arrived(self._cloud, tx, volume_id, place, kind, request_id)
+
+    def move_failed(self, tx: Tx, volume_id: str, request_id: str) -> None:
+        if move_store.find(tx, volume_id) is not None:
+            migrations.failed(tx, volume_id, request_id, chosen=True)
+
+    def key_for_boot(self, ctx: Context, request: BootVolume) -> Any:
+        return volumes.key_for(self._cloud, ctx, _wanted(request))
+
+    def create_for_boot(self, tx: Tx, ctx: Context, request: BootVolume, key: Any = ()) -> VolumeInfo:
+        return _info(volumes.create(self._cloud, tx, ctx, _wanted(request), keys.Ready(key)))
 
     def delete_on_termination(self, tx: Tx, volume_id: str, request_id: str = "") -> None:
         volume = volume_store.find(tx, volume_id)
@@ -117,6 +155,9 @@ class Volumes:
             return
         if attachment_store.of_volumes(tx, [volume_id]):
             LOG.warning("volume %s outlives its server: others have it too", volume_id)
+            return
+        if volume.group_id is not None:
+            LOG.warning("volume %s outlives its server: it is in a group", volume_id)
             return
         if any(each.status != SnapshotStatus.DELETING for each in snapshot_store.of_volume(tx, volume_id)):
             LOG.warning("volume %s outlives its server: it has snapshots", volume_id)
@@ -127,7 +168,8 @@ class Volumes:
         volume_store.change(tx, volume_id, bootable=True, image_metadata=dict(image_metadata))
 
     def place(self, source: Source, volume_id: str) -> str:
-        return self._volume(source, volume_id).host
+        host = self._volume(source, volume_id).host
+        return "" if is_shared(host) else host
 
     def connect(self, attachment_id: str, host: str) -> contract.Connection:
         return exports.connect(self._cloud, attachment_id, host)
@@ -172,6 +214,20 @@ class Volumes:
         return self._volume(source, found.volume_id)
 
 
+def _wanted(request: BootVolume) -> volumes.NewVolume:
+    return volumes.NewVolume(
+        name=request.name,
+        description="",
+        size=request.size,
+        snapshot_id=request.snapshot_id,
+        source_volume_id=request.source_volume_id,
+        image=request.image_id,
+        volume_type=request.volume_type,
+        availability_zone=request.availability_zone,
+        host=request.host,
+    )
+
+
 def _info(volume: Volume) -> VolumeInfo:
     return VolumeInfo(
         id=volume.id,
@@ -185,6 +241,7 @@ def _info(volume: Volume) -> VolumeInfo:
         multiattach=volume.multiattach,
         migration_status=volume.migration_status,
         image_metadata=volume.image_metadata or {},
+        encrypted=volume.encryption_key_id is not None,
     )
 
 

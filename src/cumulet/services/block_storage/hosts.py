@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is heard from hosts: how much room they have, whenever they join, and that they need a certificate."""
+"""What is heard from hosts: how much room they have, whenever they join, and that they need what opens disks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Any
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.link.controller import HostInfo
-from cumulet.services.block_storage.logic import backends, exports
+from cumulet.services.block_storage.logic import backends, exports, keys, targets
 
 
 def listen(cloud: Cloud) -> None:
-    """Keep what each host that joins says of its volumes, and give those a certificate that open others' disks."""
+    """Keep what each host that joins says of its volumes, and give those what they open others' disks with."""
 
     def joined(host: HostInfo, report: dict[str, Any]) -> None:
         said = report.get("block_storage")
         if said is not None:
-            backends.heard(cloud, host.name, said)
+            backends.heard(cloud, host.name, said, joined=True)
 
     cloud.hosts.on_connect(joined)
+    cloud.hosts.offer("volume.key", lambda host, body: keys.for_host(cloud, host, body))
     cloud.hosts.offer("volume.certificate", lambda host, body: exports.certificate(cloud, host, body))
+    cloud.hosts.offer("volume.secret", lambda host, body: targets.secret(cloud, host, body))

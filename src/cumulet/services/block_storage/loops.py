@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Periodic work: ask every host how much room it has and what it exports, and forget old messages."""
+"""Periodic work: ask every host how much room it has and what it exports, and forget old messages and storages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.periodic import Periodic
-from cumulet.services.block_storage.logic import backends, exports, messages
+from cumulet.services.block_storage.logic import backends, exports, messages, sharing
 
 LOG = logging.getLogger(__name__)
 
@@ -30,7 +30,12 @@ def forget_messages(cloud: Cloud) -> None:
     cloud.db.write(messages.forget_expired)
 
 
+def forget_storages(cloud: Cloud) -> None:
+    cloud.db.write(sharing.forget)
+
+
 LOOPS = (
     Periodic("block_storage.backends", HEARTBEAT, ask_hosts),
     Periodic("block_storage.messages", TIDY, forget_messages),
+    Periodic("block_storage.storages", TIDY, forget_storages),
 )

@@ -43,6 +43,7 @@ def audit(look: Look) -> Iterator[Finding]:
     yield from _migrations(look, alive)
     yield from _disks(look, alive, disks)
     yield from _ports(look, alive, ports)
+    yield from _devices(look, alive, ports)
     for host, has in look.hosts.items():
         yield from _host(look, host, has, alive, disks, ports)
 
@@ -63,6 +64,7 @@ def _claims(look: Look, alive: dict[str, Server]) -> Iterator[Finding]:
     """What placement says that servers hold is what they are entitled to."""
     db, placement = look.cloud.db, look.cloud.contracts.use(PlacementContract)
     by_name = {host.name: host for host in hosts.find_all(db)}
+    for_ports = look.cloud.contracts.use(NetworkContract).held_for_ports(db, list(alive))
     for server in alive.values():
         if server.id in look.busy:
             continue
@@ -71,7 +73,7 @@ def _claims(look: Look, alive: dict[str, Server]) -> Iterator[Finding]:
             if held is not None:
                 yield look.found(server.id, "server is on no host, and holds resources of one")
             continue
-        wanted = _entitled(look, server, by_name.get(server.host))
+        wanted = migrations.both(_entitled(look, server, by_name.get(server.host)), for_ports.get(server.id, {}))
         if held is None:
             yield look.found(server.id, f"server is on {server.host}, and holds nothing of it")
         elif held.resources != wanted:
@@ -166,6 +168,18 @@ def _disk(look: Look, device: Device, claim: Attachment | None, *, there: bool) 
     elif (claim.status == "attached") != device.attached:
         says = "has it" if device.attached else "has it not"
         yield look.found(device.server_id, f"{name} is {claim.status} in block storage, the server {says}")
+
+
+def _devices(look: Look, alive: dict[str, Server], ports: dict[str, list[PortInfo]]) -> Iterator[Finding]:
+    """Servers have for their ports those devices that the ports are, and for no others."""
+    are = {(server_id, port.id) for server_id, listed in ports.items() for port in listed if port.is_device}
+    bound = {(server_id, port) for server_id, port in are if server_id in alive and alive[server_id].host}
+    rows = store_parts.everywhere(look.cloud.db)
+    held = {(row.server_id, each.port) for row in rows for each in parts.read(row).devices if each.port}
+    for server_id, port in sorted((bound - held) | (held - are)):
+        if server_id not in look.busy:
+            what = "no device is held for" if (server_id, port) in bound else "a device is held for"
+            yield look.found(server_id, f"{what} port {port} of the server")
 
 
 def _ports(look: Look, alive: dict[str, Server], ports: dict[str, list[PortInfo]]) -> Iterator[Finding]:

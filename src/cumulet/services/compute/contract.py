@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
 from cumulet.kernel.context import Context
+from cumulet.kernel.moment import Moment
 
 # The kernel's opaque transaction, and what a store can read from (a transaction or a snapshot).
 Tx: TypeAlias = Any
@@ -70,6 +72,18 @@ class ServersContract(Protocol):
         Conflict (`StaleAttachment`) where the server has it by another attachment than that of the `generation`.
         """
 
+    def limit_disk(self, server_id: str, volume_id: str, limits: dict[str, int], *, generation: int) -> None:
+        """Keep the server's volume, attached with this generation, to `limits` from now on, by libvirt's names.
+
+        Blocks for the host's answer; nothing happens where the server is on none.
+        """
+
+    def move_volume(self, tx: Tx, server_id: str, volume_id: str, request_id: str) -> None:
+        """Begin to move the server's volume to where block storage has chosen that it goes.
+
+        The end is told to `VolumesContract.moved` or `move_failed`.
+        """
+
     def swap_volume(self, tx: Tx, ctx: Context, server_id: str, old_volume_id: str, new_volume_id: str) -> None:
         """Begin to exchange a running server's volume for another one, which gets its content.
 
@@ -86,8 +100,11 @@ class HostDisks(Protocol):
     that comes late never reaches the disk of who came after. 0 means any.
     """
 
-    def is_open(self, volume_id: str) -> bool:
-        """Whether a running server on this host has the volume open."""
+    def is_open(self, volume_id: str, backend: str = "") -> bool:
+        """Whether a running server on this host has the volume open, itself and on `backend` where one is named."""
+
+    def may_open(self, volume_id: str) -> bool:
+        """Whether something is done with a server of this host that has the volume: it may be about to open it."""
 
     def resize(self, volume_id: str, size: int, *, generation: int = 0) -> bool:
         """Make the volume `size` bytes long."""
@@ -102,4 +119,22 @@ class HostDisks(Protocol):
         """Write a consistent full copy of the volume as of now to `target`.
 
         `target` exists with the volume's size and is opened by the server's process for the time of the copy.
+        """
+
+    def openers(self, volume_ids: Collection[str]) -> dict[str, list[str]]:
+        """The running servers that have some of the volumes open, each with those of them."""
+
+    def copy_together(
+        self,
+        server_id: str,
+        targets: Mapping[str, Path],
+        target_format: str,
+        *,
+        generations: Mapping[str, int],
+        moment: Moment | None = None,
+    ) -> None:
+        """Write copies of volumes that the server has open to `targets`, all as of one moment, as `copy` does.
+
+        It is the `moment` that is shared with others, for which the server is paused. NotReady where the server does
+        not have all of the volumes open now.
         """

@@ -11,7 +11,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import NotFound
 from cumulet.services.compute.contract import ConsolesContract, ConsoleWay, ServerInfo, ServersContract
-from cumulet.services.compute.logic import consoles, servers, volume_swap, volumes
+from cumulet.services.compute.logic import consoles, servers, volume_move, volume_swap, volumes
 
 
 class Servers:
@@ -43,8 +43,14 @@ class Servers:
     def port_gone(self, tx: Tx, server_id: str, port_id: str) -> None:
         servers.port_gone(self._cloud, tx, server_id, port_id)
 
+    def limit_disk(self, server_id: str, volume_id: str, limits: dict[str, int], *, generation: int) -> None:
+        volumes.limit(self._cloud, server_id, volume_id, limits, generation)
+
     def resize_disk(self, server_id: str, volume_id: str, size: int, request_id: str, *, generation: int = 0) -> bool:
         return volumes.resize(self._cloud, server_id, volume_id, size, request_id, generation)
+
+    def move_volume(self, tx: Tx, server_id: str, volume_id: str, request_id: str) -> None:
+        volume_move.begin(self._cloud, tx, server_id, volume_id, request_id)
 
     def swap_volume(self, tx: Tx, ctx: Context, server_id: str, old_volume_id: str, new_volume_id: str) -> None:
         server = servers.find(tx, server_id)

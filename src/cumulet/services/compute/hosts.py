@@ -26,10 +26,14 @@ def listen(cloud: Cloud) -> None:
     def stopped(host: str, body: dict[str, Any]) -> None:
         power.ended(cloud, host, body["id"])
 
+    def changed(host: str, body: dict[str, Any]) -> None:
+        power.changed(cloud, host, body["id"])
+
     def asked(_host: str, body: dict[str, Any]) -> Any:
         return msgspec.to_builtins(metadata.answer(cloud, msgspec.convert(body, MetadataQuery)), builtin_types=(bytes,))
 
     cloud.hosts.on_connect(joined)
     cloud.hosts.on_event("server.stopped", stopped)
+    cloud.hosts.on_event("server.power", changed)
     cloud.hosts.offer("compute.metadata", asked)
     cloud.hosts.offer("compute.console_certificate", lambda host, body: consoles.certificate(cloud, host, body))

@@ -37,11 +37,21 @@ def _new_administrator(cloud: Cloud) -> str:
 
 def _entries(cloud: Cloud) -> list[catalog.Entry]:
     return [
-        catalog.Entry(type=said.type, name=said.name, url=f"{_origin(cloud, service)}/{service.root}{said.path}")
+        catalog.Entry(
+            type=said.type,
+            name=said.name,
+            url=f"{origin}/{service.root}{said.path}",
+            admin_url=origin if said.bare_admin else "",
+        )
         for service in cloud.services
         for said in service.catalog
+        if (origin := _origin(cloud, service))
     ]
 
 
 def _origin(cloud: Cloud, service: Manifest) -> str:
-    return cloud.settings.data_url if service.runs == "data" else cloud.settings.control_url
+    """Where the service is; "" for one that is not to be told of."""
+    settings = cloud.settings
+    if service.runs == "objects":
+        return settings.objects_url if settings.object_store.enabled else ""
+    return settings.data_url if service.runs == "data" else settings.control_url

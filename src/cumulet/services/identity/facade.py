@@ -14,8 +14,17 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source
 from cumulet.kernel.errors import Unauthorized
-from cumulet.services.identity.contract import DomainInfo, IdentityContract, ProjectInfo, UserInfo
+from cumulet.services.identity.contract import (
+    DomainInfo,
+    IdentityContract,
+    ObjectStoreAuth,
+    ObjectStorePasses,
+    ProjectInfo,
+    UserInfo,
+)
 from cumulet.services.identity.logic import catalog, limits, tokens
+from cumulet.services.identity.logic.object_store import Holders
+from cumulet.services.identity.logic.passes import Passes
 from cumulet.services.identity.store import projects, users
 from cumulet.services.identity.types import DEFAULT_DOMAIN, AccessRule, Bearer, Project
 
@@ -24,7 +33,12 @@ SERVICE_ROLE = "service"
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
     """What this service offers: Protocol to maker."""
-    return {Authenticator: lambda: TokenAuthenticator(cloud), IdentityContract: Identity}
+    return {
+        Authenticator: lambda: TokenAuthenticator(cloud),
+        IdentityContract: Identity,
+        ObjectStoreAuth: lambda: Holders(cloud),
+        ObjectStorePasses: lambda: Passes(cloud),
+    }
 
 
 class TokenAuthenticator:

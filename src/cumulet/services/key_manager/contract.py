@@ -66,6 +66,9 @@ class KeyManagerContract(Protocol):
     def fetch(self, ctx: Context, ref: str) -> SecretInfo:
         """A secret with its payload; NotFound, Forbidden by policy (`secret:decrypt`)."""
 
+    def read(self, ref: str) -> SecretInfo:
+        """A secret that the calling service has stored for itself, with its payload; NotFound. Asks no policy."""
+
     def bundle(self, ctx: Context, ref: str) -> dict[str, SecretInfo]:
         """The secrets of a container with their payloads, by name (`certificate`, `private_key`, `intermediates`)."""
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -60,7 +62,9 @@ class PortInfo(msgspec.Struct, kw_only=True, frozen=True):
     """A port as compute sees it. `network_name` is the label in a server's `addresses`; `mtu` is in bytes.
 
     `host` is "" while unbound; `status` is ACTIVE, DOWN or BUILD. `made_for_server` says that the port was made by
-    `create_ports` and goes away with its server. `security_groups` are ids.
+    `create_ports` and goes away with its server. `security_groups` are ids. `asks_resources` is said by `create_ports`
+    alone: whether the port asks placement for anything (`resource_requests`). `is_device` says that it is no tap but a
+    PCI device of the host, or a tap on one; `socket` where it is a switch's in user space.
     """
 
     id: str
@@ -75,6 +79,50 @@ class PortInfo(msgspec.Struct, kw_only=True, frozen=True):
     made_for_server: bool
     port_security: bool = True
     tag: str | None = None
+    asks_resources: bool = False
+    is_device: bool = False
+    socket: str = ""
+
+
+class ResourceGroup(msgspec.Struct, kw_only=True, frozen=True):
+    """Amounts by resource class that one provider is to give, and the traits that it must have."""
+
+    resources: dict[str, int]
+    required: list[str]
+
+
+class DeviceWish(msgspec.Struct, kw_only=True, frozen=True):
+    """The PCI device that a port is to be: `whole`, or a virtual function, of a card on the physical network.
+
+    With `tap` the guest gets a tap on it, not the device. `card` is the one network device that it has to be of, where
+    that is settled already: another would not keep what placement promised. `policy` says how near the guest's NUMA
+    nodes it has to be, None where nobody said.
+    """
+
+    physical_network: str
+    whole: bool = False
+    tap: bool = False
+    policy: str | None = None
+    card: str = ""
+
+
+class ResourceRequest(msgspec.Struct, kw_only=True, frozen=True):
+    """What a port asks of its host.
+
+    `groups` by their ids are asked of placement, all of whose providers stand below one of them.
+    """
+
+    port_id: str
+    groups: dict[str, ResourceGroup]
+    device: DeviceWish | None = None
+
+
+class GivenDevice(msgspec.Struct, kw_only=True, frozen=True):
+    """The PCI device that a port is: its address, `8086:10ed`, and the MAC that a whole card has, "" where unknown."""
+
+    address: str
+    vendor_info: str
+    mac: str = ""
 
 
 class GroupInfo(msgspec.Struct, kw_only=True, frozen=True):
@@ -177,11 +225,27 @@ class MechanismDriver(Protocol):
         """How the host takes the port; None where it has not what that needs. Asks nothing and nobody else."""
 
 
+@runtime_checkable
+class TagDriver(Protocol):
+    """A MechanismDriver that has a word on tags that guests put on their frames."""
+
+    def carries(self, feature: str, network_types: list[str]) -> bool | None:
+        """Whether tags pass networks of segments of these types; None where that is for other drivers to say.
+
+        `feature` is the network's attribute: `vlan_transparent`, or `qinq` (a tag of 802.1ad outside). One driver at
+        least has to say so, and none may deny it.
+        """
+
+
 class ProviderSegment(msgspec.Struct, kw_only=True, frozen=True):
-    """What is asked of a network's carrier: `provider:physical_network`, `provider:segmentation_id`."""
+    """What is asked of a network's carrier: `provider:physical_network`, `provider:segmentation_id`.
+
+    `known` are the physical networks that there may be networks of the kind on; `*` among them: on any.
+    """
 
     physical_network: str | None
     segmentation_id: int | None
+    known: frozenset[str] = frozenset()
 
 
 class TypeDriver(Protocol):
@@ -281,9 +345,35 @@ class NetworkContract(Protocol):
         the same commit.
         """
 
-    def bind(self, tx: Tx, port_ids: list[str], host: str) -> None:
+    def resource_requests(self, source: Source, server_id: str) -> list[ResourceRequest]:
+        """What the server's ports ask of its host, in the order of attachment; most ask for nothing."""
+
+    def on_cards(
+        self, requests: list[ResourceRequest], providers: Mapping[str, str], given: Mapping[str, str]
+    ) -> list[ResourceRequest]:
+        """The requests, with the cards that ports' devices have to be of where `given` providers serve their groups.
+
+        `providers` are the names of a host's, by their uuids.
+        """
+
+    def held_for_ports(self, source: Source, server_ids: list[str]) -> dict[str, dict[str, dict[str, int]]]:
+        """What each server holds in placement for its ports: amounts by provider and class; most hold nothing."""
+
+    def withdraw_host(self, tx: Tx, host: str) -> None:
+        """The host is forgotten: placement has nothing of it any more that ports could ask for."""
+
+    def bind(
+        self,
+        tx: Tx,
+        port_ids: list[str],
+        host: str,
+        given: Mapping[str, str] = MappingProxyType({}),
+        devices: Mapping[str, GivenDevice] = MappingProxyType({}),
+    ) -> None:
         """Say on which host the ports are from now on; `host` "" takes the binding away.
 
+        `given` are the providers that serve the groups which the ports ask for, by the groups' ids, `devices` those
+        that ports are, by the ports' ids.
         Raises Conflict (PortBindingFailed) where the host is there and has not what a port's vnic type needs.
         """
 
@@ -297,7 +387,7 @@ class NetworkContract(Protocol):
         """The server goes: delete the ports made for it, unbind and free those that its user made. Idempotent."""
 
     def release_ports(self, tx: Tx, server_id: str, port_ids: list[str]) -> None:
-        """The same for some interfaces of the server."""
+        """The same for some interfaces of the server, which holds nothing for them in placement any more."""
 
     def ports_of(self, source: Source, server_ids: list[str]) -> dict[str, list[PortInfo]]:
         """The ports of each server in the order of attachment; servers without ports are absent."""

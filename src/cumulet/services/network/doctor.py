@@ -6,13 +6,17 @@ from __future__ import annotations
 import functools
 import ipaddress
 import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from cumulet.kernel import run, userland
 from cumulet.kernel.doctor import Finding, Probe
 from cumulet.kernel.link.host import Journal
-from cumulet.services.network.types import Capabilities, HostState
+from cumulet.services.network.types import PHYSICAL, Capabilities, HostState
+from cumulet.services.network.types.provider import mappings
 
 if TYPE_CHECKING:
     from cumulet.settings import Settings
@@ -32,16 +36,49 @@ def probes(settings: Settings) -> list[Probe]:
     """Nothing is needed for the fake engine."""
     if settings.network.driver == "fake":
         return []
-    found = functools.cache(_capabilities)
+    found = functools.cache(functools.partial(_capabilities, apart=settings.network.is_apart))
     checks = [Probe(f"network: {feature}", functools.partial(_needed, found, feature)) for feature in _NEEDED]
     checks.append(Probe("network: external range", lambda: _range(settings.network.external_cidr)))
     return [
         *checks,
         Probe("network: vxlan", lambda: _vxlan(found())),
         Probe("network: QoS", lambda: _qos(found())),
+        Probe("network: VLANs", lambda: _tags(found())),
+        Probe("network: packet logs", lambda: _packet_logs(found())),
+        Probe("network: physical networks", lambda: _physical(settings)),
         Probe("network: other hosts", lambda: _other_hosts(settings)),
         Probe("network: egress", lambda: _egress(found())),
+        *_devices(settings),
     ]
+
+
+def _devices(settings: Settings) -> list[Probe]:
+    """What the settings say that ports can be plugged in to, besides the fabric."""
+    chosen = settings.network
+    cards = [each.rpartition(":")[2] for each in chosen.physical_device_mappings]
+    found = [Probe(f"network: card {name}", functools.partial(_card, name)) for name in cards]
+    if chosen.vhostuser_socket_dir and chosen.vhostuser_bridge_mappings:
+        found.append(Probe("network: switch in user space", lambda: _switch(chosen.vhostuser_socket_dir)))
+    return found
+
+
+def _card(name: str, root: Path = Path("/sys/class/net")) -> Finding:
+    folder = root / name / "device"
+    if not folder.exists():
+        remedy = "name one that is there: --set network.physical_device_mappings=..."
+        return Finding("degraded", f"there is no network card {name}", remedy)
+    count = len(list(folder.glob("virtfn*")))
+    if not count:
+        return Finding("degraded", f"{name} has no virtual functions", f"echo 8 > {folder}/sriov_numvfs")
+    return Finding("ok", f"{name} has {count} virtual functions for ports")
+
+
+def _switch(folder: str) -> Finding:
+    if shutil.which("ovs-vsctl") is None:
+        return Finding("degraded", "there is no ovs-vsctl", "apt-get install openvswitch-switch-dpdk")
+    if not Path(folder).is_dir():
+        return Finding("degraded", f"there is no {folder} for its sockets", f"mkdir {folder}")
+    return Finding("ok", "ports share guests' memory with Open vSwitch")
 
 
 def _range(cidr: str) -> Finding:
@@ -60,7 +97,11 @@ def _range(cidr: str) -> Finding:
     return Finding("ok", f"{cidr} is free for floating IPs")
 
 
-def _capabilities() -> Capabilities:
+def _capabilities(*, apart: bool) -> Capabilities:
+    """What the engine finds; `apart`: in namespaces of the user's."""
+    if apart:
+        command = [*userland.aside(), sys.executable, "-m", "cumulet.services.network.drivers.fabric.probe"]
+        return msgspec.json.decode(run.run(command).stdout, type=Capabilities)
     # Loaded late: a machine without libnftables must still get its answer from the other probes.
     from cumulet.services.network.drivers.fabric.probe import probe
 
@@ -99,6 +140,45 @@ def _qos(found: Capabilities) -> Finding:
     return Finding("degraded", f"QoS rules are refused for ports here: {why}", "modprobe nft_limit")
 
 
+def _packet_logs(found: Capabilities) -> Finding:
+    """Whether packets of ports here can be logged."""
+    if "packet_logs" not in found.missing:
+        return Finding("ok", "packets are logged where logs ask for it")
+    return Finding(
+        "degraded", f"no packets are logged on this host: {found.missing['packet_logs']}", "modprobe nft_log"
+    )
+
+
+def _tags(found: Capabilities) -> Finding:
+    """Whether VLAN networks and trunks' subports can be on this host."""
+    if found.tags:
+        ways = {"8021q": "the kernel's VLAN devices", "bpf": "packet programs (BPF)"}
+        return Finding("ok", f"VLAN networks and trunks: by {ways.get(found.tags, found.tags)}")
+    why = found.missing.get("tags", "not tried")
+    return Finding("degraded", f"no VLAN networks and no trunks on this host: {why}", "modprobe 8021q")
+
+
+def _physical(settings: Settings) -> Finding:
+    """Whether the devices that are said to lead to physical networks are there, here or in the fabric."""
+    from cumulet.services.network.drivers.fabric import external, names
+    from cumulet.services.network.drivers.fabric.namespace import Namespace
+
+    wanted = mappings(settings.network.physical_interface_mappings)
+    if settings.network.external_device:
+        wanted[PHYSICAL] = settings.network.external_device
+    home = Namespace(names.fabric(names.suffix(settings.state)))
+    lost = [
+        f"{device} ({physical})"
+        for physical, device in sorted(wanted.items())
+        if not external.has(device) and not (home.exists() and home.visit(functools.partial(external.has, device)))
+    ]
+    if lost:
+        remedy = "set network.physical_interface_mappings to devices of this host"
+        return Finding("missing", f"no such device: {', '.join(lost)}", remedy)
+    said = ", ".join(f"{physical} by {device}" for physical, device in sorted(wanted.items()))
+    return Finding("ok", said or "no device of this host leads to a physical network")
+
+
 def _other_hosts(settings: Settings) -> Finding:
     """Whether what tunnels carry reaches the hosts that this one shares networks with, in whole packets."""
     from cumulet.services.network.drivers.fabric.paths import carries
@@ -131,6 +211,6 @@ def _last_state(settings: Settings) -> HostState:
 def _egress(found: Capabilities) -> Finding:
     if found.egress:
         return Finding("ok", "pasta carries guests' packets to the outside world")
-    why = found.missing["egress"]
+    why = found.missing.get("egress", "not tried")
     remedy = "apt-get install passt" if shutil.which("pasta") is None else "run Cumulet where pasta may make a sandbox"
     return Finding("degraded", f"guests reach this host and each other, not the outside world: {why}", remedy)

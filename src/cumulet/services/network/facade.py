@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from cumulet.kernel.cloud import Cloud
@@ -11,6 +12,7 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.services.network.contract import (
     FloatingInfo,
+    GivenDevice,
     GroupDetails,
     GroupInfo,
     GroupRule,
@@ -20,11 +22,31 @@ from cumulet.services.network.contract import (
     OlderNetworks,
     PortInfo,
     PortRequest,
+    ResourceRequest,
 )
 from cumulet.services.network.flows.converge import Converger
-from cumulet.services.network.logic import access, concern, describe, group_details, older, security_groups, servers
+from cumulet.services.network.logic import (
+    access,
+    concern,
+    describe,
+    group_details,
+    minimums,
+    older,
+    resource_providers,
+    security_groups,
+    servers,
+    trunk_places,
+)
 from cumulet.services.network.store import addresses, lookups
-from cumulet.services.network.types import OWNER_COMPUTE, FloatingIp, Port, Router, SecurityGroup, SecurityGroupRule
+from cumulet.services.network.types import (
+    OWNER_COMPUTE,
+    OWNER_SUBPORT,
+    FloatingIp,
+    Port,
+    Router,
+    SecurityGroup,
+    SecurityGroupRule,
+)
 
 
 def offers(cloud: Cloud) -> dict[type, Callable[[], Any]]:
@@ -65,11 +87,32 @@ class NetworkService:
             self._cloud, tx, ctx, server_id, host, availability_zone, definite, security_groups, hostname
         )
         self._converger.tell(tx, concern.of_ports(tx, made) | concern.of(tx, Router, routers))
-        return describe.ports(tx, made)
+        return describe.made(tx, made)
 
-    def bind(self, tx: Tx, port_ids: list[str], host: str) -> None:
+    def resource_requests(self, source: Source, server_id: str) -> list[ResourceRequest]:
+        return minimums.of_server(source, server_id)
+
+    def on_cards(
+        self, requests: list[ResourceRequest], providers: Mapping[str, str], given: Mapping[str, str]
+    ) -> list[ResourceRequest]:
+        return resource_providers.on_cards(requests, providers, given)
+
+    def held_for_ports(self, source: Source, server_ids: list[str]) -> dict[str, dict[str, dict[str, int]]]:
+        return minimums.held(source, server_ids)
+
+    def withdraw_host(self, tx: Tx, host: str) -> None:
+        resource_providers.withdraw(self._cloud, tx, host)
+
+    def bind(
+        self,
+        tx: Tx,
+        port_ids: list[str],
+        host: str,
+        given: Mapping[str, str] = MappingProxyType({}),
+        devices: Mapping[str, GivenDevice] = MappingProxyType({}),
+    ) -> None:
         concerned = concern.of(tx, Port, port_ids)
-        servers.bind(self._cloud, tx, port_ids, host)
+        servers.bind(self._cloud, tx, port_ids, host, given, devices)
         self._converger.tell(tx, concerned | concern.of(tx, Port, port_ids))
 
     def converge(self, host: str, timeout: float = 30.0) -> None:
@@ -155,14 +198,17 @@ class NetworkService:
 
     def server_by_address(self, source: Source, network_id: str, address: str) -> str | None:
         port = addresses.holder(source, network_id, address)
+        if port is not None and port.device_owner == OWNER_SUBPORT:
+            port = trunk_places.of_parent(source, port)
         return port.device_id if port is not None and port.device_owner.startswith(OWNER_COMPUTE) else None
 
     def usage(self, source: Source, project_id: str) -> NetworkUsage:
-        return describe.usage(source, project_id)
+        return describe.usage(self._cloud, source, project_id)
 
     def _release(self, tx: Tx, gone: list[Port]) -> None:
         self._converger.tell(tx, concern.of_ports(tx, gone))
-        servers.release(tx, gone)
+        minimums.give_back(self._cloud, tx, gone)
+        self._converger.tell(tx, servers.release(self._cloud, tx, gone))
 
     def _concerned(self, tx: Tx, server_id: str) -> set[str]:
         return concern.of_ports(tx, lookups.server_ports(tx, [server_id]))

@@ -9,6 +9,7 @@ made by the verb that first sets it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -36,14 +37,23 @@ class Inventory(msgspec.Struct, kw_only=True, frozen=True):
     step_size: int = 1
 
 
+class RequestGroup(msgspec.Struct, kw_only=True, frozen=True):
+    """A part of a request that one provider serves by itself: amounts by class, and the traits that it must have."""
+
+    resources: dict[str, int]
+    required: list[str] = []
+
+
 class Candidate(msgspec.Struct, kw_only=True, frozen=True):
     """One way to satisfy a request: what to claim of which provider, in the form that `claim` takes.
 
-    `root` is the provider at the top of the tree: for compute, the host.
+    `root` is the provider at the top of the tree: for compute, the host. `mappings` tell which provider serves each
+    group of the request.
     """
 
     root: str
     allocations: dict[str, dict[str, int]]
+    mappings: dict[str, str] = {}
 
 
 class Allocation(msgspec.Struct, kw_only=True, frozen=True):
@@ -90,6 +100,18 @@ class PlacementContract(Protocol):
         Raises Conflict while something is claimed of it or it has children.
         """
 
+    def provider_named(self, source: Source, name: str) -> str | None:
+        """The uuid of the provider of this name."""
+
+    def providers_below(self, source: Source, provider: str) -> dict[str, str]:
+        """The names of all providers of the tree below this one, by their uuids."""
+
+    def retire_provider(self, tx: Tx, uuid: str) -> bool:
+        """Take away a provider of something that is gone; nothing happens where there is none.
+
+        False where something is claimed of it, or it has children: it stays, and nothing more can be claimed of it.
+        """
+
     def set_inventory(self, tx: Tx, provider: str, inventory: Mapping[str, Inventory]) -> None:
         """Replace the provider's whole inventory.
 
@@ -119,12 +141,16 @@ class PlacementContract(Protocol):
         member_of: Iterable[Iterable[str]] = (),
         in_tree: str | None = None,
         limit: int | None = None,
+        groups: Mapping[str, RequestGroup] = MappingProxyType({}),
+        same_subtrees: Iterable[Iterable[str]] = (),
     ) -> list[Candidate]:
-        """Where `resources` could be claimed at this moment, in the order of the roots' names.
+        """Where `resources`, and each of the `groups`, could be claimed now, in the order of the roots' names.
 
         All of `required` and none of `forbidden` must be found among the traits of the providers that would be claimed
         of; each set in `member_of` must hold an aggregate of them. `in_tree` limits the search to one provider's tree.
-        At most `limit` candidates. A class that does not exist is had nowhere: no candidates.
+        At most `limit` candidates. A class that does not exist is had nowhere: no candidates. What is said of traits
+        and aggregates is not said of the groups, which are in the same tree; each of `same_subtrees` names some of
+        them, one of whose providers must be the others' or above them.
         """
 
     def claim(
@@ -140,6 +166,13 @@ class PlacementContract(Protocol):
 
         Checked against all other claims within `tx`: Conflict where there is no room at this very moment or an amount
         breaks an inventory's units; NotFound where a provider is gone.
+        """
+
+    def add_to_claim(self, tx: Tx, consumer_id: str, more: Mapping[str, Amounts]) -> None:
+        """Let the consumer hold so much more of these providers, or less where amounts are negative.
+
+        Errors as of `claim`; NotFound where the consumer holds nothing, or nothing of a provider of which it is to hold
+        less.
         """
 
     def release(self, tx: Tx, consumer_id: str) -> None:

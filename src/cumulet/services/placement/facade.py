@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from cumulet.services.placement.contract import (
     Inventory,
     PlacementContract,
     ProviderUsage,
+    RequestGroup,
     Room,
 )
 from cumulet.services.placement.logic import aggregates as aggregate_verbs
@@ -44,6 +46,15 @@ class Placement:
     def delete_provider(self, tx: Tx, uuid: str) -> None:
         providers.remove(tx, uuid)
 
+    def provider_named(self, source: Source, name: str) -> str | None:
+        return providers.named(source, name)
+
+    def providers_below(self, source: Source, provider: str) -> dict[str, str]:
+        return providers.below(source, provider)
+
+    def retire_provider(self, tx: Tx, uuid: str) -> bool:
+        return inventories.retire(tx, uuid)
+
     def set_inventory(self, tx: Tx, provider: str, inventory: Mapping[str, Inventory]) -> None:
         wanted = {name: _fields(each) for name, each in inventory.items() if each.total > 0}
         inventories.ensure(tx, provider, wanted)
@@ -70,16 +81,28 @@ class Placement:
         member_of: Iterable[Iterable[str]] = (),
         in_tree: str | None = None,
         limit: int | None = None,
+        groups: Mapping[str, RequestGroup] = MappingProxyType({}),
+        same_subtrees: Iterable[Iterable[str]] = (),
     ) -> list[Candidate]:
-        group = Group(
+        whole = Group(
             {name: amount for name, amount in resources.items() if amount},
             required=[frozenset({name}) for name in required],
             forbidden=frozenset(forbidden),
             member_of=[frozenset(each) for each in member_of],
             in_tree=in_tree,
         )
-        found = candidates.candidates(self._memory, source, Query({"": group}, limit=limit))
-        return [Candidate(root=each.anchor, allocations=each.claims) for each in found]
+        wanted = {"": whole} if whole.resources or not groups else {}
+        for name, each in groups.items():
+            traits = [frozenset({trait}) for trait in each.required]
+            wanted[name] = Group(each.resources, required=traits, in_tree=in_tree)
+        query = Query(wanted, same_subtrees=[frozenset(each) for each in same_subtrees], limit=limit)
+        found = candidates.candidates(self._memory, source, query)
+        return [
+            Candidate(
+                root=each.anchor, allocations=each.claims, mappings={name: each.mappings[name][0] for name in groups}
+            )
+            for each in found
+        ]
 
     def claim(
         self,
@@ -98,6 +121,9 @@ class Placement:
         for provider in claims:
             providers.get(tx, provider)
         claim_verbs.replace(tx, {consumer_id: Wish(claims, project_id, user_id, consumer_type)})
+
+    def add_to_claim(self, tx: Tx, consumer_id: str, more: Mapping[str, Amounts]) -> None:
+        claim_verbs.add(tx, consumer_id, more)
 
     def release(self, tx: Tx, consumer_id: str) -> None:
         claim_verbs.release(tx, consumer_id)

@@ -56,8 +56,10 @@ _LOOSE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _TOO_SLOW = "57014"
 # Serialization failure, deadlock, lock not available: run again.
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
-# A frozen process must not hold what others wait for: the server ends its sessions.
+# A frozen process must not hold what others wait for: the server ends its sessions. What a scan that is to be avoided
+# is said to cost would have the server compile the query, for a tenth of a second or more; ours are all short.
 _OPTIONS = {
+    "jit": "off",
     "idle_in_transaction_session_timeout": "10s",
     "idle_session_timeout": "10s",
     "lock_timeout": "30s",

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQLite: WAL, a reader a thread, and one writer thread that commits many functions at once.
+"""SQLite: WAL, a reader a thread, and one writer at a time that commits many functions at once.
 
 Many threads that write on their own starve each other (the engine's busy handler is unfair); a queue to one thread is
-fair, and one fsync serves up to 64 functions, so full durability costs next to nothing.
+fair, and one fsync serves up to 64 functions, so full durability costs next to nothing. Where nobody writes, the caller
+does so itself: the way to another thread and back costs more than most writes.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ class Sqlite:
         self._idle: deque[Connection] = deque()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
+        self._turn = threading.Lock()  # whoever has it is the writer
+        self._lined_up = False  # whether the thread waits for it, with something to write: then callers queue too
+        self._connection: Connection | None = None  # the writer's
         self._writer = threading.Thread(target=self._write_loop, name="sqlite-writer", daemon=True)
         self._writer.start()
 
@@ -53,6 +57,12 @@ class Sqlite:
     def write(self, fn: Callable[[Tx], T], *, loose: bool = False) -> T:
         if self._closed:
             raise RuntimeError("the database is closed")
+        if self._jobs.empty() and not self._lined_up and self._turn.acquire(blocking=False):
+            try:
+                if not self._closed:
+                    return self._commit_alone(self._opened(), fn)
+            finally:
+                self._turn.release()
         done: Future[T] = Future()
         self._jobs.put((fn, done))
         if not self._writer.is_alive():
@@ -81,6 +91,9 @@ class Sqlite:
         self._jobs.put(None)
         self._writer.join(30)
         self._refuse_rest()
+        with self._turn:
+            if self._connection is not None:
+                self._connection.close()
         while self._idle:
             self._idle.pop().close()
         self._engine.dispose()
@@ -94,12 +107,34 @@ class Sqlite:
                     job[1].set_exception(RuntimeError("the database is closed"))
 
     def _write_loop(self) -> None:
-        with self._engine.connect() as connection:
-            while (job := self._jobs.get()) is not None:
+        while (job := self._jobs.get()) is not None:
+            self._lined_up = True
+            with self._turn:
+                self._lined_up = False
                 batch, last = self._gather(job)
-                self._commit(connection, batch)
-                if last:
-                    return
+                self._commit(self._opened(), batch)
+            if last:
+                return
+
+    def _opened(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _commit_alone(self, connection: Connection, fn: Callable[[Tx], T]) -> T:
+        tx = Tx(connection, _no_lock)
+        try:
+            _say(connection, "BEGIN IMMEDIATE")
+            result = fn(tx)
+            after = tx._end()
+            _say(connection, "COMMIT")
+        except BaseException:
+            tx._end()
+            _roll_back(connection)
+            raise
+        for hook in after:
+            hook()
+        return result
 
     def _gather(self, first: Job) -> tuple[list[Job], bool]:
         batch = [first]
@@ -149,8 +184,7 @@ class Sqlite:
             outcomes.append((done, result, tx._end()))
 
     def _abandon(self, connection: Connection, batch: list[Job], error: BaseException) -> None:
-        if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
-            _say(connection, "ROLLBACK")
+        _roll_back(connection)
         for _, done in batch:
             if not done.done():
                 done.set_exception(error)
@@ -187,6 +221,11 @@ def _say(connection: Connection, words: str) -> None:
         driver.execute(words)
     except Exception:
         connection.exec_driver_sql(words)
+
+
+def _roll_back(connection: Connection) -> None:
+    if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+        _say(connection, "ROLLBACK")
 
 
 def _no_lock(connection: Connection, name: str) -> None:

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 from cumulet.kernel.backup.keeper import take_pinned
 from cumulet.kernel.errors import NotFound, NotReady
+from cumulet.services.block_storage.agent.backends import Backends
 from cumulet.services.block_storage.drivers.base import CopyByOpener, VolumeBackend
 
 FOLDER = "agent/block_storage"
@@ -23,8 +25,8 @@ class VolumesKeeper:
 
     folders = (FOLDER,)
 
-    def __init__(self, backend: VolumeBackend, by_opener: Callable[[ExitStack, str], CopyByOpener]) -> None:
-        self._backend = backend
+    def __init__(self, backends: Backends, by_opener: Callable[[ExitStack, str], CopyByOpener]) -> None:
+        self._backends = backends
         self._by_opener = by_opener
         self._done: set[str] = set()
         self._lock = threading.Lock()
@@ -32,11 +34,15 @@ class VolumesKeeper:
     def pin(self, folder: Path) -> list[str]:
         with self._lock:
             self._done.clear()
-        return self._backend.pin(folder)
+        found = []
+        for each in self._backends:
+            found += [str(Path(each.place) / name) for name in each.driver.pin(folder / each.place)]
+        return found
 
     def copy(self, piece: str, folder: Path, into: Path) -> None:
-        kind, _, name = piece.partition("/")
+        *place, kind, name = Path(piece).parts
         volume_id = name.partition(".")[0]
+        backend = next(each.driver for each in self._backends if Path(each.place).parts == tuple(place))
         target = into / FOLDER / piece
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if kind == "snapshots":
@@ -46,7 +52,7 @@ class VolumesKeeper:
             if volume_id in self._done:
                 return
         try:
-            self._copy_now(volume_id, target)
+            self._copy_now(backend, volume_id, target)
         except NotFound:
             # It was deleted after the pinning, so nobody has it open.
             target.unlink(missing_ok=True)
@@ -54,10 +60,11 @@ class VolumesKeeper:
 
     def target(self, volume_id: str, into: Path) -> Path | None:
         """See `contract.HostVolumes.copy_target`."""
-        folder = into / FOLDER / "volumes"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            path = self._backend.empty_copy(volume_id, folder)
+            found = self._backends.holding(volume_id)
+            folder = into / FOLDER / found.place / "volumes"
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = found.driver.empty_copy(volume_id, folder)
         except NotFound:
             return None
         if path is not None:
@@ -69,15 +76,17 @@ class VolumesKeeper:
         """See `contract.HostVolumes.discard_copy`."""
         with self._lock:
             self._done.discard(volume_id)
-        for path in (into / FOLDER / "volumes").glob(f"{volume_id}.*"):
-            path.unlink()
+        for each in self._backends:
+            for path in (into / FOLDER / each.place / "volumes").glob(f"{volume_id}.*"):
+                path.unlink()
 
-    def _copy_now(self, volume_id: str, target: Path) -> None:
+    def _copy_now(self, backend: VolumeBackend, volume_id: str, target: Path) -> None:
         deadline = time.monotonic() + PATIENCE
+        target_format: Literal["qcow2", "raw"] = "raw" if target.suffix == ".raw" else "qcow2"
         while True:
             try:
                 with ExitStack() as held:
-                    self._backend.export(volume_id, target, "qcow2", self._by_opener(held, volume_id))
+                    backend.export(volume_id, target, target_format, self._by_opener(held, volume_id))
                 return
             except NotReady:
                 if time.monotonic() > deadline:

@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from cumulet.kernel.errors import Conflict, CumuletError, NotFound
+from cumulet.kernel.errors import Conflict, CumuletError, NotFound, NotReady
+from cumulet.kernel.keyed_locks import KeyedLocks
 from cumulet.kernel.link.host import Journal
+from cumulet.kernel.moment import Moment
+from cumulet.services.block_storage.agent.backends import Backends
 from cumulet.services.block_storage.contract import RemoteDisk
-from cumulet.services.block_storage.drivers.base import Exporter, VolumeBackend
+from cumulet.services.block_storage.drivers.base import Exporter
 
 LOG = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.2  # seconds before an export that ended and cannot be started is tried again, doubled up to LAST_PAUSE
 LAST_PAUSE = 10.0
+NBD = "nbd"
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +40,9 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 class Export(msgspec.Struct, frozen=True, kw_only=True):
     """Which attachment a volume is exported for: its generation, the host that opens it, and where.
 
-    A `shared` one has the attachments `others` too, and remembers the generations of those that are `gone`.
+    A `shared` one has the attachments `others` too, and remembers the generations of those that are `gone`. `backend`
+    has the volume, "" says nothing of that. `protocol` is that of its exporter. A `loose` one is for no attachment at
+    all, and ends where work needs the volume closed.
     """
 
     generation: int
@@ -47,6 +51,9 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     shared: bool = False
     others: list[Holder] = []
     gone: list[int] = []
+    backend: str = ""
+    protocol: str = NBD
+    loose: bool = False
 
     @property
     def generations(self) -> list[int]:
@@ -57,13 +64,17 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
         """The hosts that may open it, sorted."""
         return sorted({self.client, *(each.client for each in self.others)})
 
-    def joined(self, holder: Holder) -> Export:
+    def is_for(self, generation: int, client: str, shared: bool, protocol: str) -> bool:
+        """Whether it is that of this attachment."""
+        return (self.generation, self.client, self.shared, self.protocol) == (generation, client, shared, protocol)
+
+    def joined(self, holder: Holder, *, loose: bool) -> Export:
         """With one more attachment; Conflict for one that was here and is gone."""
         if holder.generation in self.gone:
             raise Conflict("The attachment was ended meanwhile.", code="GenerationTooOld")
         if holder.generation in self.generations:
             return self
-        return msgspec.structs.replace(self, others=[*self.others, holder])
+        return msgspec.structs.replace(self, others=[*self.others, holder], loose=self.loose and loose)
 
     def left(self, generation: int) -> Export | None:
         """Without an attachment; None where it was the last."""
@@ -80,27 +91,27 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
 class Exports:
     """The exports of one host, which others reach at `address` and know as `name`."""
 
-    def __init__(self, name: str, address: str, journal: Journal, backend: VolumeBackend) -> None:
-        self._name = name
+    def __init__(self, name: str, address: str, journal: Journal, backends: Backends) -> None:
+        self.name = name
         self._address = address
         self._journal = journal
-        self._backend = backend
-        self._exporter: Exporter | None = None
-        self._guard = threading.Lock()
-        self._locks: dict[str, threading.RLock] = {}
+        self._backends = backends
+        self._exporters: dict[tuple[str, str], Exporter] = {}
+        self._locks = KeyedLocks()
         self._leaving = threading.Event()
 
-    def use(self, exporter: Exporter) -> None:
-        """Export through `exporter` from now on; it tells the ends of exports to `ended`."""
-        self._exporter = exporter
+    def use(self, exporter: Exporter, backend: str, protocol: str = NBD) -> None:
+        """Export this back end's volumes through `exporter`, which tells the ends of exports to `ended`."""
+        self._exporters[backend, protocol] = exporter
 
     def start(self) -> None:
         """Bring back what the journal knows; end what it does not."""
         known = self.all()
-        for volume_id in self._tool.exports():
-            if volume_id not in known:
-                LOG.warning("volume %s was exported though no record says so: ended", volume_id)
-                self._tool.stop(volume_id)
+        for exporter in self._tools():
+            for volume_id in exporter.exports():
+                if volume_id not in known or self._is_of_another(exporter, volume_id, known[volume_id]):
+                    LOG.warning("volume %s was exported though no record says so: ended", volume_id)
+                    exporter.stop(volume_id)
         for volume_id in known:
             try:
                 self._run(volume_id)
@@ -111,13 +122,15 @@ class Exports:
     def close(self) -> None:
         """The agent is leaving; exports go on."""
         self._leaving.set()
-        self._tool.close()
+        for exporter in self._tools():
+            exporter.close()
 
     def rest(self) -> None:
         """End all exports for as long as this host is down."""
         self._leaving.set()
-        for volume_id in self._tool.exports():
-            self._tool.stop(volume_id)
+        for exporter in self._tools():
+            for volume_id in exporter.exports():
+                exporter.stop(volume_id, for_good=False)
 
     def all(self) -> dict[str, Export]:
         return {key: msgspec.convert(record, Export) for key, record in self._journal.items().items()}
@@ -126,28 +139,75 @@ class Exports:
         record = self._journal.get(volume_id)
         return None if record is None else msgspec.convert(record, Export)
 
-    def begin(self, volume_id: str, generation: int, client: str, *, shared: bool = False) -> RemoteDisk:
+    def serves(self, volume_id: str) -> bool:
+        """Whether the volume is exported to this host itself, at the wish of its hypervisor."""
+        have = self.find(volume_id)
+        return have is not None and have.protocol == NBD and not have.shared and have.client == self.name
+
+    def of(self, volume_id: str, backend: str) -> Export | None:
+        """The volume's export, unless it is known to be that of a disk on another back end than the one named."""
+        found = self.find(volume_id)
+        return None if found is not None and backend and found.backend not in ("", backend) else found
+
+    def begin(
+        self,
+        volume_id: str,
+        generation: int,
+        client: str,
+        *,
+        shared: bool = False,
+        backend: str = "",
+        protocol: str = NBD,
+        loose: bool = False,
+    ) -> RemoteDisk:
         """Export the volume for this attachment, in the place of any older one; Conflict where one is younger.
 
-        Where it is `shared` the others stay.
+        Where it is `shared` the others stay. A `loose` one has a generation, but no attachment.
         """
-        with self._lock(volume_id):
+        with self._locks.hold(volume_id):
             have = self.find(volume_id)
             if have is not None and shared and have.shared:
-                self._keep(volume_id, have.joined(Holder(generation=generation, client=client)))
+                holder = Holder(generation=generation, client=client)
+                self._keep(volume_id, have.joined(holder, loose=loose))
             elif have is not None and have.generation > generation:
                 raise Conflict(f"Volume {volume_id} is exported for a younger attachment.", code="GenerationTooOld")
-            elif have is None or (have.generation, have.client, have.shared) != (generation, client, shared):
+            elif have is not None and self.of(volume_id, backend) is None:
+                # Whoever has it open would come back to the other disk.
+                raise Conflict(f"Volume {volume_id} is exported from {have.backend}.", code="ExportedElsewhere")
+            elif have is None or not have.is_for(generation, client, shared, protocol):
                 if have is not None:
-                    self._tool.stop(volume_id)
-                self._keep(volume_id, Export(generation=generation, client=client, shared=shared))
+                    self._stop(volume_id)
+                new = Export(generation=generation, client=client, shared=shared, backend=backend, protocol=protocol)
+                self._keep(volume_id, msgspec.structs.replace(new, loose=loose))
             port = self._run(volume_id)
-        return RemoteDisk(address=self._address, port=port, export=volume_id, server=self._name)
+            now = self.find(volume_id)
+            if now is None:
+                raise NotReady(f"Volume {volume_id} is not exported any more.")
+            door = self._tool(volume_id, now).door(volume_id, client)
+        return RemoteDisk(
+            address=self._address,
+            port=port,
+            export=door.export,
+            server=self.name,
+            protocol=door.protocol,
+            initiator=door.initiator,
+            user=door.user,
+        )
 
-    def end(self, volume_id: str, generation: int | None = None) -> None:
-        """End the export unless it is for an attachment younger than `generation`; a shared one, with its last."""
-        with self._lock(volume_id):
-            have = self.find(volume_id)
+    def secret(self, volume_id: str, client: str) -> str:
+        """What the client proves itself by, which is in no `RemoteDisk`; "" where that is a certificate."""
+        have = self.find(volume_id)
+        return "" if have is None else self._tool(volume_id, have).door(volume_id, client).secret
+
+    def end(self, volume_id: str, generation: int | None = None, backend: str = "") -> None:
+        """End the export unless it is for an attachment younger than `generation`; a shared one, with its last.
+
+        Of a volume that moves that of its disk on `backend` is meant.
+        """
+        with self._locks.hold(volume_id):
+            have = self.of(volume_id, backend)
+            if have is None and self.find(volume_id) is not None:
+                return
             if have is not None and have.shared and generation is not None:
                 left = have.left(generation)
                 if left is not None:
@@ -155,26 +215,52 @@ class Exports:
                     self._run(volume_id)
                     return
             if have is None or generation is None or have.generation <= generation:
-                self._tool.stop(volume_id)
+                self._stop(volume_id)
                 self._journal.delete(volume_id)
+
+    def end_loose(self, volume_id: str) -> None:
+        """End the export where no attachment stands behind it."""
+        with self._locks.hold(volume_id):
+            have = self.find(volume_id)
+            if have is not None and have.loose:
+                LOG.warning("volume %s was open to %s by no attachment: ended", volume_id, ", ".join(have.clients))
+                self.end(volume_id)
 
     def resize(self, volume_id: str, size: int, generation: int = 0) -> bool:
         """Make the volume larger through its export; False where it has none, Conflict where that is another's."""
-        with self._lock(volume_id):
-            if not self._serves(volume_id, generation):
+        with self._locks.hold(volume_id):
+            have = self._serving(volume_id, generation)
+            if have is None:
                 return False
             self._run(volume_id)
-            self._tool.resize(volume_id, size)
+            self._tool(volume_id, have).resize(volume_id, size)
             return True
 
     def copy(self, volume_id: str, target: Path, target_format: Literal["qcow2", "raw"], generation: int = 0) -> bool:
         """Copy the volume through its export; False where it has none, Conflict where that is another's."""
-        with self._lock(volume_id):
-            if not self._serves(volume_id, generation):
+        with self._locks.hold(volume_id):
+            have = self._serving(volume_id, generation)
+            if have is None:
                 return False
             self._run(volume_id)
-            self._tool.copy(volume_id, target, target_format)
+            self._tool(volume_id, have).copy(volume_id, target, target_format)
             return True
+
+    def copy_at(
+        self,
+        volume_id: str,
+        target: Path,
+        target_format: Literal["qcow2", "raw"],
+        generation: int,
+        moment: Moment | None,
+    ) -> None:
+        """As `copy`, at a moment that is shared with others; NotReady where the volume has no export any more."""
+        with self._locks.hold(volume_id):
+            have = self._serving(volume_id, generation)
+            if have is None:
+                raise NotReady(f"Volume {volume_id} is not exported any more.")
+            self._run(volume_id)
+            self._tool(volume_id, have).copy(volume_id, target, target_format, moment)
 
     def ended(self, volume_id: str) -> None:
         """An export ended though it should run: start it again, and try until that is done."""
@@ -195,35 +281,46 @@ class Exports:
                 LOG.info("volume %s is exported again", volume_id)
                 return
 
-    @property
-    def _tool(self) -> Exporter:
-        assert self._exporter is not None
-        return self._exporter
+    def _is_of_another(self, exporter: Exporter, volume_id: str, export: Export) -> bool:
+        try:
+            return self._tool(volume_id, export) is not exporter
+        except CumuletError:
+            return False
 
-    def _serves(self, volume_id: str, generation: int) -> bool:
-        """Whether the volume is exported; Conflict where it is, but not for the attachment (0: any)."""
+    def _tools(self) -> list[Exporter]:
+        """Each exporter once."""
+        return list({id(each): each for each in self._exporters.values()}.values())
+
+    def _stop(self, volume_id: str) -> None:
+        """Whoever exports it."""
+        for exporter in self._tools():
+            exporter.stop(volume_id)
+
+    def _tool(self, volume_id: str, export: Export) -> Exporter:
+        backend = export.backend or self._backends.holding(volume_id).name
+        found = self._exporters.get((backend, export.protocol))
+        if found is None:
+            raise NotReady(f"The settings of this host name no back end {backend} with {export.protocol}.")
+        return found
+
+    def _serving(self, volume_id: str, generation: int) -> Export | None:
+        """The volume's export; Conflict where it is not for the attachment (0: any)."""
         have = self.find(volume_id)
         if have is not None and generation and generation not in have.generations:
             raise Conflict(f"Volume {volume_id} is attached anew meanwhile.", code="StaleAttachment")
-        return have is not None
+        return have
 
     def _keep(self, volume_id: str, export: Export) -> None:
         self._journal.put(volume_id, msgspec.to_builtins(export))
 
     def _run(self, volume_id: str) -> int:
         """See that the export of the journal is there."""
-        with self._lock(volume_id):
+        with self._locks.hold(volume_id):
             have = self.find(volume_id)
             if have is None:
                 return 0
-            port = self._tool.export(volume_id, self._backend.source(volume_id), have.clients, have.port)
+            source = self._backends.source(volume_id, have.backend)
+            port = self._tool(volume_id, have).export(volume_id, source, have.clients, have.port)
             if port != have.port:
                 self._keep(volume_id, msgspec.structs.replace(have, port=port))
             return port
-
-    @contextmanager
-    def _lock(self, volume_id: str) -> Iterator[None]:
-        with self._guard:
-            lock = self._locks.setdefault(volume_id, threading.RLock())
-        with lock:
-            yield

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from cumulet.kernel.cloud import own
+from cumulet.kernel.context import Context
+from cumulet.kernel.db import Source
 from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.paging import link, whole_number
@@ -21,6 +23,7 @@ LIKE = (3, 34)
 COUNTED = (3, 45)
 INT_MAX = 0x7FFFFFFF
 
+T = TypeVar("T")
 Target = Callable[[Request], Mapping[str, Any]]
 
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
@@ -69,6 +72,14 @@ def open_wrapped(name: str, inside: Mapping[str, Any]) -> Schema:
     return schema({"type": "object", "properties": {name: inside}, "required": [name], "additionalProperties": True})
 
 
+def reset_status(name: str) -> Schema:
+    """A body that names a status."""
+    properties = {"status": {"type": "string"}}
+    return wrapped(
+        name, {"type": "object", "properties": properties, "required": ["status"], "additionalProperties": False}
+    )
+
+
 def anything(name: str) -> Schema:
     """An action whose words are not looked at."""
     return wrapped(name, {})
@@ -90,6 +101,46 @@ def route(
     return Route(method, path, handler, rule, target=judged_on, **more)
 
 
+def found_by(get: Callable[[Source, Context, str], T], key: str) -> Callable[[Request], T]:
+    """The resource that a path means by its parameter `key`; asked for with `request.once`, it is found once."""
+
+    def find(request: Request) -> T:
+        return get(request.cloud.db, request.ctx, request.params[key])
+
+    return find
+
+
+def target_of(find: Callable[[Request], Any]) -> Target:
+    """What rules on the resource are judged on that `find` (see `found_by`) finds."""
+
+    def target(request: Request) -> Mapping[str, Any]:
+        found = request.once(find)
+        return {"project_id": found.project_id, "tenant_id": found.project_id, "user_id": found.user_id}
+
+    return target
+
+
+class Lister(Protocol):
+    """Answers a list, in full or in short."""
+
+    def __call__(self, request: Request, *, detailed: bool) -> Reply: ...
+
+
+def list_routes(path: str, lister: Lister, rule: str, **more: Any) -> tuple[Route, Route]:
+    """A list at `path`, and the same in full below it."""
+
+    def find_all(request: Request) -> Reply:
+        return lister(request, detailed=False)
+
+    def find_all_detailed(request: Request) -> Reply:
+        return lister(request, detailed=True)
+
+    return (
+        route("GET", path, find_all, rule, **more),
+        route("GET", f"{path}/detail", find_all_detailed, rule, **more),
+    )
+
+
 def base_url(request: Request) -> str:
     """The version's URL, with the project where the request's path has it."""
     project = request.params.get("project_id")
@@ -106,11 +157,15 @@ def links(request: Request, collection: str, resource_id: str) -> list[dict[str,
     ]
 
 
-def listing(request: Request, name: str, rows: list[dict[str, Any]], ids: list[str], page: Page) -> dict[str, Any]:
-    """A page with the link to the next one, where this one is full."""
-    body: dict[str, Any] = {name: rows}
+def listing(
+    request: Request, name: str, rows: Sequence[Any], shown: list[dict[str, Any]], page: Page, *, links: str = ""
+) -> dict[str, Any]:
+    """A page of rows as they are shown; where it is full, with the link to the next one, below `<name>_links` or
+    `links`.
+    """
+    body: dict[str, Any] = {name: shown}
     if rows and len(rows) == page.limit:
-        body[f"{name}_links"] = [{"rel": "next", "href": link(request, marker=ids[-1])}]
+        body[links or f"{name}_links"] = [{"rel": "next", "href": link(request, marker=rows[-1].id)}]
     return body
 
 
@@ -158,21 +213,51 @@ def check_status(what: str, status: str | None, valid: Sequence[str], here: Iter
 
 
 NO_FILTERS = frozenset(
-    {"limit", "offset", "marker", "sort", "sort_key", "sort_dir", "all_tenants", "with_count", "detail", "usage"}
+    {
+        "limit",
+        "offset",
+        "marker",
+        "sort",
+        "sort_key",
+        "sort_dir",
+        "all_tenants",
+        "with_count",
+        "detail",
+        "usage",
+        "list_volume",
+    }
 )
 
 
-def filters(request: Request, allowed: Iterable[str], for_admins: Iterable[str] = ()) -> dict[str, str]:
-    """The query's filters; unknown ones are refused or overlooked, as the version has it. Administrators know more."""
-    known = set(allowed) | (set(for_admins) if request.ctx.is_admin else set())
+def filters(
+    request: Request, allowed: Iterable[str], for_admins: Iterable[str] = (), *, resource: str = ""
+) -> dict[str, str]:
+    """The query's filters; unknown ones are refused or overlooked, as the version has it. Administrators know more.
+
+    From 3.31 on the settings say what everybody else may ask of lists of the `resource`; a name with `~` there may be
+    asked for a part of it.
+    """
+    known, can_like = set(allowed) | set(for_admins), set(allowed) | set(for_admins)
+    if not request.ctx.is_admin:
+        known &= set(allowed)
+        configured = request.cloud.settings.block_storage.resource_filters.get(resource, ())
+        if resource and request.version >= GENERAL_FILTERS:
+            known = (set(allowed) | set(for_admins)) & {name.removesuffix("~") for name in configured}
+            can_like = {name.removesuffix("~") for name in configured if name.endswith("~")}
+    if request.version < LIKE:
+        can_like = set()
     asked = {name: value for name, value in request.query.items() if name not in NO_FILTERS}
-    unknown = [name for name in asked if name.removesuffix("~") not in known]
-    if unknown and request.version >= GENERAL_FILTERS and not request.ctx.is_admin:
-        raise Invalid(f"Invalid filters {', '.join(unknown)} are found in query options.")
-    can_like = request.version >= LIKE
-    return {
-        name: value for name, value in asked.items() if name in known or (can_like and name.removesuffix("~") in known)
+    if request.version >= GENERAL_FILTERS and not all(name.isascii() for name in asked):
+        raise Invalid("Filter keys can only contain ASCII characters.")
+    fine = {
+        name: value
+        for name, value in asked.items()
+        if name in known or (name.endswith("~") and name[:-1] in known & can_like)
     }
+    unknown = [name for name in asked if name not in fine]
+    if unknown and request.version >= GENERAL_FILTERS and not request.ctx.is_admin:
+        raise Invalid(f"Invalid filters {','.join(unknown)} are found in query options.")
+    return fine
 
 
 def everywhere(request: Request) -> bool:
@@ -195,6 +280,28 @@ def truth(value: Any, name: str) -> bool:
     if word in _FALSE:
         return False
     raise Invalid(f"Value '{value}' for query string '{name}' is invalid.")
+
+
+def flag(request: Request, name: str) -> bool:
+    """A parameter that is a boolean, false where it is not given; for those whose refusal is worded in its own way."""
+    value = request.query.get(name, "false")
+    try:
+        return truth(value, name)
+    except Invalid:
+        raise Invalid(f"Value '{value}' for '{name}' is not a boolean.", code="InvalidParameterValue") from None
+
+
+def is_public(request: Request) -> bool | None:
+    """Which types a list shows: the public ones unless an administrator asks for the others, or for all (None)."""
+    said = request.query.get("is_public")
+    if not request.ctx.is_admin or said is None:
+        return True
+    if said.lower() == "none":
+        return None
+    try:
+        return truth(said, "is_public")
+    except Invalid as error:
+        raise Invalid(f"Invalid is_public filter [{said}]") from error
 
 
 def table(text: str, name: str) -> dict[str, str]:

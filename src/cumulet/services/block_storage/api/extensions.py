@@ -12,7 +12,11 @@ FILTERS = (3, 33)
 
 # Alias and name of what is served of Cinder's extensions.
 _SERVED = {
+    "backups": "Backups",
     "capabilities": "Capabilities",
+    "cgsnapshots": "Cgsnapshots",
+    "consistencygroups": "Consistencygroups",
+    "encryption": "VolumeTypeEncryption",
     "os-admin-actions": "AdminActions",
     "os-availability-zone": "AvailabilityZones",
     "os-extended-services": "ExtendedServices",
@@ -22,6 +26,8 @@ _SERVED = {
     "os-quota-sets": "Quotas",
     "os-services": "Services",
     "os-snapshot-actions": "SnapshotActions",
+    "os-snapshot-manage": "SnapshotManage",
+    "os-snapshot-unmanage": "SnapshotUnmanage",
     "os-types-extra-specs": "TypesExtraSpecs",
     "os-types-manage": "TypesManage",
     "os-used-limits": "UsedLimits",
@@ -30,22 +36,15 @@ _SERVED = {
     "os-vol-mig-status-attr": "VolumeMigStatusAttribute",
     "os-vol-tenant-attr": "VolumeTenantAttribute",
     "os-volume-actions": "VolumeActions",
+    "os-volume-encryption-metadata": "VolumeEncryptionMetadata",
+    "os-volume-manage": "VolumeManage",
     "os-volume-transfer": "VolumeTransfer",
     "os-volume-type-access": "VolumeTypeAccess",
+    "os-volume-unmanage": "VolumeUnmanage",
+    "qos-specs": "Qos_specs_manage",
     "OS-SCH-HNT": "SchedulerHints",
     "scheduler-stats": "Scheduler_stats",
 }
-_FILTERS = {
-    "volume": [
-        "name", "status", "metadata", "bootable", "migration_status", "availability_zone", "group_id", "size",
-        "created_at", "updated_at", "consumes_quota",
-    ],
-    "snapshot": ["name", "status", "volume_id", "metadata", "availability_zone", "consumes_quota"],
-    "attachment": ["volume_id", "status", "instance_id", "attach_status"],
-    "message": ["resource_uuid", "resource_type", "event_id", "request_id", "message_level"],
-    "pool": ["name"],
-    "volume_type": ["is_public"],
-}  # fmt: skip
 UPDATED = "2015-01-01T00:00:00-00:00"
 
 
@@ -62,9 +61,8 @@ def get_extension(request: Request) -> Reply:
 
 def find_filters(request: Request) -> Reply:
     wanted = request.query.get("resource")
-    rows = [
-        {"resource": resource, "filters": names} for resource, names in _FILTERS.items() if wanted in (None, resource)
-    ]
+    filters = request.cloud.settings.block_storage.resource_filters
+    rows = [{"resource": name, "filters": list(names)} for name, names in filters.items() if wanted in (None, name)]
     return Reply(200, {"resource_filters": rows})
 
 

@@ -22,7 +22,7 @@ _COLUMNS = {"resource_uuid": "resource_id", "message_level": "level"}
 
 def find_all(request: Request) -> Reply:
     page = common.page_of(request, SORT_KEYS)
-    asked = common.filters(request, _FILTERS)
+    asked = common.filters(request, _FILTERS, resource="message")
     event = asked.pop("event_id", None)
     exact = {_COLUMNS.get(name, name): value for name, value in asked.items() if not name.endswith("~")}
     try:
@@ -30,8 +30,7 @@ def find_all(request: Request) -> Reply:
     except LookupError as error:
         raise NotFound(f"Message {error.args[0]} could not be found.", code="MessageNotFound") from error
     rows = [one for one in found if event is None or logic.event_id(one) == event]
-    body = common.listing(request, "messages", [view(request, one) for one in rows], [one.id for one in rows], page)
-    return Reply(200, body)
+    return Reply(200, common.listing(request, "messages", rows, [view(request, one) for one in rows], page))
 
 
 def get(request: Request) -> Reply:

@@ -50,7 +50,7 @@ def target(request: Request) -> Mapping[str, Any]:
 def get(request: Request) -> Reply:
     owner = request.params["owner_id"]
     limits = logic.limits(request.cloud.db, owner)
-    if not common.truth(request.query.get("usage", "false"), "usage"):
+    if not common.flag(request, "usage"):
         return Reply(200, {"quota_set": {**limits, "id": owner}})
     used = logic.usage(request.cloud.db, owner)
     full = {name: {"limit": limit, "in_use": used[name], "reserved": 0} for name, limit in limits.items()}

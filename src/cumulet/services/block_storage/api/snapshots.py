@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Invalid
 from cumulet.kernel.formats import FORMATS, Format
 from cumulet.kernel.http import Reply, Request
 from cumulet.services.block_storage.api import common, views
 from cumulet.services.block_storage.api.common import route
+from cumulet.services.block_storage.logic import manageable
 from cumulet.services.block_storage.logic import snapshots as logic
 from cumulet.services.block_storage.logic.refusals import invalid_input
 from cumulet.services.block_storage.types import Snapshot, SnapshotStatus
@@ -55,15 +53,7 @@ _STATUSES = (
     "error", "available", "creating", "deleting", "deleted", "updating", "error_deleting", "unmanaging", "backing-up",
     "restoring",
 )  # fmt: skip
-_RESET = common.wrapped(
-    "os-reset_status",
-    {
-        "type": "object",
-        "properties": {"status": {"type": "string"}},
-        "required": ["status"],
-        "additionalProperties": False,
-    },
-)
+_RESET = common.reset_status("os-reset_status")
 _PROGRESS = "progress must be an integer percentage between 0 and 100"
 
 
@@ -89,23 +79,33 @@ _REPORT = common.wrapped(
 )
 
 
-def target(request: Request) -> Mapping[str, Any]:
-    """What a rule on one snapshot is judged on."""
-    found = logic.get(request.cloud.db, request.ctx, request.params["snapshot_id"])
-    return {"project_id": found.project_id, "tenant_id": found.project_id, "user_id": found.user_id}
+_snapshot = common.found_by(logic.get, "snapshot_id")
+target = common.target_of(_snapshot)
 
 
-def find_all(request: Request) -> Reply:
-    return _list(request, detailed=False)
-
-
-def find_all_detailed(request: Request) -> Reply:
-    return _list(request, detailed=True)
+def find_all(request: Request, *, detailed: bool) -> Reply:
+    page, everywhere = common.page_of(request, SORT_KEYS), common.everywhere(request)
+    asked = common.filters(request, _FILTERS, _ADMIN_FILTERS, resource="snapshot")
+    text = asked.pop("metadata", None)
+    metadata = common.table(text, "metadata") if text and request.version >= METADATA_FILTER else {}
+    exact = {name.removeprefix("display_"): value for name, value in asked.items() if not name.endswith("~")}
+    if not common.truth(exact.pop("consumes_quota", "true"), "consumes_quota"):
+        exact["id"] = ""
+    exact.pop("availability_zone", None)
+    db, ctx = request.cloud.db, request.ctx
+    rows = logic.find_page(db, ctx, page, exact, metadata, everywhere=everywhere)
+    if detailed:
+        shown = views.extended_snapshots(request, rows)
+    else:
+        shown = [views.snapshot(request, one, more=False) for one in rows]
+    body = common.listing(request, "snapshots", rows, shown, page)
+    if common.counted(request):
+        body["count"] = logic.count(db, ctx, exact, metadata, everywhere=everywhere)
+    return Reply(200, body)
 
 
 def get(request: Request) -> Reply:
-    found = logic.get(request.cloud.db, request.ctx, request.params["snapshot_id"])
-    return Reply(200, {"snapshot": views.extended_snapshots(request, [found])[0]})
+    return Reply(200, {"snapshot": views.extended_snapshots(request, [request.once(_snapshot)])[0]})
 
 
 def create(request: Request) -> Reply:
@@ -153,12 +153,19 @@ def force_delete(request: Request) -> Reply:
     return Reply(202)
 
 
+def unmanage(request: Request) -> Reply:
+    snapshot_id = request.params["snapshot_id"]
+    request.cloud.db.write(lambda tx: manageable.unmanage_snapshot(request.cloud, tx, request.ctx, snapshot_id))
+    return Reply(202)
+
+
 def reset_status(request: Request) -> Reply:
     status = request.body["os-reset_status"]["status"].lower()
     if not status:
         raise Invalid(f"Snapshot status:  is invalid, valid statuses are: {_STATUSES}.")
     common.check_status("Snapshot", status, _STATUSES, frozenset(SnapshotStatus))
-    request.cloud.db.write(lambda tx: logic.reset_status(tx, request.ctx, request.params["snapshot_id"], status))
+    snapshot_id = request.params["snapshot_id"]
+    request.cloud.db.write(lambda tx: logic.reset_status(request.cloud, tx, request.ctx, snapshot_id, status))
     return Reply(202)
 
 
@@ -174,31 +181,9 @@ def update_status(request: Request) -> Reply:
     return Reply(202)
 
 
-def _list(request: Request, *, detailed: bool) -> Reply:
-    page, everywhere = common.page_of(request, SORT_KEYS), common.everywhere(request)
-    asked = common.filters(request, _FILTERS, _ADMIN_FILTERS)
-    text = asked.pop("metadata", None)
-    metadata = common.table(text, "metadata") if text and request.version >= METADATA_FILTER else {}
-    exact = {name.removeprefix("display_"): value for name, value in asked.items() if not name.endswith("~")}
-    if not common.truth(exact.pop("consumes_quota", "true"), "consumes_quota"):
-        exact["id"] = ""
-    exact.pop("availability_zone", None)
-    db, ctx = request.cloud.db, request.ctx
-    rows = logic.find_page(db, ctx, page, exact, metadata, everywhere=everywhere)
-    if detailed:
-        shown = views.extended_snapshots(request, rows)
-    else:
-        shown = [views.snapshot(request, one, more=False) for one in rows]
-    body = common.listing(request, "snapshots", shown, [one.id for one in rows], page)
-    if common.counted(request):
-        body["count"] = logic.count(db, ctx, exact, metadata, everywhere=everywhere)
-    return Reply(200, body)
-
-
 _ACTION = "/snapshots/{snapshot_id}/action"
 ROUTES = (
-    route("GET", "/snapshots", find_all, "volume:get_all_snapshots"),
-    route("GET", "/snapshots/detail", find_all_detailed, "volume:get_all_snapshots"),
+    *common.list_routes("/snapshots", find_all, "volume:get_all_snapshots"),
     route("POST", "/snapshots", create, "volume:create_snapshot", body=_CREATE),
     route("GET", "/snapshots/{snapshot_id}", get, "volume:get_snapshot", target=target),
     route("PUT", "/snapshots/{snapshot_id}", update, "volume:update_snapshot", target=target, body=_UPDATE),
@@ -210,6 +195,10 @@ ROUTES = (
     route(
         "POST", _ACTION, force_delete, "volume_extension:snapshot_admin_actions:force_delete", target=target,
         body=common.anything("os-force_delete"), action="os-force_delete",
+    ),
+    route(
+        "POST", _ACTION, unmanage, "snapshot_extension:snapshot_unmanage", target=target,
+        body=common.anything("os-unmanage"), action="os-unmanage",
     ),
     route(
         "POST", _ACTION, update_status, "snapshot_extension:snapshot_actions:update_snapshot_status", target=target,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`/volume-transfers` (from 3.55 on) and `/os-volume-transfer`"""
+"""`/volume-transfers` and, as it was called before 3.55, `/os-volume-transfer`; both serve every version."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.block_storage.api import common
 from cumulet.services.block_storage.api.common import route
 from cumulet.services.block_storage.api.views import moment
+from cumulet.services.block_storage.logic import keys, outside
 from cumulet.services.block_storage.logic import transfers as logic
 from cumulet.services.block_storage.types import Transfer
 
 SNAPSHOTS = (3, 55)
 HISTORY = (3, 57)
+ENCRYPTED = (3, 70)
 SORT_KEYS = ("id", "name", "created_at", "volume_id")
 _COLLECTION = "os-volume-transfer"
 
@@ -50,12 +52,13 @@ def target(request: Request) -> Mapping[str, Any]:
     return {"project_id": found.project_id, "tenant_id": found.project_id}
 
 
-def find_all(request: Request) -> Reply:
-    return _list(request, summary)
-
-
-def find_all_detailed(request: Request) -> Reply:
-    return _list(request, detail)
+def find_all(request: Request, *, detailed: bool) -> Reply:
+    page = common.page_of(request, SORT_KEYS)
+    asked = common.filters(request, ("name", "volume_id", "id"), ("project_id",))
+    exact = {name: value for name, value in asked.items() if not name.endswith("~")}
+    found = logic.find_page(request.cloud.db, request.ctx, page, exact, everywhere=common.everywhere(request))
+    shown = [detail(request, one) if detailed else summary(request, one) for one in found]
+    return Reply(200, common.listing(request, "transfers", found, shown, page))
 
 
 def get(request: Request) -> Reply:
@@ -71,7 +74,8 @@ def create(request: Request) -> Reply:
     no_snapshots = common.truth(said.get("no_snapshots", False), "no_snapshots")
 
     def write(tx: Tx) -> tuple[Transfer, str]:
-        return logic.create(request.cloud, tx, request.ctx, said["volume_id"], name, no_snapshots=no_snapshots)
+        words = {"no_snapshots": no_snapshots, "encrypted": request.version >= ENCRYPTED}
+        return logic.create(request.cloud, tx, request.ctx, said["volume_id"], name, **words)
 
     made, key = request.cloud.db.write(write)
     return Reply(202, {"transfer": {**detail(request, made), "auth_key": key}})
@@ -79,9 +83,13 @@ def create(request: Request) -> Reply:
 
 def accept(request: Request) -> Reply:
     key = str(request.body["accept"]["auth_key"])
-    taken = request.cloud.db.write(
-        lambda tx: logic.accept(request.cloud, tx, request.ctx, request.params["transfer_id"], key)
+    transfer_id = request.params["transfer_id"]
+    taken = keys.write(
+        request.cloud,
+        request.ctx,
+        lambda tx, ready: logic.accept(request.cloud, tx, request.ctx, transfer_id, key, ready),
     )
+    outside.settle(request.cloud, taken.volume_id)
     return Reply(202, {"transfer": summary(request, taken)})
 
 
@@ -108,25 +116,15 @@ def detail(request: Request, one: Transfer) -> dict[str, Any]:
     return view
 
 
-def _list(request: Request, view: Any) -> Reply:
-    page = common.page_of(request, SORT_KEYS)
-    asked = common.filters(request, ("name", "volume_id", "id"), ("project_id",))
-    exact = {name: value for name, value in asked.items() if not name.endswith("~")}
-    found = logic.find_page(request.cloud.db, request.ctx, page, exact, everywhere=common.everywhere(request))
-    shown = [view(request, one) for one in found]
-    return Reply(200, common.listing(request, "transfers", shown, [one.id for one in found], page))
-
-
-def _routes(path: str, **since: Any) -> tuple[Route, ...]:
+def _routes(path: str) -> tuple[Route, ...]:
     one = f"{path}/{{transfer_id}}"
     return (
-        route("GET", path, find_all, "volume:get_all_transfers", **since),
-        route("GET", f"{path}/detail", find_all_detailed, "volume:get_all_transfers", **since),
-        route("POST", path, create, "volume:create_transfer", body=_CREATE, **since),
-        route("GET", one, get, "volume:get_transfer", target=target, **since),
-        route("DELETE", one, delete, "volume:delete_transfer", target=target, **since),
-        route("POST", f"{one}/accept", accept, "volume:accept_transfer", body=_ACCEPT, **since),
+        *common.list_routes(path, find_all, "volume:get_all_transfers"),
+        route("POST", path, create, "volume:create_transfer", body=_CREATE),
+        route("GET", one, get, "volume:get_transfer", target=target),
+        route("DELETE", one, delete, "volume:delete_transfer", target=target),
+        route("POST", f"{one}/accept", accept, "volume:accept_transfer", body=_ACCEPT),
     )
 
 
-ROUTES = (*_routes("/os-volume-transfer"), *_routes("/volume-transfers", since=SNAPSHOTS))
+ROUTES = (*_routes("/os-volume-transfer"), *_routes("/volume-transfers"))

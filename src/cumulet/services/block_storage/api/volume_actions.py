@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from cumulet.kernel.db import Tx
-from cumulet.kernel.errors import Invalid, Unsupported
+from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.block_storage.api import attachments, common, volumes
 from cumulet.services.block_storage.api.common import route
-from cumulet.services.block_storage.logic import claims
+from cumulet.services.block_storage.logic import claims, contents, keys, manageable, migrations, outside, retyping
 from cumulet.services.block_storage.logic import volumes as logic
-from cumulet.services.block_storage.types import Volume, VolumeStatus
+from cumulet.services.block_storage.logic.refusals import invalid_input, invalid_volume
+from cumulet.services.block_storage.types import AttachStatus, Volume, VolumeStatus
 
 EXTEND_IN_USE = (3, 42)
 CLUSTERS = (3, 16)  # from this version on, a volume can migrate to a cluster
@@ -35,14 +36,12 @@ def _lower(text: str | None) -> str | None:
     return text.lower() if text is not None else None
 
 
-def _volume(request: Request, tx: Tx) -> Volume:
-    return logic.get(tx, request.ctx, request.params["volume_id"])
+def _volume(request: Request, source: Source) -> Volume:
+    return logic.get(source, request.ctx, request.params["volume_id"])
 
 
 def reserve(request: Request) -> Reply:
-    request.cloud.db.write(
-        lambda tx: claims.mark(tx, _volume(request, tx), "reserve", "reserve", VolumeStatus.ATTACHING)
-    )
+    request.cloud.db.write(lambda tx: claims.mark_reserved(tx, _volume(request, tx)))
     return Reply(202)
 
 
@@ -52,9 +51,7 @@ def unreserve(request: Request) -> Reply:
 
 
 def begin_detaching(request: Request) -> Reply:
-    request.cloud.db.write(
-        lambda tx: claims.mark(tx, _volume(request, tx), "begin_detaching", "detach", VolumeStatus.DETACHING)
-    )
+    request.cloud.db.write(lambda tx: claims.begin_detaching(tx, _volume(request, tx)))
     return Reply(202)
 
 
@@ -79,6 +76,7 @@ def detach(request: Request) -> Reply:
     request.cloud.db.write(
         lambda tx: claims.detach(request.cloud, tx, request.ctx, _volume(request, tx), attachment_id)
     )
+    outside.settle(request.cloud, request.params["volume_id"])
     return Reply(202)
 
 
@@ -87,6 +85,7 @@ def force_detach(request: Request) -> Reply:
     request.cloud.db.write(
         lambda tx: claims.force_detach(request.cloud, tx, request.ctx, _volume(request, tx), attachment_id)
     )
+    outside.settle(request.cloud, request.params["volume_id"])
     return Reply(202)
 
 
@@ -94,12 +93,23 @@ def initialize_connection(request: Request) -> Reply:
     connector = request.body["os-initialize_connection"]["connector"]
     if not isinstance(connector, dict):
         raise Invalid("Invalid input for field/attribute connector.")
-    volume = logic.get(request.cloud.db, request.ctx, request.params["volume_id"])
-    return Reply(200, {"connection_info": attachments.connection_info(volume)})
+    way = outside.initialize(request.cloud, request.ctx, request.params["volume_id"], connector)
+    volume = _volume(request, request.cloud.db)
+    multipath = bool(connector.get("enforce_multipath", False))
+    info = attachments.connection_info(request, volume, connector, way)
+    return Reply(200, {"connection_info": {**info, "enforce_multipath": multipath}})
 
 
 def terminate_connection(request: Request) -> Reply:
-    logic.get(request.cloud.db, request.ctx, request.params["volume_id"])
+    connector = request.body["os-terminate_connection"]["connector"]
+
+    def write(tx: Tx) -> None:
+        volume = _volume(request, tx)
+        claims.terminate(request.cloud, tx, request.ctx, volume)
+        outside.terminate(tx, volume, connector)
+
+    request.cloud.db.write(write)
+    outside.settle(request.cloud, request.params["volume_id"])
     return Reply(202)
 
 
@@ -117,7 +127,7 @@ def extend(request: Request) -> Reply:
 
 def set_bootable(request: Request) -> Reply:
     bootable = common.truth(request.body["os-set_bootable"]["bootable"], "bootable")
-    request.cloud.db.write(lambda tx: claims.set_bootable(tx, _volume(request, tx).id, bootable=bootable))
+    request.cloud.db.write(lambda tx: claims.set_bootable(tx, _volume(request, tx), bootable=bootable))
     return Reply(200)
 
 
@@ -135,9 +145,14 @@ def reset_status(request: Request) -> Reply:
     common.check_status("Volume", status, _STATUSES, frozenset(VolumeStatus))
     common.check_status("Volume attach", attach_status, _ATTACH_STATUSES, _ATTACH_STATUSES)
     common.check_status("Volume migration", migration, _MIGRATION_STATUSES, _MIGRATION_STATUSES)
-    request.cloud.db.write(
-        lambda tx: claims.reset_status(tx, request.ctx, request.params["volume_id"], status, attach_status, migration)
-    )
+    volume_id = request.params["volume_id"]
+
+    def write(tx: Tx) -> None:
+        claims.reset_status(request.cloud, tx, request.ctx, volume_id, status, attach_status, migration)
+
+    request.cloud.db.write(write)
+    if attach_status == AttachStatus.DETACHED:
+        outside.settle(request.cloud, volume_id)
     return Reply(202)
 
 
@@ -148,11 +163,39 @@ def force_delete(request: Request) -> Reply:
 
 
 def retype(request: Request) -> Reply:
-    new_type = request.body["os-retype"]["new_type"]
-    request.cloud.db.write(
-        lambda tx: logic.retype(request.cloud, tx, request.ctx, request.params["volume_id"], new_type)
+    said, volume_id = request.body["os-retype"], request.params["volume_id"]
+    may_move = said.get("migration_policy") == "on-demand"
+    cloud, ctx, new_type = request.cloud, request.ctx, said["new_type"]
+    keys.write(
+        cloud, ctx, lambda tx, ready: retyping.retype(cloud, tx, ctx, volume_id, new_type, ready, may_move=may_move)
     )
     return Reply(202)
+
+
+def migrate(request: Request) -> Reply:
+    said, volume_id = request.body["os-migrate_volume"], request.params["volume_id"]
+    clusters = request.version >= CLUSTERS
+    cluster, host = said.get("cluster") if clusters else None, said.get("host")
+    if bool(cluster) == bool(host):
+        raise invalid_input(
+            "One and only one of cluster and host must be set." if clusters else "Host field is missing."
+        )
+    lock = common.truth(said.get("lock_volume", False), "lock_volume")
+    common.truth(said.get("force_host_copy", False), "force_host_copy")
+    if cluster:
+        _volume(request, request.cloud.db)
+        raise Invalid(f"Invalid host: No available service named '{cluster}'", code="InvalidHost")
+    request.cloud.db.write(lambda tx: migrations.migrate(request.cloud, tx, request.ctx, volume_id, host, lock=lock))
+    return Reply(202)
+
+
+def complete_migration(request: Request) -> Reply:
+    said, volume_id = request.body["os-migrate_volume_completion"], request.params["volume_id"]
+    error = bool(said.get("error", False))
+    new_id = request.cloud.db.write(
+        lambda tx: migrations.complete(request.cloud, tx, request.ctx, volume_id, said["new_volume"], error=error)
+    )
+    return Reply(200, {"save_volume_id": new_id})
 
 
 def set_image_metadata(request: Request) -> Reply:
@@ -174,9 +217,32 @@ def unset_image_metadata(request: Request) -> Reply:
     return Reply(200)
 
 
-def unsupported(request: Request) -> Reply:
-    name = next(iter(request.body))
-    raise Unsupported(f"The action {name} is not served.")
+def unmanage(request: Request) -> Reply:
+    volume_id = request.params["volume_id"]
+    request.cloud.db.write(lambda tx: manageable.unmanage(request.cloud, tx, request.ctx, volume_id))
+    return Reply(202)
+
+
+def revert(request: Request) -> Reply:
+    volume_id, snapshot_id = request.params["volume_id"], request.body["revert"].get("snapshot_id")
+    request.cloud.db.write(lambda tx: contents.revert(request.cloud, tx, request.ctx, volume_id, snapshot_id))
+    return Reply(202)
+
+
+def reimage(request: Request) -> Reply:
+    said = request.body["os-reimage"]
+    volume_id, reserved = request.params["volume_id"], common.truth(said.get("reimage_reserved", False), "bool")
+    request.cloud.db.write(
+        lambda tx: contents.reimage(request.cloud, tx, request.ctx, volume_id, said["image_id"], reserved=reserved)
+    )
+    return Reply(202)
+
+
+def extend_completion(request: Request) -> Reply:
+    """What compute says at the end of an extension that it was asked for; here it never is asked so."""
+    if _volume(request, request.cloud.db).status != VolumeStatus.EXTENDING:
+        raise invalid_volume("Volume is not being extended.")
+    raise invalid_volume("Required volume admin metadata is malformed or missing.")
 
 
 def _action(action: str, handler: Any, rule: str, body: Any = None, **more: Any) -> Route:
@@ -291,19 +357,19 @@ ROUTES = (
             migration_policy={"type": ["string", "null"], "enum": ["on-demand", "never"]},
         ),
     ),
-    _action("os-migrate_volume", unsupported, f"{_ADMIN}:migrate_volume", _MIGRATE),
+    _action("os-migrate_volume", migrate, f"{_ADMIN}:migrate_volume", _MIGRATE),
     _action(
-        "os-migrate_volume_completion", unsupported, f"{_ADMIN}:migrate_volume_completion",
+        "os-migrate_volume_completion", complete_migration, f"{_ADMIN}:migrate_volume_completion",
         _body("os-migrate_volume_completion", ("new_volume",), new_volume=common.UUID, error=_ERROR),
     ),
     _action(
-        "os-extend_volume_completion", unsupported, f"{_ADMIN}:extend_volume_completion",
+        "os-extend_volume_completion", extend_completion, f"{_ADMIN}:extend_volume_completion",
         _body("os-extend_volume_completion", error=_ERROR),
     ),
-    _action("os-unmanage", unsupported, "volume_extension:volume_unmanage"),
-    _action("revert", unsupported, "volume:revert_to_snapshot", _REVERT, since=(3, 40)),
+    _action("os-unmanage", unmanage, "volume_extension:volume_unmanage"),
+    _action("revert", revert, "volume:revert_to_snapshot", _REVERT, since=(3, 40)),
     _action(
-        "os-reimage", unsupported, "volume:reimage",
+        "os-reimage", reimage, "volume:reimage",
         _body("os-reimage", ("image_id",), image_id=common.UUID, reimage_reserved=common.BOOLEAN), since=REIMAGE,
     ),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from cumulet.kernel.db import Tx
-from cumulet.kernel.errors import Invalid, NotFound, Unsupported
+from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.kernel.http import Reply, Request
 from cumulet.services.block_storage.api import common
 from cumulet.services.block_storage.api.common import route
@@ -78,13 +78,11 @@ _DEFAULT = common.wrapped(
 def find_all(request: Request) -> Reply:
     page = common.page_of(request, SORT_KEYS)
     try:
-        rows = logic.find_page(request.cloud.db, request.ctx, page, _is_public(request))
+        rows = logic.find_page(request.cloud.db, request.ctx, page, common.is_public(request))
     except LookupError as error:
         raise NotFound(f"Volume type {error.args[0]} could not be found.", code="VolumeTypeNotFound") from error
-    body = common.listing(request, "volume_types", [view(request, one) for one in rows], [one.id for one in rows], page)
-    if "volume_types_links" in body:
-        body["volume_type_links"] = body.pop("volume_types_links")
-    return Reply(200, body)
+    shown = [view(request, one) for one in rows]
+    return Reply(200, common.listing(request, "volume_types", rows, shown, page, links="volume_type_links"))
 
 
 def get(request: Request) -> Reply:
@@ -172,16 +170,6 @@ def delete_spec(request: Request) -> Reply:
     return Reply(202)
 
 
-def get_encryption(request: Request) -> Reply:
-    _type(request)
-    return Reply(200, {})
-
-
-def create_encryption(request: Request) -> Reply:
-    _type(request)
-    raise Unsupported("Volumes are not encrypted.")
-
-
 def find_defaults(request: Request) -> Reply:
     return Reply(200, {"default_types": [_default_view(one) for one in logic.defaults(request.cloud.db)]})
 
@@ -195,7 +183,7 @@ def put_default(request: Request) -> Reply:
     name = request.body["default_type"]["volume_type"]
 
     def write(tx: Tx) -> DefaultType:
-        return logic.set_default(tx, request.ctx, request.params["owner_id"], name)
+        return logic.set_default(request.cloud, tx, request.ctx, request.params["owner_id"], name)
 
     return Reply(200, {"default_type": _default_view(request.cloud.db.write(write))})
 
@@ -215,7 +203,7 @@ def view(request: Request, one: VolumeType) -> dict[str, Any]:
     if request.allows("volume_extension:access_types_extra_specs"):
         shown["extra_specs"] = _specs(request, one)
     if request.allows("volume_extension:access_types_qos_specs_id"):
-        shown["qos_specs_id"] = None
+        shown["qos_specs_id"] = one.qos_specs_id
     if request.allows("volume_extension:volume_type_access"):
         shown[_ACCESS] = one.is_public
     return shown
@@ -244,18 +232,6 @@ def _put_specs(request: Request, specs: dict[str, str | None]) -> None:
     request.cloud.db.write(lambda tx: logic.set_extra_specs(tx, request.ctx, request.params["type_id"], specs))
 
 
-def _is_public(request: Request) -> bool | None:
-    said = request.query.get("is_public")
-    if not request.ctx.is_admin or said is None:
-        return True
-    if said.lower() == "none":
-        return None
-    try:
-        return common.truth(said, "is_public")
-    except Invalid as error:
-        raise Invalid(f"Invalid is_public filter [{said}]") from error
-
-
 _ONE = "/types/{type_id}"
 _SPEC = "/types/{type_id}/extra_specs"
 _RULE = "volume_extension"
@@ -279,8 +255,6 @@ ROUTES = (
     route("GET", f"{_SPEC}/{{key}}", get_spec, f"{_RULE}:types_extra_specs:show"),
     route("PUT", f"{_SPEC}/{{key}}", put_spec, f"{_RULE}:types_extra_specs:update", body=common.schema(_ONE_ITEM)),
     route("DELETE", f"{_SPEC}/{{key}}", delete_spec, f"{_RULE}:types_extra_specs:delete"),
-    route("GET", f"{_ONE}/encryption", get_encryption, f"{_RULE}:volume_type_encryption:get"),
-    route("POST", f"{_ONE}/encryption", create_encryption, f"{_RULE}:volume_type_encryption:create"),
     route("GET", "/default-types", find_defaults, f"{_RULE}:default_get_all", since=DEFAULT_TYPES),
     route("GET", "/default-types/{owner_id}", get_default, f"{_RULE}:default_get", since=DEFAULT_TYPES),
     route(

@@ -11,7 +11,7 @@ from cumulet.kernel.http import Reply, Request
 from cumulet.services.block_storage.api import common, volumes
 from cumulet.services.block_storage.api.common import route
 from cumulet.services.block_storage.api.views import moment
-from cumulet.services.block_storage.logic import images, volume_types
+from cumulet.services.block_storage.logic import images, keys, volume_types
 from cumulet.services.block_storage.logic import volumes as logic
 from cumulet.services.image.contract import NewImage
 
@@ -46,10 +46,10 @@ def upload(request: Request) -> Reply:
     force = common.truth(said.get("force", False), "force")
     images.check_upload(request.cloud, request.ctx, new)
 
-    def write(tx: Tx) -> str:
-        return logic.upload(request.cloud, tx, request.ctx, request.params["volume_id"], new, force=force)
+    def write(tx: Tx, ready: keys.Ready) -> str:
+        return logic.upload(request.cloud, tx, request.ctx, request.params["volume_id"], new, ready, force=force)
 
-    image_id = request.cloud.db.write(write)
+    image_id = keys.write(request.cloud, request.ctx, write)
     return Reply(202, {ACTION: _view(request, new, image_id)})
 
 

@@ -3,28 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from cumulet.kernel.db import Tx
-from cumulet.kernel.errors import Invalid, NotFound, Unsupported
+from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Reply, Request
 from cumulet.services.block_storage.api import common, views
 from cumulet.services.block_storage.api.common import route
-from cumulet.services.block_storage.logic import backends, volume_types
+from cumulet.services.block_storage.logic import groups, keys, volume_types
 from cumulet.services.block_storage.logic import volumes as logic
 from cumulet.services.block_storage.logic.refusals import invalid_input
 from cumulet.services.block_storage.logic.volumes import NewVolume
-from cumulet.services.block_storage.types import Page, Volume, Wanted
+from cumulet.services.block_storage.types import Volume, Wanted
 
 IMAGE_METADATA_FILTER = (3, 4)
+GROUP_FILTER = (3, 10)
 SUMMARY = (3, 12)
 FORCE = (3, 23)
 BOOTABLE_STRICT = (3, 2)
 SUMMARY_METADATA = (3, 36)
 TIME_FILTERS = (3, 60)
 SOMETHING_TO_UPDATE = (3, 53)
+SERVER_IMAGES = (3, 46)
 
 SORT_KEYS = (
     "id", "name", "status", "size", "created_at", "updated_at", "availability_zone", "bootable", "host", "user_id",
@@ -43,6 +44,31 @@ _OPERATORS = ("gt", "gte", "eq", "neq", "lt", "lte")
 
 _NAMES = dict.fromkeys(("name", "display_name"), common.TEXT_OR_NULL)
 _DESCRIPTIONS = dict.fromkeys(("description", "display_description"), common.TEXT_OR_NULL)
+HINTS = "OS-SCH-HNT:scheduler_hints"
+_VOLUMES = {
+    "oneOf": [
+        {"type": "string", "format": "uuid"},
+        {"type": "array", "items": {"type": "string", "format": "uuid"}, "uniqueItems": True},
+    ]
+}
+# Cinder judges hints by a schema of their own, after the rest of the body.
+_HINTS = common.schema(
+    {
+        "type": "object",
+        "properties": {
+            HINTS: {
+                "type": ["object", "null"],
+                "properties": {
+                    "local_to_instance": {"oneOf": [{"type": "null"}, {"type": "string", "format": "uuid"}]},
+                    "different_host": _VOLUMES,
+                    "same_host": _VOLUMES,
+                    "query": {"type": ["string", "object"]},
+                },
+                "additionalProperties": True,
+            }
+        },
+    }
+)
 _CREATE = common.wrapped(
     "volume",
     {
@@ -67,7 +93,7 @@ _CREATE = common.wrapped(
             "versions": [{"value": True, "until": (3, 52)}, {"value": False, "since": SOMETHING_TO_UPDATE}]
         },
     },
-    **{"OS-SCH-HNT:scheduler_hints": {"type": ["object", "null"]}},
+    **{HINTS: {"type": ["object", "null"]}},
 )
 _UPDATE = common.wrapped(
     "volume",
@@ -80,37 +106,37 @@ _UPDATE = common.wrapped(
 )
 
 
-def target(request: Request) -> Mapping[str, Any]:
-    """What a rule on one volume is judged on."""
-    volume = logic.get(request.cloud.db, request.ctx, request.params["volume_id"])
-    return {"project_id": volume.project_id, "tenant_id": volume.project_id, "user_id": volume.user_id}
+_volume = common.found_by(logic.get, "volume_id")
+target = common.target_of(_volume)
 
 
-def find_all(request: Request) -> Reply:
+def find_all(request: Request, *, detailed: bool) -> Reply:
     page, wanted = common.page_of(request, SORT_KEYS), wanted_of(request)
     rows = logic.find_page(request.cloud.db, request.ctx, wanted, page)
-    shown = [views.summary(request, volume) for volume in rows]
-    return _list(request, wanted, rows, shown, page)
-
-
-def find_all_detailed(request: Request) -> Reply:
-    page, wanted = common.page_of(request, SORT_KEYS), wanted_of(request)
-    rows = logic.find_page(request.cloud.db, request.ctx, wanted, page)
-    return _list(request, wanted, rows, _extended(request, rows), page)
+    shown = _extended(request, rows) if detailed else [views.summary(request, volume) for volume in rows]
+    body = common.listing(request, "volumes", rows, shown, page)
+    if common.counted(request):
+        body["count"] = logic.count(request.cloud.db, request.ctx, wanted)
+    return Reply(200, body)
 
 
 def get(request: Request) -> Reply:
-    volume = logic.get(request.cloud.db, request.ctx, request.params["volume_id"])
-    return Reply(200, {"volume": _extended(request, [volume])[0]})
+    return Reply(200, {"volume": _extended(request, [request.once(_volume)])[0]})
 
 
 def create(request: Request) -> Reply:
     body = request.body["volume"]
-    new = _new(body)
+    _HINTS.check({HINTS: request.body.get(HINTS)}, request.version)
+    new = _new(request, body, request.body.get(HINTS) or {})
     if new.image is not None:
         request.require("volume:create_from_image")
-    volume = request.cloud.db.write(lambda tx: logic.create(request.cloud, tx, request.ctx, new))
-    return Reply(202, {"volume": views.detail(request, volume, [], volume_types.names(request.cloud.db))})
+        if request.version >= SERVER_IMAGES:
+            new = logic.without_server_image(request.cloud, request.cloud.db, request.ctx, new)
+    volume = keys.write(
+        request.cloud, request.ctx, lambda tx, ready: logic.create(request.cloud, tx, request.ctx, new, ready)
+    )
+    kinds, consistent = volume_types.names(request.cloud.db), groups.consistent(request.cloud.db, [volume])
+    return Reply(202, {"volume": views.detail(request, volume, [], kinds, consistent)})
 
 
 def update(request: Request) -> Reply:
@@ -128,7 +154,8 @@ def update(request: Request) -> Reply:
 
     volume = request.cloud.db.write(write)
     claims = logic.attachments_of(request.cloud.db, [volume.id])
-    view = views.detail(request, volume, claims[volume.id], volume_types.names(request.cloud.db))
+    kinds, consistent = volume_types.names(request.cloud.db), groups.consistent(request.cloud.db, [volume])
+    view = views.detail(request, volume, claims[volume.id], kinds, consistent)
     return Reply(200, {"volume": view})
 
 
@@ -147,37 +174,21 @@ def delete(request: Request) -> Reply:
 
 
 def summarize(request: Request) -> Reply:
-    rows = logic.find_page(request.cloud.db, request.ctx, wanted_of(request), Page(limit=1_000_000))
-    view: dict[str, Any] = {"total_count": len(rows), "total_size": sum(volume.size for volume in rows)}
-    if request.version >= SUMMARY_METADATA:
-        words: dict[str, list[str]] = {}
-        for volume in rows:
-            for key, value in volume.metadata.items():
-                if value not in words.setdefault(key, []):
-                    words[key].append(value)
-        view["metadata"] = words
-    return Reply(200, {"volume-summary": view})
-
-
-def encryption(request: Request) -> Reply:
-    logic.get(request.cloud.db, request.ctx, request.params["volume_id"])
-    return Reply(200, {"encryption_key_id": None})
-
-
-def encryption_item(request: Request) -> Reply:
-    logic.get(request.cloud.db, request.ctx, request.params["volume_id"])
-    if request.params["key"] != "encryption_key_id":
-        raise NotFound("The resource could not be found.")
-    return Reply(200, {"encryption_key_id": None})
+    """Of all volumes: filters are overlooked, as Cinder has it."""
+    metadata, everywhere = request.version >= SUMMARY_METADATA, common.everywhere(request)
+    number, size, words = logic.summary(request.cloud.db, request.ctx, everywhere=everywhere, metadata=metadata)
+    view: dict[str, Any] = {"total_count": number, "total_size": size}
+    return Reply(200, {"volume-summary": {**view, "metadata": words} if metadata else view})
 
 
 def wanted_of(request: Request) -> Wanted:
     """What the query narrows the list to."""
-    asked = common.filters(request, _FILTERS, _ADMIN_FILTERS)
+    asked = common.filters(request, _FILTERS, _ADMIN_FILTERS, resource="volume")
     words: dict[str, Any] = {"everywhere": common.everywhere(request), "exact": {}}
     if words["everywhere"]:
         words["project_id"] = asked.pop("project_id", None)
     asked.pop("project_id", None)
+    words["place"] = asked.pop("host", None)
     for name, value in asked.items():
         _narrow(request, words, name, value)
     return Wanted(**words)
@@ -201,10 +212,16 @@ def _narrow(request: Request, words: dict[str, Any], name: str, value: str) -> N
             raise invalid_input(f"'size = {value}'")
         words["exact"]["size"] = min(int(value), common.INT_MAX)
     elif name in ("group_id", "consumes_quota"):
-        if name != "consumes_quota" or not common.truth(value, name):
-            words["exact"]["id"] = ""  # no volume has one
+        words["exact"] |= _membership(request, name, value)
     else:
         words["exact"][_COLUMNS.get(name.removesuffix("~"), name.removesuffix("~"))] = value
+
+
+def _membership(request: Request, name: str, value: str) -> dict[str, str]:
+    """By group; there is no volume that does not count against the quota."""
+    if name == "group_id":
+        return {"group_id": value} if request.version >= GROUP_FILTER else {}
+    return {} if common.truth(value, name) else {"id": ""}
 
 
 def _bootable(request: Request, value: str) -> bool:
@@ -230,16 +247,13 @@ def _bounds(name: str, value: str) -> tuple[tuple[str, datetime], ...]:
     return tuple(bounds)
 
 
-def _new(body: dict[str, Any]) -> NewVolume:
+def _new(request: Request, body: dict[str, Any], hints: dict[str, Any]) -> NewVolume:
     if body.get("multiattach") is not None and common.truth(body["multiattach"], "multiattach"):
         raise Invalid(
             "multiattach parameter has been removed. The default behavior is to use multiattach enabled volume types. "
             "Contact your administrator to create a multiattach enabled volume type and use it to create multiattach "
             "volumes."
         )
-    for origin in ("group_id", "consistencygroup_id", "backup_id"):
-        if body.get(origin):
-            raise Unsupported(f"A volume cannot be made with {origin}.")
     size = body.get("size")
     name = body["name"] if "name" in body else body.get("display_name")
     description = body["description"] if "description" in body else body.get("display_description")
@@ -249,41 +263,28 @@ def _new(body: dict[str, Any]) -> NewVolume:
         size=int(size) if size is not None else None,
         snapshot_id=body.get("snapshot_id"),
         source_volume_id=body.get("source_volid"),
+        backup_id=str(body["backup_id"]) if body.get("backup_id") else None,
         image=body.get("image_id") or body.get("imageRef") or None,
         volume_type=body.get("volume_type"),
         availability_zone=body.get("availability_zone"),
         metadata=body.get("metadata") or {},
+        group_id=body["group_id"] if body.get("group_id") is not None else body.get("consistencygroup_id"),
+        hints=hints,
     )
 
 
 def _extended(request: Request, rows: list[Volume]) -> list[dict[str, Any]]:
     source = request.cloud.db
     claims = logic.attachments_of(source, [volume.id for volume in rows])
-    seen = views.sight(request, volume_types.names(source), backends.names(source))
+    seen = views.sight(request, volume_types.names(source), groups.consistent(source, rows))
     return [views.extended(request, volume, claims[volume.id], seen) for volume in rows]
 
 
-def _list(request: Request, wanted: Wanted, rows: list[Volume], shown: list[dict[str, Any]], page: Page) -> Reply:
-    body = common.listing(request, "volumes", shown, [volume.id for volume in rows], page)
-    if common.counted(request):
-        body["count"] = logic.count(request.cloud.db, request.ctx, wanted)
-    return Reply(200, body)
-
-
 ROUTES = (
-    route("GET", "/volumes", find_all, "volume:get_all"),
-    route("GET", "/volumes/detail", find_all_detailed, "volume:get_all"),
+    *common.list_routes("/volumes", find_all, "volume:get_all"),
     route("GET", "/volumes/summary", summarize, "volume:get_all", since=SUMMARY),
     route("POST", "/volumes", create, "volume:create", body=_CREATE),
     route("GET", "/volumes/{volume_id}", get, "volume:get", target=target),
     route("PUT", "/volumes/{volume_id}", update, "volume:update", target=target, body=_UPDATE),
     route("DELETE", "/volumes/{volume_id}", delete, "volume:delete", target=target),
-    route(
-        "GET", "/volumes/{volume_id}/encryption", encryption, "volume_extension:volume_encryption_metadata",
-        target=target,
-    ),
-    route(
-        "GET", "/volumes/{volume_id}/encryption/{key}", encryption_item, "volume_extension:volume_encryption_metadata",
-        target=target,
-    ),
 )  # fmt: skip

@@ -1,6 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
 """The slow actions of the block storage service: one module each."""
 
-from cumulet.services.block_storage.flows import create, delete, delete_snapshot, extend, snapshot, upload
+from cumulet.services.block_storage.flows import (
+    backup,
+    create,
+    create_group,
+    delete,
+    delete_backup,
+    delete_snapshot,
+    extend,
+    group_snapshot,
+    import_backup,
+    leave,
+    manage,
+    manage_snapshot,
+    migrate,
+    recode,
+    reimage,
+    restore_backup,
+    revert,
+    snapshot,
+    unmanage,
+    unmanage_snapshot,
+    upload,
+)
 
-FLOWS = (create.FLOW, delete.FLOW, extend.FLOW, snapshot.FLOW, delete_snapshot.FLOW, upload.FLOW)
+FLOWS = (
+    create.FLOW,
+    delete.FLOW,
+    extend.FLOW,
+    snapshot.FLOW,
+    delete_snapshot.FLOW,
+    upload.FLOW,
+    revert.FLOW,
+    reimage.FLOW,
+    migrate.FLOW,
+    recode.FLOW,
+    leave.FLOW,
+    manage.FLOW,
+    unmanage.FLOW,
+    manage_snapshot.FLOW,
+    unmanage_snapshot.FLOW,
+    create_group.FLOW,
+    group_snapshot.FLOW,
+    backup.FLOW,
+    restore_backup.FLOW,
+    delete_backup.FLOW,
+    import_backup.FLOW,
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from cumulet.kernel.db import Tx
 from cumulet.kernel.saga import Commit, Flow, Run, Step
-from cumulet.services.block_storage.logic import images, progress
+from cumulet.services.block_storage.logic import images, progress, sharing
 
 COPY_TIME = 3600.0  # seconds that copying and sending may take
 
@@ -19,17 +19,19 @@ def send(run: Run) -> Commit:
         "format": run.args["format"],
         "attached": generation > 0,
         "generation": generation,
+        "backend": volume.backend,
     }
     # What was sent before a crash is not sent again: the image would refuse it.
     if not images.is_made(run.cloud, run.args["image_id"]):
         with progress.fenced():
-            run.cloud.hosts.call(volume.host, "volume.upload", body, timeout=COPY_TIME)
+            place = volume.host, volume.backend
+            sharing.call(run.cloud, *place, "volume.upload", body, opened=[volume.id], timeout=COPY_TIME)
     return lambda tx: progress.uploaded(tx, volume.id)
 
 
 def failed(run: Run) -> Commit:
     def commit(tx: Tx) -> None:
-        progress.uploaded(tx, run.subject)
+        progress.not_uploaded(tx, run.subject, run.request_id)
         images.discard(run.cloud, tx, run.args["image_id"])
 
     return commit

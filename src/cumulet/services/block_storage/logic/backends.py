@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hosts that keep volumes: what they last said of themselves, and which of them takes a new volume."""
+"""The hosts' back ends: what they last said of themselves, and whether they take volumes."""
 
 from __future__ import annotations
 
@@ -11,109 +11,109 @@ import msgspec
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Conflict, NotFound, NotReady
+from cumulet.kernel.errors import Invalid, NotFound
+from cumulet.services.block_storage.logic import pools, sharing
+from cumulet.services.block_storage.logic.scheduler import filters
 from cumulet.services.block_storage.store import backends as store
-from cumulet.services.block_storage.types import GIB, Backend, Stats
+from cumulet.services.block_storage.types import Backend, is_place_of
 
-ZONE = "nova"  # the one availability zone
 SILENCE = timedelta(seconds=60)  # how long a host may be silent and yet count as up
 
 
-def heard(cloud: Cloud, host: str, report: dict[str, Any]) -> None:
-    """A host has said how it is: `stats` and `capabilities` are kept."""
-    said = {"stats": report["stats"], "capabilities": report["capabilities"]}
-    now = clock.utcnow()
+def heard(cloud: Cloud, host: str, report: dict[str, Any], *, joined: bool = False) -> None:
+    """A host has said how its back ends are; `joined`: for the first time since it is connected.
+
+    A host of the release before says only how its one back end is.
+    """
+    said = report.get("backends")
+    if said is None:
+        said = [{"name": report["capabilities"]["name"], **report}]
 
     def write(tx: Tx) -> None:
-        if store.find(tx, host) is None:
-            store.add(tx, Backend(host, ZONE, False, None, said, now, now))
-        else:
-            store.change(tx, host, report=said, heard_at=now)
+        known = {each.name: each for each in store.on_host(tx, host)}
+        zone = cloud.settings.block_storage.storage_availability_zone
+        for position, one in enumerate(said):
+            if one.get("place"):
+                sharing.heard(tx, zone, host, position, one)
+                continue
+            have = known.pop(one["name"], None)
+            if have is None and position == 0:
+                have = _adopt(tx, host, known.pop("", None), one["name"])
+            _keep(tx, zone, host, have, position, one)
+        for name in known:
+            # The settings do not name it any more. It stays for as long as something is on it.
+            if store.is_empty(tx, host, name):
+                store.remove(tx, host, name)
+        if joined and said and not said[0].get("place"):
+            store.name_unnamed(tx, host, said[0]["name"])
 
     cloud.db.write(write)
 
 
+def _adopt(tx: Tx, host: str, unnamed: Backend | None, name: str) -> Backend | None:
+    """Give a name to the one that the release before has heard of."""
+    if unnamed is None:
+        return None
+    store.remove(tx, host, "")
+    store.add(tx, msgspec.structs.replace(unnamed, name=name))
+    return store.find(tx, host, name)
+
+
+def _keep(tx: Tx, zone: str, host: str, have: Backend | None, position: int, said: dict[str, Any]) -> None:
+    report = {name: said.get(name, {}) for name in ("stats", "capabilities", "settings")} | {"position": position}
+    zone, now = report["settings"].get("availability_zone") or zone, clock.utcnow()
+    if have is None:
+        store.add(tx, Backend(host, zone, False, None, report, now, now, said["name"]))
+    else:
+        store.change(tx, host, have.name, report=report, availability_zone=zone, heard_at=now)
+
+
 def find_all(source: Source) -> list[Backend]:
+    """The back ends, by host and name."""
     return store.find_all(source)
 
 
-def get(source: Source, host: str) -> Backend:
-    found = store.find(source, host)
-    if found is None:
-        raise NotFound(f"Service cinder-volume could not be found on host {host}.", code="ServiceNotFound")
-    return found
+def find(source: Source, host: str, name: str) -> Backend | None:
+    return store.find(source, host, name)
+
+
+def named(source: Source, words: str) -> list[Backend]:
+    """The back ends that `host`, `host@backend` or `host@backend#pool` means, in the order of the host's settings."""
+    host = words.partition("#")[0].partition("@")[0]
+    found = [each for each in store.on_host(source, host) if is_place_of(words, host, each.name)]
+    return sorted(found, key=lambda each: int(each.report.get("position", 0)))
+
+
+def get(source: Source, words: str, binary: str = "cinder-volume") -> Backend:
+    """The first of those that are `named`. Raises NotFound."""
+    found = named(source, words)
+    if not found:
+        raise NotFound(f"Service {binary} could not be found on host {words}.", code="ServiceNotFound")
+    return found[0]
+
+
+def check_serving(backend: Backend) -> None:
+    """Raise Invalid for one that is down, or kept away from."""
+    if backend.disabled or not is_up(backend):
+        raise Invalid("Service is unavailable at this time.", code="ServiceUnavailable")
 
 
 def is_up(backend: Backend) -> bool:
     return clock.utcnow() - backend.heard_at < SILENCE
 
 
-def enable(tx: Tx, host: str, *, enabled: bool, reason: str | None = None) -> Backend:
-    """Let new volumes come to the host, or keep them away."""
-    get(tx, host)
-    store.change(tx, host, disabled=not enabled, disabled_reason=None if enabled else reason)
-    return get(tx, host)
-
-
-def choose(cloud: Cloud, size: int, extra_specs: dict[str, str], host: str = "") -> str:
-    """The host that a volume of `size` GiB goes to: `host` where it is given, else the one with the most room.
-
-    `extra_specs` are the volume type's. Conflict where no host has what they ask for, NotReady where one has that is
-    not connected now.
-    """
-    fitting = {
-        backend.host: free_capacity(backend)
-        for backend in store.find_all(cloud.db)
-        if host in ("", backend.host) and not backend.disabled and satisfies(backend, extra_specs)
-    }
-    fitting = {name: free for name, free in fitting.items() if free >= size}
-    if not fitting:
-        raise Conflict("No valid backend was found. No weighed backends available", code="NoValidBackend")
-    up = fitting.keys() & {info.name for info in cloud.hosts.connected()}
-    if not up:
-        raise NotReady("no host that could take the volume is connected")
-    return max(sorted(up), key=fitting.__getitem__)
+def enable(tx: Tx, words: str, *, enabled: bool, reason: str | None = None) -> Backend:
+    """Let new volumes come to the back end that is `named`, or keep them away."""
+    found = get(tx, words)
+    store.change(tx, found.host, found.name, disabled=not enabled, disabled_reason=None if enabled else reason)
+    return get(tx, found.full_name)
 
 
 def satisfies(backend: Backend, extra_specs: dict[str, str]) -> bool:
-    """Whether the host has what a volume type asks for, as Cinder's capabilities filter reads extra specs.
-
-    A key without a scope, or with the scope `capabilities`, names a capability; others are not for the scheduler.
-    """
-    said = backend.report["capabilities"]
-    have = {
-        **said,
-        "volume_backend_name": said["name"],
-        "vendor_name": said["vendor"],
-        "driver_version": said["version"],
-        "thin_provisioning_support": said["thin_provisioning"],
-        "online_extend_support": said["online_extend"],
-    }
-    for key, wanted in extra_specs.items():
-        scope, _, name = key.rpartition(":")
-        if scope in ("", "capabilities") and not _equal(have.get(name), wanted):
-            return False
-    return True
+    """Whether the back end can do what a volume type asks for."""
+    return filters.satisfies(pools.capabilities(backend, pools.Used()), extra_specs)
 
 
-def _equal(have: object, wanted: str) -> bool:
-    operator, _, value = wanted.partition(" ")
-    if operator == "<is>":
-        return str(have).lower() == value.strip().lower()
-    if operator in ("==", "s=="):
-        return str(have) == value.strip()
-    return str(have).lower() == wanted.lower()
-
-
-def free_capacity(backend: Backend) -> float:
-    """GiB that are really free on the host; thin volumes may promise more than there is."""
-    return stats(backend).free / GIB
-
-
-def stats(backend: Backend) -> Stats:
-    return msgspec.convert(backend.report["stats"], Stats)
-
-
-def names(source: Source) -> dict[str, str]:
-    """The back ends' names by host."""
-    return {backend.host: str(backend.report["capabilities"]["name"]) for backend in store.find_all(source)}
+def encrypts(source: Source, host: str) -> bool:
+    """Whether the host knows what encrypted volumes are, as those of the release before do not."""
+    return all("encryption" in each.report["capabilities"] for each in store.on_host(source, host))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from cumulet.kernel import ids
@@ -32,6 +34,24 @@ def get(cloud: Cloud, source: Source, ctx: Context, reference: str) -> ImageInfo
         return contract.get(source, ctx, image_id)
     except NotFound as error:
         raise Invalid("Invalid image identifier or unable to access requested image.") from error
+
+
+def existing(cloud: Cloud, source: Source, ctx: Context, image_id: str) -> ImageInfo:
+    """The image of that id; NotFound where the caller may see none."""
+    try:
+        return cloud.contracts.use(ImageContract).get(source, ctx, image_id)
+    except NotFound as error:
+        raise NotFound(f"Image {image_id} could not be found.", code="ImageNotFound") from error
+
+
+def boot_snapshot(image: ImageInfo) -> str | None:
+    """The snapshot of a volume that an image of a server which runs from a volume stands for."""
+    try:
+        disks = msgspec.json.decode(image.properties.get("block_device_mapping") or "[]", type=list[dict[str, Any]])
+    except msgspec.DecodeError:
+        return None
+    roots = (disk for disk in disks if disk.get("source_type") == "snapshot" and disk.get("boot_index") == 0)
+    return next((str(disk.get("snapshot_id")) for disk in roots), None)
 
 
 def check(image: ImageInfo, size: int) -> None:

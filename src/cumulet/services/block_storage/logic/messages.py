@@ -17,26 +17,46 @@ from cumulet.services.block_storage.types import Message, Page
 
 LIFETIME = timedelta(days=30)
 
-SCHEDULE, COPY_IMAGE, SNAPSHOT_CREATE, SNAPSHOT_DELETE, EXTEND, VOLUME_CREATE, VOLUME_DELETE = (
-    "001", "005", "010", "011", "008", "001", "014",
+SCHEDULE, UPLOAD, CREATE, UNMANAGE, EXTEND, SNAPSHOT_CREATE, SNAPSHOT_DELETE, REIMAGE = (
+    "001", "003", "008", "006", "007", "009", "010", "016",
 )  # fmt: skip
-UNKNOWN, NO_BACKEND, DRIVER_FAILED_EXTEND, DRIVER_FAILED_CREATE, DRIVER_FAILED_DELETE = (
-    "001", "002", "004", "017", "019",
-)  # fmt: skip
+UNKNOWN, NO_BACKEND, NOT_UPLOADED, DRIVER_FAILED_EXTEND, DRIVER_FAILED_CREATE = "001", "003", "004", "010", "012"
+SNAPSHOT_NOT_MADE, SNAPSHOT_NOT_DELETED = "013", "016"
+BACKUP_CREATE, BACKUP_DELETE, BACKUP_RESTORE = "013", "014", "015"
+BACKUP_CREATE_FAILED, BACKUP_NOT_SCHEDULED, BACKUP_DELETE_FAILED, BACKUP_RESTORE_FAILED = "020", "024", "025", "026"
 
-TEXTS = {
-    ("001", "002"): "schedule allocate volume:Could not find any available weighted backend.",
-    ("001", "017"): "schedule allocate volume:Volume driver failed to create the volume.",
-    ("008", "004"): "extend volume:Volume's driver failed to extend it.",
-    ("010", "001"): "create snapshot:An unknown error occurred.",
-    ("011", "001"): "delete snapshot:An unknown error occurred.",
-    ("014", "019"): "delete volume:Volume driver failed to delete the volume.",
+ACTIONS = {
+    SCHEDULE: "schedule allocate volume",
+    UPLOAD: "copy volume to image",
+    UNMANAGE: "unmanage volume",
+    EXTEND: "extend volume",
+    CREATE: "create volume from backend storage",
+    SNAPSHOT_CREATE: "create snapshot",
+    SNAPSHOT_DELETE: "delete snapshot",
+    BACKUP_CREATE: "create backup",
+    BACKUP_DELETE: "delete backup",
+    BACKUP_RESTORE: "restore backup",
+    REIMAGE: "reimage volume",
+}
+DETAILS = {
+    UNKNOWN: "An unknown error occurred.",
+    NO_BACKEND: "Could not find any available weighted backend.",
+    NOT_UPLOADED: "Failed to upload volume to image at backend.",
+    DRIVER_FAILED_EXTEND: "Volume Driver failed to extend volume.",
+    DRIVER_FAILED_CREATE: "Driver failed to create the volume.",
+    SNAPSHOT_NOT_MADE: "Snapshot failed to create.",
+    SNAPSHOT_NOT_DELETED: "Snapshot failed to delete.",
+    BACKUP_CREATE_FAILED: "Backup driver failed to create backup.",
+    BACKUP_NOT_SCHEDULED: "Backup failed to schedule. Service not found for creating backup.",
+    BACKUP_DELETE_FAILED: "Backup driver failed to delete backup.",
+    BACKUP_RESTORE_FAILED: "Backup driver failed to restore backup.",
 }
 
 
 def text(message: Message) -> str:
     """The sentence that the user reads."""
-    return TEXTS.get((message.action, message.detail), "unknown action:An unknown error occurred.")
+    action = ACTIONS.get(message.action, "unknown action")
+    return f"{action}:{DETAILS.get(message.detail, DETAILS[UNKNOWN])}"
 
 
 def event_id(message: Message) -> str:
@@ -46,7 +66,7 @@ def event_id(message: Message) -> str:
 def tell(
     tx: Tx, project_id: str, request_id: str, resource_type: str, resource_id: str, action: str, detail: str
 ) -> None:
-    """Leave a message about `resource_type` (VOLUME, VOLUME_SNAPSHOT) for the project."""
+    """Leave a message about `resource_type` (VOLUME, VOLUME_SNAPSHOT, VOLUME_BACKUP) for the project."""
     now = clock.utcnow()
     store.add(
         tx,

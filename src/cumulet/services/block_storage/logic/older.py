@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.services.block_storage.contract import NewOlderVolume, OlderSnapshot, OlderVolume
-from cumulet.services.block_storage.logic import snapshots, volume_types, volumes
+from cumulet.services.block_storage.logic import keys, snapshots, volume_types, volumes
 from cumulet.services.block_storage.types import Page, Snapshot, Volume, Wanted
 
 _MOST = Page(limit=1_000_000)  # compute itself cuts the page out
@@ -26,17 +28,11 @@ class Volumes:
     def volume(self, source: Source, ctx: Context, volume_id: str) -> OlderVolume:
         return _described(source, [volumes.get(source, ctx, volume_id)])[0]
 
-    def create_volume(self, tx: Tx, ctx: Context, new: NewOlderVolume) -> OlderVolume:
-        wanted = volumes.NewVolume(
-            name=new.name,
-            description=new.description,
-            size=new.size,
-            snapshot_id=new.snapshot_id,
-            volume_type=new.volume_type,
-            availability_zone=new.availability_zone,
-            metadata=new.metadata,
-        )
-        return _described(tx, [volumes.create(self._cloud, tx, ctx, wanted)])[0]
+    def create_volume(self, tx: Tx, ctx: Context, new: NewOlderVolume, key: Any = ()) -> OlderVolume:
+        return _described(tx, [volumes.create(self._cloud, tx, ctx, _wanted(new), keys.Ready(key))])[0]
+
+    def key_for(self, ctx: Context, new: NewOlderVolume) -> Any:
+        return volumes.key_for(self._cloud, ctx, _wanted(new))
 
     def delete_volume(self, tx: Tx, ctx: Context, volume_id: str) -> None:
         volumes.delete(self._cloud, tx, ctx, volume_id)
@@ -55,6 +51,18 @@ class Volumes:
 
     def delete_snapshot(self, tx: Tx, ctx: Context, snapshot_id: str) -> None:
         snapshots.delete(self._cloud, tx, ctx, snapshot_id)
+
+
+def _wanted(new: NewOlderVolume) -> volumes.NewVolume:
+    return volumes.NewVolume(
+        name=new.name,
+        description=new.description,
+        size=new.size,
+        snapshot_id=new.snapshot_id,
+        volume_type=new.volume_type,
+        availability_zone=new.availability_zone,
+        metadata=new.metadata,
+    )
 
 
 def _described(source: Source, rows: list[Volume]) -> list[OlderVolume]:

@@ -11,10 +11,11 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.services.block_storage import events
-from cumulet.services.block_storage.logic import messages, news
-from cumulet.services.block_storage.store import attachments, snapshots, transfers, volumes
-from cumulet.services.block_storage.types import AttachStatus, Snapshot, SnapshotStatus, Volume, VolumeStatus
+from cumulet.services.block_storage.logic import group_progress, keys, messages, news, targets
+from cumulet.services.block_storage.store import admissions, attachments, moves, snapshots, transfers, volumes
+from cumulet.services.block_storage.types import AttachStatus, Backend, Snapshot, SnapshotStatus, Volume, VolumeStatus
 
+_SNAPSHOT_BUSY = (SnapshotStatus.CREATING, SnapshotStatus.DELETING, SnapshotStatus.UNMANAGING)
 STALE = "StaleAttachment"  # what hosts say to orders for an attachment that is not the disk's
 
 
@@ -64,23 +65,31 @@ def fenced() -> Iterator[None]:
         raise NotReady(error.message) from error
 
 
-def placed(tx: Tx, volume_id: str, host: str) -> None:
-    volumes.change(tx, volume_id, host=host)
+def placed(tx: Tx, volume_id: str, backend: Backend) -> None:
+    place = {"host": backend.host, "backend": backend.name, "availability_zone": backend.availability_zone}
+    volumes.change(tx, volume_id, **place)
+
+
+def displaced(tx: Tx, volume_id: str) -> None:
+    """Its back end could not make it: another one is looked for."""
+    volumes.change(tx, volume_id, host="", backend="")
 
 
 def made(cloud: Cloud, tx: Tx, volume_id: str, request_id: str) -> None:
     """The content is there. A volume that is being deleted meanwhile stays so."""
     found = volumes.find(tx, volume_id)
     if found is not None and found.status == VolumeStatus.CREATING:
-        volumes.change(tx, volume_id, status=VolumeStatus.AVAILABLE)
-        news.volume(cloud, tx, events.CREATE, events.END, volume_id, request_id)
+        now = volumes.changed(tx, found, status=VolumeStatus.AVAILABLE)
+        news.this_volume(cloud, tx, events.CREATE, events.END, now, request_id)
+        group_progress.volume_made(cloud, tx, found, request_id)
 
 
-def not_made(tx: Tx, volume_id: str, request_id: str, detail: str) -> None:
+def not_made(tx: Tx, volume_id: str, request_id: str, action: str, detail: str) -> None:
     found = volumes.find(tx, volume_id)
     if found is not None and found.status == VolumeStatus.CREATING:
         volumes.change(tx, volume_id, status=VolumeStatus.ERROR)
-        messages.tell(tx, found.project_id, request_id, "VOLUME", volume_id, messages.VOLUME_CREATE, detail)
+        messages.tell(tx, found.project_id, request_id, "VOLUME", volume_id, action, detail)
+        group_progress.failed(tx, found.group_id)
 
 
 def extended(cloud: Cloud, tx: Tx, volume_id: str, size: int, request_id: str) -> None:
@@ -90,8 +99,8 @@ def extended(cloud: Cloud, tx: Tx, volume_id: str, size: int, request_id: str) -
         values: dict[str, Any] = {"size": max(size, found.size), "extending_to": None}
         if found.status == VolumeStatus.EXTENDING:
             values["status"] = found.previous_status or VolumeStatus.AVAILABLE
-        volumes.change(tx, volume_id, **values)
-        news.volume(cloud, tx, events.RESIZE, events.END, volume_id, request_id)
+        now = volumes.changed(tx, found, **values)
+        news.this_volume(cloud, tx, events.RESIZE, events.END, now, request_id)
 
 
 def not_extended(tx: Tx, volume_id: str, request_id: str) -> None:
@@ -105,50 +114,89 @@ def not_extended(tx: Tx, volume_id: str, request_id: str) -> None:
     volumes.change(tx, volume_id, extending_to=None)
 
 
+def not_grown(tx: Tx, volume_id: str, request_id: str) -> None:
+    """Its back end does not take so much: the volume is what it was before."""
+    found = volumes.find(tx, volume_id)
+    if found is not None and found.status == VolumeStatus.EXTENDING:
+        volumes.change(tx, volume_id, status=found.previous_status or VolumeStatus.AVAILABLE, extending_to=None)
+        detail = messages.NO_BACKEND
+        messages.tell(tx, found.project_id, request_id, "VOLUME", volume_id, messages.EXTEND, detail)
+
+
 def uploaded(tx: Tx, volume_id: str) -> None:
-    """The image is made, or never will be: the volume is what it was before."""
+    """The image is made: the volume is what it was before."""
     found = volumes.find(tx, volume_id)
     if found is not None and found.status == VolumeStatus.UPLOADING:
         volumes.change(tx, volume_id, status=found.previous_status or VolumeStatus.AVAILABLE)
+
+
+def not_uploaded(tx: Tx, volume_id: str, request_id: str) -> None:
+    found = volumes.find(tx, volume_id)
+    uploaded(tx, volume_id)
+    if found is not None:
+        action, detail = messages.UPLOAD, messages.NOT_UPLOADED
+        messages.tell(tx, found.project_id, request_id, "VOLUME", volume_id, action, detail)
 
 
 def deleted(cloud: Cloud, tx: Tx, volume_id: str, request_id: str) -> None:
     """Nothing of the volume and its snapshots is left."""
     for one in snapshots.of_volume(tx, volume_id):
         snapshot_deleted(cloud, tx, one.id, request_id)
+    found = volumes.find(tx, volume_id)
+    if found is not None:
+        news.this_volume(cloud, tx, events.DELETE, events.END, found, request_id)
+    forgotten(cloud, tx, volume_id)
+    if found is not None:
+        # Without its key, what a lost disk still holds is nothing to anybody.
+        keys.delete(cloud, tx, found.encryption_key_id)
+        group_progress.volume_deleted(cloud, tx, found, request_id)
+
+
+def forgotten(cloud: Cloud, tx: Tx, volume_id: str) -> None:
+    """The volume's row goes, and what hangs on it."""
     attachments.remove_all(tx, volume_id)
+    admissions.remove_all(tx, volume_id)
+    targets.forget_all(cloud, tx, volume_id)
     transfers.remove_of_volume(tx, volume_id)
-    news.volume(cloud, tx, events.DELETE, events.END, volume_id, request_id)
+    moves.remove(tx, volume_id)
     volumes.remove(tx, volume_id)
 
 
-def not_deleted(tx: Tx, volume_id: str, request_id: str) -> None:
-    found = volumes.find(tx, volume_id)
-    if found is None:
-        return
+def not_deleted(tx: Tx, volume_id: str) -> None:
+    """There are no words for this among Cinder's messages to users."""
     volumes.change(tx, volume_id, status=VolumeStatus.ERROR_DELETING)
     for one in snapshots.of_volume(tx, volume_id):
         snapshots.change(tx, one.id, status=SnapshotStatus.ERROR_DELETING)
-    detail = messages.DRIVER_FAILED_DELETE
-    messages.tell(tx, found.project_id, request_id, "VOLUME", volume_id, messages.VOLUME_DELETE, detail)
+    found = volumes.find(tx, volume_id)
+    group_progress.failed(tx, found.group_id if found is not None else None)
 
 
-def snapshot_made(cloud: Cloud, tx: Tx, snapshot_id: str, request_id: str) -> None:
+def snapshot_made(
+    cloud: Cloud, tx: Tx, snapshot_id: str, request_id: str, *, told: str = events.SNAPSHOT_CREATE
+) -> None:
     found = snapshots.find(tx, snapshot_id)
     if found is not None and found.status == SnapshotStatus.CREATING:
-        snapshots.change(tx, snapshot_id, status=SnapshotStatus.AVAILABLE, progress=100)
-        news.snapshot(cloud, tx, events.SNAPSHOT_CREATE, events.END, snapshot_id, request_id)
+        now = snapshots.changed(tx, found, status=SnapshotStatus.AVAILABLE, progress=100)
+        news.this_snapshot(cloud, tx, told, events.END, now, request_id)
 
 
-def snapshot_failed(tx: Tx, snapshot_id: str, request_id: str, action: str, status: SnapshotStatus) -> None:
+def snapshot_failed(
+    tx: Tx, snapshot_id: str, request_id: str, action: str, detail: str, status: SnapshotStatus
+) -> None:
     found = snapshots.find(tx, snapshot_id)
-    if found is not None and found.status in (SnapshotStatus.CREATING, SnapshotStatus.DELETING):
-        if found.status == SnapshotStatus.DELETING and status == SnapshotStatus.ERROR:
+    if found is not None and found.status in _SNAPSHOT_BUSY:
+        if found.status != SnapshotStatus.CREATING and status == SnapshotStatus.ERROR:
             return
         snapshots.change(tx, snapshot_id, status=status)
-        messages.tell(tx, found.project_id, request_id, "VOLUME_SNAPSHOT", snapshot_id, action, messages.UNKNOWN)
+        messages.tell(tx, found.project_id, request_id, "VOLUME_SNAPSHOT", snapshot_id, action, detail)
+        if status == SnapshotStatus.ERROR_DELETING:
+            group_progress.snapshot_not_deleted(tx, found)
 
 
 def snapshot_deleted(cloud: Cloud, tx: Tx, snapshot_id: str, request_id: str) -> None:
-    news.snapshot(cloud, tx, events.SNAPSHOT_DELETE, events.END, snapshot_id, request_id, deleted=True)
+    found = snapshots.find(tx, snapshot_id)
+    if found is not None:
+        news.this_snapshot(cloud, tx, events.SNAPSHOT_DELETE, events.END, found, request_id, deleted=True)
     snapshots.remove(tx, snapshot_id)
+    if found is not None:
+        group_progress.snapshot_deleted(cloud, tx, found, request_id)

@@ -7,10 +7,10 @@ from cumulet.kernel import quota
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid
 from cumulet.services.block_storage.logic.refusals import over_quota
+from cumulet.services.block_storage.store import backups, groups, snapshots, volume_types, volumes
 from cumulet.services.block_storage.store import quotas as store
-from cumulet.services.block_storage.store import snapshots, volume_types, volumes
 
-# Cinder's own defaults. Backups and groups are limited though there are none, for clients show them.
+# Cinder's own defaults.
 DEFAULTS = {
     "per_volume_gigabytes": -1,
     "volumes": 10,
@@ -35,14 +35,14 @@ def names(kinds: Kinds) -> list[str]:
 def defaults(source: Source, kinds: Kinds | None = None) -> dict[str, int]:
     """The limits of a project for which nothing is set."""
     kinds = volume_types.names(source) if kinds is None else kinds
-    common = store.limits(source, DEFAULT_CLASS)
-    return {name: common.get(name, DEFAULTS.get(name, quota.UNLIMITED)) for name in names(kinds)}
+    return _filled(kinds, store.limits(source, DEFAULT_CLASS))
 
 
 def limits(source: Source, project_id: str, kinds: Kinds | None = None) -> dict[str, int]:
     """The limits in force."""
-    own = store.limits(source, project_id)
-    return {name: own.get(name, limit) for name, limit in defaults(source, kinds).items()}
+    own, common = store.limits_of(source, project_id, DEFAULT_CLASS)
+    kinds = volume_types.names(source) if kinds is None else kinds
+    return {name: own.get(name, limit) for name, limit in _filled(kinds, common).items()}
 
 
 def of_class(source: Source, name: str) -> dict[str, int]:
@@ -58,11 +58,11 @@ def set_class(tx: Tx, name: str, values: dict[str, int]) -> dict[str, int]:
 
 
 def set_limits(tx: Tx, project_id: str, values: dict[str, int]) -> dict[str, int]:
-    """Set some limits of a project; none below what is in use."""
+    """Set some limits of a project; none that it has of its own to less than what is in use, as Cinder has it."""
     _check_names(tx, values, "quota set")
-    used = usage(tx, project_id)
+    used, own = usage(tx, project_id), store.limits(tx, project_id)
     for name, limit in values.items():
-        if name != "per_volume_gigabytes" and limit != quota.UNLIMITED and limit < used.get(name, 0):
+        if name in own and name != "per_volume_gigabytes" and limit != quota.UNLIMITED and limit < used.get(name, 0):
             raise Invalid(
                 f"Quota {name} limit must be equal or greater than existing resources. Current usage is "
                 f"{used[name]} and the requested limit is {limit}."
@@ -76,12 +76,23 @@ def reset(tx: Tx, project_id: str) -> None:
     store.remove(tx, project_id)
 
 
-def usage(source: Source, project_id: str, kinds: Kinds | None = None) -> dict[str, int]:
+def usage(source: Source, project_id: str) -> dict[str, int]:
     """What the project has, by resource."""
-    kinds = volume_types.names(source) if kinds is None else kinds
+    number, size = backups.usage(source, project_id)
+    more = {"groups": groups.count(source, project_id), "backups": number, "backup_gigabytes": size}
+    return {**_of_volumes(source, project_id, volume_types.names(source)), **more}
+
+
+def _of_volumes(source: Source, project_id: str, kinds: Kinds) -> dict[str, int]:
+    """What volumes and snapshots come to."""
     used = dict.fromkeys(names(kinds), 0)
-    for type_id, (number, size) in volumes.usage(source, project_id).items():
-        _count(used, kinds.get(type_id), "volumes", number, size)
+    for type_id, number, size, moving in volumes.usage(source, project_id):
+        kind = kinds.get(type_id)
+        if not moving:
+            _count(used, kind, "volumes", number, size)
+        elif kind is not None:
+            used[f"volumes_{kind}"] += number
+            used[f"gigabytes_{kind}"] += size
     for type_id, (number, size) in snapshots.usage(source, project_id).items():
         _count(used, kinds.get(type_id), "snapshots", number, size)
     return used
@@ -110,11 +121,35 @@ def check_snapshot(tx: Tx, project_id: str, size: int, type_name: str) -> None:
     _refuse(allowed, used, over, size, "snapshots")
 
 
+def check_group(tx: Tx, project_id: str) -> None:
+    """Raise OverQuota unless the project may have one group more."""
+    tx.lock(f"quota:block_storage:{project_id}")
+    allowed = limits(tx, project_id)["groups"]
+    if 0 <= allowed <= groups.count(tx, project_id):
+        raise over_quota(f"Maximum number of groups allowed ({allowed}) exceeded", "GroupLimitExceeded")
+
+
+def check_backup(tx: Tx, project_id: str, size: int) -> None:
+    """Raise OverQuota unless the project may have one backup of `size` GiB more."""
+    tx.lock(f"quota:block_storage:{project_id}")
+    number, used = backups.usage(tx, project_id)
+    allowed = limits(tx, project_id)
+    have, wanted = {"backups": number, "backup_gigabytes": used}, {"backups": 1, "backup_gigabytes": size}
+    for name in quota.exceeded(allowed, have, wanted):
+        if name == "backups":
+            raise over_quota(f"Maximum number of backups allowed ({allowed[name]}) exceeded", "BackupLimitExceeded")
+        raise over_quota(
+            f"Requested backup exceeds allowed Backup gigabytes quota. Requested {size}G, quota is {allowed[name]}G "
+            f"and {used}G has been consumed.",
+            "VolumeBackupSizeExceedsAvailableQuota",
+        )
+
+
 def check_retype(tx: Tx, project_id: str, size: int, type_name: str) -> None:
     """Raise OverQuota unless the project may have one volume of `size` GiB more of that type."""
     tx.lock(f"quota:block_storage:{project_id}")
     kinds = volume_types.names(tx)
-    allowed, used = limits(tx, project_id, kinds), usage(tx, project_id, kinds)
+    allowed, used = limits(tx, project_id, kinds), _of_volumes(tx, project_id, kinds)
     wanted = {f"volumes_{type_name}": 1, f"gigabytes_{type_name}": size}
     _refuse(allowed, used, quota.exceeded(allowed, used, wanted), size, "volumes")
 
@@ -124,7 +159,7 @@ def _over(
 ) -> tuple[dict[str, int], dict[str, int], list[str]]:
     tx.lock(f"quota:block_storage:{project_id}")
     kinds = volume_types.names(tx)
-    allowed, used = limits(tx, project_id, kinds), usage(tx, project_id, kinds)
+    allowed, used = limits(tx, project_id, kinds), _of_volumes(tx, project_id, kinds)
     wanted = {resource: number, f"{resource}_{type_name}": number, "gigabytes": size, f"gigabytes_{type_name}": size}
     return allowed, used, quota.exceeded(allowed, used, wanted)
 
@@ -142,6 +177,11 @@ def _refuse(allowed: dict[str, int], used: dict[str, int], over: list[str], size
         raise over_quota(
             f"Maximum number of volumes allowed ({allowed[name]}) exceeded for quota '{name}'.", "VolumeLimitExceeded"
         )
+
+
+def _filled(kinds: Kinds, common: dict[str, int]) -> dict[str, int]:
+    """With what is so by default for whatever is not in `common`."""
+    return {name: common.get(name, DEFAULTS.get(name, quota.UNLIMITED)) for name in names(kinds)}
 
 
 def _count(used: dict[str, int], kind: str | None, resource: str, number: int, size: int) -> None:

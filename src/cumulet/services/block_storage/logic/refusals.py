@@ -16,6 +16,10 @@ def snapshot_not_found(snapshot_id: str) -> NotFound:
     return NotFound(f"Snapshot {snapshot_id} could not be found.", code="SnapshotNotFound")
 
 
+def backup_not_found(backup_id: str) -> NotFound:
+    return NotFound(f"Backup {backup_id} could not be found.", code="BackupNotFound")
+
+
 def attachment_not_found(attachment_id: str) -> NotFound:
     return NotFound(
         f"Volume attachment could not be found with filter: attachment_id = {attachment_id}.",
@@ -27,6 +31,18 @@ def type_not_found(type_id: str) -> NotFound:
     return NotFound(f"Volume type {type_id} could not be found.", code="VolumeTypeNotFound")
 
 
+def group_not_found(group_id: str) -> NotFound:
+    return NotFound(f"Group {group_id} could not be found.", code="GroupNotFound")
+
+
+def group_snapshot_not_found(group_snapshot_id: str) -> NotFound:
+    return NotFound(f"GroupSnapshot {group_snapshot_id} could not be found.", code="GroupSnapshotNotFound")
+
+
+def invalid_group(reason: str) -> Invalid:
+    return Invalid(f"Invalid Group: {reason}", code="InvalidGroup")
+
+
 def invalid_volume(reason: str) -> Invalid:
     return Invalid(f"Invalid volume: {reason}", code="InvalidVolume")
 
@@ -35,13 +51,18 @@ def invalid_snapshot(reason: str) -> Invalid:
     return Invalid(f"Invalid snapshot: {reason}", code="InvalidSnapshot")
 
 
+def invalid_backup(reason: str) -> Invalid:
+    return Invalid(f"Invalid backup: {reason}", code="InvalidBackup")
+
+
 def invalid_input(reason: str) -> Invalid:
     return Invalid(f"Invalid input received: {reason}", code="InvalidInput")
 
 
 def used_by_server(server_id: str) -> Conflict:
     return Conflict(
-        f"Detach volume from instance {server_id} using the Compute API", code="ConflictNovaUsingAttachment"
+        f"ConflictNovaUsingAttachment: Detach volume from instance {server_id} using the Compute API",
+        code="ConflictNovaUsingAttachment",
     )
 
 

@@ -14,9 +14,10 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Invalid, NotFound
 from cumulet.services.block_storage import events
-from cumulet.services.block_storage.logic import news, quotas, volume_types, volumes
+from cumulet.services.block_storage.logic import keys, news, quotas, volume_types, volumes
+from cumulet.services.block_storage.logic.encryption import Need
 from cumulet.services.block_storage.logic.refusals import invalid_snapshot, invalid_volume
-from cumulet.services.block_storage.store import snapshots
+from cumulet.services.block_storage.store import admissions, snapshots
 from cumulet.services.block_storage.store import transfers as store
 from cumulet.services.block_storage.store import volumes as volume_store
 from cumulet.services.block_storage.types import VOLUME_ACTIONS, Page, SnapshotStatus, Transfer, VolumeStatus
@@ -43,15 +44,21 @@ def find_page(
 
 
 def create(
-    cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, name: str | None, *, no_snapshots: bool
+    cloud: Cloud, tx: Tx, ctx: Context, volume_id: str, name: str | None, *, no_snapshots: bool, encrypted: bool
 ) -> tuple[Transfer, str]:
-    """Offer a volume; the offer and its key."""
+    """Offer a volume; the offer and its key. `encrypted` says whether it may be one with a key of its own."""
     volume = volumes.get(tx, ctx, volume_id)
     if volume.status not in VOLUME_ACTIONS["transfer"]:
         raise invalid_volume("status must be available")
+    if volume.encryption_key_id is not None and not encrypted:
+        raise invalid_volume("transferring encrypted volume is not supported")
+    if volume.encryption_key_id is not None and no_snapshots:
+        raise invalid_volume("transferring an encrypted volume without its snapshots is not supported")
     for one in () if no_snapshots else snapshots.of_volume(tx, volume_id):
         if one.status != SnapshotStatus.AVAILABLE:
             raise invalid_snapshot(f"snapshot: {one.id} status must be available")
+        if one.group_snapshot_id is not None:
+            raise invalid_snapshot(f"snapshot: {one.id} must not be part of a group")
     key, salt = ids.new_secret(KEY_BYTES), ids.new_secret(KEY_BYTES)
     new = Transfer(
         ids.new_uuid(), volume_id, volume.project_id, name, salt, _hash(salt, key), no_snapshots, clock.utcnow()
@@ -71,8 +78,11 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, transfer_id: str) -> None:
     news.volume(cloud, tx, events.TRANSFER_DELETE, events.END, found.volume_id, ctx.request_id)
 
 
-def accept(cloud: Cloud, tx: Tx, ctx: Context, transfer_id: str, key: str) -> Transfer:
-    """Take the volume, with its snapshots unless they were kept back; counted against the taker's quota."""
+def accept(cloud: Cloud, tx: Tx, ctx: Context, transfer_id: str, key: str, ready: keys.Ready | None = None) -> Transfer:
+    """Take the volume, with its snapshots unless they were kept back; counted against the taker's quota.
+
+    An encrypted one has a key of the taker's own from then on: KeyNeeded is raised where that is not `ready`.
+    """
     found = store.find(tx, transfer_id)
     if found is None:
         raise _not_found(transfer_id)
@@ -83,12 +93,19 @@ def accept(cloud: Cloud, tx: Tx, ctx: Context, transfer_id: str, key: str) -> Tr
     volume, taker = volume_store.find(tx, found.volume_id), ctx.project_id or ""
     if volume is None:
         raise _not_found(transfer_id)
+    if volume.group_id is not None:
+        raise invalid_volume(f"Volume {volume.id} must not be part of a consistency group.")
     kind = volume_types.names(tx).get(volume.volume_type_id, "")
     quotas.check_volume(tx, taker, volume.size, kind)
-    volume_store.change(tx, volume.id, project_id=taker, user_id=ctx.user_id)
+    values = {"project_id": taker, "user_id": ctx.user_id}
+    if volume.encryption_key_id is not None:
+        values["encryption_key_id"] = str(keys.store(cloud, tx, Need(same_as=volume.encryption_key_id), ready))
+        keys.delete(cloud, tx, volume.encryption_key_id)
+    volume_store.change(tx, volume.id, **values)
+    admissions.remove_all(tx, volume.id)
     for one in () if found.no_snapshots else snapshots.of_volume(tx, volume.id):
         quotas.check_snapshot(tx, taker, one.size, kind)
-        snapshots.change(tx, one.id, project_id=taker, user_id=ctx.user_id)
+        snapshots.change(tx, one.id, **values)
     store.remove(tx, transfer_id)
     _settle(tx, volume.id)
     news.volume(cloud, tx, events.TRANSFER_ACCEPT, events.END, volume.id, ctx.request_id)

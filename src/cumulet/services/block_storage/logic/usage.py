@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of a host each project uses."""
+"""How much of a back end each project uses."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cumulet.services.block_storage.store import snapshots, volumes
 Words = dict[str, str]
 
 
-def on_host(source: Source, host: str) -> tuple[Words, list[Words]]:
+def on_backend(source: Source, host: str, backend: str) -> tuple[Words, list[Words]]:
     """In all, then of each project: number and GiB of volumes and snapshots, as texts."""
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    for volume in volumes.on_host(source, host):
+    for volume in volumes.on_backend(source, host, backend):
         _count(counts[volume.project_id], 0, volume.size)
-    for snapshot in snapshots.on_host(source, host):
+    for snapshot in snapshots.on_backend(source, host, backend):
         _count(counts[snapshot.project_id], 2, snapshot.size)
     totals = [sum(column) for column in zip(*counts.values(), strict=True)] or [0, 0, 0, 0]
     return _words("(total)", totals), [_words(project, numbers) for project, numbers in sorted(counts.items())]

@@ -11,9 +11,10 @@ from cumulet.kernel.context import Context, internal
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound
 from cumulet.services.block_storage.logic.refusals import type_not_found
+from cumulet.services.block_storage.store import groups, volumes
 from cumulet.services.block_storage.store import volume_types as store
-from cumulet.services.block_storage.store import volumes
 from cumulet.services.block_storage.types import DefaultType, Page, TypeAccess, VolumeType
+from cumulet.services.identity.contract import IdentityContract
 
 YES = "<is> True"
 DEFAULT = "__DEFAULT__"  # the type that every cloud has, as with Cinder
@@ -27,9 +28,16 @@ def get(source: Source, ctx: Context, type_id: str) -> VolumeType:
     return found
 
 
+def find_any(source: Source, type_id: str) -> VolumeType | None:
+    """Whoever may see it."""
+    return store.find_any(source, type_id)
+
+
 def find(source: Source, ctx: Context, name_or_id: str) -> VolumeType:
     """By id or by name."""
     found = store.find(source, ctx, name_or_id) or store.find_by_name(source, ctx, name_or_id)
+    if found is None and ids.is_uuid(name_or_id):
+        raise type_not_found(name_or_id)
     if found is None:
         raise NotFound(f"Volume type with name {name_or_id} could not be found.", code="VolumeTypeNotFoundByName")
     return found
@@ -91,9 +99,9 @@ def update(tx: Tx, ctx: Context, type_id: str, changes: dict[str, Any]) -> Volum
 
 
 def delete(tx: Tx, ctx: Context, type_id: str) -> None:
-    """Remove a type of which there are no volumes and which is nobody's default."""
+    """Remove a type of which there are no volumes, which no group is for, and which is nobody's default."""
     found = get(tx, ctx, type_id)
-    if volumes.any_of_type(tx, found.id):
+    if volumes.any_of_type(tx, found.id) or groups.any_with_volume_type(tx, found.id):
         raise Invalid("Target volume type is still in use.", code="VolumeTypeInUse")
     if found.name == DEFAULT or store.is_default(tx, found.id):
         raise Invalid(f"The volume type {found.id} is a default volume type and cannot be deleted.")
@@ -141,7 +149,10 @@ def revoke(tx: Tx, ctx: Context, type_id: str, project_id: str) -> None:
         )
 
 
-def set_default(tx: Tx, ctx: Context, project_id: str, name_or_id: str) -> DefaultType:
+def set_default(cloud: Cloud, tx: Tx, ctx: Context, project_id: str, name_or_id: str) -> DefaultType:
+    """Say which type a project's volumes are of where none is named; NotFound without such a project."""
+    if cloud.contracts.use(IdentityContract).project(tx, project_id) is None:
+        raise NotFound(f"Project with id {project_id} not found.")
     try:
         chosen = find(tx, ctx, name_or_id)
     except NotFound as error:

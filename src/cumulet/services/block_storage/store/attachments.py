@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import delete, select, update
+import msgspec
+from sqlalchemy import select
 
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx, sql
@@ -20,8 +21,8 @@ def find(source: Source, attachment_id: str) -> Attachment | None:
 
 
 def find_visible(source: Source, ctx: Context, attachment_id: str) -> Attachment | None:
-    query = select(attachment).where(attachment.c.id == attachment_id)
-    return sql.row(source, sql.visible(query, ctx, attachment.c.project_id, everywhere=ctx.is_admin), Attachment)
+    own = {} if ctx.is_admin else {"project_id": ctx.project_id}
+    return sql.find(source, attachment, Attachment, id=attachment_id, **own)
 
 
 def find_page(
@@ -35,14 +36,12 @@ def find_page(
 
 def of_volumes(source: Source, volume_ids: Iterable[str]) -> list[Attachment]:
     """Oldest first."""
-    query = select(attachment).where(sql.any_of(attachment.c.volume_id, volume_ids))
-    return sql.rows(source, query.order_by(attachment.c.created_at, attachment.c.id), Attachment)
+    return sql.find_all(source, attachment, Attachment, ("created_at", "id"), volume_id=list(volume_ids))
 
 
 def of_servers(source: Source, server_ids: Iterable[str]) -> list[Attachment]:
     """Oldest first."""
-    query = select(attachment).where(sql.any_of(attachment.c.server_id, server_ids))
-    return sql.rows(source, query.order_by(attachment.c.created_at, attachment.c.id), Attachment)
+    return sql.find_all(source, attachment, Attachment, ("created_at", "id"), server_id=list(server_ids))
 
 
 def every(source: Source) -> list[Attachment]:
@@ -54,12 +53,18 @@ def add(tx: Tx, new: Attachment) -> None:
 
 
 def change(tx: Tx, attachment_id: str, **values: Any) -> None:
-    sql.execute(tx, update(attachment).where(attachment.c.id == attachment_id).values(**values))
+    sql.change(tx, attachment, values, id=attachment_id)
+
+
+def changed(tx: Tx, old: Attachment, **values: Any) -> Attachment:
+    """Change the attachment whose row was read in this transaction; as it is now."""
+    sql.change(tx, attachment, values, id=old.id)
+    return msgspec.structs.replace(old, **values)
 
 
 def remove(tx: Tx, attachment_id: str) -> None:
-    sql.execute(tx, delete(attachment).where(attachment.c.id == attachment_id))
+    sql.remove(tx, attachment, id=attachment_id)
 
 
 def remove_all(tx: Tx, volume_id: str) -> None:
-    sql.execute(tx, delete(attachment).where(attachment.c.volume_id == volume_id))
+    sql.remove(tx, attachment, volume_id=volume_id)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.block_storage.tables import quota_limit
@@ -12,8 +12,15 @@ from cumulet.services.block_storage.types import QuotaLimit
 
 def limits(source: Source, owner: str) -> dict[str, int]:
     """What is set for a project, or for `class:<name>`, by resource."""
-    query = select(quota_limit).where(quota_limit.c.project_id == owner)
-    return {row.resource: row.limit for row in sql.rows(source, query, QuotaLimit)}
+    return {row.resource: row.limit for row in sql.find_all(source, quota_limit, QuotaLimit, project_id=owner)}
+
+
+def limits_of(source: Source, *owners: str) -> list[dict[str, int]]:
+    """The same of each."""
+    found: dict[str, dict[str, int]] = {owner: {} for owner in owners}
+    for row in sql.find_all(source, quota_limit, QuotaLimit, project_id=owners):
+        found[row.project_id][row.resource] = row.limit
+    return [found[owner] for owner in owners]
 
 
 def put(tx: Tx, owner: str, values: dict[str, int]) -> None:

@@ -43,4 +43,4 @@ def remove(tx: Tx, transfer_id: str) -> None:
 
 
 def remove_of_volume(tx: Tx, volume_id: str) -> None:
-    sql.execute(tx, delete(transfer).where(transfer.c.volume_id == volume_id))
+    sql.remove(tx, transfer, volume_id=volume_id)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metadata in queries: a JSON column's text, searched for one key and value."""
+"""What queries narrow lists to: metadata (a JSON column's text, searched for one key and value), places."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Text, type_coerce
+from sqlalchemy import ColumnElement, Table, Text, and_, false, type_coerce
 
 
 def holds(column: ColumnElement[Any], key: str, value: str) -> ColumnElement[bool]:
@@ -17,3 +17,12 @@ def holds(column: ColumnElement[Any], key: str, value: str) -> ColumnElement[boo
     """
     pair = orjson.dumps({key: value})[1:-1].decode()
     return type_coerce(column, Text).contains(pair, autoescape=True)
+
+
+def is_at(table: Table, place: str) -> ColumnElement[bool]:
+    """Whether a row of the table is at `host`, `host@backend` or `host@backend#pool`."""
+    service, pooled, pool = place.partition("#")
+    host, named, name = service.partition("@")
+    if pooled and pool != name:
+        return false()
+    return and_(table.c.host == host, table.c.backend == name) if named else table.c.host == host

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from cumulet.kernel.errors import Conflict
+from cumulet.kernel.errors import Conflict, NotReady
+from cumulet.kernel.moment import Moment
 from cumulet.services.compute.agent.records import Records
 from cumulet.services.compute.drivers.base import Hypervisor
 from cumulet.services.compute.types import PowerState
@@ -21,9 +22,19 @@ class DisksOnHost:
         self._hypervisor = hypervisor
         self._records = records
 
-    def is_open(self, volume_id: str) -> bool:
+    def is_open(self, volume_id: str, backend: str = "") -> bool:
         """Asks no lock: a server that is about to open the volume may be waiting for the asker."""
-        return any(self._hypervisor.power(server_id) in _OPEN for server_id in self._users(volume_id))
+        users = [
+            server_id
+            for server_id, record in self._records.all().items()
+            for volume in record.disks
+            if volume.volume_id == volume_id
+            and (not backend or (volume.remote is None and volume.backend in ("", backend)))
+        ]
+        return any(self._hypervisor.power(server_id) in _OPEN for server_id in users)
+
+    def may_open(self, volume_id: str) -> bool:
+        return any(self._records.is_locked(server_id) for server_id in self._users(volume_id))
 
     def resize(self, volume_id: str, size: int, *, generation: int = 0) -> bool:
         return self._on_open(
@@ -45,6 +56,33 @@ class DisksOnHost:
             self._hypervisor.copy_disk(server_id, volume_id, target, target_format)
 
         return self._on_open(volume_id, generation, work)
+
+    def openers(self, volume_ids: Collection[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for volume_id in volume_ids:
+            for server_id in self._users(volume_id):
+                if self._hypervisor.power(server_id) in _OPEN:
+                    found.setdefault(server_id, []).append(volume_id)
+                    break
+        return found
+
+    def copy_together(
+        self,
+        server_id: str,
+        targets: Mapping[str, Path],
+        target_format: str,
+        *,
+        generations: Mapping[str, int],
+        moment: Moment | None = None,
+    ) -> None:
+        with self._records.lock(server_id):
+            for volume_id in targets:
+                opened_by = self._users(volume_id).get(server_id)
+                if opened_by is None or self._hypervisor.power(server_id) not in _OPEN:
+                    raise NotReady(f"Server {server_id} has let go of volume {volume_id}.")
+                if generations.get(volume_id, 0) not in (0, opened_by):
+                    raise Conflict(f"Volume {volume_id} is attached anew meanwhile.", code="StaleAttachment")
+            self._hypervisor.copy_disks(server_id, targets, target_format, moment)
 
     def _on_open(self, volume_id: str, generation: int, work: Callable[[str], None]) -> bool:
         """Call `work(server id)` under the server's lock, so that it does not let go of the disk meanwhile.

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Literal
 
 import msgspec
 
 from cumulet.kernel.errors import NotFound, NotReady
+from cumulet.kernel.keyed_locks import KeyedLocks
 from cumulet.kernel.link.host import Journal
-from cumulet.services.compute.types import ServerSpec
+from cumulet.services.compute.types import ServerSpec, VolumeSpec
 
 Wish = Literal["running", "paused", "shutdown", "suspended"]
 
@@ -23,7 +23,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A server of this host. `boot_id` is the machine's run in which it was last known to run; "" asks for a start.
 
     `rebuilt` is the operation by which its disks were last made anew, which then is not done again. `before` is what
-    the server was before a resize that nobody confirmed yet.
+    the server was before a resize that nobody confirmed yet. `moving` is what a volume is about to be exchanged for by
+    the same one in another place: which of the two a running server has, its hypervisor knows.
     """
 
     spec: ServerSpec
@@ -31,6 +32,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str = ""
     rebuilt: str = ""
     before: ServerSpec | None = None
+    moving: VolumeSpec | None = None
+
+    @property
+    def disks(self) -> list[VolumeSpec]:
+        """All volumes that the server may have open."""
+        return [*self.spec.volumes, *([] if self.moving is None else [self.moving])]
 
 
 class Records:
@@ -38,20 +45,21 @@ class Records:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._guard = threading.Lock()
-        self._locks: dict[str, threading.RLock] = {}
+        self._locks = KeyedLocks()
+
+    def is_locked(self, server_id: str) -> bool:
+        """Whether something is done with the server now."""
+        return self._locks.is_held(server_id)
 
     @contextmanager
     def lock(self, server_id: str) -> Iterator[None]:
         """One verb at a time on each server; NotReady where the one before does not end in time."""
-        with self._guard:
-            lock = self._locks.setdefault(server_id, threading.RLock())
-        if not lock.acquire(timeout=LOCK_TIMEOUT):
-            raise NotReady(f"server {server_id} is busy", code="InstanceBusy")
-        try:
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._locks.hold(server_id, LOCK_TIMEOUT))
+            except TimeoutError as error:
+                raise NotReady(f"server {server_id} is busy", code="InstanceBusy") from error
             yield
-        finally:
-            lock.release()
 
     def find(self, server_id: str) -> Record | None:
         found = self._journal.get(server_id)
@@ -72,5 +80,3 @@ class Records:
 
     def delete(self, server_id: str) -> None:
         self._journal.delete(server_id)
-        with self._guard:
-            self._locks.pop(server_id, None)

@@ -7,18 +7,21 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from cumulet.kernel.errors import Conflict, CumuletError
+from cumulet.kernel.errors import Conflict, CumuletError, NotReady
 from cumulet.kernel.link.host import Body, Host, Verb
 from cumulet.services.block_storage.contract import HostVolumes
 from cumulet.services.compute.agent import shares
 from cumulet.services.compute.agent.backup import ServersKeeper
 from cumulet.services.compute.agent.consoles import ConsolesOnHost
 from cumulet.services.compute.agent.disks import DisksOnHost
+from cumulet.services.compute.agent.latecomers import Latecomers
 from cumulet.services.compute.agent.life import LifeOnHost
+from cumulet.services.compute.agent.moves import MovesOnHost
 from cumulet.services.compute.agent.quiesce import quiesced
 from cumulet.services.compute.agent.records import Record, Records, Wish
 from cumulet.services.compute.agent.resize import ResizesOnHost
@@ -31,7 +34,9 @@ LOG = logging.getLogger(__name__)
 
 ROTATE_PERIOD = 30.0  # seconds between two looks at the logs
 DRAIN_TIMEOUT = 20.0  # seconds that guests get when the whole host is shut down
+STALL_PERIOD = 5.0  # seconds between two looks for servers whose disks have no room
 STOPPED_EVENT = "server.stopped"
+POWER_EVENT = "server.power"
 _AT_REST = ("shutdown", "suspended")
 
 
@@ -48,9 +53,12 @@ class ServersOnHost:
         self._records = Records(host.journal("servers"))
         self._hypervisor = make_hypervisor(self._stopped)
         self._boot_id = boot_id()
-        self._rotation: Future[Any] | None = None
+        self._stalled: set[str] = set()
+        self._periodic: list[Future[Any]] = []
         self._closing = False
         self._resizes = ResizesOnHost(self._hypervisor, self._records, self._wish)
+        self._latecomers = Latecomers(self._start_late)
+        self._moves = MovesOnHost(self._hypervisor, self._records, self._close_volume)
         self._life = LifeOnHost(self._hypervisor, self._records, self._wish)
         self._consoles = ConsolesOnHost(host, self._hypervisor)
         self.disks = DisksOnHost(self._hypervisor, self._records)
@@ -77,7 +85,9 @@ class ServersOnHost:
             "server.power": self.power,
             **self._life.verbs,
             **self._resizes.verbs,
+            **self._moves.verbs,
             "server.resize_disk": self.resize_disk,
+            "server.limit_disk": self.limit_disk,
             "server.snapshot_disk": self.snapshot_disk,
             "server.create_image": self.create_image,
             "server.report": lambda _body: self.report(),
@@ -94,12 +104,14 @@ class ServersOnHost:
                 self._hypervisor.destroy(server_id)
         for record in records.values():
             self._restore(record)
-        self._rotation = self._host.loop.start(self._rotate())
+        for period, work in ((ROTATE_PERIOD, self._hypervisor.rotate), (STALL_PERIOD, self.look_for_room)):
+            self._periodic.append(self._host.loop.start(self._every(period, work)))
 
     def stop(self) -> None:
         self._closing = True
-        if self._rotation is not None:
-            self._rotation.cancel()
+        self._latecomers.stop()
+        for each in self._periodic:
+            each.cancel()
         self._consoles.stop()
         self._hypervisor.close()
 
@@ -111,7 +123,7 @@ class ServersOnHost:
 
     def report(self) -> Body:
         return {
-            "servers": {server_id: int(self._hypervisor.power(server_id)) for server_id in self._records.all()},
+            "servers": {server_id: self._power(server_id)["power"] for server_id in self._records.all()},
             "capabilities": {**msgspec.to_builtins(self._hypervisor.capabilities()), "shares": self._shares()},
             "usage": msgspec.to_builtins(self._hypervisor.usage()),
         }
@@ -281,17 +293,53 @@ class ServersOnHost:
     def resize_disk(self, body: Body) -> Body:
         """The volume `volume_id` has `size` bytes from now on; `done` is false where no running server has it open."""
         generation = int(body.get("generation", 0))
+        self._host.contracts.use(HostVolumes).grow(body["volume_id"], int(body["size"]), generation=generation)
         return {"done": self.disks.resize(body["volume_id"], int(body["size"]), generation=generation)}
+
+    def limit_disk(self, body: Body) -> None:
+        """Keep the volume `volume_id`, attached with this `generation`, to `limits` from now on."""
+        with self._records.lock(body["id"]):
+            record = self._records.find(body["id"])
+            if record is None:
+                return
+            for volume in record.spec.volumes:
+                if volume.volume_id == body["volume_id"] and volume.generation == body["generation"]:
+                    limited = msgspec.structs.replace(volume, limits=dict(body["limits"]))
+                    self._hypervisor.limit_disk(body["id"], limited)
+                    others = [limited if each is volume else each for each in record.spec.volumes]
+                    self._change(record, volumes=others)
 
     def snapshot_disk(self, body: Body) -> Body:
         """Take or, with `drop`, forget the internal snapshot `name` of the volume `volume_id`; `done` as above."""
         work = self.disks.drop_snapshot if body.get("drop") else self.disks.snapshot
         return {"done": work(body["volume_id"], body["name"], generation=int(body.get("generation", 0)))}
 
+    def look_for_room(self) -> None:
+        """Tell of servers that are held since a disk of theirs has no room, and let them try again.
+
+        One that its user has paused stays so.
+        """
+        held = set(self._hypervisor.stalled())
+        for server_id in self._stalled - held:
+            LOG.info("server %s is not held any more", server_id)
+            self._host.emit(POWER_EVENT, {"id": server_id})
+        for server_id in held - self._stalled:
+            LOG.warning("server %s is held: a disk of it has no room", server_id)
+            self._host.emit(POWER_EVENT, {"id": server_id})
+        again, self._stalled = held & self._stalled, held
+        for server_id in sorted(again):  # those that are new are held until it is known
+            with self._records.lock(server_id):
+                record = self._records.find(server_id)
+                if record is not None and record.wish == "running":
+                    with suppress(CumuletError):
+                        self._hypervisor.unpause(server_id)
+
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _power(self, server_id: str) -> Body:
-        return {"power": int(self._hypervisor.power(server_id))}
+        # One that is about to run has not stopped.
+        late = self._latecomers.has(server_id)
+        return {"power": int(PowerState.RUNNING if late else self._hypervisor.power(server_id))}
 
     def _wish(self, record: Record, wish: Wish) -> Body:
         self._records.put(msgspec.structs.replace(record, wish=wish, boot_id=self._boot_id))
@@ -310,7 +358,19 @@ class ServersOnHost:
     def _restore(self, record: Record) -> None:
         server_id = record.spec.id
         with self._records.lock(server_id):
-            if self._hypervisor.adopt(server_id) or record.wish in _AT_REST:
+            runs = self._hypervisor.adopt(server_id)
+            try:
+                record = self._moves.settled(record)
+            except CumuletError as error:  # an order for the server will do it
+                LOG.error("what a volume of server %s was exchanged for is not known: %s", server_id, error)
+                return
+            if runs:
+                self._limit(record.spec)
+                if record.wish == "running" and self._hypervisor.power(server_id) == PowerState.PAUSED:
+                    # Whoever died has held it still for a moment.
+                    self._hypervisor.unpause(server_id)
+                return
+            if record.wish in _AT_REST:
                 return
             if record.boot_id != self._boot_id and not self._host.settings.compute.resume_guests_state_on_host_boot:
                 self._wish(record, "shutdown")
@@ -319,15 +379,47 @@ class ServersOnHost:
                 # The machine was not restarted: the server ended while nobody looked.
                 self._wish(record, "shutdown")
                 return
-            try:
-                self._hypervisor.start(record.spec)
-                if record.wish == "paused":
-                    self._hypervisor.pause(server_id)
-            except CumuletError as error:
-                LOG.exception("server %s could not be started again: %s", server_id, error)
-                self._wish(record, "shutdown")
-            else:
-                self._wish(record, record.wish)
+            if not self._start_again(record):
+                self._latecomers.add(server_id)
+
+    def _start_again(self, record: Record) -> bool:
+        """False where it has to wait for the control plane, which alone has the keys of its disks."""
+        server_id = record.spec.id
+        try:
+            self._hypervisor.start(record.spec)
+            if record.wish == "paused":
+                self._hypervisor.pause(server_id)
+        except CumuletError as error:
+            if isinstance(error, NotReady) and any(volume.encrypted for volume in record.spec.volumes):
+                LOG.warning("server %s is started later: %s", server_id, error)
+                return False
+            LOG.exception("server %s could not be started again: %s", server_id, error)
+            self._wish(record, "shutdown")
+        else:
+            self._wish(record, record.wish)
+        return True
+
+    def _start_late(self, server_id: str) -> bool:
+        """The same, some time later: whoever did something with the server meanwhile has settled it."""
+        with self._records.lock(server_id):
+            record = self._records.find(server_id)
+            if record is None or record.wish in _AT_REST or record.boot_id == self._boot_id:
+                return True
+            if not self._start_again(record):
+                return False
+            failed = self._records.get(server_id).wish == "shutdown"
+        if failed:
+            self._host.emit(STOPPED_EVENT, {"id": server_id, "reason": "killed"})
+        return True
+
+    def _limit(self, spec: ServerSpec) -> None:
+        """A server that was just started when the agent ended may lack its limits."""
+        for volume in spec.volumes:
+            if volume.limits:
+                try:
+                    self._hypervisor.limit_disk(spec.id, volume)
+                except CumuletError as error:
+                    LOG.error("volume %s of server %s is without its limits: %s", volume.volume_id, spec.id, error)
 
     def _drain(self, record: Record) -> None:
         with self._records.lock(record.spec.id):
@@ -349,7 +441,10 @@ class ServersOnHost:
         LOG.info("server %s ended: %s", server_id, reason)
         self._host.emit(STOPPED_EVENT, {"id": server_id, "reason": reason})
 
-    async def _rotate(self) -> None:
+    async def _every(self, period: float, work: Callable[[], None]) -> None:
         while True:
-            await asyncio.sleep(ROTATE_PERIOD)
-            await self._host.loop.asyncio.run_in_executor(None, self._hypervisor.rotate)
+            await asyncio.sleep(period)
+            try:
+                await self._host.loop.asyncio.run_in_executor(None, work)
+            except Exception:
+                LOG.exception("work that is done now and then failed")

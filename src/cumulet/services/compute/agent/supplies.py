@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cumulet.kernel.contracts import Contracts
-from cumulet.services.block_storage.contract import HostVolumes, NetworkSource
+from cumulet.services.block_storage.contract import HostVolumes
 from cumulet.services.compute.drivers.base import Disk
 from cumulet.services.compute.types import VolumeSpec
 from cumulet.services.image.contract import HostImages
@@ -28,9 +28,13 @@ class ContractSupplies:
     def close_tap(self, port_id: str) -> None:
         self._contracts.use(HostPorts).close_tap(port_id)
 
-    def open_volume(self, volume: VolumeSpec) -> Disk:
+    def open_volume(self, volume: VolumeSpec, *, served: bool = False) -> Disk:
         volumes = self._contracts.use(HostVolumes)
-        source = volumes.open(volume.volume_id, generation=volume.generation, remote=volume.remote)
-        if isinstance(source, NetworkSource):
-            return Disk(network=source)
-        return Disk(path=str(source.path), format=source.format)
+        # The key first, for which the control plane is asked: the disk that was asked for is to be open within seconds.
+        key = volumes.key(volume.attachment_id, volume.generation) if volume.encrypted else ""
+        if served and volume.remote is None:
+            return Disk.of(volumes.serve(volume.volume_id, generation=volume.generation), key)
+        source = volumes.open(
+            volume.volume_id, generation=volume.generation, remote=volume.remote, backend=volume.backend
+        )
+        return Disk.of(source, key)

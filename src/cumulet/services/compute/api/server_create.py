@@ -86,6 +86,7 @@ def wanted(request: Request) -> logic.Wanted:
         devices=devices,
         legacy_devices=not body.get("block_device_mapping_v2"),
         multiattach=version >= (2, 60),
+        asking_ports=version >= (2, 72),
         least=least,
         most=most,
         tags=body.get("tags", []),

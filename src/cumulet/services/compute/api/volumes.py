@@ -57,7 +57,8 @@ def create(request: Request) -> Reply:
         availability_zone=body.get("availability_zone"),
         metadata={str(name): str(value) for name, value in body.get("metadata", {}).items()},
     )
-    made = request.cloud.db.write(lambda tx: volumes.create_volume(tx, request.ctx, new))
+    key = volumes.key_for(request.ctx, new)
+    made = request.cloud.db.write(lambda tx: volumes.create_volume(tx, request.ctx, new, key))
     location = common.self_link(request, "os-volumes", made.id)
     return Reply(200, {"volume": _view(made)}, headers={"Location": location})
 

@@ -10,7 +10,8 @@ from typing import Protocol
 
 import msgspec
 
-from cumulet.services.block_storage.contract import NetworkSource
+from cumulet.kernel.moment import Moment
+from cumulet.services.block_storage.contract import DiskSource, FileDisk, NetworkSource
 from cumulet.services.compute.types import (
     Display,
     Gpu,
@@ -64,11 +65,25 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disk(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a volume is opened: a path and its format (`qcow2`, `raw`), or `network`, which is always raw."""
+    """Where a volume is opened: a path and its format (`qcow2`, `raw`), or another `source`, which is always raw.
+
+    With a `key` it is a LUKS container, and that is its passphrase: for the hypervisor's memory alone.
+    """
 
     path: str = ""
     format: str = "raw"
-    network: NetworkSource | None = None
+    source: DiskSource | NetworkSource | None = None
+    key: str = ""
+
+    @classmethod
+    def of(cls, source: DiskSource | NetworkSource, key: str = "") -> Disk:
+        """What block storage says, as a hypervisor opens it."""
+        if isinstance(source, FileDisk):
+            return cls(path=str(source.path), format=source.format, key=key)
+        return cls(source=source, key=key)
+
+    def __repr__(self) -> str:
+        return f"Disk(path={self.path!r}, format={self.format!r}, source={self.source!r})"
 
 
 class Supplies(Protocol):
@@ -86,8 +101,8 @@ class Supplies(Protocol):
     def close_tap(self, port_id: str) -> None:
         """The port is not used by any server of this host from now on."""
 
-    def open_volume(self, volume: VolumeSpec) -> Disk:
-        """Where the volume is opened."""
+    def open_volume(self, volume: VolumeSpec, *, served: bool = False) -> Disk:
+        """Where the volume is opened; one that is `served` over the network, also where it is this host's own."""
 
 
 class Hypervisor(Protocol):
@@ -178,6 +193,23 @@ class Hypervisor(Protocol):
         the new one is smaller. To `settle` what was interrupted nothing is begun: whether the server has the new one.
         """
 
+    def move_disk(self, server_id: str, volume: VolumeSpec, moved: Callable[[], object]) -> None:
+        """Put the disk `volume` in the place of the one on which the running server has this volume, with its content.
+
+        Both are alike, on stable storage, and the guest stands still when `moved()` is called; if that fails the guest
+        is left so. What was interrupted is begun anew. Conflict where the server does not run or has not the volume,
+        or where the disk is of another size or cannot be written.
+        """
+
+    def has_moved(self, server_id: str, volume: VolumeSpec) -> bool:
+        """Whether the running server has the volume on the disk `volume`; the other one is closed then."""
+
+    def limit_disk(self, server_id: str, volume: VolumeSpec) -> None:
+        """Keep the running server's volume to its `limits` from now on; nothing happens where it has not got it.
+
+        Those of a volume that is plugged in, or with which a server starts, need not be asked for.
+        """
+
     def attach_port(self, server_id: str, port: PortSpec) -> None:
         """Plug a network interface into the running server."""
 
@@ -207,6 +239,14 @@ class Hypervisor(Protocol):
 
     def copy_disk(self, server_id: str, volume_id: str, target: Path, target_format: str) -> None:
         """Write a consistent copy of a volume of the running server to `target`, which exists in the right size."""
+
+    def copy_disks(
+        self, server_id: str, targets: Mapping[str, Path], target_format: str, moment: Moment | None = None
+    ) -> None:
+        """As `copy_disk` for several volumes, by id, all as of one moment.
+
+        For a `moment` that is shared with others the server is paused.
+        """
 
     def copy_root(self, server_id: str, target: Path) -> None:
         """Make `target` a consistent qcow2 copy of the root disk of a server, running or not."""
@@ -239,6 +279,12 @@ class Hypervisor(Protocol):
 
         VNC needs no password there. The serial port has one user at a time: a new one takes it over. Conflict where
         the server does not run (`InstanceNotRunning`) or has no such console (`ConsoleTypeUnavailable`).
+        """
+
+    def stalled(self) -> list[str]:
+        """The running servers that are held since a disk of theirs has no room for what they write.
+
+        Their power is `PAUSED`; `unpause` has them write again, and they are held again where there is no room yet.
         """
 
     def rotate(self) -> None:

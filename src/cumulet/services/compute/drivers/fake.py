@@ -15,13 +15,14 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from cumulet.kernel.errors import Conflict, NotFound
 from cumulet.kernel.link.host import Journal
+from cumulet.kernel.moment import Moment
 from cumulet.services.compute.drivers import fake_displays, parts, traits
 from cumulet.services.compute.drivers.base import (
     Capabilities,
@@ -49,6 +50,8 @@ class _Guest(msgspec.Struct):
     console: str = ""
     started: float = 0.0
     volumes: dict[str, int] = {}
+    limits: dict[str, dict[str, int]] = {}
+    generations: dict[str, int] = {}
     is_suspended: bool = False
     is_discarded: bool = False
     has_agent: bool = False
@@ -64,7 +67,7 @@ class _Guest(msgspec.Struct):
 
 
 class FakeHypervisor:
-    """Servers as records. `die` is for tests: a server's end that nobody asked for."""
+    """Servers as records. For tests: `die` is a server's end that nobody asked for, `stall` a disk without room."""
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class FakeHypervisor:
         self._stopped = stopped
         self._lock = threading.RLock()
         self._streams = Streams()
+        self._stalled: set[str] = set()
         self._machine = machine
         self._nodes = parts.nodes(machine.found_nodes(), rules)
         self._devices = parts.devices(machine.found_devices(), rules)
@@ -146,7 +150,7 @@ class FakeHypervisor:
                 return
             self._check_parts(spec)
             guest.parts = spec.parts
-            guest.volumes, guest.ports = {}, {}
+            guest.volumes, guest.limits, guest.ports = {}, {}, {}
             guest.has_agent, guest.is_quiesced = spec.guest.agent, False
             guest.needs_quiesce = spec.guest.needs_quiesce
             for volume in spec.volumes:
@@ -225,9 +229,19 @@ class FakeHypervisor:
             self._running(server_id)
             self._set_power(server_id, PowerState.PAUSED)
 
+    def stall(self, server_id: str) -> None:
+        with self._lock:
+            self.pause(server_id)
+            self._stalled.add(server_id)
+
+    def stalled(self) -> list[str]:
+        with self._lock:
+            return sorted(each for each in self._stalled if self.power(each) is PowerState.PAUSED)
+
     def unpause(self, server_id: str) -> None:
         with self._lock:
             self._running(server_id)
+            self._stalled.discard(server_id)
             self._set_power(server_id, PowerState.RUNNING)
 
     def destroy(self, server_id: str) -> None:
@@ -247,6 +261,7 @@ class FakeHypervisor:
             if self.adopt(server_id):
                 guest = self._read(server_id)
                 guest.volumes.pop(volume_id, None)
+                guest.limits.pop(volume_id, None)
                 self._write(server_id, guest)
 
     def swap_disk(self, server_id: str, volume_id: str, volume: VolumeSpec, *, settle: bool = False) -> bool:
@@ -258,8 +273,34 @@ class FakeHypervisor:
                 self._opened(guest, volume_id)
                 self._open_volume(guest, volume)
             guest.volumes.pop(volume_id, None)
+            guest.limits.pop(volume_id, None)
             self._write(server_id, guest)
             return True
+
+    def move_disk(self, server_id: str, volume: VolumeSpec, moved: Callable[[], object]) -> None:
+        with self._lock:
+            guest = self._running(server_id)
+            self._opened(guest, volume.volume_id)
+            self._supplies.open_volume(volume)
+            guest.generations[volume.volume_id] = volume.generation
+            self._write(server_id, guest)
+            moved()
+
+    def has_moved(self, server_id: str, volume: VolumeSpec) -> bool:
+        with self._lock:
+            return self._running(server_id).generations.get(volume.volume_id) == volume.generation
+
+    def limit_disk(self, server_id: str, volume: VolumeSpec) -> None:
+        with self._lock:
+            if self.adopt(server_id) and volume.volume_id in self.limits(server_id):
+                guest = self._read(server_id)
+                guest.limits[volume.volume_id] = volume.limits
+                self._write(server_id, guest)
+
+    def limits(self, server_id: str) -> dict[str, dict[str, int]]:
+        """For tests: what each open volume is kept to."""
+        with self._lock:
+            return self._read(server_id).limits
 
     def attach_port(self, server_id: str, port: PortSpec) -> None:
         with self._lock:
@@ -332,6 +373,17 @@ class FakeHypervisor:
         """The target is there in the right size: what a disk that nobody writes to holds."""
         with self._lock:
             self._opened(self._running(server_id), volume_id)
+
+    def copy_disks(
+        self, server_id: str, targets: Mapping[str, Path], target_format: str, moment: Moment | None = None
+    ) -> None:
+        with self._lock:
+            for volume_id in targets:
+                self._opened(self._running(server_id), volume_id)
+        if moment is not None:
+            moment.ready()
+            moment.still()
+            moment.begun()
 
     def copy_root(self, server_id: str, target: Path) -> None:
         with self._lock:
@@ -443,9 +495,11 @@ class FakeHypervisor:
         with contextlib.suppress(FileNotFoundError):
             size = Path(disk.path).stat().st_size
         guest.volumes.setdefault(volume.volume_id, size)
+        guest.limits[volume.volume_id] = volume.limits
+        guest.generations[volume.volume_id] = volume.generation
 
     def _open_port(self, guest: _Guest, port: PortSpec) -> None:
-        for _queue in range(port.queues):
+        for _queue in range(0 if port.passed or port.socket else port.queues):
             tap = self._supplies.open_tap(port.id, multi_queue=port.queues > 1)
             if tap >= 0:
                 os.close(tap)

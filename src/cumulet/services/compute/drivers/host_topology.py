@@ -108,6 +108,8 @@ def _device(folder: Path) -> PciDevice:
         kind=kind,
         node=_near(folder),
         parent=parent,
+        card=next((each.name for each in sorted((folder / "physfn/net").glob("*"))), ""),
+        mac=next((_word(each / "address") for each in sorted((folder / "net").glob("*"))), ""),
     )
 
 

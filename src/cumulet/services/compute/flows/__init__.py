@@ -19,6 +19,7 @@ from cumulet.services.compute.flows import (
     shelve,
     soft_delete,
     suspend,
+    volume_move,
     volume_swap,
     volumes,
 )
@@ -33,6 +34,7 @@ FLOWS = (
     *create_image.FLOWS,
     *power.FLOWS,
     *volumes.FLOWS,
+    volume_move.FLOW,
     volume_swap.FLOW,
     assisted_snapshots.FLOW,
     *interfaces.FLOWS,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from cumulet.kernel import clock
@@ -40,19 +42,24 @@ def claim(run: Run) -> Commit:
     After a build that failed that is a host that was not tried, and nothing of the last one is held any more.
     """
     server, tried = server_of(run), attempts.tried(run.state)
-    place = attempts.choose(run.cloud, server, run.args["host"], tried)
+    network = run.cloud.contracts.use(NetworkContract)
+    asked = network.resource_requests(run.cloud.db, server.id) if run.args.get("ports_ask") else []
+    place = attempts.choose(run.cloud, server, run.args["host"], tried, asked)
+    wanted = _volumes_to_make(run, server, place.name)
 
     def commit(tx: Tx) -> None:
         if tried:
             parts.release(tx, server.id)
-        scheduling.claim(run.cloud, tx, server, place)
-        network = run.cloud.contracts.use(NetworkContract)
+        devices = scheduling.claim(run.cloud, tx, server, place, asked)
         ports = network.ports_of(tx, [server.id]).get(server.id, [])
-        network.bind(tx, [port.id for port in ports], place.name)
+        network.bind(tx, [port.id for port in ports], place.name, place.ways[0].mappings, devices)
         servers.change(tx, server.id, host=place.name)
         _enter(tx, server.id, TaskState.BLOCK_DEVICE_MAPPING)
         actions.event_began(tx, server.id, run.request_id, EVENT, place.name)
-        _make_volumes(run, tx, server, place.name)
+        contract = run.cloud.contracts.use(VolumesContract)
+        for device_id, (request, key) in wanted.items():
+            made = contract.create_for_boot(tx, context_of(run), request, key)
+            devices_store.change(tx, device_id, {"volume_id": made.id})
 
     return commit
 
@@ -195,9 +202,11 @@ def _is_going(tx: Tx, server_id: str) -> bool:
     return server is None or server.task_state == TaskState.DELETING
 
 
-def _make_volumes(run: Run, tx: Tx, server: Server, host: str) -> None:
+def _volumes_to_make(run: Run, server: Server, host: str) -> dict[str, tuple[BootVolume, Any]]:
+    """The volumes that are to be made with the server, by its devices, with the keys of those that need one."""
     contract = run.cloud.contracts.use(VolumesContract)
-    for device in devices_store.of_server(tx, server.id):
+    found: dict[str, tuple[BootVolume, Any]] = {}
+    for device in devices_store.of_server(run.cloud.db, server.id):
         if device.destination_type != "volume" or device.volume_id is not None:
             continue
         request = BootVolume(
@@ -207,8 +216,8 @@ def _make_volumes(run: Run, tx: Tx, server: Server, host: str) -> None:
             volume_type=device.volume_type,
             host=host,
         )
-        made = contract.create_for_boot(tx, context_of(run), request)
-        devices_store.change(tx, device.id, {"volume_id": made.id})
+        found[device.id] = request, contract.key_for_boot(context_of(run), request)
+    return found
 
 
 FLOW = Flow(

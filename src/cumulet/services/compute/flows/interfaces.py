@@ -8,7 +8,7 @@ import msgspec
 from cumulet.kernel.db import Tx
 from cumulet.kernel.saga import Action, Commit, Flow, Run, Step
 from cumulet.services.compute.flows.common import LONG, server_of, tell_host
-from cumulet.services.compute.logic import actions, interfaces, spec
+from cumulet.services.compute.logic import actions, interfaces, parts, spec
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import Server
 from cumulet.services.network.contract import NetworkContract
@@ -82,6 +82,7 @@ def _take_out(run: Run) -> None:
 
 def _release(run: Run, tx: Tx) -> None:
     run.cloud.contracts.use(NetworkContract).release_ports(tx, run.subject, [run.args["port"]])
+    parts.drop_port(tx, run.subject, run.args["port"])
 
 
 FLOWS = (

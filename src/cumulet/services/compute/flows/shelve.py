@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 
 from cumulet.kernel.db import Tx
@@ -14,7 +17,7 @@ from cumulet.services.compute.logic import life, parts, scheduling, servers, she
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import PowerState, Server, TaskState, VmState
 from cumulet.services.image.contract import ImageContract
-from cumulet.services.network.contract import NetworkContract
+from cumulet.services.network.contract import GivenDevice, NetworkContract
 from cumulet.services.placement.contract import PlacementContract
 
 SHELVE_EVENT = "compute_shelve_instance"
@@ -79,11 +82,12 @@ def claim(run: Run) -> Commit | None:
     if server.host and not run.state.get("moves"):
         return None
     run.state["moves"] = True
-    place = scheduling.choose(run.cloud, server, run.args["host"])
+    asked = run.cloud.contracts.use(NetworkContract).resource_requests(run.cloud.db, server.id)
+    place = scheduling.choose(run.cloud, server, run.args["host"], ports=asked)
 
     def commit(tx: Tx) -> None:
-        scheduling.claim(run.cloud, tx, server, place)
-        _bind(run, tx, place.name)
+        devices = scheduling.claim(run.cloud, tx, server, place, asked)
+        _bind(run, tx, place.name, place.ways[0].mappings, devices)
         servers.change(tx, server.id, host=place.name)
 
     return commit
@@ -137,9 +141,17 @@ def _go_on(tx: Tx, server_id: str, before: TaskState, after: TaskState) -> None:
         servers.change(tx, server_id, task_state=after.value)
 
 
-def _bind(run: Run, tx: Tx, host: str) -> None:
+def _bind(
+    run: Run,
+    tx: Tx,
+    host: str,
+    given: Mapping[str, str] = MappingProxyType({}),
+    devices: Mapping[str, GivenDevice] = MappingProxyType({}),
+) -> None:
     network = run.cloud.contracts.use(NetworkContract)
-    network.bind(tx, [port.id for port in network.ports_of(tx, [run.subject]).get(run.subject, [])], host)
+    network.bind(
+        tx, [port.id for port in network.ports_of(tx, [run.subject]).get(run.subject, [])], host, given, devices
+    )
 
 
 def _shelved(run: Run, tx: Tx, server: Server) -> None:

@@ -25,6 +25,7 @@ COPY_TIME = 3600.0  # seconds that the copying may take
 def exchange(run: Run) -> Commit:
     """Let the host mirror the old volume to the new one, and give the guest the new one."""
     server = server_of(run)
+    volume_swap.check_plain(run.cloud, run.args["old"], run.args["new"])
     device = volumes.get(run.cloud.db, server, run.args["old"])
     connection = run.cloud.contracts.use(VolumesContract).connect(run.args["claim"], server.host)
     _tell(run, server, device, connection, settle=False)

@@ -6,7 +6,7 @@ The words and the number of attempts are Nova's (`nova.scheduler.utils`, `nova.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cumulet.kernel import errors
@@ -15,6 +15,7 @@ from cumulet.kernel.errors import Conflict
 from cumulet.services.compute.logic import scheduling
 from cumulet.services.compute.logic.scheduler.place import Place
 from cumulet.services.compute.types import Server
+from cumulet.services.network.contract import ResourceRequest
 
 # What was asked for cannot be had of any host.
 _HOPELESS = (errors.Invalid, errors.TooLarge, errors.NotFound, errors.Gone, errors.Forbidden, errors.OverQuota)
@@ -45,10 +46,12 @@ def failed(cloud: Cloud, server: Server, before: list[str], error: Exception) ->
     return [*before, server.host]
 
 
-def choose(cloud: Cloud, server: Server, forced: str, failed_on: list[str]) -> Place:
+def choose(
+    cloud: Cloud, server: Server, forced: str, failed_on: list[str], ports: Sequence[ResourceRequest] = ()
+) -> Place:
     """As `scheduling.choose`; Conflict (MaxRetriesExceeded) where some have failed and no other host will do."""
     try:
-        return scheduling.choose(cloud, server, forced, failed_on)
+        return scheduling.choose(cloud, server, forced, failed_on, ports)
     except Conflict as error:
         if not failed_on:
             raise

@@ -36,7 +36,7 @@ from cumulet.services.compute.store import devices as devices_store
 from cumulet.services.compute.store import quotas as groups_store
 from cumulet.services.compute.store import servers as store
 from cumulet.services.compute.types import Flavor, PowerState, Server, TaskState, VmState
-from cumulet.services.network.contract import NetworkContract, PortRequest
+from cumulet.services.network.contract import NetworkContract, PortInfo, PortRequest
 
 BOOT = "compute.boot"
 PASSWORD_LENGTH = 12
@@ -47,8 +47,8 @@ class Wanted(msgspec.Struct, kw_only=True):
 
     `networks` None means that nothing was said, `no_networks` that none are wanted. `image_id` "" means a boot from
     a volume among `devices`; `legacy_devices` that these have the first syntax, or that none were given.
-    `multiattach` says that the caller knows of volumes that several servers have. `host` is one that an administrator
-    insists on. `zone` names an availability zone.
+    `multiattach` says that the caller knows of volumes that several servers have, `asking_ports` of ports that ask
+    placement for something. `host` is one that an administrator insists on. `zone` names an availability zone.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Wanted(msgspec.Struct, kw_only=True):
     devices: list[DeviceRequest] = []
     legacy_devices: bool = True
     multiattach: bool = False
+    asking_ports: bool = True
     least: int = 1
     most: int = 1
     tags: list[str] = []
@@ -204,20 +205,23 @@ def _add(cloud: Cloud, tx: Tx, ctx: Context, checked: Checked, index: int, most:
     store.add(tx, server)
     store.replace_tags(tx, server.id, wanted.tags)
     devices_store.add(tx, *devices.rows(server, checked.devices))
-    _claim_parts(cloud, tx, ctx, server, checked)
+    ports = _claim_parts(cloud, tx, ctx, server, checked)
     actions.begin(tx, ctx, server.id, "create")
     files = personality.to_words(wanted.files)
     arguments = {"ctx": msgspec.to_builtins(ctx), "host": wanted.host, **({"files": files} if files else {})}
+    if any(port.asks_resources or port.is_device for port in ports):
+        arguments["ports_ask"] = True
     cloud.sagas.start(tx, BOOT, server.id, arguments, ctx.request_id)
     cloud.outbox.publish(tx, "compute.instance.create.start", events.payload(server), ctx.request_id)
     return server
 
 
-def _claim_parts(cloud: Cloud, tx: Tx, ctx: Context, server: Server, checked: Checked) -> None:
-    """Ports and existing volumes become the server's in the same commit."""
+def _claim_parts(cloud: Cloud, tx: Tx, ctx: Context, server: Server, checked: Checked) -> list[PortInfo]:
+    """Ports, which are told, and existing volumes become the server's in the same commit."""
     network = cloud.contracts.use(NetworkContract)
+    ports: list[PortInfo] = []
     if checked.networks:
-        network.create_ports(
+        ports = network.create_ports(
             tx,
             ctx,
             server_id=server.id,
@@ -227,10 +231,22 @@ def _claim_parts(cloud: Cloud, tx: Tx, ctx: Context, server: Server, checked: Ch
             hostname=server.hostname,
             security_groups=checked.wanted.security_groups,
         )
+        _check_asking(checked.wanted, ports)
     for device in devices_store.of_server(tx, server.id):
         if device.volume_id is not None:
             claim = cloud.contracts.use(VolumesContract).reserve(tx, ctx, device.volume_id, server.id)
             devices_store.change(tx, device.id, {"attachment_id": claim.id})
+    return ports
+
+
+def _check_asking(wanted: Wanted, ports: list[PortInfo]) -> None:
+    """Invalid for ports that ask placement for something, where the caller does not know of such."""
+    if not wanted.asking_ports and any(port.asks_resources and not port.made_for_server for port in ports):
+        raise Invalid(
+            "Creating servers with ports having resource requests, like a port with a QoS minimum bandwidth policy, is "
+            "not supported until microversion 2.72.",
+            code="CreateWithPortResourceRequestOldVersion",
+        )
 
 
 def _networks(cloud: Cloud, ctx: Context, wanted: Wanted) -> list[PortRequest]:
@@ -250,7 +266,9 @@ def _networks(cloud: Cloud, ctx: Context, wanted: Wanted) -> list[PortRequest]:
 def _image(cloud: Cloud, ctx: Context, wanted: Wanted) -> images.Image | None:
     """The image that the server is made from, directly or through a volume; None where nothing says so."""
     if wanted.image_id:
-        return images.get_usable(cloud, ctx, wanted.image_id)
+        image = images.get_usable(cloud, ctx, wanted.image_id)
+        images.check_direct(image)
+        return image
     root = next((each for each in wanted.devices if _is_asked_root(wanted, each)), None)
     if root is None or root.source_type == "blank":
         return None

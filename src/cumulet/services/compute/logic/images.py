@@ -109,6 +109,13 @@ def check_fits(image: Image, flavor: Flavor) -> None:
     hardware.check(flavor, image.properties, image.name, image.id)
 
 
+def check_direct(image: Image) -> None:
+    """Invalid for an image of which only a volume can be made: it is what an encrypted one holds, as it stands."""
+    if image.properties.get("cinder_encryption_key_id"):
+        reason = "Direct booting of an image uploaded from an encrypted volume is unsupported."
+        raise Invalid(f"Image {image.id} is unacceptable: {reason}", code="ImageUnacceptable")
+
+
 def check_volume(image: Image, size: int | None) -> None:
     """Invalid where a volume of `size` GiB, which may not be known yet, is too small for the image."""
     if size is not None and size < image.min_disk:

@@ -7,10 +7,11 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound
-from cumulet.services.compute.logic import actions, hosts, servers, spec
+from cumulet.services.compute.logic import actions, hosts, scheduling, servers, spec
 from cumulet.services.compute.store import servers as servers_store
 from cumulet.services.compute.types import Server
 from cumulet.services.network.contract import NetworkContract, PortInfo, PortRequest
+from cumulet.services.placement.contract import PlacementContract
 
 ATTACH, DETACH = "compute.attach_port", "compute.detach_port"
 
@@ -53,6 +54,9 @@ def attach(cloud: Cloud, ctx: Context, server: Server, request: PortRequest | No
             requests=wanted,
             hostname=fresh.hostname,
         )[0]
+        _check_plugged(fresh, made)
+        if made.asks_resources:
+            _hold(cloud, tx, fresh, made.id)
         actions.begin(tx, ctx, fresh.id, "attach_interface")
         cloud.sagas.start(tx, ATTACH, fresh.id, {"port": made.id}, ctx.request_id)
         return made
@@ -60,11 +64,45 @@ def attach(cloud: Cloud, ctx: Context, server: Server, request: PortRequest | No
     return cloud.db.write(write)
 
 
+def _check_plugged(server: Server, port: PortInfo) -> None:
+    """Invalid for a port that guests get when they begin, or never."""
+    if port.is_device:
+        raise Invalid(
+            f"Attaching SR-IOV port {port.id} to server {server.id} is not supported. SR-IOV ports must be specified "
+            "during server creation.",
+            code="AttachSRIOVPortNotSupported",
+        )
+    if port.socket:
+        words = f"Attaching interfaces is not supported for instance {server.id}."
+        raise Invalid(words, code="AttachInterfaceNotSupported")
+
+
+def _hold(cloud: Cloud, tx: Tx, server: Server, port_id: str) -> None:
+    """Let the server hold what the port asks for, of its own host. Invalid where there is not enough."""
+    network, placement = cloud.contracts.use(NetworkContract), cloud.contracts.use(PlacementContract)
+    asked = [each for each in network.resource_requests(tx, server.id) if each.port_id == port_id]
+    found = placement.candidates(
+        tx,
+        {},
+        in_tree=hosts.find(tx, server.host).id,
+        limit=1,
+        groups=scheduling.groups_of(asked),
+        same_subtrees=[list(each.groups) for each in asked],
+    )
+    if not found:
+        words = f"Failed to allocate additional resources to {server.id} during interface attach"
+        raise Invalid(words, code="InterfaceAttachResourceAllocationFailed")
+    placement.add_to_claim(tx, server.id, found[0].allocations)
+    network.bind(tx, [port_id], server.host, found[0].mappings)
+
+
 def detach(cloud: Cloud, ctx: Context, server: Server, port_id: str) -> None:
     """Begin to unplug a port; it goes away afterwards if it was made for the server."""
     servers.check_unlocked(ctx, server)
     servers.check_state(server, "detach_interface", "detach_interface")
-    get(cloud, server, port_id)
+    port = get(cloud, server, port_id)
+    if port.is_device or port.socket:
+        raise Invalid(f"Failed to detach network adapter device from {server.id}", code="InterfaceDetachFailed")
 
     def write(tx: Tx) -> None:
         actions.begin(tx, ctx, server.id, "detach_interface")

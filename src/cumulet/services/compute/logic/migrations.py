@@ -16,7 +16,10 @@ from cumulet.kernel.errors import Conflict, Invalid, NotFound
 from cumulet.services.compute.logic import hosts, parts, quotas, servers
 from cumulet.services.compute.store import migrations as store
 from cumulet.services.compute.types import Flavor, Migration, Server, VmState
+from cumulet.services.network.contract import NetworkContract
 from cumulet.services.placement.contract import Candidate, PlacementContract
+
+Claims = dict[str, dict[str, int]]  # amounts by class by provider
 
 CONSUMER = "MIGRATION"  # placement's word for who holds what a server took before
 RESIZE, COLD, LIVE, EVACUATION = "resize", "migration", "live-migration", "evacuation"
@@ -81,14 +84,16 @@ def hold(cloud: Cloud, tx: Tx, server: Server, migration: Migration, candidate: 
     """Let the server hold what it is about to take, and the migration what it took so far. Conflict for no room."""
     placement = cloud.contracts.use(PlacementContract)
     before = placement.allocation(tx, server.id)
+    home, devices = hosts.find(tx, server.host), parts.of_ports(tx, server.id)
+    ports = _held_for_ports(cloud, tx, server)
     if before is not None and placement.allocation(tx, migration.uuid) is None:
         placement.release(tx, server.id)
-        placement.claim(tx, migration.uuid, before.resources, server.project_id, server.user_id, CONSUMER)
+        own = _less(before.resources, both(ports, parts.claims_of(cloud, home, devices)))
+        placement.claim(tx, migration.uuid, own, server.project_id, server.user_id, CONSUMER)
         parts.keep(tx, server.id, migration.uuid)
-    home = hosts.find(tx, server.host)
     wanted = parts.of_server(cloud, server, msgspec.convert(migration.new_flavor, Flavor))
-    claim = parts.hold(cloud, tx, server, home, wanted, candidate.allocations)
-    placement.claim(tx, server.id, claim, server.project_id, server.user_id)
+    claim = parts.hold(cloud, tx, server, home, wanted, candidate.allocations, devices)
+    placement.claim(tx, server.id, both(claim, ports), server.project_id, server.user_id)
 
 
 def take_back(cloud: Cloud, tx: Tx, server: Server, migration: Migration) -> None:
@@ -98,8 +103,33 @@ def take_back(cloud: Cloud, tx: Tx, server: Server, migration: Migration) -> Non
     if before is not None:
         placement.release(tx, migration.uuid)
         placement.release(tx, server.id)
-        placement.claim(tx, server.id, before.resources, server.project_id, server.user_id)
+        devices = parts.claims_of(cloud, hosts.find(tx, server.host), parts.of_ports(tx, server.id))
+        whole = both(before.resources, both(_held_for_ports(cloud, tx, server), devices))
+        placement.claim(tx, server.id, whole, server.project_id, server.user_id)
         parts.take_back(tx, server.id, migration.uuid)
+
+
+def _held_for_ports(cloud: Cloud, tx: Tx, server: Server) -> Claims:
+    """What the server holds for its ports, which stay as they are while its flavor changes."""
+    return cloud.contracts.use(NetworkContract).held_for_ports(tx, [server.id]).get(server.id, {})
+
+
+def both(claim: Claims, more: Claims) -> Claims:
+    """What the two hold together."""
+    found = {provider: dict(amounts) for provider, amounts in claim.items()}
+    for provider, amounts in more.items():
+        mine = found.setdefault(provider, {})
+        for name, amount in amounts.items():
+            mine[name] = mine.get(name, 0) + amount
+    return found
+
+
+def _less(claim: Claims, less: Claims) -> Claims:
+    """What is left of a claim without a part of it."""
+    return {
+        provider: {name: max(0, amount - less.get(provider, {}).get(name, 0)) for name, amount in amounts.items()}
+        for provider, amounts in claim.items()
+    }
 
 
 def end(cloud: Cloud, tx: Tx, migration: Migration, status: str) -> None:

@@ -11,9 +11,10 @@ import msgspec
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
-from cumulet.kernel.errors import Conflict, NotFound
+from cumulet.kernel.errors import Conflict
 from cumulet.services.compute.logic import host_traits
 from cumulet.services.compute.types import ComputeHost, Gpu, HostNode, PciDevice, Share
+from cumulet.services.network.contract import NetworkContract
 from cumulet.services.placement.contract import Inventory, PlacementContract
 
 # Of hosts of a release that did not tell.
@@ -91,7 +92,7 @@ def make(cloud: Cloud, tx: Tx, host: ComputeHost, before: Capabilities, now: Cap
         placement.ensure_provider(tx, provider, offer.name, host.id)
         _set(placement, tx, provider, offer.inventory)
     gone = ({*_below(cloud, host, before), *before.get(_LEFT, ())} if before else set()) - below.keys()
-    return [provider for provider in sorted(gone) if not _removed(placement, tx, provider)]
+    return [provider for provider in sorted(gone) if not placement.retire_provider(tx, provider)]
 
 
 def kept(capabilities: Capabilities, left: list[str]) -> dict[str, Any]:
@@ -102,6 +103,7 @@ def kept(capabilities: Capabilities, left: list[str]) -> dict[str, Any]:
 def remove(cloud: Cloud, tx: Tx, host: ComputeHost) -> None:
     """Take away all that the host offered. Conflict while something is claimed of it."""
     placement = cloud.contracts.use(PlacementContract)
+    cloud.contracts.use(NetworkContract).withdraw_host(tx, host.name)
     for provider in (*_below(cloud, host, host.capabilities), *host.capabilities.get(_LEFT, ())):
         placement.delete_provider(tx, provider)
     placement.delete_provider(tx, host.id)
@@ -171,20 +173,3 @@ def _set(placement: PlacementContract, tx: Tx, provider: str, wanted: Mapping[st
         in_use = {name: each.used for name, each in usage.items() if each.used and name not in wanted}
         kept = {name: Inventory(total=used, reserved=used) for name, used in in_use.items()}
         placement.set_inventory(tx, provider, {**wanted, **kept})
-
-
-def _removed(placement: PlacementContract, tx: Tx, provider: str) -> bool:
-    """Take away the provider of a device that is gone; False where something is claimed of it, but no more can be."""
-    try:
-        usage = placement.provider_usage(tx, provider)
-    except NotFound:
-        return True
-    used = {name: each.used for name, each in usage.items() if each.used}
-    placement.set_inventory(tx, provider, {name: Inventory(total=each, reserved=each) for name, each in used.items()})
-    if used:
-        return False
-    try:
-        placement.delete_provider(tx, provider)
-    except Conflict:
-        return False
-    return True

@@ -7,7 +7,7 @@ claims of its parts wait for each other, so that what was free when it was looke
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -30,9 +30,11 @@ from cumulet.services.compute.types import (
     HeldParts,
     Mdev,
     Parts,
+    Passed,
     PciDevice,
     Server,
 )
+from cumulet.services.network.contract import ResourceRequest
 
 _ASKING = ("hw_", "trait:")  # what images' properties begin with that ask for anything of this kind
 
@@ -64,8 +66,13 @@ def wanted(cloud: Cloud, flavor: Flavor, words: Mapping[str, str]) -> WantedPart
     )
 
 
-def of_server(cloud: Cloud, server: Server, flavor: Flavor | None = None) -> WantedParts:
-    return wanted(cloud, flavor or server.kind, server.image.get("properties", {}))
+def of_server(
+    cloud: Cloud, server: Server, flavor: Flavor | None = None, ports: Iterable[ResourceRequest] = ()
+) -> WantedParts:
+    """What the server, and its ports, ask for."""
+    found = wanted(cloud, flavor or server.kind, server.image.get("properties", {}))
+    of_ports = pci.of_ports(ports)
+    return msgspec.structs.replace(found, devices=(*found.devices, *of_ports)) if of_ports else found
 
 
 def fits_nodes(host: ComputeHost, held: Iterable[Parts], asked: WantedParts) -> bool:
@@ -89,21 +96,21 @@ def free_devices(host: ComputeHost, held: Iterable[Parts]) -> int:
 
 
 def held_on(source: Source, host: str) -> list[Parts]:
-    return [_read(each) for each in store.on_host(source, host)]
+    return [read(each) for each in store.on_host(source, host)]
 
 
 def held_everywhere(source: Source) -> dict[str, list[Parts]]:
     """What is held of each host, by its name."""
     found: dict[str, list[Parts]] = {}
     for each in store.everywhere(source):
-        found.setdefault(each.host, []).append(_read(each))
+        found.setdefault(each.host, []).append(read(each))
     return found
 
 
 def held_by(source: Source, owner: str) -> Parts:
     """What a server, or a migration of it, holds."""
     found = store.find(source, owner)
-    return Parts() if found is None else _read(found)
+    return Parts() if found is None else read(found)
 
 
 def nodes_of(cloud: Cloud, server: Server) -> list[GuestNode]:
@@ -129,23 +136,31 @@ def conflicts(held: Iterable[Parts]) -> list[str]:
 
 
 def hold(
-    cloud: Cloud, tx: Tx, server: Server, host: ComputeHost, asked: WantedParts, allocations: Allocations
+    cloud: Cloud,
+    tx: Tx,
+    server: Server,
+    host: ComputeHost,
+    asked: WantedParts,
+    allocations: Allocations,
+    kept: Sequence[Passed] = (),
 ) -> dict[str, dict[str, int]]:
     """Let the server hold what it wants of the host, instead of whatever it held; the claim with its devices in it.
 
-    `allocations` are what placement would have it claim. Conflict where the host has not enough left.
+    `allocations` are what placement would have it claim, `kept` the devices among those that it held which stay its
+    own, besides. Conflict where the host has not enough left.
     """
     store.remove(tx, server.id)
     claim = {provider: dict(amounts) for provider, amounts in allocations.items()}
-    if not asked:
+    if not asked and not kept:
         return claim
     tx.lock(f"compute:parts:{host.name}")
-    held = held_on(tx, host.name)
+    held = [*held_on(tx, host.name), Parts(devices=list(kept))]
     nodes = None if asked.nodes is None else _nodes(host, held, asked)
     near = None if nodes is None else {each.host_node for each in nodes.nodes}
     devices = pci_fit.fit(_free(host, held), asked.devices, near, offers.nodes(host.capabilities))
     if devices is None or (nodes is None and asked.nodes is not None):
         raise Conflict(f"the host {host.name} has not enough parts left")
+    devices = [*kept, *devices]
     parts = Parts(numa=nodes, devices=devices, mdevs=_mdevs(host, allocations))
     if not parts.is_empty:
         store.add(tx, HeldParts(owner=server.id, server_id=server.id, host=host.name, parts=msgspec.to_builtins(parts)))
@@ -155,14 +170,52 @@ def hold(
 
 
 def keep(tx: Tx, server_id: str, migration: str) -> None:
-    """What the server holds is the migration's from now on."""
+    """What the server holds is the migration's from now on, but for the devices that its ports are."""
     store.give(tx, server_id, migration)
+    _put_devices(tx, migration, lambda devices: [each for each in devices if not each.port])
 
 
 def take_back(tx: Tx, server_id: str, migration: str) -> None:
-    """The server holds what the migration has kept for it, and nothing else."""
+    """The server holds what the migration has kept for it, the devices that its ports are, and nothing else."""
+    ports = of_ports(tx, server_id)
+    mine = store.find(tx, server_id)
     store.remove(tx, server_id)
     store.give(tx, migration, server_id)
+    if ports and mine is not None and store.find(tx, server_id) is None:
+        store.add(tx, msgspec.structs.replace(mine, parts=msgspec.to_builtins(Parts())))
+    if ports:
+        _put_devices(tx, server_id, lambda devices: [*ports, *devices])
+
+
+def of_ports(source: Source, owner: str) -> list[Passed]:
+    """The devices that network ports of the server are."""
+    return [each for each in held_by(source, owner).devices if each.port]
+
+
+def drop_port(tx: Tx, owner: str, port_id: str) -> None:
+    """The port is not the server's any more, nor is the device that it was."""
+    if any(each.port == port_id for each in of_ports(tx, owner)):
+        _put_devices(tx, owner, lambda devices: [each for each in devices if each.port != port_id])
+
+
+def claims_of(cloud: Cloud, host: ComputeHost, devices: Iterable[Passed]) -> dict[str, dict[str, int]]:
+    """What is claimed of placement for these devices of the host."""
+    claim: dict[str, dict[str, int]] = {}
+    for each in devices:
+        _count_device(cloud, claim, host, each.address)
+    return claim
+
+
+def _put_devices(tx: Tx, owner: str, change: Callable[[list[Passed]], list[Passed]]) -> None:
+    found = store.find(tx, owner)
+    if found is None:
+        return
+    before = read(found)
+    after = msgspec.structs.replace(before, devices=change(before.devices))
+    if after.is_empty:
+        store.remove(tx, owner)
+    elif after != before:
+        store.change(tx, owner, msgspec.to_builtins(after))
 
 
 def release(tx: Tx, owner: str) -> None:
@@ -212,5 +265,6 @@ def _count_device(cloud: Cloud, claim: dict[str, dict[str, int]], host: ComputeH
         amounts[name] = amounts.get(name, 0) + 1
 
 
-def _read(row: HeldParts) -> Parts:
+def read(row: HeldParts) -> Parts:
+    """What the row says."""
     return msgspec.convert(row.parts, Parts)

@@ -92,6 +92,13 @@ def ended(cloud: Cloud, host: str, server_id: str) -> None:
         sync(cloud, server, PowerState.SHUTDOWN)
 
 
+def changed(cloud: Cloud, host: str, server_id: str) -> None:
+    """A host said that a server was held, or goes on, by itself."""
+    server = store.find(cloud.db, server_id)
+    if server is not None and server.host == host:
+        _ask_again(cloud, host, server)
+
+
 def sync(cloud: Cloud, server: Server, power: PowerState) -> None:
     """Make the row say what the hypervisor does."""
     changes = _correction(server, power)

@@ -42,6 +42,7 @@ def rebuild(cloud: Cloud, ctx: Context, server_id: str, wanted: Rebuild) -> Serv
     if wanted.sets_key:
         changes["keypair"] = keypairs.for_server(cloud.db, ctx, wanted.key_name)
     image = _image(cloud, ctx, wanted.image_id)
+    images.check_direct(image)
     images.check_fits(image, server.kind)
     _check_nodes(cloud, server, image)
     root = None if server.image_id else _root(cloud, server)

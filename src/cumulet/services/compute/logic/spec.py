@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.services.block_storage.contract import Connection
@@ -23,6 +23,7 @@ def server_spec(
     """
     flavor = server.kind
     disks = devices_store.of_server(cloud.db, server.id)
+    held = parts.held_by(cloud.db, server.id)
     return ServerSpec(
         id=server.id,
         name=server.name,
@@ -31,7 +32,7 @@ def server_spec(
         disk=flavor.disk,
         image_id=server.image_id or None,
         image_format=server.image.get("disk_format", "qcow2"),
-        ports=[port_spec(server, port) for port in ports(cloud, server)],
+        ports=[port_spec(server, port, {each.port for each in held.handed_over}) for port in ports(cloud, server)],
         volumes=[
             volume_spec(device, connections.get(device.attachment_id or ""))
             for device in disks
@@ -40,7 +41,7 @@ def server_spec(
         disks=devices.local_disks(server, disks),
         config_drive=metadata.config_drive(cloud, server, files) if server.config_drive else None,
         guest=hardware.describe(flavor, server.image.get("properties", {}), server.image.get("name"), server.image_id),
-        parts=parts.held_by(cloud.db, server.id),
+        parts=held,
     )
 
 
@@ -49,10 +50,11 @@ def ports(cloud: Cloud, server: Server) -> list[PortInfo]:
     return cloud.contracts.use(NetworkContract).ports_of(cloud.db, [server.id]).get(server.id, [])
 
 
-def port_spec(server: Server, port: PortInfo) -> PortSpec:
+def port_spec(server: Server, port: PortInfo, passed: Collection[str] = ()) -> PortSpec:
+    """`passed` are the ports that are devices of the guest's own."""
     words = server.image.get("properties", {})
     queues = hardware.queues(server.kind, words, server.image.get("name"), server.image_id)
-    return PortSpec(id=port.id, mac=port.mac, mtu=port.mtu, queues=queues)
+    return PortSpec(id=port.id, mac=port.mac, mtu=port.mtu, queues=queues, passed=port.id in passed, socket=port.socket)
 
 
 def volume_spec(device: Device, connection: Connection | None) -> VolumeSpec:
@@ -67,4 +69,7 @@ def volume_spec(device: Device, connection: Connection | None) -> VolumeSpec:
         tag=device.tag,
         bus=device.disk_bus or "",
         read_only=connection is not None and connection.read_only,
+        limits={} if connection is None else connection.limits,
+        encrypted=connection is not None and connection.encrypted,
+        backend="" if connection is None else connection.backend,
     )

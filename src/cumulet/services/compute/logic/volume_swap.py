@@ -46,6 +46,13 @@ def begin(cloud: Cloud, tx: Tx, ctx: Context, server: Server, old_id: str, new_i
     cloud.sagas.start(tx, SWAP, server.id, words, ctx.request_id)
 
 
+def check_plain(cloud: Cloud, old_id: str, new_id: str) -> None:
+    """Conflict where one of them is encrypted: as with Nova that is found out when the exchange has been begun."""
+    known = cloud.contracts.use(VolumesContract).info(cloud.db, [old_id, new_id])
+    if any(each.encrypted for each in known.values()):
+        raise Conflict("Swap volume is not supported for encrypted volumes when native LUKS decryption is enabled.")
+
+
 def exchanged(cloud: Cloud, tx: Tx, server: Server, device: Device, new_id: str, claim_id: str) -> None:
     """The server has the new volume in the place of the old one, which is free."""
     contract = cloud.contracts.use(VolumesContract)

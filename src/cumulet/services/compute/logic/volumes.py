@@ -11,7 +11,7 @@ from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
-from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, Invalid, NotFound
+from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, Invalid, NotFound, Unsupported
 from cumulet.services.block_storage.contract import Connection, VolumesContract
 from cumulet.services.compute.logic import actions, devices, servers
 from cumulet.services.compute.logic.mappings import ROOT
@@ -196,6 +196,17 @@ def resize(cloud: Cloud, server_id: str, volume_id: str, size: int, request_id: 
     if done:
         cloud.db.write(lambda tx: _note_resize(tx, server, request_id))
     return done
+
+
+def limit(cloud: Cloud, server_id: str, volume_id: str, limits: dict[str, int], generation: int) -> None:
+    """Tell the server's host what it keeps the volume to from now on."""
+    server = servers_store.find(cloud.db, server_id)
+    if server is None or not server.host:
+        return
+    body: dict[str, Any] = {"id": server_id, "volume_id": volume_id, "limits": limits, "generation": generation}
+    # A host of the release before knows no limits.
+    with contextlib.suppress(Unsupported):
+        cloud.hosts.call(server.host, "server.limit_disk", body)
 
 
 def generation_of(cloud: Cloud, server_id: str, volume_id: str) -> int:

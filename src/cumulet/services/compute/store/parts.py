@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.compute.tables import held_parts
 from cumulet.services.compute.types import HeldParts
@@ -22,6 +24,11 @@ def everywhere(source: Source) -> list[HeldParts]:
 
 def add(tx: Tx, new: HeldParts) -> None:
     sql.add(tx, held_parts, new)
+
+
+def change(tx: Tx, owner: str, parts: dict[str, Any]) -> None:
+    """Let the owner hold these parts of its host."""
+    sql.change(tx, held_parts, {"parts": parts}, owner=owner)
 
 
 def give(tx: Tx, owner: str, heir: str) -> None:

@@ -16,12 +16,18 @@ DISPLAYS: tuple[Display, ...] = ("vnc", "spice", "serial")
 
 
 class PortSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A network interface: the port's id, its address, its MTU in bytes (0: unknown) and its pairs of queues."""
+    """A network interface: the port's id, its address, its MTU in bytes (0: unknown) and its pairs of queues.
+
+    One that is a device `passed` to the guest is among the parts of its host; one with a `socket` is a switch's that
+    shares the guest's memory. Others are taps.
+    """
 
     id: str
     mac: str
     mtu: int = 0
     queues: int = 1
+    passed: bool = False
+    socket: str = ""
 
 
 class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +35,10 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     The guest sees the first 20 characters of the volume's id as the disk's serial number, as with OpenStack. `remote`
     is where the volume's host exports it, None where it is on the server's own and no other server shares it.
-    `generation` is the attachment's. `bus` is that of the disk, "" the guest's own.
+    `generation` is the attachment's. `bus` is that of the disk, "" the guest's own. `limits` are what the
+    hypervisor keeps the disk to, by libvirt's names (`total_bytes_sec`, `read_iops_sec_max`), empty for none.
+    An `encrypted` volume is opened with a key that the host asks for each time, and keeps nowhere. `backend` has the
+    disk on the server's own host; "" where nothing was said of that.
     """
 
     volume_id: str
@@ -41,6 +50,9 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     tag: str | None = None
     bus: str = ""
     read_only: bool = False
+    limits: dict[str, int] = {}
+    encrypted: bool = False
+    backend: str = ""
 
     @property
     def serial(self) -> str:

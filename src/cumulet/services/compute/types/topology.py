@@ -42,7 +42,9 @@ class PciDevice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A device that may be a server's: `address` is `0000:84:00.0`, ids have four hexadecimal digits.
 
     `node` is the NUMA node that it is near, None where nobody knows. `parent` is the address of what a `type-VF` is cut
-    out of. `tags` are what the host's settings say of it besides (`pci.device_spec`).
+    out of. `mac` is the address of a network card, `card` the network device of that
+    which a `type-VF` is cut out of. `tags` are what the host's settings say of it besides
+    (`pci.device_spec`).
     """
 
     address: str
@@ -51,6 +53,8 @@ class PciDevice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: PciKind = "type-PCI"
     node: int | None = None
     parent: str = ""
+    mac: str = ""
+    card: str = ""
     tags: dict[str, str] = {}
 
 
@@ -96,11 +100,16 @@ class GuestNodes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return {host for node in self.nodes for _, host in node.pins} | set(self.reserved)
 
 
-class Passed(msgspec.Struct, frozen=True, kw_only=True):
-    """A host's PCI device that a server has; `alias` is the name by which it was asked for."""
+class Passed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A host's PCI device that a server has; `alias` is the name by which it was asked for.
+
+    `port` is the network port that it is; with `tap` the host keeps the device, and the guest has a tap on it.
+    """
 
     address: str
     alias: str = ""
+    port: str = ""
+    tap: bool = False
 
 
 class Mdev(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +130,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_empty(self) -> bool:
         return self.numa is None and not self.devices and not self.mdevs
+
+    @property
+    def handed_over(self) -> list[Passed]:
+        """The devices that the guest has itself."""
+        return [each for each in self.devices if not each.tap]
 
 
 def read_cpus(text: str) -> set[int]:

@@ -24,11 +24,18 @@ _VARIABLE = re.compile(r"[$%]\((\w+)\)s")
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A service of this cloud as it has to stand in the catalogue."""
+    """A service of this cloud as it has to stand in the catalogue; `admin_url` is where administrators find it.
+
+    They find it where all do where that is empty.
+    """
 
     type: str
     name: str
     url: str
+    admin_url: str = ""
+
+    def url_of(self, interface: str) -> str:
+        return (self.admin_url if interface == "admin" else "") or self.url
 
 
 def render(source: Source, user_id: str, project_id: str | None) -> list[dict[str, Any]]:
@@ -91,10 +98,11 @@ def follow(tx: Tx, region_id: str, entries: Iterable[Entry]) -> None:
             for endpoint in endpoints.find_all(tx, [Filter("service_id", service.id), Filter("region_id", region_id)])
         }
         for interface in INTERFACES:
+            url = entry.url_of(interface)
             if interface not in have:
-                endpoints.add(tx, Endpoint(ids.new_hex(), interface, region_id, service.id, entry.url, True, {}))
-            elif have[interface].url != entry.url:
-                endpoints.change(tx, have[interface].id, {"url": entry.url})
+                endpoints.add(tx, Endpoint(ids.new_hex(), interface, region_id, service.id, url, True, {}))
+            elif have[interface].url != url:
+                endpoints.change(tx, have[interface].id, {"url": url})
             else:
                 continue
             revocations.changed(tx)

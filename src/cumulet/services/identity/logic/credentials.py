@@ -15,7 +15,7 @@ from cumulet.kernel import ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Invalid, NotFound
-from cumulet.services.identity.logic import changes, keys
+from cumulet.services.identity.logic import changes, keys, revocations
 from cumulet.services.identity.logic.news import Teller
 from cumulet.services.identity.logic.scopes import lacks
 from cumulet.services.identity.store import credentials as store
@@ -74,6 +74,7 @@ def update(cloud: Cloud, credential_id: str, blob: str) -> Credential:
         old = get(cloud, tx, credential_id)
         if old.type.lower() == EC2:
             _check_lender(old.blob, blob)
+            revocations.changed(tx)  # the object store knows the old secret
         store.change(tx, credential_id, {"blob": sealed})
         return msgspec.structs.replace(old, blob=blob)
 
@@ -84,9 +85,12 @@ def delete(cloud: Cloud, credential_id: str) -> None:
     news = Teller(cloud)
 
     def write(tx: Tx) -> None:
-        if store.find(tx, credential_id) is None:
+        found = store.find(tx, credential_id)
+        if found is None:
             raise NotFound(f"Could not find credential: {credential_id}.", code="CredentialNotFound")
         store.remove(tx, credential_id)
+        if found.type.lower() == EC2:
+            revocations.changed(tx)
         news.tell(tx, "credential", "deleted", credential_id)
 
     cloud.db.write(write)

@@ -42,14 +42,37 @@ def authenticate(cloud: Cloud, words: Mapping[str, Any], check: Check) -> tuple[
     access = words.get("access")
     if not isinstance(access, str):
         raise _refused("EC2 Signature not supplied")
+    key = _usable(cloud, access)
+    check(key.secret or "", words)
+    _check_owner(cloud, key)
+    _check_time(ec2_signatures.timestamp(words))
+    return _issue(cloud, key)
+
+
+def holder(cloud: Cloud, access: str) -> tuple[AccessKey, Bearer]:
+    """An access key, whose `secret` is there, and what its requests are worth; errors as those of `authenticate`.
+
+    For a service that judges the signatures itself.
+    """
+    key = _usable(cloud, access)
+    _check_owner(cloud, key)
+    return key, _issue(cloud, key)[1]
+
+
+def _usable(cloud: Cloud, access: str) -> AccessKey:
     key = _find(cloud, access)
     if key.secret is None or key.project_id is None:
         raise _refused("Invalid EC2 signature.")
-    check(key.secret, words)
-    projects.get(cloud.db, key.project_id)
+    return key
+
+
+def _check_owner(cloud: Cloud, key: AccessKey) -> None:
+    projects.get(cloud.db, key.project_id or "")
     if not accounts.is_enabled(cloud, users.get(cloud.db, key.user_id)):
         raise _refused("The user of the access key is disabled.")
-    _check_time(ec2_signatures.timestamp(words))
+
+
+def _issue(cloud: Cloud, key: AccessKey) -> tuple[str, Bearer]:
     if key.trust_id is not None:
         return _by_trust(cloud, key, key.trust_id)
     return login.issue(cloud, _proven(cloud, key), Attempt(identity={}))

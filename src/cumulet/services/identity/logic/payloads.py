@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 from cryptography.fernet import InvalidToken
 
+from cumulet.kernel import clock
 from cumulet.services.identity.logic.keys import KeyRing
 from cumulet.services.identity.types import SYSTEM_ID, Federation, Target, Token
 
@@ -76,7 +77,7 @@ def encode(token: Token) -> bytes:
         methods=pack_methods(token.methods),
         scope=_SCOPES.index(token.target),
         scope_id=_pack(token.target_id) if token.target_id and token.target != Target.SYSTEM else None,
-        issued_at=round(token.issued_at * 1e6),
+        issued_at=clock.to_micros(token.issued_at),
         expires_at=token.expires_at,
         audit=b"".join(urlsafe_b64decode(audit_id + "==") for audit_id in token.audit_ids),
         application_credential=_pack_any(token.application_credential_id),

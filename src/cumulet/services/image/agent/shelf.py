@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
 
+from cumulet.kernel.keyed_locks import KeyedLocks
 from cumulet.kernel.link.host import Journal
 from cumulet.services.image.agent.backing import named_by
 
@@ -50,16 +49,11 @@ class Shelf:
         self._folder = folder
         self._journal = journal
         self._disks = disks
-        self._lock = threading.Lock()
-        self._busy: dict[str, threading.RLock] = {}
+        self._locks = KeyedLocks()
 
-    @contextmanager
-    def alone(self, name: str) -> Iterator[None]:
+    def alone(self, name: str) -> AbstractContextManager[None]:
         """One thread at a time for each name: an image's id, and then a file's."""
-        with self._lock:
-            lock = self._busy.setdefault(name, threading.RLock())
-        with lock:
-            yield
+        return self._locks.hold(name)
 
     def sweep(self) -> None:
         """Drop what a crash left half-fetched, and records without their file."""

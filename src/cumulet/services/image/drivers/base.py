@@ -3,18 +3,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from cumulet.kernel.errors import TooLarge
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-
-class StorageFull(TooLarge):
-    """There is no room for more bytes."""
+from cumulet.kernel.blob import is_segment
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -57,7 +50,7 @@ class ReadableStore(Protocol):
 class ByteStore(ReadableStore, Protocol):
     """A store that is written. Names are letters, digits, dots, dashes and underscores; ValueError for any other.
 
-    A piece that was never written reads as zeros. A disk without room is StorageFull.
+    A piece that was never written reads as zeros. A disk without room is `kernel.blob.StorageFull`.
     """
 
     def begin(self, draft: str, key: str) -> None:
@@ -101,7 +94,7 @@ class SharesBytes(Protocol):
 
 def is_name(name: str) -> bool:
     """Whether it is a plain name, that can mean nothing else."""
-    return _NAME.fullmatch(name) is not None
+    return is_segment(name)
 
 
 def check_name(name: str) -> str:

@@ -13,8 +13,9 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import TypeAlias
 
+from cumulet.kernel.blob import StorageFull
 from cumulet.kernel.errors import NotFound
-from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name, is_name
+from cumulet.services.image.drivers.base import Capabilities, check_name, is_name
 
 _Shelf: TypeAlias = MutableMapping[str, tuple[bytes | bytearray, float]]
 

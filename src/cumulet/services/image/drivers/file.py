@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cumulet.kernel.blob import StorageFull
 from cumulet.kernel.errors import NotFound
-from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name, is_name
+from cumulet.services.image.drivers.base import Capabilities, check_name, is_name
 from cumulet.services.image.drivers.holes import BLOCK as BLOCK
 from cumulet.services.image.drivers.holes import solid, write_all
 

@@ -11,24 +11,22 @@ part, which is not full yet, is in memory. No encryption with keys of ours, no s
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
-from functools import cache
-from pathlib import Path
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 from botocore.response import StreamingBody
 
+from cumulet.kernel.blob import s3
 from cumulet.kernel.errors import NotFound, NotReady
 from cumulet.kernel.ids import is_uuid
-from cumulet.services.image.drivers.base import Capabilities, StorageFull, check_name, is_name
+from cumulet.services.image.drivers.base import Capabilities, check_name, is_name
+from cumulet.services.image.drivers.drafts import Draft, Drafts, out_of_order
 from cumulet.services.image.drivers.streams import Body, Nothing, Streams
 
 DRAFTS = "drafts/"
@@ -39,53 +37,29 @@ MOST_PARTS = 10_000  # of one object, and the least bytes of one; Amazon's limit
 LEAST_PART = 5 << 20
 GROWTH = 16  # the second half of the parts is so much larger
 _COPIED = 512 << 20  # bytes of an object that are copied at once
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
-_FULL = frozenset({"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "InsufficientCapacity"})
 
 
-class _Draft:
-    """What this process knows of a draft that it writes."""
-
+class _Draft(Draft):
     def __init__(self, place: str) -> None:
-        self.lock = threading.Lock()
+        super().__init__()
         self.place = place  # the key of the object that it is an upload of
         self.upload = ""  # the id of the multipart upload, once there is one
         self.parts: list[dict[str, Any]] = []
-        self.waiting = bytearray()
-        self.written = 0
         self.ended = False  # whether the upload is an object by now
         self.sealed = False  # whether that object goes with the draft
-        self.since = time.time()
 
 
 class S3Store:
-    """`ByteStore` in `bucket` at `endpoint` (empty: Amazon's in `region`), below `prefix`.
+    """`ByteStore` in `bucket` of a server, below `prefix`; `part_size` in bytes."""
 
-    `secret_key_file` holds the secret of `access_key`; without that, both are found as Amazon's tools find them.
-    `part_size` in bytes.
-    """
-
-    def __init__(
-        self,
-        bucket: str,
-        *,
-        endpoint: str = "",
-        region: str = "us-east-1",
-        prefix: str = "",
-        access_key: str = "",
-        secret_key_file: Path | None = None,
-        part_size: int = 16 << 20,
-    ) -> None:
+    def __init__(self, server: s3.Server, bucket: str, prefix: str = "", *, part_size: int = 16 << 20) -> None:
+        self._server = server
         self._bucket = bucket
         self._prefix = prefix
         self._part_size = max(part_size, LEAST_PART)
-        self._keys = (access_key, secret_key_file)
-        self._where = (endpoint, region)
-        server = urlsplit(endpoint or f"https://s3.{region}.amazonaws.com")
-        self._address = f"s3+{server.scheme}://{server.netloc}/{bucket}/{prefix}"
-        self._lock = threading.Lock()
-        self._made: Any = None
-        self._drafts: dict[str, _Draft] = {}
+        parts = urlsplit(server.address)
+        self._address = f"s3+{parts.scheme}://{parts.netloc}/{bucket}/{prefix}"
+        self._drafts: Drafts[_Draft] = Drafts()
         self._streams = Streams(self._begin)
 
     @property
@@ -93,28 +67,18 @@ class S3Store:
         return Capabilities(sparse=False, durable=True, local=False, anywhere=False, piece=PIECE)
 
     def begin(self, draft: str, key: str) -> None:
-        with self._lock:
-            self._drafts[check_name(draft)] = _Draft(check_name(key))
+        self._drafts.begin(draft, _Draft(check_name(key)))
 
     def write(self, draft: str, offset: int, data: bytes) -> None:
-        with self._lock:
-            found = self._drafts.get(check_name(draft))
-            if found is None:
-                if offset:
-                    raise NotFound(f"There is no draft {draft}.")
-                found = self._drafts[draft] = _Draft(DRAFTS + draft)
+        found = self._drafts.to_write(draft, offset, partial(_Draft, DRAFTS + draft))
         with found.lock:
             if offset != found.written or found.ended:
-                raise NotReady(f"The draft {draft} has {found.written} bytes, and goes on there alone.")
-            found.waiting += data
-            found.written += len(data)
-            found.since = time.time()
-            while len(found.waiting) >= (size := self._next_part(found)):
-                self._send_part(found, bytes(found.waiting[:size]))
-                del found.waiting[:size]
+                raise out_of_order(draft, found)
+            found.add(data)
+            found.send_parts(partial(self._next_part, found), partial(self._send_part, found))
 
     def read_draft(self, draft: str, offset: int, length: int) -> bytes:
-        found = self._draft(draft)
+        found = self._drafts.get(draft)
         with found.lock:
             if not found.upload:
                 return bytes(found.waiting[offset : offset + length])
@@ -122,9 +86,8 @@ class S3Store:
         return self._streams.read(found.place, offset, min(length, max(0, found.written - offset)))
 
     def drafts(self) -> dict[str, float]:
-        with self._lock:
-            ages = {name: max(0.0, time.time() - each.since) for name, each in self._drafts.items()}
-            own = {each.place for each in self._drafts.values()}
+        ages = self._drafts.ages()
+        own = {each.place for each in self._drafts.all().values()}
         for name, when in self._objects(DRAFTS):
             ages.setdefault(name, _age(when))
         for place, when in self._uploads():
@@ -135,8 +98,7 @@ class S3Store:
 
     def publish(self, draft: str, key: str, size: int) -> None:
         check_name(key)
-        with self._lock:
-            found = self._drafts.get(check_name(draft))
+        found = self._drafts.find(draft)
         if found is None:
             if self._size(key) != size:
                 raise NotFound(f"There is no draft {draft}.")
@@ -154,8 +116,7 @@ class S3Store:
         self._forget(draft, found)
 
     def discard(self, draft: str) -> None:
-        with self._lock:
-            found = self._drafts.get(check_name(draft))
+        found = self._drafts.find(draft)
         if found is None:
             found = _Draft(draft.removeprefix(PLACED) if draft.startswith(PLACED) else DRAFTS + draft)
             found.upload, found.sealed = UNKNOWN, found.place.startswith(DRAFTS)
@@ -163,8 +124,7 @@ class S3Store:
 
     def _forget(self, draft: str, found: _Draft) -> None:
         """Remove what there is of a draft, in memory and on the server."""
-        with self._lock:
-            self._drafts.pop(draft, None)
+        self._drafts.forget(draft)
         self._streams.forget(found.place)
         if not found.upload:
             return
@@ -201,17 +161,7 @@ class S3Store:
 
     @property
     def _client(self) -> Any:
-        with self._lock:
-            if self._made is None:
-                self._made = _connect(*self._where, *self._keys)
-            return self._made
-
-    def _draft(self, name: str) -> _Draft:
-        with self._lock:
-            found = self._drafts.get(check_name(name))
-        if found is None:
-            raise NotFound(f"There is no draft {name}.")
-        return found
+        return self._server.client
 
     def _next_part(self, found: _Draft) -> int:
         return self._part_size * (1 if len(found.parts) < MOST_PARTS // 2 else GROWTH)
@@ -228,21 +178,13 @@ class S3Store:
     def _pad(self, draft: str, found: _Draft, size: int) -> None:
         if found.ended and size > found.written:
             raise ValueError(f"the draft {draft} has {found.written} bytes and has been looked into")
-        while found.written < size:
-            more = min(self._part_size - len(found.waiting), size - found.written)
-            found.waiting += bytes(more)
-            found.written += more
-            if len(found.waiting) >= self._part_size:
-                self._send_part(found, bytes(found.waiting))
-                found.waiting.clear()
+        found.pad(size, self._part_size, partial(self._send_part, found))
 
     def _seal(self, found: _Draft) -> None:
         """Make of the parts of a draft an object that can be read."""
         if found.ended:
             return
-        if found.waiting:
-            self._send_part(found, bytes(found.waiting))
-            found.waiting.clear()
+        found.send_rest(partial(self._send_part, found))
         with _asking():
             self._client.complete_multipart_upload(
                 Bucket=self._bucket,
@@ -283,7 +225,7 @@ class S3Store:
         try:
             with _asking():
                 answer = self._client.get_object(**where, **({"Range": f"bytes={offset}-"} if offset else {}))
-        except _Behind:
+        except s3.Behind:
             return Nothing()
         return _Answer(answer["Body"])
 
@@ -338,57 +280,8 @@ class _Answer:
         self._body.close()
 
 
-class _Behind(NotReady):
-    """What was asked for is behind the end of the object."""
-
-
-def _connect(endpoint: str, region: str, access_key: str, secret_key_file: Path | None) -> Any:
-    secret = None
-    if access_key and secret_key_file is not None:
-        try:
-            secret = secret_key_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise NotReady(f"The secret key of the store cannot be read: {error.strerror}.") from error
-    choices = Config(
-        connect_timeout=10,
-        read_timeout=60,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if endpoint else "auto"},
-    )
-    return _session().create_client(
-        "s3",
-        region_name=region,
-        endpoint_url=endpoint or None,
-        aws_access_key_id=access_key or None,
-        aws_secret_access_key=secret,
-        config=choices,
-    )
-
-
-@cache
-def _session() -> Any:
-    """One for all stores: it remembers the descriptions of the operations, which take long to read."""
-    return botocore.session.get_session()
-
-
-@contextmanager
-def _asking() -> Iterator[None]:
-    """What the library raises, in the words of `ByteStore`."""
-    try:
-        yield
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in _ABSENT:
-            raise NotFound("The store has no such object.") from error
-        if code in _FULL:
-            raise StorageFull("Image storage media is full: the store has no room") from error
-        if code in ("InvalidRange", "416"):
-            raise _Behind("The object ends before.") from error
-        raise NotReady(f"The store refuses: {code}.") from error
-    except (BotoCoreError, OSError) as error:
-        raise NotReady(f"The store does not answer: {type(error).__name__}.") from error
+def _asking() -> AbstractContextManager[None]:
+    return s3.asking("Image storage media is full: the store has no room")
 
 
 def _age(when: datetime) -> float:

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from cumulet.kernel.cloud import Cloud
-from cumulet.kernel.errors import Gone, Invalid, NotFound, Unsupported
+from cumulet.kernel.errors import Gone, Invalid, NotFound, NotReady, Unsupported
 from cumulet.services.image.drivers.base import ByteStore, ReadableStore
 from cumulet.services.image.drivers.http import HttpStore
 from cumulet.services.image.drivers.web import Filter
+from cumulet.services.image.logic import accounts
 from cumulet.services.image.logic.bytes import fake_store, file_store, home
 from cumulet.settings import Settings
 from cumulet.settings.image import (
@@ -24,7 +27,11 @@ from cumulet.settings.image import (
     HttpImageStore,
     ImageStore,
     S3ImageStore,
+    SwiftImageStore,
 )
+
+if TYPE_CHECKING:
+    from cumulet.kernel.blob.swift import Account
 
 NO_STORE = "NoSuchStore"
 STORES_FOLDER = "image-stores"  # in the state directory: the stores that have no folder of their own
@@ -65,7 +72,10 @@ def find_all(cloud: Cloud) -> tuple[Store, ...]:
         if not opened.stores:
             said = declared(cloud.settings)
             usual = _default_id(cloud.settings, said)
-            opened.stores = tuple(open_store(cloud.settings, each, default=each.id == usual) for each in said)
+            opened.stores = tuple(
+                open_store(cloud.settings, each, default=each.id == usual, account=partial(accounts.find, cloud))
+                for each in said
+            )
         return opened.stores
 
 
@@ -115,9 +125,24 @@ def declared(settings: Settings) -> tuple[AnyImageStore, ...]:
     return (FileImageStore(id=LOCAL_STORE),)
 
 
-def open_store(settings: Settings, said: AnyImageStore, *, default: bool = False) -> Store:
-    """A store as the settings say it. Unsupported where what it needs is not installed."""
-    kept, properties = _driver(settings, said)
+def open_store(
+    settings: Settings, said: AnyImageStore, *, default: bool = False, account: Callable[[str], Account] | None = None
+) -> Store:
+    """A store as the settings say it. Unsupported where what it needs is not installed.
+
+    `account` tells that of a project in the object store; without it such a store cannot be used (NotReady).
+    """
+    if isinstance(said, SwiftImageStore):
+        kept, properties = (
+            _swift(said, account or _nobodys),
+            {
+                "container": said.container,
+                "large_object_size": said.part_size >> 20,
+                "large_object_chunk_size": said.part_size >> 20,
+            },
+        )
+    else:
+        kept, properties = _driver(settings, said)
     read_only = said.read_only or not hasattr(kept, "write")
     return Store(said.id, _kind(said), said.description, said.weight, read_only, default, kept, properties)
 
@@ -160,19 +185,32 @@ def _driver(settings: Settings, said: AnyImageStore) -> tuple[ReadableStore, dic
     }
 
 
+def _swift(said: SwiftImageStore, account: Callable[[str], Account]) -> ReadableStore:
+    # What it takes is loaded by those who have such a store alone.
+    from cumulet.kernel.blob.swift import SwiftClient
+    from cumulet.services.image.drivers.swift import SwiftStore
+
+    trusted = said.ca_file if said.ca_file.name else None
+    client = SwiftClient(partial(account, said.project), trusted)
+    return SwiftStore(client, said.container, said.storage_policy, part_size=said.part_size)
+
+
+def _nobodys(_project: str) -> Account:
+    raise NotReady("Who may use the object store is known to a running cloud alone.")
+
+
 def _s3(said: S3ImageStore) -> ReadableStore:
     # Its library is an extra, and heavy: only those who have such a store import it.
     try:
+        from cumulet.kernel.blob.s3 import Server
         from cumulet.services.image.drivers.s3 import S3Store
     except ModuleNotFoundError as error:
         raise Unsupported("Stores of type s3 need more to be installed: pip install 'cumulet[s3]'") from error
 
-    return S3Store(
-        said.bucket,
-        endpoint=said.endpoint,
+    server = Server(
+        said.endpoint,
         region=said.region,
-        prefix=said.prefix,
         access_key=said.access_key,
         secret_key_file=said.secret_key_file if said.secret_key_file.name else None,
-        part_size=said.part_size,
     )
+    return S3Store(server, said.bucket, said.prefix, part_size=said.part_size)

@@ -40,6 +40,13 @@ class KeyManager:
         db = self._cloud.db
         secret = secrets.get(db, containers.id_of(ref))
         self._require(db, ctx, "secret:decrypt", secret)
+        return self._opened(db, secret)
+
+    def read(self, ref: str) -> SecretInfo:
+        db = self._cloud.db
+        return self._opened(db, secrets.get(db, containers.id_of(ref)))
+
+    def _opened(self, db: Source, secret: Secret) -> SecretInfo:
         payload = secrets.payload(self._cloud, db, secret)
         return SecretInfo(
             id=secret.id, name=secret.name, type=secret.secret_type, content_type=secret.content_type or payloads.BYTES,

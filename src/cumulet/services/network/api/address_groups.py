@@ -55,6 +55,7 @@ def _create(cloud: Cloud, tx: Tx, ctx: Context, items: list[dict[str, Any]]) -> 
 ADDRESS_GROUPS = Resource(
     name="address_group",
     collection="address_groups",
+    forgets_sharing=True,
     kind=AddressGroup,
     parts=parts.of(AddressGroup),
     attributes=ATTRIBUTES,

@@ -18,7 +18,7 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
 from cumulet.services.network.api.resource import Resource, tell
-from cumulet.services.network.logic import access, agent_kinds, agents, concern, hosted, zones
+from cumulet.services.network.logic import access, agent_kinds, agents, concern, hosted
 from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.types import Agent, Network
 from cumulet.services.network.types.agents import DHCP, L3, LINK, METADATA, AgentView
@@ -54,13 +54,13 @@ def render(source: Source, rows: list[AgentView]) -> list[Item]:
             "host": row.host.host,
             "admin_state_up": row.admin_state_up,
             "alive": agents.is_alive(row.host),
-            "availability_zone": zones.DEFAULT if row.kind in (DHCP, L3) else None,
+            "availability_zone": row.host.availability_zone if row.kind in (DHCP, L3) else None,
             "created_at": _spaced(row.created_at),
             "started_at": _spaced(row.host.started_at),
             "heartbeat_timestamp": _spaced(row.host.heartbeat_at),
             "configurations": _configurations(row),
             "description": row.description,
-            "resources_synced": None,
+            "resources_synced": row.host.resources_synced if row.kind == LINK else None,
         }
         for row in rows
     ]
@@ -69,7 +69,12 @@ def render(source: Source, rows: list[AgentView]) -> list[Item]:
 def _configurations(row: AgentView) -> Item:
     """What the host said of itself, as far as it concerns the kind."""
     said = row.host.configurations
-    return {LINK: said, L3: {"agent_mode": "legacy", "gateway": said.get("gateway", True)}}.get(row.kind, {})
+    router = {"agent_mode": "legacy", "extensions": _OF_ROUTERS, "gateway": said.get("gateway", True)}
+    return {LINK: said, L3: router}.get(row.kind, {})
+
+
+# What agents for routers can do beside their trade, as clients look for it.
+_OF_ROUTERS = ["conntrack_helper", "fip_qos", "gateway_ip_qos", "ndp_proxy", "port_forwarding"]
 
 
 def _spaced(moment: datetime) -> str:

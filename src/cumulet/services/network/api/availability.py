@@ -13,10 +13,9 @@ from cumulet.services.network.api.attributes import Attribute
 from cumulet.services.network.api.families import Family
 from cumulet.services.network.api.listing import Item
 from cumulet.services.network.api.resource import Resource
-from cumulet.services.network.logic import agent_kinds, agents, zones
 from cumulet.services.network.logic import availability as logic
+from cumulet.services.network.logic import zones
 from cumulet.services.network.types import Network
-from cumulet.services.network.types.agents import DHCP, L3
 
 _UNFILTERED = Attribute(filters=False)
 _ZONE = {"name": Attribute(), "resource": Attribute(), "state": Attribute()}
@@ -55,13 +54,12 @@ AVAILABILITIES = Availability(
 
 
 def find_zones(request: Request) -> Reply:
-    """Each zone as often as there are kinds of resources that know it."""
+    """Each zone as often as there are kinds of resources that agents in it host."""
     wanted = listing.filters_of(request, _ZONE, {})
-    known = agent_kinds.views(request.cloud.db)
-    able = {agent.kind for agent in known if agents.is_alive(agent.host) and agent.admin_state_up}
     items: list[Item] = [
-        {"name": zones.DEFAULT, "resource": resource, "state": "available" if kind in able else "unavailable"}
-        for resource, kind in (("network", DHCP), ("router", L3))
+        {"name": name, "resource": resource, "state": "available" if able else "unavailable"}
+        for resource in zones.KINDS
+        for name, able in sorted(zones.known(request.cloud.db, resource).items())
     ]
     fields = listing.chosen_fields(request) or set(_ZONE)
     found = listing.matching(items, wanted, {})

@@ -105,7 +105,9 @@ def delete(request: Request) -> Reply:
 def activate(request: Request) -> Reply:
     """The answer has no name around the binding: an action's has none in Neutron."""
     _visible(request)
-    _require(request, "activate")
+    if not _may(request, "activate"):
+        _must_see(request)
+        _require(request, "activate")
 
     def write(tx: Tx, port: Port) -> Item:
         made = logic.activate(request.cloud, tx, port, request.params["host"])

@@ -11,6 +11,7 @@ from cumulet.kernel.db import Source
 from cumulet.kernel.http import Request
 from cumulet.services.network.api.listing import Item
 from cumulet.services.network.api.resource import Resource
+from cumulet.services.network.logic import access
 from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import common as store
 from cumulet.services.network.store import kinds
@@ -21,8 +22,8 @@ from cumulet.services.network.store.kinds import Row
 class Child(Resource[Row]):
     """A resource under another: `/floatingips/{floatingip_id}/port_forwardings/{id}`.
 
-    Whoever may not see the parent does not find it (404), nor anything under it; who may, is judged by the rules
-    `VERB_PARENT_NAME` (`create_floatingip_port_forwarding`), which know the parent's project as
+    Whoever may not see the parent does not find what is under it (404); else, and where something is made, the rules
+    judge, `VERB_PARENT_NAME` (`create_floatingip_port_forwarding`), which know the parent's project as
     `ext_parent:project_id`. `column` is where a row holds its parent's id; `create` finds it in each item under that
     name. `only` are columns that are the same in all of the collection's rows, where a table holds several kinds of
     children. The template of the kind's 404 may name the `parent`.
@@ -57,8 +58,9 @@ class Child(Resource[Row]):
         return found[0]
 
     def place(self, request: Request) -> Item:
-        parent = self.found_parent(request)
-        return {self.column: parent["id"], **_words(parent["project_id"])}
+        """Of any parent that there is: whoever may not see it hears of the rule, not that there is none."""
+        parent = access.must(request.cloud.db, self.parent.kind, request.params[self.above])
+        return {self.column: parent.id, **_words(parent.project_id)}
 
     def found_parent(self, request: Request) -> Item:
         """The parent that the path names, where the caller may see it; the parent's own 404 else."""

@@ -23,7 +23,7 @@ from cumulet.services.network.types.port_forwardings import PROTOCOLS
 ATTRIBUTES = {
     "id": common.ID,
     "project_id": Attribute(post=True, check=check.text(255), shown=False, filters=False),
-    "protocol": Attribute(post=True, put=True, check=check.one_of(PROTOCOLS), sorts=True),
+    "protocol": Attribute(post=True, put=True, convert=check.protocol_name, check=check.one_of(PROTOCOLS), sorts=True),
     "port": Attribute(post=True, put=True, convert=number, check=port, sorts=True),
     "helper": Attribute(post=True, put=True, check=check.text(64), sorts=True),
 }

@@ -39,6 +39,7 @@ FAMILY = Family(
         "filter-validation": ("Filter parameters validation", "2018-07-04T10:00:00-00:00"),
         "fip-port-details": ("Floating IP Port Details Extension", "2018-04-09T10:00:00-00:00"),
         "ip-substring-filtering": ("IP address substring filtering", "2017-11-28T09:00:00-00:00"),
+        "multi-provider": ("Multi Provider Network", "2013-06-27T10:00:00-00:00"),
         "net-mtu": ("Network MTU", "2015-03-25T10:00:00-00:00"),
         "net-mtu-writable": ("Network MTU (writable)", "2017-07-12T00:00:00-00:00"),
         "pagination": ("Pagination support", "2016-06-12T00:00:00-00:00"),
@@ -47,6 +48,7 @@ FAMILY = Family(
         "port-security-groups-filtering": ("Port filtering on security groups", "2018-01-09T09:00:00-00:00"),
         "project-id": ("project_id field enabled", "2016-09-09T09:09:09-09:09"),
         "provider": ("Provider Network", "2012-09-07T10:00:00-00:00"),
+        "qinq": ("QinQ networks", "2024-12-02T10:00:00-00:00"),
         "quota-check-limit": ("Quota engine limit check", "2021-09-08T16:00:00-00:00"),
         "quota-check-limit-default": ("Quota engine limit check by default", "2024-08-21T16:00:00-00:00"),
         "quota_details": ("Quota details management support", "2017-02-10T10:00:00-00:00"),
@@ -74,5 +76,6 @@ FAMILY = Family(
         "subnet_onboard": ("Subnet Onboard", "2018-12-18T09:00:00-00:00"),
         "subnetpool-prefix-ops": ("Subnet Pool Prefix Operations", "2019-02-08T10:00:00-00:00"),
         "tag-creation": ("Tag creation extension", "2024-23-07T10:00:00-00:00"),
+        "vlan-transparent": ("Vlantransparent", "2015-03-23T09:00:00-00:00"),
     },
 )

@@ -124,7 +124,7 @@ def attach(request: Request) -> Reply:
     if not request.allows("create_flavor_service_profile", _NOBODYS):
         raise Forbidden("rule:create_flavor_service_profile is disallowed by policy", code="PolicyNotAuthorized")
     body = request.body
-    if isinstance(body, dict) and not isinstance(body.get("service_profile"), dict):
+    if isinstance(body, dict) and body.get("service_profile") is None:
         raise Invalid("Unable to find 'service_profile' in request body")
     given = parsing.read_bodies(request.ctx, body, "service_profile", "service_profiles", _ATTACHED)[0]
     request.cloud.db.write(lambda tx: logic.attach(tx, flavor_id, given["id"]))

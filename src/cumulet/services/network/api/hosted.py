@@ -12,6 +12,7 @@ from cumulet.kernel.http import Reply, Request, Route
 from cumulet.services.network import events
 from cumulet.services.network.api.agents import AGENTS
 from cumulet.services.network.api.families import Family
+from cumulet.services.network.api.listing import chosen_fields
 from cumulet.services.network.api.networks import NETWORKS
 from cumulet.services.network.api.resource import tell
 from cumulet.services.network.api.routers import ROUTERS
@@ -59,10 +60,14 @@ def find_dhcp_agents(request: Request) -> Reply:
 
 
 def find_l3_agents(request: Request) -> Reply:
-    """The agent that hosts the router; none for a router that there is not."""
+    """The agents that host the router, each with its part in an HA router; none for a router that there is not."""
     router = store.find(request.cloud.db, Router, request.params["router_id"])
-    agent = logic.agent_of_router(request.cloud.db, router) if router is not None else None
-    return _agents(request, [agent] if agent is not None else [])
+    found = logic.agents_of_router(request.cloud.db, router) if router is not None else []
+    shown = AGENTS.shown(request, AGENTS.items(request.cloud.db, [agent for agent, _ in found]))
+    fields = chosen_fields(request)
+    if fields is None or "ha_state" in fields:
+        shown = [{**item, "ha_state": state} for item, (_, state) in zip(shown, found, strict=True)]
+    return Reply(200, {"agents": shown})
 
 
 def _agents(request: Request, found: list[Any]) -> Reply:

@@ -8,7 +8,7 @@ from functools import cmp_to_key
 from typing import Any
 from urllib.parse import urlencode
 
-from cumulet.kernel.errors import CumuletError, Invalid
+from cumulet.kernel.errors import Invalid
 from cumulet.kernel.http import Request
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import Attributes
@@ -21,7 +21,8 @@ Filter = Callable[[Item, list[str]], bool]
 
 MOST = 1_000_000  # items of one page
 _NOT_FILTERS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"})
-_UNMARKED = frozenset({"policies", *(f"{type_}_rules" for type_ in qos.PARAMETERS)})  # Neutron's do not miss a marker
+# Neutron's do not miss a marker.
+_UNMARKED = frozenset({"policies", "network_segment_ranges", *(f"{type_}_rules" for type_ in qos.PARAMETERS)})
 _MARKED = {
     "networks": "NetworkNotFound",
     "subnets": "SubnetNotFound",
@@ -34,6 +35,7 @@ _MARKED = {
     "default_security_group_rules": "DefaultSecurityGroupRuleNotFound",
     "security_groups_default_statefulness": "SecurityGroupDefaultStatefulnessNotFound",
     "network_ip_availabilities": "NetworkNotFound",
+    "segments": "SegmentNotFound",
 }
 _OTHER_NAMES = {"tenant_id": "project_id"}
 _CONVERTED: dict[str, Convert] = {"changed_since": check.moment}
@@ -65,8 +67,8 @@ def matching(items: list[Item], wanted: Mapping[str, list[Any]], own: Mapping[st
     return items
 
 
-def ordered(request: Request, items: list[Item], attributes: Attributes) -> list[Item]:
-    """The items as `sort_key` and `sort_dir` have them; nothing sorts before something."""
+def order_of(request: Request, attributes: Attributes) -> list[tuple[str, bool]]:
+    """What `sort_key` and `sort_dir` ask for: attributes, and whether the last of each comes first."""
     keys = [value for name, value in request.query_pairs if name == "sort_key" and value]
     directions = [value for name, value in request.query_pairs if name == "sort_dir" and value]
     if len(keys) != len(directions):
@@ -77,52 +79,69 @@ def ordered(request: Request, items: list[Item], attributes: Attributes) -> list
     wrong = [direction for direction in directions if direction not in ("asc", "desc")]
     if wrong:
         raise Invalid(f"{wrong} is invalid value for sort_dirs, valid value is 'asc' and 'desc'")
-    names = [_OTHER_NAMES.get(key, key) for key in keys]
-    for key, direction in reversed(list(zip(names, directions, strict=True))):
+    return [(_OTHER_NAMES.get(key, key), way == "desc") for key, way in zip(keys, directions, strict=True)]
+
+
+def ordered(request: Request, items: list[Item], attributes: Attributes) -> list[Item]:
+    """The items as `sort_key` and `sort_dir` have them; nothing sorts before something."""
+    for key, last in reversed(order_of(request, attributes)):
         compare = cmp_to_key(lambda a, b, k=key: _compare(a.get(k), b.get(k)))  # type: ignore[misc]
-        items = sorted(items, key=compare, reverse=direction == "desc")
+        items = sorted(items, key=compare, reverse=last)
     return items
+
+
+def limit_of(request: Request) -> int:
+    """How many items a page has at the most; 0 for all."""
+    text = str(request.query.get("limit", "0"))
+    if not (text.isascii() and text.isdigit()):
+        raise bad("limit", f"Limit must be an integer 0 or greater and not '{text}'")
+    return min(int(text), MOST)
+
+
+def is_backwards(request: Request) -> bool:
+    """Whether the page before the marker is wanted."""
+    return request.query.get("page_reverse", "").lower() == "true"
 
 
 def page(request: Request, items: list[Item], collection: str) -> tuple[list[Item], dict[str, Any]]:
     """The page that was asked for, and the links to its neighbours (none where no limit was given)."""
-    limit = _limit(request)
+    limit = limit_of(request)
     if not limit:
         return items, {}
-    marker, backwards = request.query.get("marker"), request.query.get("page_reverse", "").lower() == "true"
+    marker, backwards = request.query.get("marker"), is_backwards(request)
     position = len(items) if backwards else 0
     if marker:
         found = next((index for index, item in enumerate(items) if item["id"] == marker), None)
         if found is not None:
             position = found if backwards else found + 1
-        elif collection not in _UNMARKED:
-            raise _no_marker(collection, marker)
+        else:
+            miss_marker(collection, marker)
     chosen = items[max(position - limit, 0) : position] if backwards else items[position : position + limit]
-    links = []
+    return chosen, links(request, chosen, collection, limit)
+
+
+def links(request: Request, chosen: list[Item], collection: str, limit: int) -> dict[str, Any]:
+    """The links from a page to its neighbours."""
+    backwards, found = is_backwards(request), []
     if backwards or len(chosen) >= limit:
-        links.append({"rel": "next", "href": _link(request, chosen[-1:])})
+        found.append({"rel": "next", "href": _link(request, chosen[-1:])})
     if not backwards or len(chosen) >= limit:
-        links.append({"rel": "previous", "href": _link(request, chosen[:1], page_reverse="True")})
-    return chosen, {f"{collection}_links": links} if links else {}
+        found.append({"rel": "previous", "href": _link(request, chosen[:1], page_reverse="True")})
+    return {f"{collection}_links": found} if found else {}
 
 
-def _no_marker(collection: str, marker: str) -> CumuletError:
-    """A page that should begin behind what is not there: the resource's own 404 where it has one."""
+def miss_marker(collection: str, marker: str) -> None:
+    """A page should begin behind what is not there: the resource's own 404, where it minds."""
+    if collection in _UNMARKED:
+        return
     kind = _MARKED.get(collection)
-    return fault(kind, id=marker) if kind else bad(collection, f"the marker {marker} could not be found")
+    raise fault(kind, id=marker) if kind else bad(collection, f"the marker {marker} could not be found")
 
 
 def chosen_fields(request: Request) -> set[str] | None:
     """The attributes that `fields` names; None for all."""
     names = {value for name, value in request.query_pairs if name == "fields" and value}
     return names or None
-
-
-def _limit(request: Request) -> int:
-    text = str(request.query.get("limit", "0"))
-    if not (text.isascii() and text.isdigit()):
-        raise bad("limit", f"Limit must be an integer 0 or greater and not '{text}'")
-    return min(int(text), MOST)
 
 
 def _link(request: Request, edge: list[Item], **extra: str) -> str:

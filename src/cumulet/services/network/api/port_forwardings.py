@@ -69,7 +69,7 @@ ATTRIBUTES = {
     "external_port_range": _range(sorts=True),
     "internal_port_range": _range(filters=False),
     "internal_ip_address": Attribute(post=True, put=True, check=check.address, filters=False),
-    "protocol": Attribute(post=True, put=True, check=check.one_of(PROTOCOLS), sorts=True),
+    "protocol": Attribute(post=True, put=True, convert=check.protocol_name, check=check.one_of(PROTOCOLS), sorts=True),
     "internal_port_id": Attribute(post=True, put=True, check=check.uuid, sorts=True),
     "description": Attribute(post=True, put=True, default="", check=check.text(1024)),
 }

@@ -65,6 +65,7 @@ POLICIES = Resource(
     name="policy",
     collection="policies",
     prefix=PREFIX,
+    forgets_sharing=True,
     kind=QosPolicy,
     bulk=False,
     parts=parts.of(QosPolicy),

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from cumulet.kernel.db import Tx
-from cumulet.kernel.errors import Invalid
+from cumulet.kernel.errors import Forbidden, Invalid
 from cumulet.kernel.http import Reply, Request, Route
 from cumulet.kernel.http.routes import ANYONE
+from cumulet.services.network import events
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.logic import quotas as logic
 from cumulet.services.network.logic.faults import fault
@@ -22,9 +24,10 @@ _NO_LIMITS = ("project_id", "tenant_id", "force", "check_limit")
 def find_all(request: Request) -> Reply:
     """Every project that has limits of its own; administrators only, whatever policy says of single ones."""
     if not request.ctx.is_admin:
-        raise fault("AdminRequired", reason="Only admin can view or configure quota")
+        raise Forbidden("rule:get_quota is disallowed by policy", code="PolicyNotAuthorized")
+    defaults = logic.defaults(request.cloud)
     found = [
-        {**logic.DEFAULTS, **own, "project_id": project_id, "tenant_id": project_id}
+        {**defaults, **own, "project_id": project_id, "tenant_id": project_id}
         for project_id, own in store.all_limits(request.cloud.db).items()
     ]
     return Reply(200, {"quotas": found})
@@ -32,21 +35,28 @@ def find_all(request: Request) -> Reply:
 
 def show(request: Request) -> Reply:
     _require_sight(request)
-    return _reply(logic.of_project(request.cloud.db, request.params["project_id"]))
+    return _reply(logic.of_project(request.cloud, request.cloud.db, request.params["project_id"]))
 
 
 def show_default(request: Request) -> Reply:
     _require_sight(request)
-    return _reply(dict(logic.DEFAULTS))
+    return _reply(logic.defaults(request.cloud))
 
 
 def show_details(request: Request) -> Reply:
-    _require_sight(request)
-    return _reply(logic.details(request.cloud.db, request.params["project_id"]))
+    own = request.ctx.project_id == request.params["project_id"]
+    if not own and not request.allows("get_quota", _target(request)):
+        raise fault("AdminRequired", reason="Only admin is authorized to access quotas for another project")
+    return _reply(logic.details(request.cloud, request.cloud.db, request.params["project_id"]))
 
 
 def show_own_project(request: Request) -> Reply:
-    """What the old client asks to learn its own project."""
+    """What clients ask to learn their own project."""
+    return Reply(200, {"project": {"project_id": request.ctx.project_id}})
+
+
+def show_own_tenant(request: Request) -> Reply:
+    """The same in older words."""
     return Reply(200, {"tenant": {"tenant_id": request.ctx.project_id}})
 
 
@@ -54,11 +64,15 @@ def update(request: Request) -> Reply:
     body = request.body.get("quota") if isinstance(request.body, dict) else None
     if not isinstance(body, dict):
         raise Invalid("Unable to find 'quota' in request body")
-    values = {name: _limit(name, value) for name, value in body.items() if name not in _NO_LIMITS}
+    known = logic.defaults(request.cloud)
+    values = {name: _limit(known, name, value) for name, value in body.items() if name not in _NO_LIMITS}
     force = "force" in body and check.boolean(body["force"])
 
     def write(tx: Tx) -> dict[str, int]:
-        return logic.update(tx, request.params["project_id"], values, force=force)
+        _tell(request, tx, *events.begun("update", "quota", {**request.body, "id": request.params["project_id"]}))
+        limits = logic.update(request.cloud, tx, request.params["project_id"], values, force=force)
+        _tell(request, tx, *events.updated("quota", limits))
+        return limits
 
     return _reply(request.cloud.db.write(write))
 
@@ -69,14 +83,20 @@ def delete(request: Request) -> Reply:
     def write(tx: Tx) -> None:
         if not store.limits(tx, project_id):
             raise fault("TenantQuotaNotFound", id=project_id)
+        _tell(request, tx, *events.begun("delete", "quota", {"quota_id": project_id}))
         store.forget(tx, project_id)
+        _tell(request, tx, *events.deleted("quota", {"id": project_id}))
 
     request.cloud.db.write(write)
     return Reply(204)
 
 
-def _limit(name: str, value: Any) -> int:
-    if name not in logic.DEFAULTS:
+def _tell(request: Request, tx: Tx, topic: str, payload: dict[str, Any]) -> None:
+    request.cloud.outbox.publish(tx, topic, payload, request.request_id)
+
+
+def _limit(known: Collection[str], name: str, value: Any) -> int:
+    if name not in known:
         raise Invalid(f"Unrecognized attribute(s) '{name}'")
     number = check.integer(value)
     reason = check.at_most(-1, _MOST)(number)
@@ -101,7 +121,7 @@ def _target(request: Request) -> dict[str, Any]:
 
 ROUTES = (
     Route("GET", "/quotas", find_all, "@"),
-    Route("GET", "/quotas/tenant", show_own_project, "@"),
+    Route("GET", "/quotas/tenant", show_own_tenant, "@"),
     Route("GET", "/quotas/project", show_own_project, "@"),
     Route("GET", "/quotas/{project_id}", show, ANYONE),
     Route("PUT", "/quotas/{project_id}", update, "update_quota", target=_target),

@@ -25,9 +25,11 @@ from cumulet.services.network.logic import access, concern, sharing
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.policy import RULES
 from cumulet.services.network.store import common as store
-from cumulet.services.network.store import kinds, visibility
+from cumulet.services.network.store import lists, visibility
 from cumulet.services.network.store.kinds import Row
 from cumulet.services.network.types import Network
+
+CHUNK = 100  # rows that are read at the least, once a page has turned out to want more than it is long
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,10 @@ class Resource(Generic[Row]):
     `render` makes the answers' items of rows; they hold every attribute that is shown, and what policy rules ask of
     the surroundings (the network's owner). `extend` adds the latter to an item that has yet to be created. `create`
     takes all items of a request at once. `network_first`: what is created is in a network, which is not found (404)
-    where the caller cannot see it, before policy has its word. `complete` adds to an answer's item what
-    follows from the cloud's settings. `bulk`: a request may create several. `pages`: a list has them. `prefix` stands
-    before the collection in paths.
+    where the caller cannot see it, before policy has its word. `delete` may answer with hosts that nothing else says
+    are concerned. `complete` adds to an answer's item what follows from the cloud's settings. `bulk`: a request may
+    create several. `pages`: a list has them. `prefix` stands before the collection in paths. `forgets_sharing`: those
+    whom it is only shared with do not find what they may not change, as Neutron does not look whether it is.
     """
 
     name: str
@@ -49,7 +52,7 @@ class Resource(Generic[Row]):
     render: Callable[[Source, list[Row]], list[Item]]
     create: Callable[[Cloud, Tx, Context, list[dict[str, Any]]], list[Row]] | None = None
     update: Callable[[Cloud, Tx, Context, str, dict[str, Any]], Row] | None = None
-    delete: Callable[[Cloud, Tx, Context, str], None] | None = None
+    delete: Callable[[Cloud, Tx, Context, str], set[str] | None] | None = None
     extend: Callable[[Source, Item], Item] = lambda _source, item: item
     filters: Mapping[str, Filter] = field(default_factory=dict)
     before_list: Callable[[Request], None] = lambda _request: None
@@ -59,6 +62,7 @@ class Resource(Generic[Row]):
     parts: tuple[Part, ...] = ()
     complete: Callable[[Cloud, Item], Item] = lambda _cloud, item: item
     prefix: str = ""
+    forgets_sharing: bool = False
 
     @property
     def path(self) -> str:
@@ -96,12 +100,13 @@ class Resource(Generic[Row]):
     def find_all(self, request: Request) -> Reply:
         self.before_list(request)
         wanted = listing.filters_of(request, self.known, self.narrowing)
-        columns = {name: values for name, values in wanted.items() if self._is_text_column(name, values)}
-        rows = self.rows(request, columns)
-        items = listing.matching(self.seen(request, request.cloud.db, rows), wanted, self.narrowing)
-        items = [item for item in items if self._may(request, "get", item)]
-        items = listing.ordered(request, items, self.known)
-        chosen, links = listing.page(request, items, self.collection) if self.pages else (items, {})
+        order, limit = listing.order_of(request, self.known), listing.limit_of(request) if self.pages else 0
+        if limit and self._is_plain and lists.sorts(self.kind, order):
+            chosen = self._page(request, wanted, order, limit)
+            links = listing.links(request, chosen, self.collection, limit)
+        else:
+            found = listing.ordered(request, self._fitting(request, self._rows(request, wanted), wanted), self.known)
+            chosen, links = listing.page(request, found, self.collection) if self.pages else (found, {})
         return Reply(200, {self.collection: self.shown(request, chosen), **links})
 
     def show(self, request: Request) -> Reply:
@@ -123,6 +128,7 @@ class Resource(Generic[Row]):
         create = self.create
 
         def write(tx: Tx) -> list[Item]:
+            self._begun(request, tx, "create", request.body)
             self._check_parts(tx, request.ctx, [(None, item) for item in values])
             rows = create(request.cloud, tx, request.ctx, [{**item, **place} for item in values])
             self._write_parts(tx, request.ctx, list(zip(rows, values, strict=True)))
@@ -137,10 +143,11 @@ class Resource(Generic[Row]):
         assert self.update is not None
         values = parsing.read_change(request.ctx, request.body, self.name, self.known)
         before = self.load(request)
-        self.require(request, "update", {**before, **values}, [name for name in values if self.known[name].enforce])
+        self._require_change(request, {**before, **values}, [name for name in values if self.known[name].enforce])
         update, key = self.update, before["id"]
 
         def write(tx: Tx) -> Item:
+            self._begun(request, tx, "update", {**request.body, "id": key})
             self._check_revision(request, tx, key)
             self._check_parts(tx, request.ctx, [(access.must(tx, self.kind, key), values)] if self.parts else [])
             concerned = concern.of(tx, self.kind, [key])
@@ -161,11 +168,12 @@ class Resource(Generic[Row]):
         delete = self.delete
 
         def write(tx: Tx) -> None:
+            self._begun(request, tx, "delete", {f"{self.name}_id": before["id"]})
             self._check_revision(request, tx, before["id"])
             tell(request.cloud, tx, concern.of(tx, self.kind, [before["id"]]))
             for part in self.parts:
                 part.delete(tx, request.ctx, before["id"])
-            delete(request.cloud, tx, request.ctx, before["id"])
+            tell(request.cloud, tx, delete(request.cloud, tx, request.ctx, before["id"]) or set())
             self.told(request, tx, events.deleted, before)
 
         request.cloud.db.write(write)
@@ -181,6 +189,54 @@ class Resource(Generic[Row]):
         for part in self.parts if rows else ():
             found = part.complete(source, rows, found)
         return found
+
+    def _fitting(self, request: Request, rows: list[Row], wanted: Mapping[str, list[Any]]) -> list[Item]:
+        """The items of rows that the filters and policy let pass."""
+        items = listing.matching(self.seen(request, request.cloud.db, rows), wanted, self.narrowing)
+        return [item for item in items if self._may(request, "get", item)]
+
+    def _rows(self, request: Request, wanted: Mapping[str, list[Any]]) -> list[Row]:
+        """All rows that may come into a list."""
+        columns = {name: values for name, values in wanted.items() if lists.compared(self.kind, name, values)}
+        more = lists.narrowing(self.kind, wanted) if self._is_plain else []
+        return self.rows(request, columns) if not more else self._find(request, columns, more)
+
+    def _page(self, request: Request, wanted: Mapping[str, list[Any]], order: lists.Order, limit: int) -> list[Item]:
+        """One page of a list: no more rows are read, and made items of, than it takes to fill it."""
+        db, everything = request.cloud.db, access.sees_all(request.ctx)
+        columns = {name: values for name, values in wanted.items() if lists.compared(self.kind, name, values)}
+        where = [*lists.equal(self.kind, columns), *lists.narrowing(self.kind, wanted)]
+        backwards = listing.is_backwards(request)
+        whole, after = lists.complete(order, backwards), self._marked(request)
+        chosen: list[Item] = []
+        step = limit
+        while len(chosen) < limit:
+            rows = lists.find_page(db, request.ctx, self.kind, everything, where, whole, after, step)
+            chosen += self._fitting(request, rows, wanted)
+            if len(rows) < step:
+                break
+            after, step = rows[-1], max(step, CHUNK)
+        return chosen[:limit][::-1] if backwards else chosen[:limit]
+
+    def _marked(self, request: Request) -> Row | None:
+        """The row behind which the page begins."""
+        marker = request.query.get("marker")
+        if not marker:
+            return None
+        found = self.rows(request, {"id": [marker]})
+        if not found:
+            listing.miss_marker(self.collection, marker)
+        return found[0] if found else None
+
+    def _find(self, request: Request, columns: Mapping[str, Iterable[Any]], more: list[Any]) -> list[Row]:
+        """As `rows`, limited by further conditions."""
+        where = [*lists.equal(self.kind, columns), *more]
+        return lists.find(request.cloud.db, request.ctx, self.kind, access.sees_all(request.ctx), *where)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the rows are simply those of the kind that the caller may see."""
+        return type(self).rows is Resource.rows
 
     def rows(self, request: Request, columns: Mapping[str, Iterable[Any]]) -> list[Row]:
         """The rows of a list that the caller may see, limited to the values given for columns."""
@@ -212,7 +268,15 @@ class Resource(Generic[Row]):
         target = self.target(item)
         rule, parts = f"{verb}_{self.rule}", [self._attribute_rules(verb, name, item) for name in given]
         if not all(request.allows(each, target) for each in (rule, *(each for part in parts for each in part))):
-            raise Forbidden(f"{_worded(rule, parts)} is disallowed by policy", code="PolicyNotAuthorized")
+            raise Forbidden(f"{worded(rule, parts)} is disallowed by policy", code="PolicyNotAuthorized")
+
+    def _require_change(self, request: Request, item: Item, given: list[str]) -> None:
+        try:
+            self.require(request, "update", item, given)
+        except Forbidden:
+            if self.forgets_sharing and not self._may(request, "get", {**item, "shared": False}):
+                raise NotFound("The resource could not be found.") from None
+            raise
 
     def target(self, item: Item) -> Item:
         """The item as policy sees it."""
@@ -240,10 +304,15 @@ class Resource(Generic[Row]):
                 if values:
                     yield part, row, values
 
+    def _begun(self, request: Request, tx: Tx, verb: str, words: Item) -> None:
+        """Publish what was asked for, in the commit that does it."""
+        topic, payload = events.begun(verb, self.name, words)
+        request.cloud.outbox.publish(tx, topic, payload, request.request_id)
+
     def told(self, request: Request, tx: Tx, event: Callable[[str, Item], tuple[str, Item]], item: Item) -> Item:
         """Publish what happened to the item, in the commit that makes it happen."""
         whole = self.complete(request.cloud, _with_old_name(item))
-        public = {name: value for name, value in whole.items() if name in self._answered}
+        public = {name: value for name, value in whole.items() if name in self._answered or name == "id"}
         topic, payload = event(self.name, public)
         request.cloud.outbox.publish(tx, topic, payload, request.request_id)
         return item
@@ -289,24 +358,13 @@ class Resource(Generic[Row]):
         keys = dict.fromkeys(str(key) for part in parts if isinstance(part, dict) for key in part)
         return [whole] + [f"{whole}:{key}" for key in keys if f"{whole}:{key}" in RULES]
 
-    def _is_text_column(self, name: str, values: list[Any]) -> bool:
-        """Whether the database can compare; the rest is compared in the rendered items."""
-        column = kinds.of(self.kind).table.c.get(name)
-        return column is not None and name in _COMPARED and all(isinstance(value, str) and value for value in values)
-
-
-_COMPARED = frozenset(
-    {"id", "name", "project_id", "network_id", "device_id", "device_owner", "security_group_id", "floating_ip_address"}
-    | {"router_id", "mac_address", "cidr", "floating_network_id", "remote_group_id", "remote_address_group_id"}
-)
-
 
 def _with_old_name(item: Item) -> Item:
     """The item with `tenant_id` beside `project_id`."""
     return {**item, "tenant_id": item["project_id"]} if "project_id" in item else item
 
 
-def _worded(rule: str, parts: list[list[str]]) -> str:
+def worded(rule: str, parts: list[list[str]]) -> str:
     """The rules as Neutron joins them: each attribute's to all that came before."""
     text = f"rule:{rule}"
     for whole, *inner in parts:

@@ -16,7 +16,7 @@ from cumulet.services.network.api import common, parts
 from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import ABSENT, Attribute
 from cumulet.services.network.api.listing import Item
-from cumulet.services.network.api.resource import Resource, tell
+from cumulet.services.network.api.resource import Resource, check_revision, tell
 from cumulet.services.network.logic import access, concern, interfaces, zones
 from cumulet.services.network.logic import routers as logic
 from cumulet.services.network.store import addresses
@@ -41,6 +41,7 @@ ATTRIBUTES = {
 
 def render(source: Source, rows: list[Router]) -> list[Item]:
     held = addresses.of_ports(source, [row.gateway_port_id for row in rows if row.gateway_port_id])
+    there = zones.of_routers(source, rows)
     return [
         {
             "id": row.id,
@@ -61,7 +62,7 @@ def render(source: Source, rows: list[Router]) -> list[Item]:
             ),
             "routes": row.routes,
             "availability_zone_hints": row.availability_zone_hints,
-            "availability_zones": [zones.DEFAULT] if row.host else [],
+            "availability_zones": there.get(row.id, []),
             "tags": row.tags,
             **common.standard(row),
         }
@@ -70,8 +71,6 @@ def render(source: Source, rows: list[Router]) -> list[Item]:
 
 
 def _create(cloud: Cloud, tx: Tx, ctx: Context, items: list[dict[str, Any]]) -> list[Router]:
-    for item in items:
-        zones.check_hints(item["availability_zone_hints"])
     return [logic.create(cloud, tx, ctx, item) for item in items]
 
 
@@ -115,9 +114,10 @@ def _with_interface(request: Request, rule: str, verb: str, act: Any) -> Reply:
     item = _load(request, rule)
 
     def write(tx: Tx) -> Item:
+        check_revision(request, tx, Router, item["id"])
         router = access.get(tx, request.ctx, Router, item["id"])
         concerned = concern.of(tx, Router, [router.id])
-        done: interfaces.Interface = act(tx, request.ctx, router, request.body)
+        done: interfaces.Interface = act(request.cloud, tx, request.ctx, router, request.body)
         tell(request.cloud, tx, concerned | concern.of(tx, Router, [router.id]))
         words = {
             "id": done.router.id,
@@ -143,14 +143,13 @@ def _with_routes(request: Request, rule: str, change: Any) -> Reply:
         raise Invalid(f"Invalid input for routes. Reason: {reason}.")
 
     def write(tx: Tx) -> Router:
+        check_revision(request, tx, Router, item["id"])
         router = access.get(tx, request.ctx, Router, item["id"])
         tell(request.cloud, tx, concern.of(tx, Router, [router.id]))
         return logic.update(request.cloud, tx, request.ctx, router.id, {"routes": change(router.routes, routes)})
 
     row = request.cloud.db.write(write)
-    words = ("id", "name", "routes")
-    after = ROUTERS.items(request.cloud.db, [row])[0]
-    return Reply(200, {"router": {name: after[name] for name in words}})
+    return Reply(200, {"router": ROUTERS.shown(request, ROUTERS.seen(request, request.cloud.db, [row]))[0]})
 
 
 def _load(request: Request, rule: str) -> Item:

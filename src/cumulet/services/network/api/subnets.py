@@ -53,9 +53,8 @@ ATTRIBUTES = {
     "prefixlen": Attribute(
         post=True, default=ABSENT, convert=check.integer, check=check.non_negative, shown=False, filters=False
     ),
-    "service_types": Attribute(
-        post=True, put=True, default=ABSENT, check=check.string_list(255), enforce=True, filters=False
-    ),
+    "service_types": Attribute(post=True, put=True, default=ABSENT, check=check.string_list(255), filters=False),
+    "segment_id": Attribute(post=True, put=True, default=None, check=check.or_none(check.uuid), sorts=True),
     **common.STANDARD,
     **common.TAGS,
     "shared": Attribute(convert=check.boolean, shown=False),
@@ -82,6 +81,7 @@ def render(source: Source, rows: list[Subnet]) -> list[Item]:
             "ipv6_address_mode": row.ipv6_address_mode,
             "subnetpool_id": row.subnetpool_id,
             "service_types": row.service_types,
+            "segment_id": row.segment_id,
             "tags": row.tags,
             **common.standard(row),
             **common.network_words(networks, row.network_id),

@@ -26,7 +26,7 @@ def show(request: Request) -> Reply:
     fields = [value for name, value in request.query_pairs if name == "fields" and value]
     if DRY_RUN in fields:
         logic.check(request.cloud.db, request.ctx)
-        return _reply("dry-run=pass", project_id)
+        return Reply(200, {NAME: {"id": "dry-run=pass", "project_id": project_id}})
     if fields:
         raise bad("auto_allocate", "Unrecognized field")
     found = store.find(request.cloud.db, project_id)

@@ -17,7 +17,8 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import Attribute
 from cumulet.services.network.api.families import Family
 from cumulet.services.network.api.listing import Item
-from cumulet.services.network.api.resource import Resource, check_revision
+from cumulet.services.network.api.resource import Resource, check_revision, tell
+from cumulet.services.network.logic import concern
 from cumulet.services.network.logic import trunks as logic
 from cumulet.services.network.logic.faults import invalid
 from cumulet.services.network.store import trunks as store
@@ -115,7 +116,7 @@ def get_subports(request: Request) -> Reply:
 def add_subports(request: Request) -> Reply:
     item = _load(request, "add_subports")
     wanted = _asked(request)
-    return _change(request, item["id"], lambda tx: logic.add(tx, request.ctx, item["id"], wanted))
+    return _change(request, item["id"], lambda tx: logic.add(request.cloud, tx, request.ctx, item["id"], wanted))
 
 
 def remove_subports(request: Request) -> Reply:
@@ -130,7 +131,10 @@ def _change(request: Request, key: str, act: Callable[[Tx], Trunk]) -> Reply:
 
     def write(tx: Tx) -> Item:
         check_revision(request, tx, Trunk, key)
-        return TRUNKS.items(tx, [act(tx)])[0]
+        before = concern.of(tx, Trunk, [key])
+        changed = act(tx)
+        tell(request.cloud, tx, before | concern.of(tx, Trunk, [key]))
+        return TRUNKS.items(tx, [changed])[0]
 
     item = request.cloud.db.write(write)
     return Reply(200, {**item, "tenant_id": item["project_id"]})

@@ -34,6 +34,10 @@ def boolean(value: Any) -> bool:
     raise invalid(f"'{value}' cannot be converted to boolean")
 
 
+def boolean_or_none(value: Any) -> bool | None:
+    return None if value is None else boolean(value)
+
+
 def integer(value: Any) -> int:
     try:
         if isinstance(value, bool) or not isinstance(value, (int, str)):
@@ -52,8 +56,27 @@ def moment(value: str) -> datetime:
         raise invalid("The input changed_since must be in the following format: YYYY-MM-DDTHH:MM:SSZ") from None
 
 
+def protocol_name(value: Any) -> Any:
+    """A protocol by name or number, as it was given; whether it will do is another question."""
+    if value is None:
+        return value
+    if not isinstance(value, str):
+        raise invalid(f"Input value {value} must be string type")
+    text = value.lower()
+    if text not in PROTOCOLS and not (text.isascii() and text.isdigit() and int(text[:9]) <= 255):
+        raise invalid(
+            f"IP protocol '{value}' is not supported. Only protocol names and their integer representation (0 to 255) "
+            "are supported"
+        )
+    return value
+
+
 def none_to_list(value: Any) -> Any:
     return [] if value is None else value
+
+
+def nothing_to_list(value: Any) -> Any:
+    return value or []
 
 
 def mac_form(value: Any) -> Any:
@@ -329,6 +352,14 @@ def gateway_info(value: Any) -> str | None:
     if value.get("external_fixed_ips") is not None:
         return fixed_ips(value["external_fixed_ips"])
     return None
+
+
+def gateway_infos(value: Any) -> str | None:
+    """A list of what `gateway_info` takes; the same may be asked for twice."""
+    if not isinstance(value, list):
+        return f"'{value}' is not a list"
+    reasons = (gateway_info(item) if item else f"'{item}' is not a dictionary" for item in value)
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def address_pairs(value: Any) -> str | None:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol, TypeAlias
 
 from cumulet.services.network.contract import MetadataAnswer, MetadataQuery
-from cumulet.services.network.types import Applied, Capabilities, HostState, Layer
+from cumulet.services.network.types import Applied, Capabilities, HostState, Layer, RouterState
+from cumulet.services.network.types.connections import Connection
+from cumulet.services.network.types.meters import MeterReading
 
 # Answers a guest's metadata request; runs in a thread, may block for seconds.
 Metadata: TypeAlias = Callable[[MetadataQuery], MetadataAnswer]
@@ -39,8 +41,23 @@ class Fabric(Protocol):
     def report(self) -> Applied:
         """What stands now, without changing anything."""
 
+    def connections(self, port_ids: Collection[str]) -> list[Connection]:
+        """The tracked connections of ports that are on the host, or were within the last minute."""
+
+    def adopt(self, offered: Collection[Connection]) -> int:
+        """Go on tracking what another host tracked; how many of them the rules here would have let begin."""
+
     def look(self, port_id: str) -> list[Layer]:
         """What a port of the host's needs, from the outside in; only the first word where the host does not know it."""
+
+    def meters(self, routers: Iterable[RouterState]) -> list[MeterReading]:
+        """What these routers have counted for their labels; of those that do not stand, nothing. Changes nothing."""
+
+    def active(self) -> list[str]:
+        """The ids of the state's routers that hosts share and that forward here."""
+
+    def on_turn(self, tell: Callable[[], None]) -> None:
+        """Call `tell`, on any thread, whenever that has changed."""
 
     def stop(self) -> None:
         """Let go of sockets and threads; what forwards packets stays."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cumulet.services.network.types import HostState, Layer, PortState
 
 
@@ -14,4 +16,20 @@ def told(state: HostState, port: PortState | None) -> list[Layer]:
     return [
         Layer(name="told", sound=True, words=f"in generation {state.generation}"),
         Layer(name="switch", sound=port.up, words=off or "on"),
+    ]
+
+
+def of_trunk(port: PortState, *, there: bool) -> list[Layer]:
+    """What a subport needs besides; `there` says whether its parent's device is."""
+    if port.trunk is None:
+        return []
+    words = f"tag {port.trunk.number} of port {port.trunk.parent}"
+    return [Layer(name="trunk", sound=there, words=words if there else f"{words}, which no hypervisor has opened")]
+
+
+def next_hops(heard: Mapping[str, bool]) -> list[Layer]:
+    """Next hops that a router watches by BFD; the default routes of those that are not heard do not count."""
+    return [
+        Layer(name="next hop", sound=sound, words=f"{hop} is {'' if sound else 'not '}heard by BFD")
+        for hop, sound in heard.items()
     ]

@@ -7,7 +7,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,8 +17,10 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import Conflict, CumuletError, NotReady
 from cumulet.kernel.link.names import NOT_CONNECTED
-from cumulet.services.network.logic import agents, snapshot
+from cumulet.services.network.flows.carry import carry
+from cumulet.services.network.logic import agents, snapshot, statuses
 from cumulet.services.network.logic.compile import compile_host, difference, same
+from cumulet.services.network.logic.hosting.base import Snapshot
 from cumulet.services.network.types import Applied, HostReport, HostState
 
 LOG = logging.getLogger(__name__)
@@ -39,6 +42,10 @@ class Converger:
         self._cloud = cloud
         self._lanes: dict[str, _Lane] = {}
         self._lock = threading.Lock()
+
+    def carry(self, host: str, port_ids: list[str]) -> None:
+        """Have the connections of ports that left the host follow them. Does not wait."""
+        carry(self._cloud, self.wait, host, port_ids)
 
     def wake(self, hosts: Iterable[str]) -> None:
         """Something changed: let these hosts catch up soon, as far as they are there. Does not wait."""
@@ -62,16 +69,17 @@ class Converger:
     def _lane(self, host: str) -> _Lane:
         with self._lock:
             if host not in self._lanes:
-                self._lanes[host] = _Lane(self._cloud, host)
+                self._lanes[host] = _Lane(self._cloud, host, partial(self.carry, host))
             return self._lanes[host]
 
 
 class _Lane:
     """One host: tickets are drawn by those who changed something, and served in batches by one thread."""
 
-    def __init__(self, cloud: Cloud, host: str) -> None:
+    def __init__(self, cloud: Cloud, host: str, carry: Callable[[list[str]], None]) -> None:
         self._cloud = cloud
         self._host = host
+        self._carry = carry
         self._changed = threading.Condition()
         self._asked = 0
         self._served = 0
@@ -79,6 +87,7 @@ class _Lane:
         self._due = math.inf  # when those drawn since have to be served
         self._working = False
         self._sent: HostState | None = None
+        self._failed: Mapping[str, str] = {}  # what the host could not make of it
         self._generation = 0
 
     def ask(self, patience: float = 0.0) -> int:
@@ -144,11 +153,13 @@ class _Lane:
             self._changed.notify_all()
 
     def _serve(self) -> None:
-        wanted = compile_host(snapshot.take(self._cloud, self._host))
+        rows = snapshot.take(self._cloud, self._host)
+        wanted = compile_host(rows)
         with self._changed:
             sent = self._sent
         if sent is not None and same(sent, wanted):
             self._verify(sent)
+            self._note(rows, wanted)
             return
         epoch = agents.epoch(self._cloud)  # may write: never under the lock, which a commit's hooks want
         with self._changed:
@@ -158,8 +169,18 @@ class _Lane:
         applied = msgspec.convert(answer, Applied)
         with self._changed:
             self._sent = wanted if self._generation == wanted.generation else None
+        self._failed = applied.failed
+        self._note(rows, wanted)
+        if applied.left:
+            self._carry(applied.left)
         for key, reason in applied.failed.items():
             LOG.error("host %s could not make network object %s: %s", self._host, key, reason)
+
+    def _note(self, rows: Snapshot, state: HostState) -> None:
+        """The host has the state: let the rows say so."""
+        news = statuses.due(self._host, rows, state, self._failed)
+        if news is not None:
+            self._cloud.db.write(lambda tx: statuses.note(tx, self._host, news))
 
     def _send(self, sent: HostState | None, wanted: HostState) -> Any:
         if sent is not None:

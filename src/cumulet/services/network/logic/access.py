@@ -17,10 +17,16 @@ def sees_all(ctx: Context) -> bool:
 
 def get(source: Source, ctx: Context, kind: type[Row], key: str) -> Row:
     """The row, where the caller may see it; the kind's own NotFound else."""
-    found = visibility.find_visible(source, ctx, kind, sees_all(ctx), id=[key])
-    if not found:
+    found = find(source, ctx, kind, key)
+    if found is None:
         raise fault(kinds.of(kind).missing, id=key)
-    return found[0]
+    return found
+
+
+def find(source: Source, ctx: Context, kind: type[Row], key: str) -> Row | None:
+    """The row, where the caller may see it."""
+    found = visibility.find_visible(source, ctx, kind, sees_all(ctx), id=[key])
+    return found[0] if found else None
 
 
 def must(source: Source, kind: type[Row], key: str) -> Row:

@@ -15,6 +15,7 @@ Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 Pool = dict[str, str]
 
 MAC_BASE = "fa:16:3e"
+LEAST_MTU = {4: 68, 6: 1280}  # bytes, by IP version
 
 
 def new_mac() -> str:

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.logic import agent_kinds
+from cumulet.services.network.logic import agent_kinds, trunk_places
 from cumulet.services.network.store import common, lookups
-from cumulet.services.network.types import ACTIVE, DOWN, TUNNEL, Agent, HostReport, Port
+from cumulet.services.network.types import ACTIVE, DOWN, PHYSICAL, TUNNEL, Agent, HostReport, Port
 
 ALIVE_FOR = timedelta(seconds=75)  # Neutron's agent_down_time
 
@@ -28,11 +30,12 @@ def joined(tx: Tx, host: str, report: HostReport) -> bool:
         "gateway": report.gateway,
     }
     if known is None:
-        known = Agent(ids.new_uuid(), host, True, None, configurations, now, now, now)
+        zone = report.availability_zone
+        known = Agent(ids.new_uuid(), host, True, None, configurations, now, now, now, availability_zone=zone)
         common.add(tx, known)
     else:
-        values = {"configurations": configurations, "started_at": now, "heartbeat_at": now}
-        common.set_quietly(tx, Agent, [known.id], values)
+        said = {"configurations": configurations, "availability_zone": report.availability_zone}
+        common.set_quietly(tx, Agent, [known.id], {**said, "started_at": now, "heartbeat_at": now})
     ports_stand(tx, host, set(report.ports))
     return agent_kinds.ensure(tx, known)
 
@@ -55,14 +58,46 @@ def is_alive(agent: Agent) -> bool:
 
 
 def ports_stand(tx: Tx, host: str, standing: set[str]) -> None:
-    """Of the host's ports those are up that it names, and no other."""
-    bound = lookups.bound_statuses(tx, host)
+    """Of the host's ports those are up that it names, and no other; trunks are as their ports are."""
+    found = lookups.bound_statuses(tx, host)
+    bound = {key: status for key, (status, _) in found.items()}
+    trunked = [key for key, (_, trunk) in found.items() if trunk is not None]
+    if trunked:
+        trunk_places.told(tx, trunked, standing)
     for status, keys in (
         (ACTIVE, [key for key in bound if key in standing and bound[key] != ACTIVE]),
         (DOWN, [key for key in bound if key not in standing and bound[key] == ACTIVE]),
     ):
         for key in keys:
             _set_status(tx, key, status)
+
+
+def carries(configurations: Mapping[str, Any], kind: str) -> bool:
+    """Whether the host carries networks of a kind that not every host does."""
+    said = _capabilities(configurations).get("network_types")
+    return isinstance(said, list) and kind in said
+
+
+def missing(configurations: Mapping[str, Any], feature: str) -> str:
+    """What stands in the way of the feature on the host, "" where it has not said."""
+    said = _capabilities(configurations).get("missing")
+    return str(said.get(feature, "")) if isinstance(said, dict) else ""
+
+
+def can_tag(configurations: Mapping[str, Any]) -> bool:
+    """Whether the host has trunks' subports."""
+    return bool(_capabilities(configurations).get("tags"))
+
+
+def leads_to(configurations: Mapping[str, Any], physical: str) -> bool:
+    """Whether the host has a way to the physical network; hosts of the release before say nothing, and have one."""
+    said = configurations.get("bridge_mappings", {PHYSICAL: ""})
+    return isinstance(said, dict) and physical in said
+
+
+def _capabilities(configurations: Mapping[str, Any]) -> Mapping[str, Any]:
+    said = configurations.get("capabilities")
+    return said if isinstance(said, dict) else {}
 
 
 def epoch(cloud: Cloud) -> str:
@@ -81,15 +116,15 @@ def epoch(cloud: Cloud) -> str:
     return cloud.db.write(write)
 
 
-def endpoint(source: Source, host: str) -> str:
-    """Where the host's tunnels end, as far as it is known."""
-    return endpoints(source, {host}).get(host, "")
-
-
 def endpoints(source: Source, hosts: set[str]) -> dict[str, str]:
-    """The same of several hosts, by host."""
+    """Where hosts' tunnels end, as far as it is known, by host."""
     known = common.find_all(source, Agent, host=hosts) if hosts else []
-    return {one.host: str(one.configurations.get("tunneling_ip") or "") for one in known}
+    return {one.host: endpoint_of(one) for one in known}
+
+
+def endpoint_of(host: Agent | None) -> str:
+    """Where the tunnels of a host end that is known already."""
+    return str(host.configurations.get("tunneling_ip") or "") if host is not None else ""
 
 
 def hosts(source: Source) -> list[Agent]:

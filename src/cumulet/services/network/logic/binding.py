@@ -11,11 +11,12 @@ import orjson
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source, Tx
+from cumulet.kernel.errors import Conflict
 from cumulet.services.network.contract import PortToBind
-from cumulet.services.network.logic import agents, mechanisms
+from cumulet.services.network.logic import agents, ipam, mechanisms, routed, segments, trunk_places
 from cumulet.services.network.store import bindings as store
-from cumulet.services.network.store import common, lookups
-from cumulet.services.network.types import DOWN, Agent, Network, Port
+from cumulet.services.network.store import common, lookups, trunks
+from cumulet.services.network.types import DOWN, OWNER_SUBPORT, Agent, Network, Port
 from cumulet.services.network.types.bindings import BINDING_FAILED, BRIDGE, UNBOUND, UNPLUGGED
 
 _LOG = logging.getLogger(__name__)
@@ -48,8 +49,8 @@ def choose(cloud: Cloud, source: Source, port: Port, wanted: Mapping[str, Any]) 
     if not host:
         return {"vif_type": None, "vif_details": None}
     agent = lookups.agent_of(source, host)
-    network = common.find(source, Network, port.network_id) if _takes(agent) else None
-    return _chosen(cloud, port, wanted, agent, network)
+    networks = _networks(source, {port.network_id}, agent)
+    return _chosen(cloud, port, wanted, agent, networks.get(port.network_id))
 
 
 def changed(cloud: Cloud, tx: Tx, port: Port, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,9 +77,11 @@ def place(cloud: Cloud, tx: Tx, ports: Iterable[Port], host: str) -> list[str]:
     if not moved:
         return []
     agent = lookups.agent_of(tx, host) if host else None
-    networks = common.by_id(tx, Network, {port.network_id for port in moved}) if _takes(agent) else {}
+    networks = _networks(tx, {port.network_id for port in moved}, agent)
     alike: dict[bytes, list[str]] = {}
     for port in moved:
+        if host and getattr(networks.get(port.network_id), "routed", False) and not ipam.settled(tx, port, host):
+            routed.check_host(tx, port, host)
         wanted = {"host": host, "vnic_type": port.vnic_type, "profile": port.profile}
         nothing = {"vif_type": None, "vif_details": None}
         vif = _chosen(cloud, port, wanted, agent, networks.get(port.network_id)) if host else nothing
@@ -90,14 +93,52 @@ def place(cloud: Cloud, tx: Tx, ports: Iterable[Port], host: str) -> list[str]:
         refused += keys if vif["vif_type"] == BINDING_FAILED and _takes(agent) else []
     if host:
         store.remove(tx, [port.id for port in moved], host)
+    follow(cloud, tx, moved, host)
     return refused
 
 
-def revive(cloud: Cloud, tx: Tx, host: str) -> None:
-    """A host is there again: what nothing could plug in on it is tried anew."""
+def follow(cloud: Cloud, tx: Tx, parents: Iterable[Port], host: str) -> None:
+    """Subports go where their parents go. One that the host cannot take does not keep its parent from it."""
+    listed = list(parents)
+    trunk_places.hold(tx, {port.trunk_id for port in listed if port.trunk_id is not None})
+    moving = trunk_places.subports(tx, listed)
+    trunk_places.parted(tx, listed)
+    if host:
+        moving = trunk_places.taken_in(tx, [port.id for port in moving])
+    try:
+        place(cloud, tx, moving, host)
+    except Conflict:  # an address of one of them is not to be had there
+        for port in moving:
+            _place_alone(cloud, tx, port, host)
+
+
+def _place_alone(cloud: Cloud, tx: Tx, port: Port, host: str) -> None:
+    try:
+        place(cloud, tx, [port], host)
+    except Conflict:
+        failed = {"vif_type": BINDING_FAILED, "vif_details": {}}
+        common.set_quietly(tx, Port, [port.id], {"host": host, "status": DOWN, **failed})
+
+
+def revive(cloud: Cloud, tx: Tx, host: str) -> list[str]:
+    """A host is there again: what nothing could plug in on it is tried anew.
+
+    So are subports that are not where their parents are, as the release before left them; the ids of these parents.
+    """
+    behind = list(common.by_id(tx, Port, trunks.parents_alone(tx, host)).values())
+    follow(cloud, tx, behind, host)
     for port in store.failed(tx, host):
         wanted = {name: getattr(port, name) for name in _ASKED}
         common.set_quietly(tx, Port, [port.id], choose(cloud, tx, port, wanted))
+    return [port.id for port in behind]
+
+
+def _networks(source: Source, keys: set[str], agent: Agent | None) -> dict[str, Network]:
+    """The networks as the host carries them; none where it is not there, and none that have no segments."""
+    if agent is None or not _takes(agent):
+        return {}
+    found = [each for each in common.by_id(source, Network, keys).values() if each.segment_count]
+    return {each.id: each for each in segments.on_host(source, found, routed.leads_to(agent.configurations))}
 
 
 def _takes(agent: Agent | None) -> bool:
@@ -106,15 +147,16 @@ def _takes(agent: Agent | None) -> bool:
 
 
 def _chosen(cloud: Cloud, port: Port, wanted: Mapping[str, Any], agent: Agent | None, network: Network | None) -> Vif:
-    if agent is not None and network is not None:
+    untagged = port.device_owner != OWNER_SUBPORT
+    if agent is not None and network is not None and (untagged or agents.can_tag(agent.configurations)):
         asked = PortToBind(
             id=port.id,
             host=wanted["host"],
             vnic_type=wanted["vnic_type"],
             profile=wanted["profile"],
             network_type=network.network_type,
-            physical_network=network.physical_network,
-            segmentation_id=network.segmentation_id,
+            physical_network=network.segment_physical,
+            segmentation_id=network.segment_number,
             offers=agent.configurations,
         )
         for name in cloud.settings.network.mechanism_drivers:

@@ -43,7 +43,7 @@ def create(cloud: Cloud, tx: Tx, port: Port, values: dict[str, Any]) -> tuple[Po
     profile = port_attributes.profile(values.get("profile"))
     made = _bound(cloud, tx, port, PortBinding(port.id, host, values["vnic_type"], profile, UNBOUND, {}))
     if _has_none(port):
-        return _make_own(tx, port, made), ACTIVE
+        return _make_own(cloud, tx, port, made), ACTIVE
     store.add(tx, made)
     common.touch(tx, Port, port.id)
     return made, INACTIVE
@@ -61,7 +61,7 @@ def update(cloud: Cloud, tx: Tx, port: Port, host: str, values: dict[str, Any]) 
         return old, status
     made = _bound(cloud, tx, port, new)
     if status == ACTIVE:
-        return _make_own(tx, port, made), ACTIVE
+        return _make_own(cloud, tx, port, made), ACTIVE
     store.remove(tx, [port.id], host)
     store.add(tx, made)
     common.touch(tx, Port, port.id)
@@ -74,6 +74,7 @@ def delete(cloud: Cloud, tx: Tx, port: Port, host: str) -> None:
     if status == ACTIVE:
         nothing: dict[str, Any] = {"host": "", "profile": {}, "vif_type": NO_BINDING, "vif_details": None}
         common.change(tx, Port, port.id, {**nothing, "status": DOWN})
+        binding.follow(cloud, tx, [port], "")
     else:
         store.remove(tx, [port.id], host)
         common.touch(tx, Port, port.id)
@@ -88,7 +89,7 @@ def activate(cloud: Cloud, tx: Tx, port: Port, host: str) -> PortBinding:
     store.remove(tx, [port.id], host)
     if not _has_none(port):
         store.add(tx, msgspec.structs.replace(_own(port), vif_type=UNBOUND, vif_details={}))
-    return _make_own(tx, port, chosen)
+    return _make_own(cloud, tx, port, chosen)
 
 
 def _check_owner(port: Port) -> None:
@@ -116,8 +117,9 @@ def _bound(cloud: Cloud, tx: Tx, port: Port, wanted: PortBinding) -> PortBinding
     return msgspec.structs.replace(wanted, vif_type=vif["vif_type"] or UNBOUND, vif_details=vif["vif_details"] or {})
 
 
-def _make_own(tx: Tx, port: Port, made: PortBinding) -> PortBinding:
+def _make_own(cloud: Cloud, tx: Tx, port: Port, made: PortBinding) -> PortBinding:
     """Write the binding into the port's row; down until the host says otherwise."""
     changes = {name: getattr(made, name) for name in ("host", "vnic_type", "profile", "vif_type", "vif_details")}
     common.change(tx, Port, port.id, {**changes, "status": DOWN, **macs.of_device(tx, port, changes)})
+    binding.follow(cloud, tx, [port], made.host)
     return made

@@ -14,6 +14,7 @@ from cumulet.services.network.logic.hosting.base import Snapshot
 from cumulet.services.network.logic.security_group_rules import states as rule_states
 from cumulet.services.network.types import (
     KINDS,
+    VLAN,
     Allocation,
     BoundPort,
     FixedAddress,
@@ -33,7 +34,9 @@ from cumulet.services.network.types import (
     ServiceState,
     Subnet,
     SubnetState,
+    VlanState,
 )
+from cumulet.services.network.types.states import gateway_on
 
 
 def compile_host(rows: Snapshot) -> HostState:
@@ -59,6 +62,7 @@ def compile_host(rows: Snapshot) -> HostState:
                     mac=port.mac,
                     addresses=rows.far_addresses.get(port.id, []),
                     endpoint=rows.endpoints[port.host],
+                    dns=dns.whole(rows.domain, port.dns_name),
                 )
                 for port in rows.far
                 if rows.endpoints.get(port.host)
@@ -103,9 +107,9 @@ def _network(rows: Snapshot, network: Network, subnets: list[Subnet]) -> Network
     service = rows.services.get(network.id)
     return NetworkState(
         id=network.id,
-        mtu=network.mtu,
-        segment=network.segmentation_id or 0,
-        physical=network.physical_network,
+        mtu=max(network.mtu, addressing.LEAST_MTU[4]),
+        segment=(network.segment_number or 0) if network.network_type != VLAN else 0,
+        physical=network.segment_physical if network.network_type != VLAN else None,
         subnets=[
             SubnetState(
                 id=subnet.id,
@@ -121,7 +125,16 @@ def _network(rows: Snapshot, network: Network, subnets: list[Subnet]) -> Network
             for subnet in sorted(subnets, key=lambda item: item.id)
         ],
         service=_service(rows, service) if service is not None and network.admin_state_up else None,
+        vlan=_vlan(network),
+        domain=rows.domain.removesuffix("."),
     )
+
+
+def _vlan(network: Network) -> VlanState | None:
+    """Hosts of the release before, which do not know of it, take such a network for one without a way outside."""
+    if network.network_type != VLAN or network.segment_physical is None or network.segment_number is None:
+        return None
+    return VlanState(physical=network.segment_physical, number=network.segment_number)
 
 
 def _service(rows: Snapshot, port: Port) -> ServiceState | None:
@@ -149,6 +162,7 @@ def _port(rows: Snapshot, port: BoundPort) -> PortState:
         up=port.admin_state_up and network.admin_state_up,
         name=name,
         options=_options(port, domain),
+        dns=dns.whole(rows.domain, port.dns_name),
     )
 
 
@@ -178,15 +192,24 @@ def _group(rows: Snapshot, key: str) -> GroupState:
 
 def _router(rows: Snapshot, router: Router) -> RouterState:
     ports = [port for port in rows.legs.get(router.id, []) if port.network_id in rows.networks and port.admin_state_up]
-    inside = [_leg(rows, port) for port in ports if port.id != router.gateway_port_id]
-    outside = next((_leg(rows, port) for port in ports if port.id == router.gateway_port_id), None)
+    outer = router.gateway_ports
+    inside = [_leg(rows, port) for port in ports if port.id not in outer]
+    outside = {port.id: _leg(rows, port) for port in ports if port.id in outer}
+    ways = [_gateway(rows, router, outside[key]) for key in outer if key in outside and outside[key].addresses]
     return RouterState(
         id=router.id,
         up=router.admin_state_up,
         legs=sorted((leg for leg in inside if leg.addresses), key=lambda leg: leg.port_id),
-        gateway=_gateway(rows, router, outside) if outside is not None and outside.addresses else None,
+        gateway=ways[0] if ways else None,
+        more_gateways=ways[1:],
+        ecmp=router.enable_default_route_ecmp and len(ways) > 1,
+        bfd=router.enable_default_route_bfd,
         floating=[
-            FloatingState(address=item.floating_ip_address, fixed=item.fixed_ip_address)
+            FloatingState(
+                address=item.floating_ip_address,
+                fixed=item.fixed_ip_address,
+                gateway=gateway_on(ways, item.floating_network_id),
+            )
             for item in sorted(rows.floating, key=lambda item: item.id)
             if item.router_id == router.id and item.fixed_ip_address is not None
         ],

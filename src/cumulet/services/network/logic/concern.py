@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cumulet.kernel.db import Source
-from cumulet.services.network.logic import ipam
+from cumulet.services.network.logic import ipam, spread, trunk_places
 from cumulet.services.network.logic.hosting import FEATURES
 from cumulet.services.network.logic.hosting.base import Concern
 from cumulet.services.network.store import addresses, common, lookups
@@ -20,6 +20,7 @@ from cumulet.services.network.types import (
     SecurityGroupRule,
     Subnet,
 )
+from cumulet.services.network.types.segments import Segment
 
 
 def of(source: Source, kind: type, keys: Iterable[str]) -> set[str]:
@@ -29,8 +30,9 @@ def of(source: Source, kind: type, keys: Iterable[str]) -> set[str]:
 
 
 def of_ports(source: Source, ports: Iterable[Port]) -> set[str]:
-    """Where the ports are, who sends frames to them, and whose rules let them in as members of their groups."""
+    """Where the ports and their subports are, who sends frames to them, and whose rules let them in as members."""
     listed = list(ports)
+    listed += trunk_places.subports(source, listed)
     seen = {port.network_id for port in listed if port.host or port.device_owner == OWNER_DHCP}
     groups = {key for keys in addresses.groups_of(source, [port.id for port in listed]).values() for key in keys}
     admitting = lookups.groups_admitting(source, groups)
@@ -46,7 +48,7 @@ def of_host(source: Source, host: str) -> set[str]:
 def _of_routers(source: Source, keys: set[str]) -> set[str]:
     routers = common.by_id(source, Router, keys).values()
     legs = lookups.router_interfaces(source, keys)
-    return ({router.host for router in routers} | lookups.hosts_on(source, {leg.network_id for leg in legs})) - {""}
+    return spread.hosts_of(source, routers) | lookups.hosts_on(source, {leg.network_id for leg in legs}) - {""}
 
 
 def _of_subnets(source: Source, keys: set[str]) -> set[str]:
@@ -75,6 +77,10 @@ def _of_rules(source: Source, keys: set[str]) -> set[str]:
     return lookups.hosts_of_members(source, {one.security_group_id for one in rules})
 
 
+def _of_segments(source: Source, keys: set[str]) -> set[str]:
+    return lookups.hosts_on(source, {one.network_id for one in common.by_id(source, Segment, keys).values()})
+
+
 _CONCERNS: dict[type, Concern] = {
     Network: lookups.hosts_on,
     Subnet: _of_subnets,
@@ -83,4 +89,5 @@ _CONCERNS: dict[type, Concern] = {
     FloatingIp: _of_floating,
     SecurityGroup: _of_groups,
     SecurityGroupRule: _of_rules,
+    Segment: _of_segments,
 } | {kind: concern for feature in FEATURES for kind, concern in feature.concerns.items()}

@@ -3,22 +3,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
+from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.db import Source
 from cumulet.services.network import contract
-from cumulet.services.network.logic import quotas
+from cumulet.services.network.logic import minimums, port_devices, quotas
 from cumulet.services.network.logic.addressing import prefix
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.store import quotas as quota_store
 from cumulet.services.network.types import Network, Port, SecurityGroup, ServerPort, Subnet
+from cumulet.services.network.types.plugs import SOCKET
 
 
 def ports(source: Source, listed: Sequence[Port | ServerPort]) -> list[contract.PortInfo]:
     """What compute is told of these ports."""
+    return _on(source, listed, common.by_id(source, Network, [port.network_id for port in listed]))
+
+
+def made(source: Source, listed: Sequence[Port]) -> list[contract.PortInfo]:
+    """The same of ports that have just become a server's, with whether they ask placement for anything."""
+    networks = common.by_id(source, Network, [port.network_id for port in listed])
+    policies = {port.id: port.qos_policy_id or networks[port.network_id].qos_policy_id for port in listed}
+    asking, infos = minimums.asking(source, policies), _on(source, listed, networks)
+    return [msgspec.structs.replace(info, asks_resources=True) if info.id in asking else info for info in infos]
+
+
+def _on(
+    source: Source, listed: Sequence[Port | ServerPort], networks: Mapping[str, Network]
+) -> list[contract.PortInfo]:
     keys = [port.id for port in listed]
     held, groups = addresses.of_ports(source, keys), addresses.groups_of(source, keys)
-    networks = common.by_id(source, Network, [port.network_id for port in listed])
     subnets = common.by_id(source, Subnet, [item.subnet_id for items in held.values() for item in items])
     floating: dict[tuple[str, str], list[str]] = {}
     for item in lookups.floating_of_ports(source, keys):
@@ -46,6 +63,8 @@ def ports(source: Source, listed: Sequence[Port | ServerPort]) -> list[contract.
             made_for_server=port.made_for_server,
             port_security=port.port_security_enabled,
             tag=port.tag,
+            is_device=port.vnic_type in port_devices.KINDS,
+            socket=str((port.vif_details or {}).get("vhostuser_socket") or "") if port.vif_type == SOCKET else "",
         )
         for port in listed
         if port.network_id in networks
@@ -73,9 +92,9 @@ def groups_on(source: Source, ports: dict[str, list[contract.PortInfo]]) -> dict
     }
 
 
-def usage(source: Source, project_id: str) -> contract.NetworkUsage:
+def usage(cloud: Cloud, source: Source, project_id: str) -> contract.NetworkUsage:
     """Limits and use of the project."""
-    limits = quotas.of_project(source, project_id)
+    limits = quotas.of_project(cloud, source, project_id)
     return contract.NetworkUsage(
         floating_ips=limits["floatingip"],
         floating_ips_used=quota_store.used(source, project_id, "floatingip"),

@@ -74,6 +74,11 @@ def told(domain: str, name: str, address: str) -> tuple[str, str]:
     return host, rest
 
 
+def whole(domain: str, name: str) -> str:
+    """The whole name of a port that is called `name`, without its final dot; "" where it has none of its own."""
+    return assignment(domain, name, "")["fqdn"].removesuffix(".").lower() if name and is_named(domain) else ""
+
+
 def _fault_of_labels(name: str) -> str | None:
     if len(name) > LONGEST:
         return f"'{name}' exceeds the {LONGEST} character FQDN limit"

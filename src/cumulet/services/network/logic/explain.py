@@ -9,13 +9,15 @@ from typing import Any
 from cumulet.kernel import clock
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.explain import Explain, Explanation, ask_host
-from cumulet.services.network.logic import agents, binding, trace
+from cumulet.services.network.logic import agents, binding, ha, spread, trace, trunk_places
 from cumulet.services.network.store import addresses, common, lookups
+from cumulet.services.network.store import trunks as store
 from cumulet.services.network.types import (
     ACTIVE,
     DOWN,
     OWNER_COMPUTE,
-    OWNER_ROUTER_INTERFACE,
+    OWNER_SUBPORT,
+    OWNERS_INSIDE,
     Network,
     Port,
     Router,
@@ -39,7 +41,7 @@ def port(cloud: Cloud, key: str, asked: Mapping[str, str]) -> Explanation | None
         name=found.name,
         state=found.status,
         owner={"project": found.project_id},
-        facts=_facts(found, network),
+        facts=_facts(cloud, found, network),
         parts=_parts(cloud, found),
         host=found.host,
         reported=_reported(cloud, found),
@@ -52,7 +54,7 @@ def port(cloud: Cloud, key: str, asked: Mapping[str, str]) -> Explanation | None
     return told
 
 
-def _facts(found: Port, network: Network | None) -> dict[str, Any]:
+def _facts(cloud: Cloud, found: Port, network: Network | None) -> dict[str, Any]:
     return {
         "network": f"{network.name} ({network.network_type})" if network is not None else None,
         "mac_address": found.mac_address,
@@ -61,9 +63,21 @@ def _facts(found: Port, network: Network | None) -> dict[str, Any]:
         "device_owner": found.device_owner or None,
         "device": found.device_id or None,
         "plugged": f"{found.vnic_type} as {binding.vif_type(found)}",
+        **_trunk(cloud, found),
         "created": clock.iso_z(found.created_at),
         "updated": clock.iso_z(found.updated_at),
     }
+
+
+def _trunk(cloud: Cloud, found: Port) -> dict[str, str]:
+    """Which trunk the port is in, and as what."""
+    if found.trunk_id is None:
+        return {}
+    parent = trunk_places.of_parent(cloud.db, found)
+    if parent is None:
+        return {"trunk": f"{found.trunk_id}, as its parent"}
+    tags = {each.port_id: each.segmentation_id for each in store.details(cloud.db, [parent.id])}
+    return {"trunk": f"{found.trunk_id}, tag {tags.get(found.id)} of port {parent.id}"}
 
 
 def _parts(cloud: Cloud, found: Port) -> list[dict[str, Any]]:
@@ -109,14 +123,18 @@ def _layers(cloud: Cloud, found: Port) -> list[dict[str, Any]]:
 
 def _elsewhere(cloud: Cloud, found: Port) -> list[dict[str, Any]]:
     """Routers of its network on other hosts."""
-    legs = common.find_all(cloud.db, Port, network_id=[found.network_id], device_owner=[OWNER_ROUTER_INTERFACE])
-    told = []
-    for router in common.by_id(cloud.db, Router, {leg.device_id for leg in legs}).values():
-        if router.host != found.host:
-            agent = lookups.agent_of(cloud.db, router.host) if router.host else None
-            sound = router.admin_state_up and agent is not None and agents.is_alive(agent)
-            told.append({"name": "router", "sound": sound, "words": f"{router.id} on {router.host or 'no host'}"})
-    return told
+    legs = common.find_all(cloud.db, Port, network_id=[found.network_id], device_owner=OWNERS_INSIDE)
+    found_there = common.by_id(cloud.db, Router, {leg.device_id for leg in legs}).values()
+    return [_router(cloud, router) for router in found_there if found.host not in spread.hosts_of(cloud.db, [router])]
+
+
+def _router(cloud: Cloud, router: Router) -> dict[str, Any]:
+    """Where it is, and whether anything there answers."""
+    agent = lookups.agent_of(cloud.db, router.host) if router.host else None
+    sound = router.admin_state_up and agent is not None and agents.is_alive(agent)
+    others = [f"{host} ({state})" for host, state in ha.states(cloud.db, router)] if router.is_shared else []
+    shared = f", shared by {' and '.join(others)}" if others else ""
+    return {"name": "router", "sound": sound, "words": f"{router.id} on {router.host or 'no host'}{shared}"}
 
 
 def _judge(cloud: Cloud, found: Port, network: Network | None, told: Explanation) -> None:
@@ -134,7 +152,10 @@ def _judge(cloud: Cloud, found: Port, network: Network | None, told: Explanation
         told.advice.append(f"The network counts host {found.host} as dead (openstack network agent list).")
     elif binding.vif_type(found) == BINDING_FAILED:
         told.waiting.append(f"no driver can plug in a {found.vnic_type} port on host {found.host}")
-        told.advice.append("Bind it where there is such a device, or give it another binding:vnic_type.")
+        if found.device_owner == OWNER_SUBPORT:
+            told.advice.append("Trunks need a host that puts VLAN tags on frames: cumulet doctor says whether it can.")
+        else:
+            told.advice.append("Bind it where there is such a device, or give it another binding:vnic_type.")
     if "failed" in told.reported:
         told.waiting.append(f"the host could not make it: {told.reported['failed']}")
         told.advice.append(

@@ -13,7 +13,6 @@ from cumulet.services.network.logic import access, floating_routers, port_forwar
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import (
-    ACTIVE,
     DOWN,
     OWNER_FLOATING,
     FloatingIp,
@@ -34,7 +33,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Floati
         raise bad("floatingip", f"Network {network.id} is not a valid external network")
     if not any(subnet.ip_version == 4 for subnet in common.find_all(tx, Subnet, network_id=[network.id])):
         raise bad("floatingip", f"Network {network.id} does not contain any IPv4 subnet")
-    quotas.take(tx, values["project_id"], floatingip=1)
+    quotas.take(cloud, tx, values["project_id"], floatingip=1)
     key = ids.new_uuid()
     port = _external_port(tx, network, key, values)
     address = next(
@@ -69,11 +68,14 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Floati
 
 
 def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> FloatingIp:
-    """Let the address stand for another port, or for none, or pass another router; else only words change."""
+    """Let the address stand for another port, or for none, or pass another router; else only words change.
+
+    Without any attribute it stands for nobody afterwards, as it was when an association was all that one had.
+    """
     floating = access.must(tx, FloatingIp, key)
     changes: dict[str, Any] = {name: values[name] for name in ("description",) if name in values}
     changes |= common.optional(FloatingIp, values)
-    if "port_id" in values or "fixed_ip_address" in values:
+    if not values or "port_id" in values or "fixed_ip_address" in values:
         changes |= _target(tx, ctx, floating, values)
     elif "router_id" in values and floating.port_id is not None:
         same = {"port_id": floating.port_id, "fixed_ip_address": floating.fixed_ip_address}
@@ -128,7 +130,13 @@ def _target(tx: Tx, ctx: Context, floating: FloatingIp, values: dict[str, Any]) 
                 network_id=floating.floating_network_id,
             )
     _check_not_forwarding(floating)
-    return {"port_id": port.id, "fixed_ip_address": fixed, "router_id": router.id, "status": ACTIVE}
+    target = {"port_id": port.id, "fixed_ip_address": fixed, "router_id": router.id}
+    return target if _leads(floating, target) else {**target, "status": DOWN}
+
+
+def _leads(floating: FloatingIp, target: Target) -> bool:
+    """Whether the address stands for that already; until its router's host has heard of it, it is DOWN."""
+    return all(getattr(floating, name) == value for name, value in target.items())
 
 
 def _check_not_forwarding(floating: FloatingIp) -> None:

@@ -27,6 +27,6 @@ def between(tx: Tx, network_id: str, subnet_id: str) -> Router | None:
 def chosen(tx: Tx, ctx: Context, key: str, network_id: str) -> Router:
     """The router that the caller names: one with a gateway on the external network, wherever it leads inside."""
     router = access.get(tx, ctx, Router, key)
-    if router.gateway_network_id != network_id:
+    if network_id not in router.gateway_networks:
         raise fault("Conflict", message=f"Router {key} has no external gateway on network {network_id}")
     return router

@@ -8,10 +8,11 @@ administrator took it off; a network that no agent hosts is answered nowhere (`d
 from __future__ import annotations
 
 from cumulet.kernel.db import Source, Tx
-from cumulet.services.network.logic import access, agent_kinds, scheduling
+from cumulet.services.network.logic import access, agent_kinds, ha, scheduling, zones
 from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import common
 from cumulet.services.network.store import dhcp_choices as store
+from cumulet.services.network.store import ha as places
 from cumulet.services.network.types import Network, Router, Subnet
 from cumulet.services.network.types.agents import DHCP, L3, AgentView, DhcpChoice
 
@@ -19,8 +20,11 @@ from cumulet.services.network.types.agents import DHCP, L3, AgentView, DhcpChoic
 def agents_of_network(source: Source, network_id: str) -> list[AgentView]:
     """The DHCP agents that host the network."""
     said = {choice.agent_id: choice.hosted for choice in store.of_networks(source, [network_id])}
+    network = common.find(source, Network, network_id)
     usual = _has_dhcp(source, network_id)
-    return [agent for agent in agent_kinds.of_kind(source, DHCP) if said.get(agent.id, usual)]
+    wanted = network.zones if network is not None else []
+    found = agent_kinds.of_kind(source, DHCP)
+    return [agent for agent in found if said.get(agent.id, usual and zones.fits(agent.host, wanted))]
 
 
 def networks_of(source: Source, agent: AgentView) -> list[Network]:
@@ -29,19 +33,20 @@ def networks_of(source: Source, agent: AgentView) -> list[Network]:
         return []
     said = {choice.network_id: choice.hosted for choice in store.of_agent(source, agent.id)}
     there = {key for key in store.networks_with_dhcp(source) if said.get(key, True)}
-    return common.find_all(source, Network, id=there | {key for key in said if said[key]})
+    found = common.find_all(source, Network, id=there | {key for key in said if said[key]})
+    return [network for network in found if network.id in said or zones.fits(agent.host, network.zones)]
 
 
 def add_network(tx: Tx, agent_id: str, network_id: str) -> None:
     """Let the agent host the network."""
-    access.must(tx, Network, network_id)
+    network = access.must(tx, Network, network_id)
     _lock(tx)
     agent = agent_kinds.view(tx, agent_id)
     if agent.kind != DHCP or not agent.admin_state_up:
         raise fault("InvalidDHCPAgent", id=agent_id)
     if agent_id in {one.id for one in agents_of_network(tx, network_id)}:
         raise fault("NetworkHostedByDHCPAgent", network_id=network_id, agent_id=agent_id)
-    if _has_dhcp(tx, network_id):
+    if _has_dhcp(tx, network_id) and zones.fits(agent.host, network.zones):
         store.remove(tx, network_id, agent_id)
     else:
         store.put(tx, DhcpChoice(network_id, agent_id, True))
@@ -96,27 +101,33 @@ def forget(tx: Tx, key: str) -> set[str]:
     return settle(tx, concerned) if concerned else set()
 
 
-def agent_of_router(source: Source, router: Router) -> AgentView | None:
-    """The L3 agent that hosts the router."""
-    if not router.host:
-        return None
-    return next((one for one in agent_kinds.of_kind(source, L3) if one.host.host == router.host), None)
+def agents_of_router(source: Source, router: Router) -> list[tuple[AgentView, str | None]]:
+    """The L3 agents that host the router; of an HA router each with what it does for it, else with None."""
+    said: dict[str, str | None] = dict(ha.states(source, router)) if router.is_shared else {}
+    known = {one.host.host: one for one in agent_kinds.of_kind(source, L3)}
+    return [(known[host], state) for host, state in (said or {router.host: None}).items() if host in known]
 
 
 def routers_of(source: Source, agent: AgentView) -> list[Router]:
     """The routers that the agent hosts."""
-    return common.find_all(source, Router, host=[agent.host.host]) if agent.kind == L3 else []
+    return places.routers_on(source, agent.host.host) if agent.kind == L3 else []
 
 
 def add_router(tx: Tx, agent_id: str, router_id: str) -> None:
-    """Let a router that is nowhere live on the agent's host; nothing happens where it is there already."""
+    """Let a router that is nowhere live on the agent's host; nothing happens where it is there already.
+
+    An HA router is on that host too from now on.
+    """
     router = access.must(tx, Router, router_id)
     agent = agent_kinds.view(tx, agent_id)
     if agent.kind != L3 or not agent.admin_state_up:
         raise fault("InvalidL3Agent", id=agent_id)
-    now = agent_of_router(tx, router)
-    if now is not None and now.id != agent_id:
-        raise fault("RouterHostedByL3Agent", router_id=router_id, agent_id=now.id)
+    now = [one for one, _ in agents_of_router(tx, router)]
+    if router.is_shared and scheduling.can_share(agent.host):
+        ha.add_place(tx, router, agent.host.host)
+        return
+    if now and agent_id not in {one.id for one in now}:
+        raise fault("RouterHostedByL3Agent", router_id=router_id, agent_id=now[0].id)
     if router.host != agent.host.host:
         scheduling.move(tx, router_id, agent.host.host)
 
@@ -125,7 +136,9 @@ def remove_router(tx: Tx, agent_id: str, router_id: str) -> None:
     """Take the router off the agent's host; it is nowhere until it is added to another, or a host comes."""
     agent = agent_kinds.view(tx, agent_id)
     router = access.must(tx, Router, router_id)
-    if agent.kind == L3 and router.host == agent.host.host:
+    if agent.kind == L3 and router.is_shared:
+        ha.remove_place(tx, router, agent.host.host)
+    elif agent.kind == L3 and router.host == agent.host.host:
         scheduling.move(tx, router_id, "")
 
 

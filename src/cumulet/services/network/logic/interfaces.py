@@ -7,16 +7,16 @@ from typing import Any
 
 import msgspec
 
+from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
 from cumulet.kernel.ids import is_uuid
-from cumulet.services.network.logic import access, addressing, ndp_proxies, port_forwardings, ports, quotas, routers
+from cumulet.services.network.logic import access, addressing, ha, legs, ndp_proxies, port_forwardings, ports, quotas
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.store import addresses, common, lookups, rbac_policies
 from cumulet.services.network.types import (
-    ACTIVE,
+    DOWN,
     OWNER_ROUTER_GATEWAY,
-    OWNER_ROUTER_INTERFACE,
     Allocation,
     FloatingIp,
     Network,
@@ -34,17 +34,21 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
     subnet_ids: list[str]
 
 
-def add(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interface:
+def add(cloud: Cloud, tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interface:
     """Connect the router to a subnet (by its gateway's address), or by a port that is free."""
     _check_info(info)
     if "port_id" in info and "subnet_id" in info:
         raise bad("router", "Cannot specify both subnet-id and port-id")
-    added = _add_port(tx, ctx, router, info["port_id"]) if "port_id" in info else _add_subnet(tx, ctx, router, info)
+    if "port_id" in info:
+        added = _add_port(tx, ctx, router, info["port_id"])
+    else:
+        added = _add_subnet(cloud, tx, ctx, router, info)
+    ha.reached(tx, router)
     common.touch(tx, Router, router.id)
     return added
 
 
-def remove(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interface:
+def remove(cloud: Cloud, tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interface:
     """Disconnect; refused while floating addresses or routes need the interface.
 
     The port goes as well, unless it is for other subnets too and one is named.
@@ -73,6 +77,7 @@ def remove(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interf
         _check_unused(tx, router, subnet)
         ndp_proxies.check_interface_goes(tx, router, subnet)
     ports.remove(tx, [port])
+    ha.reached(tx, router)
     common.touch(tx, Router, router.id)
     return Interface(router=router, port=port, subnet_ids=[subnet.id for subnet in subnets])
 
@@ -97,7 +102,7 @@ def _check_info(info: Any) -> None:
             raise bad("router", f"'{info[name]}' is not a valid UUID")
 
 
-def _add_subnet(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interface:
+def _add_subnet(cloud: Cloud, tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> Interface:
     subnet = access.get(tx, ctx, Subnet, info["subnet_id"])
     if subnet.gateway_ip is None:
         raise bad("router", "Subnet for router interface must have a gateway IP")
@@ -112,10 +117,10 @@ def _add_subnet(tx: Tx, ctx: Context, router: Router, info: dict[str, Any]) -> I
         held = [_as_wanted(item) for item in addresses.of_ports(tx, [sixth.id])[sixth.id]]
         ports.readdress(tx, sixth, held + fixed)
         return Interface(router=router, port=sixth, subnet_ids=[subnet.id])
-    quotas.take(tx, router.project_id, port=1)
+    quotas.take(cloud, tx, router.project_id, port=1)
     network = access.must(tx, Network, subnet.network_id)
     port = ports.make_own(
-        tx, network, OWNER_ROUTER_INTERFACE, router.id, fixed, project_id=router.project_id, host=router.host
+        tx, network, ha.owner_inside(router), router.id, fixed, project_id=router.project_id, host=router.host
     )
     return Interface(router=router, port=port, subnet_ids=[subnet.id])
 
@@ -153,9 +158,9 @@ def _add_port(tx: Tx, ctx: Context, router: Router, port_id: str) -> Interface:
         port.id,
         {
             "device_id": router.id,
-            "device_owner": OWNER_ROUTER_INTERFACE,
+            "device_owner": ha.owner_inside(router),
             "host": router.host,
-            "status": ACTIVE,
+            "status": DOWN,
             "port_security_enabled": False,
             "allowed_address_pairs": [],
         },
@@ -179,7 +184,7 @@ def _check_advertised(subnet: Subnet) -> None:
 
 def _check_subnets(tx: Tx, router: Router, new: list[Subnet]) -> None:
     """No subnet twice on one router, and none whose addresses another one on it has."""
-    for port in routers.legs(tx, router):
+    for port in legs.of(tx, router):
         held = addresses.of_ports(tx, [port.id])[port.id]
         for subnet in new:
             if subnet.id in {item.subnet_id for item in held}:
@@ -190,7 +195,7 @@ def _check_subnets(tx: Tx, router: Router, new: list[Subnet]) -> None:
             known = list(common.by_id(tx, Subnet, [item.subnet_id for item in held]).values())
         for one in known:
             for other in new:
-                routers.check_disjoint(one, other)
+                legs.check_disjoint(one, other)
 
 
 def _check_unused(tx: Tx, router: Router, subnet: Subnet) -> None:

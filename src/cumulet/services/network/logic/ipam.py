@@ -7,15 +7,20 @@ import ipaddress
 import itertools
 from typing import Any
 
+import msgspec
+
 from cumulet.kernel.db import Tx
 from cumulet.kernel.errors import CumuletError
-from cumulet.services.network.logic import addressing
+from cumulet.services.network.logic import addressing, routed
 from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.store import addresses, common
 from cumulet.services.network.types import (
+    DEFERRED,
+    IMMEDIATE,
     OWNER_DHCP,
     OWNER_ROUTER_GATEWAY,
-    OWNER_ROUTER_INTERFACE,
+    OWNERS_INSIDE,
+    UNADDRESSED,
     Allocation,
     Port,
     Subnet,
@@ -24,7 +29,32 @@ from cumulet.services.network.types import (
 MOST_PER_PORT = 32
 WINDOW = 64  # addresses that are asked about at once
 AUTOMATIC = ("slaac", "dhcpv6-stateless")  # address modes of subnets whose guests make their address themselves
-_ROUTER_OWNERS = (OWNER_ROUTER_INTERFACE, OWNER_ROUTER_GATEWAY)
+_ROUTER_OWNERS = (*OWNERS_INSIDE, OWNER_ROUTER_GATEWAY)
+
+
+class Deferred(Exception):
+    """A port's host says on which of its network's subnets it has addresses, and it has no host yet."""
+
+
+def begin(tx: Tx, port: Port, wanted: list[dict[str, str]] | None) -> Port:
+    """Give a new port its addresses, as `assign` does; the port as it is then, which may have to wait for a host."""
+    state = UNADDRESSED if wanted == [] else IMMEDIATE
+    try:
+        assign(tx, port, wanted)
+    except Deferred:
+        state = DEFERRED
+    if state == IMMEDIATE:
+        return port
+    common.set_quietly(tx, Port, [port.id], {"ip_allocation": state})
+    return msgspec.structs.replace(port, ip_allocation=state)
+
+
+def settled(tx: Tx, port: Port, host: str) -> bool:
+    """A port comes to `host`: one that waited for it gets its addresses. Whether it did."""
+    if port.ip_allocation != DEFERRED or port.host or not host or addresses.of_ports(tx, [port.id])[port.id]:
+        return False
+    assign(tx, msgspec.structs.replace(port, host=host), None)
+    return True
 
 
 def assign(
@@ -35,10 +65,11 @@ def assign(
     `wanted` None asks for one address of each of the IP `versions` that the network has; otherwise each item names a
     subnet, an address, or both. On subnets where guests make their address themselves the port has one in any case.
     Raises IpAddressGenerationFailure, IpAddressGenerationFailureNoMatchingSubnet, IpAddressAlreadyAllocated,
-    InvalidIpFor{Network,Subnet}, AllocationOnAutoAddressSubnet.
+    InvalidIpFor{Network,Subnet}, AllocationOnAutoAddressSubnet; on routed networks HostNotConnectedToAnySegment,
+    FixedIpsSubnetsNotOnSameSegment, and Deferred where `wanted` is None and the port has no host.
     """
     tx.lock(f"network:addresses:{port.network_id}")
-    subnets = _serving(tx, port, is_needed=wanted != [])
+    subnets = _serving(tx, port, wanted)
     addresses.put(tx, port.id, [])
     if wanted is None:
         subnets = [subnet for subnet in subnets if subnet.ip_version in versions]
@@ -92,6 +123,8 @@ def extend(tx: Tx, subnet: Subnet) -> list[Port]:
     tx.lock(f"network:addresses:{subnet.network_id}")
     there = common.find_all(tx, Port, network_id=[subnet.network_id])
     fitting = [port for port in there if _is_automatic(subnet, port) and _serves(subnet, port)]
+    if subnet.segment_id is not None:
+        fitting = [port for port in fitting if routed.is_near(tx, port, subnet)]
     own = {port.id: addressing.eui64(subnet.cidr, port.mac_address) for port in fitting}
     taken = addresses.taken(tx, subnet.id, own.values()) if own else set()
     given = [port for port in fitting if own[port.id] not in taken]
@@ -104,12 +137,17 @@ def extend(tx: Tx, subnet: Subnet) -> list[Port]:
     return given
 
 
-def _serving(tx: Tx, port: Port, *, is_needed: bool) -> list[Subnet]:
-    """The network's subnets that are for such ports; those that are for them alone come first."""
+def _serving(tx: Tx, port: Port, wanted: list[dict[str, str]] | None) -> list[Subnet]:
+    """The network's subnets that are for such ports and for their host; those that are for them alone come first."""
     there = common.find_all(tx, Subnet, network_id=[port.network_id])
     found = [subnet for subnet in there if _serves(subnet, port)]
-    if there and not found and is_needed:
+    if there and not found and wanted != []:
         raise fault("IpAddressGenerationFailureNoMatchingSubnet", id=port.network_id, owner=port.device_owner)
+    if any(subnet.segment_id is not None for subnet in found):
+        reached = routed.within_reach(tx, port, found, wanted)
+        if reached is None:
+            raise Deferred
+        found = reached
     return sorted(found, key=lambda subnet: not subnet.service_types)
 
 
@@ -210,4 +248,4 @@ def _free_on(tx: Tx, subnet: Subnet, taken_now: set[str]) -> str | None:
 
 def _is_automatic(subnet: Subnet, port: Port) -> bool:
     """Whether guests make their address themselves; that of a router's inside is chosen like any other."""
-    return subnet.ipv6_address_mode in AUTOMATIC and port.device_owner != OWNER_ROUTER_INTERFACE
+    return subnet.ipv6_address_mode in AUTOMATIC and port.device_owner not in OWNERS_INSIDE

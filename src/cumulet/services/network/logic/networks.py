@@ -12,13 +12,17 @@ from cumulet.kernel.db import Tx
 from cumulet.services.network.logic import (
     access,
     default_external,
+    minimums,
     ports,
     qos_use,
     quotas,
+    segment_inventories,
     segments,
     sharing,
+    tagged_frames,
+    zones,
 )
-from cumulet.services.network.logic.faults import fault, invalid
+from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import common
 from cumulet.services.network.store import rbac_policies as policies
 from cumulet.services.network.types import (
@@ -36,8 +40,9 @@ from cumulet.services.network.types import (
 def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Network:
     """A new network from its attributes; its kind is chosen here unless an administrator has."""
     values["qos_policy_id"] = qos_use.with_default(tx, ctx, values["project_id"], values.get("qos_policy_id"))
-    quotas.take(tx, values["project_id"], network=1)
-    kind, physical, segment = segments.choose(cloud, tx, values)
+    quotas.take(cloud, tx, values["project_id"], network=1)
+    carriers = segments.choose(cloud, tx, values)
+    tagged_frames.check(cloud, values, [each.kind for each in carriers])
     now, key = clock.utcnow(), ids.new_uuid()
     if values["is_default"]:
         default_external.check_only(tx, key)
@@ -49,20 +54,20 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Networ
         shared=values["shared"],
         external=values["router:external"],
         is_default=values["is_default"] and values["router:external"],
-        mtu=segments.mtu(cloud, kind, values["mtu"]),
+        mtu=segments.mtu(cloud, [each.kind for each in carriers], values["mtu"]),
         port_security_enabled=values["port_security_enabled"],
-        network_type=kind,
-        physical_network=physical,
-        segmentation_id=segment,
         availability_zone_hints=values["availability_zone_hints"],
+        zones=zones.settled(cloud, tx, "network", values["availability_zone_hints"]),
         description=values["description"],
         tags=[],
         revision_number=1,
         created_at=now,
         updated_at=now,
         **common.optional(Network, values),
+        **segments.columns(cloud, carriers),
     )
     common.add(tx, network)
+    common.add(tx, *segments.rows(network.id, carriers, now))
     if network.shared:
         sharing.add(tx, "network", network.id, network.project_id)
     if network.external:
@@ -73,11 +78,10 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Networ
 def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any]) -> Network:
     """Change attributes; what others lean on (sharing, being external) can be taken back only while nobody does."""
     network = access.must(tx, Network, key)
-    if any(name in values for name in segments.PROVIDER):
-        raise invalid("Plugin does not support updating the following provider network attributes: " + _named(values))
     if values.get("shared", network.shared) != network.shared:
         _share(tx, network, values["shared"])
     changes = {name: values[name] for name in _PLAIN if name in values} | common.optional(Network, values)
+    changes |= segments.renumber(cloud, tx, network, values)
     if values.get("router:external", network.external) != network.external:
         changes["external"] = values["router:external"]
         _open_outside(tx, network, values["router:external"])
@@ -86,7 +90,12 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     if not changes.get("external", network.external):
         changes["is_default"] = False
     if "mtu" in values:
-        changes["mtu"] = segments.mtu(cloud, network.network_type, values["mtu"])
+        kinds = [each.kind for each in segments.carriers(tx, [network])[key]]
+        changes["mtu"] = segments.mtu(cloud, kinds, values["mtu"])
+        for subnet in common.find_all(tx, Subnet, network_id=[key]):
+            segments.check_mtu(key, changes["mtu"], subnet.ip_version)
+    if "qos_policy_id" in changes:
+        minimums.of_network(cloud, tx, network, changes["qos_policy_id"])
     common.change(tx, Network, key, changes)
     return access.must(tx, Network, key)
 
@@ -106,7 +115,9 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
         reason = "There are one or more ports still in use on the network, id for these ports is: " + ",".join(used)
         raise fault("NetworkInUse", id=key, reason=reason)
     ports.remove(tx, own)
-    common.remove(tx, Subnet, [subnet.id for subnet in common.find_all(tx, Subnet, network_id=[key])])
+    subnets = common.find_all(tx, Subnet, network_id=[key])
+    common.remove(tx, Subnet, [subnet.id for subnet in subnets])
+    segment_inventories.settle(cloud, tx, {each.segment_id for each in subnets if each.segment_id is not None})
     if network.shared or network.external or network.granted:
         sharing.forget(tx, key)
     common.remove(tx, Network, [key])
@@ -138,7 +149,3 @@ def _open_outside(tx: Tx, network: Network, wanted: bool) -> None:
             raise fault("ExternalNetworkInUse", id=network.id)
         policies.remove_of(tx, network.id, AS_EXTERNAL)
     sharing.settle(tx, "network", network.id)
-
-
-def _named(values: dict[str, Any]) -> str:
-    return ", ".join(name for name in segments.PROVIDER if name in values)

@@ -18,7 +18,7 @@ from cumulet.kernel.db import Tx
 from cumulet.services.network.logic import access, addressing, floating_routers
 from cumulet.services.network.logic.faults import bad, fault
 from cumulet.services.network.store import addresses, common, lookups
-from cumulet.services.network.types import ACTIVE, DOWN, Allocation, FloatingIp, Port
+from cumulet.services.network.types import DOWN, Allocation, FloatingIp, Port
 from cumulet.services.network.types.port_forwardings import PortForwarding
 
 _NAME = "port_forwarding"
@@ -60,7 +60,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> PortFo
         )
     router_id = _router(tx, ctx, floating, made)
     common.add(tx, made)
-    common.change(tx, FloatingIp, floating.id, {"router_id": router_id, "status": ACTIVE})
+    common.change(tx, FloatingIp, floating.id, {"router_id": router_id})
     common.touch(tx, Port, made.internal_port_id)
     return made
 

@@ -19,32 +19,39 @@ from cumulet.services.network.logic import (
     dns,
     ipam,
     macs,
+    minimums,
     port_attributes,
     port_forwardings,
     qos_use,
     quotas,
+    routed,
     security_groups,
     trunks,
 )
 from cumulet.services.network.logic.faults import bad, fault, invalid
-from cumulet.services.network.store import addresses, common, lookups
+from cumulet.services.network.store import addresses, common, local_ips, lookups
 from cumulet.services.network.types import (
     ACTIVE,
     DOWN,
+    NOT_APPLICABLE,
+    OWNER_CENTRAL_SNAT,
     OWNER_COMPUTE,
+    OWNER_DHCP,
     OWNER_FLOATING,
     OWNER_ROUTER_GATEWAY,
-    OWNER_ROUTER_INTERFACE,
+    OWNERS_INSIDE,
     FloatingIp,
     Network,
     Port,
     Router,
     SecurityGroup,
+    Subnet,
 )
 
 MOST_PAIRS = 10
-ROUTER_OWNERS = (OWNER_ROUTER_INTERFACE, OWNER_ROUTER_GATEWAY)
+ROUTER_OWNERS = (*OWNERS_INSIDE, OWNER_ROUTER_GATEWAY, OWNER_CENTRAL_SNAT)
 _CLOUDS_OWN = (*ROUTER_OWNERS, OWNER_FLOATING)
+_FIRST = {OWNER_DHCP: ACTIVE, OWNER_FLOATING: NOT_APPLICABLE}  # the status of a new port
 _PLAIN = ("name", "admin_state_up", "device_id", "device_owner", "description")
 
 
@@ -52,15 +59,15 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Port:
     """A new port from its attributes, with addresses and security groups."""
     values = dns.kept(cloud, values)
     network = access.get(tx, ctx, Network, values["network_id"])
-    quotas.take(tx, values["project_id"], port=1)
+    quotas.take(cloud, tx, values["project_id"], port=1)
     secure = values.get("port_security_enabled", network.port_security_enabled)
     port = _new(tx, network, values, secure)
     if port.host:
         port = msgspec.structs.replace(port, **binding.choose(cloud, tx, port, _binding(port)))
     common.add(tx, port)
     qos_use.check_port(tx, port, None if port.qos_policy_id else network.qos_policy_id)
-    allocations = ipam.assign(tx, port, values.get("fixed_ips"))
-    set_groups(tx, ctx, port, values.get("security_groups"), has_address=bool(allocations), fresh=True)
+    port = ipam.begin(tx, port, values.get("fixed_ips"))
+    set_groups(tx, ctx, port, values.get("security_groups"), fresh=True)
     return port
 
 
@@ -78,41 +85,56 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
         changes["vnic_type"] = values["binding:vnic_type"]
     if "binding:profile" in values:
         changes["profile"] = port_attributes.profile(values["binding:profile"])
+    if "qos_policy_id" in changes:
+        changes |= minimums.of_port(cloud, tx, port, changes["qos_policy_id"])
     changes |= macs.of_device(tx, port, changes) | binding.changed(cloud, tx, port, changes)
     if "extra_dhcp_opts" in values:
         changes["extra_dhcp_opts"] = _merged_options(port.extra_dhcp_opts, values["extra_dhcp_opts"] or [])
     secure = values.get("port_security_enabled", port.port_security_enabled)
     changes["port_security_enabled"] = secure
+    if port.device_owner == OWNER_DHCP and "admin_state_up" in changes:
+        changes["status"] = ACTIVE if changes["admin_state_up"] else DOWN
     mac = changes.get("mac_address", port.mac_address)
     pairs = values.get("allowed_address_pairs", port.allowed_address_pairs)
     changes["allowed_address_pairs"] = _checked_pairs(pairs, mac, secure)
+    if changes.get("host") and changes["host"] != port.host and "fixed_ips" not in values:
+        _come_to(tx, port, changes["host"])
     common.change(tx, Port, key, changes)
+    moves = changes.get("host", port.host) != port.host
     port = access.must(tx, Port, key)
+    if moves:
+        binding.follow(cloud, tx, [port], port.host)
     if "fixed_ips" in values:
+        _check_leg(tx, port, values["fixed_ips"])
         _check_floating(tx, port, values["fixed_ips"])
     if "fixed_ips" in values or "mac_address" in changes:
         ipam.reassign(tx, port, values.get("fixed_ips"))
         port_forwardings.readdressed(tx, port)
-    has_address = bool(addresses.of_ports(tx, [key])[key])
-    set_groups(tx, ctx, port, values.get("security_groups"), has_address=has_address, fresh=False)
+    set_groups(tx, ctx, port, values.get("security_groups"), fresh=False)
     return port
 
 
-def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
-    """Remove a port that no router or floating address lives by."""
+def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> set[str]:
+    """Remove a port that no router or floating address lives by; see `remove`."""
     port = access.must(tx, Port, key)
     if port.device_owner in _CLOUDS_OWN and _is_used(tx, port):
         raise fault("ServicePortInUse", id=key, reason=f"has device owner {port.device_owner}")
+    if local_ips.is_at(tx, key):
+        raise fault("ServicePortInUse", id=key, reason="still referenced by Local IPs")
     if port.trunk_id is not None:
         raise trunks.in_use(tx, port)
     if port.device_owner.startswith(OWNER_COMPUTE) and cloud.contracts.offers(ServersContract):
         servers = cloud.contracts.use(ServersContract)
         servers.port_gone(tx, port.device_id, key)
-    remove(tx, [port])
+    minimums.give_back(cloud, tx, [port])
+    return remove(tx, [port])
 
 
-def remove(tx: Tx, gone: list[Port]) -> None:
-    """Delete ports whatever they are; floating addresses that stood for them stand for nobody now."""
+def remove(tx: Tx, gone: list[Port]) -> set[str]:
+    """Delete ports whatever they are; floating addresses that stood for them stand for nobody now.
+
+    Answers with the hosts of the routers of these, which nobody else would tell where the ports were nowhere.
+    """
     keys = [port.id for port in gone]
     leading = lookups.floating_leading_to(tx, keys)
     for floating in leading:
@@ -123,6 +145,8 @@ def remove(tx: Tx, gone: list[Port]) -> None:
         port_forwardings.forget(tx, keys)
     trunks.forget(tx, gone)
     common.remove(tx, Port, keys)
+    routers = {floating.router_id for floating in leading if floating.router_id is not None}
+    return {router.host for router in common.by_id(tx, Router, routers).values()} - {""} if routers else set()
 
 
 def make_own(
@@ -144,9 +168,7 @@ def make_own(
         "project_id": project_id, "name": "", "admin_state_up": True, "device_id": device_id, "device_owner": owner,
         "description": "", "extra_dhcp_opts": None, "binding:vnic_type": "normal", "binding:host_id": host,
     }  # fmt: skip
-    port = msgspec.structs.replace(_new(tx, network, values, secure=False), status=DOWN)
-    if owner != OWNER_FLOATING:
-        port = msgspec.structs.replace(port, status=ACTIVE)
+    port = msgspec.structs.replace(_new(tx, network, values, secure=False), status=_FIRST.get(owner, DOWN))
     common.add(tx, port)
     ipam.assign(tx, port, fixed_ips, versions)
     return port
@@ -158,7 +180,7 @@ def readdress(tx: Tx, port: Port, fixed_ips: list[dict[str, str]]) -> None:
     common.touch(tx, Port, port.id)
 
 
-def set_groups(tx: Tx, ctx: Context, port: Port, wanted: list[str] | None, *, has_address: bool, fresh: bool) -> None:
+def set_groups(tx: Tx, ctx: Context, port: Port, wanted: list[str] | None, *, fresh: bool) -> None:
     """Put the port into the groups `wanted`; None leaves them, and gives a fresh port its project's default."""
     if port.device_owner.startswith("network:") and wanted is None:
         return
@@ -174,10 +196,14 @@ def set_groups(tx: Tx, ctx: Context, port: Port, wanted: list[str] | None, *, ha
             default = security_groups.ensure_default(tx, port.project_id)
             addresses.put_groups(tx, port.id, [default.id])
         return
-    if wanted and not has_address:
-        raise fault("PortSecurityAndIPRequiredForSecurityGroups")
     security_groups.check_alike([access.get(tx, ctx, SecurityGroup, key) for key in wanted])
     addresses.put_groups(tx, port.id, wanted)
+
+
+def _come_to(tx: Tx, port: Port, host: str) -> None:
+    """A port of a routed network comes to a host with addresses that work there."""
+    if access.must(tx, Network, port.network_id).routed and not ipam.settled(tx, port, host):
+        routed.check_host(tx, port, host)
 
 
 def _binding(port: Port) -> dict[str, Any]:
@@ -258,6 +284,18 @@ def _merged_options(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> lis
         else:
             merged[key] = {"opt_name": item["opt_name"], "opt_value": item["opt_value"], "ip_version": version}
     return list(merged.values())
+
+
+def _check_leg(tx: Tx, port: Port, wanted: list[dict[str, str]]) -> None:
+    """A router's port inside keeps its IPv4 addresses: they are changed by its interfaces alone."""
+    if port.device_owner not in OWNERS_INSIDE:
+        return
+    held = {item.address for item in addresses.of_ports(tx, [port.id])[port.id] if ":" not in item.address}
+    asked = ipam.keeping(tx, port, wanted)
+    named = {item["ip_address"] for item in asked if "ip_address" in item and ":" not in item["ip_address"]}
+    more = {item["subnet_id"] for item in asked if "ip_address" not in item and "subnet_id" in item}
+    if named != held or any(subnet.ip_version == 4 for subnet in common.by_id(tx, Subnet, more).values()):
+        raise fault("IPAddressChangeNotAllowed", id=port.id)
 
 
 def _check_floating(tx: Tx, port: Port, wanted: list[dict[str, str]]) -> None:

@@ -106,7 +106,7 @@ def delete_rule(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
     common.remove(tx, QosRule, [key])
     policy = access.must(tx, QosPolicy, rule.qos_policy_id)
     common.touch(tx, QosPolicy, policy.id)
-    if rule.type in qos_use.PLACED:
+    if rule.type in qos.PLACED:
         _check_nothing_placed(tx, policy)
 
 
@@ -153,7 +153,7 @@ def _changed(tx: Tx, policy: QosPolicy, rules: list[QosRule], rule: QosRule) -> 
     """A rule came or is another: the ports under the policy must be able to have it."""
     common.touch(tx, QosPolicy, policy.id)
     qos_use.check_ports(tx, rules, store.ports_under(tx, [policy.id]))
-    if rule.type in qos_use.PLACED:
+    if rule.type in qos.PLACED:
         _check_nothing_placed(tx, policy)
 
 

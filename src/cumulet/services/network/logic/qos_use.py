@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,22 +10,14 @@ from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.services.network.logic import access, agents
 from cumulet.services.network.logic.faults import fault
-from cumulet.services.network.store import common, visibility
 from cumulet.services.network.store import qos as store
-from cumulet.services.network.types import Network, Port, QosPolicy, QosRule, qos
+from cumulet.services.network.types import Port, QosPolicy, QosRule, qos
 
-VNIC_TYPES = ("normal",)  # of ports that the fabric can hold to rules
+_FABRICS = "normal"  # the vnic type of ports that the fabric holds to rules
+# What cards hold their virtual functions to: of limits, only what guests send.
+_CARDS, _OF_CARDS = ("direct", "macvtap"), (qos.BANDWIDTH_LIMIT, qos.MINIMUM_BANDWIDTH)
 _MOST = 2**31 - 1
 _AMOUNT = {"parameter_type": "range", "parameter_values": {"start": 0, "end": _MOST}}
-_CLASSES = {
-    (qos.MINIMUM_BANDWIDTH, qos.INGRESS): "NET_BW_IGR_KILOBIT_PER_SEC",
-    (qos.MINIMUM_BANDWIDTH, qos.EGRESS): "NET_BW_EGR_KILOBIT_PER_SEC",
-    (qos.MINIMUM_PACKET_RATE, qos.INGRESS): "NET_PACKET_RATE_IGR_KILOPACKET_PER_SEC",
-    (qos.MINIMUM_PACKET_RATE, qos.EGRESS): "NET_PACKET_RATE_EGR_KILOPACKET_PER_SEC",
-    (qos.MINIMUM_PACKET_RATE, qos.ANY): "NET_PACKET_RATE_KILOPACKET_PER_SEC",
-}
-PLACED = (qos.MINIMUM_BANDWIDTH, qos.MINIMUM_PACKET_RATE)  # types whose amounts placement gives out
-_TUNNEL_TRAIT = "CUSTOM_NETWORK_TUNNEL_PROVIDER"
 
 
 def lock(tx: Tx, policy_id: str) -> None:
@@ -45,7 +36,7 @@ def attach(tx: Tx, ctx: Context, policy_id: str) -> QosPolicy:
 
 def check_change(tx: Tx, ctx: Context, old: str | None, new: str | None) -> None:
     """What may be seen may be attached, and what may be seen may be taken away."""
-    if old is not None and not visibility.find_visible(tx, ctx, QosPolicy, access.sees_all(ctx), id=[old]):
+    if old is not None and access.find(tx, ctx, QosPolicy, old) is None:
         raise fault("PolicyRemoveAuthorizationError", policy_id=old)
     if new is not None:
         attach(tx, ctx, new)
@@ -88,8 +79,16 @@ def check_ports(tx: Tx, rules: list[QosRule], ports: Iterable[Port]) -> None:
     for port in listed:
         held = hosts.get(port.host, anywhere)
         for rule in rules:
-            if rule.type not in held or port.vnic_type not in VNIC_TYPES:
+            if not _holds(rule, port, held):
                 raise fault("QosRuleNotSupported", rule_type=rule.type, port_id=port.id)
+
+
+def _holds(rule: QosRule, port: Port, held: set[str]) -> bool:
+    """Whether the port can be held to the rule where hosts say that they hold theirs to rules of the types `held`."""
+    if port.vnic_type in _CARDS:
+        is_limit = rule.type == qos.BANDWIDTH_LIMIT
+        return rule.type in _OF_CARDS and not (is_limit and rule.direction == qos.INGRESS)
+    return port.vnic_type == _FABRICS and rule.type in held
 
 
 # What hosts can do.
@@ -147,43 +146,3 @@ def _capabilities(configurations: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _held(configurations: Mapping[str, Any]) -> set[str]:
     return set(_capabilities(configurations).get("qos_rules") or ())
-
-
-# What ports ask of placement.
-
-
-def resource_requests(source: Source, ports: list[Port], policies: list[str | None]) -> list[dict[str, Any] | None]:
-    """What each port asks of placement by the minimums of its policy: groups of resources with traits, or None."""
-    rules = store.rules_of(source, {key for key in policies if key is not None})
-    asking = [bool(key) and any(rule.type in PLACED for rule in rules[key or ""]) for key in policies]
-    networks = common.by_id(
-        source, Network, {port.network_id for port, asks in zip(ports, asking, strict=True) if asks}
-    )
-    return [
-        _request(port, networks[port.network_id], rules[key or ""]) if asks else None
-        for port, key, asks in zip(ports, policies, asking, strict=True)
-    ]
-
-
-def _request(port: Port, network: Network, rules: list[QosRule]) -> dict[str, Any]:
-    physical = network.physical_network
-    wire = _trait(f"PHYSNET_{physical}") if physical else _TUNNEL_TRAIT
-    vnic = _trait(f"VNIC_TYPE_{port.vnic_type}")
-    groups = [
-        _group(port, [rule for rule in rules if rule.type == qos.MINIMUM_BANDWIDTH], [wire, vnic]),
-        _group(port, [rule for rule in rules if rule.type == qos.MINIMUM_PACKET_RATE], [vnic]),
-    ]
-    asked = [group for group in groups if group["resources"]]
-    return {"request_groups": asked, "same_subtree": [group["id"] for group in asked]}
-
-
-def _group(port: Port, rules: list[QosRule], traits: list[str]) -> dict[str, Any]:
-    """A group whose id is the same while the port and its rules are."""
-    resources = {_CLASSES[rule.type, str(rule.direction)]: rule.min_kbps or rule.min_kpps or 0 for rule in rules}
-    key = uuid.uuid5(uuid.UUID(port.id), ":".join(rule.id for rule in rules))
-    return {"id": str(key), "required": traits, "resources": resources}
-
-
-def _trait(name: str) -> str:
-    """A trait's name as placement takes it."""
-    return "CUSTOM_" + "".join(char if char.isascii() and char.isalnum() else "_" for char in name.upper())

@@ -27,7 +27,7 @@ from cumulet.services.network.types import (
 
 def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> RbacPolicy:
     """A new policy. A network that one lets be used as external is external from then on."""
-    quotas.take(tx, values["project_id"], rbac_policy=1)
+    quotas.take(cloud, tx, values["project_id"], rbac_policy=1)
     shareable, key = SHAREABLE[values["object_type"]], values["object_id"]
     action, target = values["action"], values["target_tenant"]
     sharing.lock(tx, key)

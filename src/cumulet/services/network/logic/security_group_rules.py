@@ -48,7 +48,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, wanted: list[dict[str, Any]]) -> 
     if len({values["project_id"] for values in wanted}) > 1:
         raise fault("SecurityGroupRulesNotSingleProject")
     group = access.get(tx, ctx, SecurityGroup, wanted[0]["security_group_id"])
-    quotas.take(tx, wanted[0]["project_id"], security_group_rule=len(wanted))
+    quotas.take(cloud, tx, wanted[0]["project_id"], security_group_rule=len(wanted))
     known = {meaning(rule): rule.id for rule in common.find_all(tx, SecurityGroupRule, security_group_id=[group.id])}
     made: list[SecurityGroupRule] = []
     for values in wanted:

@@ -14,6 +14,7 @@ from cumulet.services.network.logic import access, group_defaults, quotas, shari
 from cumulet.services.network.logic.faults import fault
 from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import SecurityGroup, SecurityGroupRule
+from cumulet.services.network.types.group_defaults import DefaultRule
 
 DEFAULT = "default"
 _CHANGING = ("name", "description", "stateful")
@@ -24,7 +25,9 @@ def create(cloud: Cloud, tx: Tx, values: dict[str, Any]) -> SecurityGroup:
     ensure_default(tx, values["project_id"])
     if "stateful" not in values:
         values = {**values, "stateful": group_defaults.stateful(tx, values["project_id"])}
-    return _create(tx, values, is_default=False)
+    made_of = group_defaults.templates(tx, is_default=False)
+    quotas.take(cloud, tx, values["project_id"], security_group=1, security_group_rule=len(made_of))
+    return _create(tx, values, made_of, is_default=False)
 
 
 def ensure_default(tx: Tx, project_id: str) -> SecurityGroup:
@@ -36,7 +39,8 @@ def ensure_default(tx: Tx, project_id: str) -> SecurityGroup:
         return found
     tx.lock(f"network:default_group:{project_id}")
     words = {"project_id": project_id, "name": DEFAULT, "description": "Default security group", "stateful": True}
-    return lookups.default_group(tx, project_id) or _create(tx, words, is_default=True)
+    made_of = group_defaults.templates(tx, is_default=True)
+    return lookups.default_group(tx, project_id) or _create(tx, words, made_of, is_default=True)
 
 
 def has_default(source: Source, project_id: str) -> bool:
@@ -83,11 +87,8 @@ def rules_of(source: Source, group_ids: list[str]) -> dict[str, list[SecurityGro
     return found
 
 
-def _create(tx: Tx, values: dict[str, Any], *, is_default: bool) -> SecurityGroup:
+def _create(tx: Tx, values: dict[str, Any], made_of: list[DefaultRule], *, is_default: bool) -> SecurityGroup:
     """The group and the rules that such groups are made with."""
-    made_of = group_defaults.templates(tx, is_default=is_default)
-    if not is_default:
-        quotas.take(tx, values["project_id"], security_group=1, security_group_rule=len(made_of))
     now = clock.utcnow()
     group = SecurityGroup(
         id=ids.new_uuid(),

@@ -3,18 +3,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import Conflict, Forbidden, Invalid, NotFound, OverQuota
-from cumulet.services.network.contract import PortRequest
+from cumulet.services.network.contract import GivenDevice, PortRequest
 from cumulet.services.network.logic import (
     access,
     addressing,
     binding,
     dns,
+    minimums,
+    port_devices,
     ports,
     security_groups,
     sharing,
@@ -30,7 +36,7 @@ from cumulet.services.network.store import (
     lookups,
     visibility,
 )
-from cumulet.services.network.types import DOWN, OWNER_COMPUTE, Network, Port, SecurityGroup, Subnet
+from cumulet.services.network.types import DEFERRED, DOWN, OWNER_COMPUTE, Network, Port, SecurityGroup, Subnet
 
 
 def check(
@@ -135,24 +141,37 @@ def make_ports(
     return [known[key] for key in made]
 
 
-def bind(cloud: Cloud, tx: Tx, keys: list[str], host: str) -> None:
-    """Say where ports are; one that moves is down until its new host says otherwise.
+def bind(
+    cloud: Cloud,
+    tx: Tx,
+    keys: list[str],
+    host: str,
+    given: Mapping[str, str] = MappingProxyType({}),
+    devices: Mapping[str, GivenDevice] = MappingProxyType({}),
+) -> None:
+    """Say where ports are; one that moves is down until its new host says otherwise. See `NetworkContract.bind`.
 
     Conflict (PortBindingFailed) where the host cannot take one.
     """
-    for key in binding.place(cloud, tx, common.find_all(tx, Port, id=keys), host):
+    found = minimums.note(tx, common.find_all(tx, Port, id=keys), given)
+    found = port_devices.note(tx, found, host, devices)
+    for key in binding.place(cloud, tx, found, host):
         raise fault("PortBindingFailed", id=key)
 
 
-def release(tx: Tx, gone: list[Port]) -> None:
-    """Delete the ports made for their server; free the others."""
-    ports.remove(tx, [port for port in gone if port.made_for_server])
+def release(cloud: Cloud, tx: Tx, gone: list[Port]) -> set[str]:
+    """Delete the ports made for their server; free the others, and their subports. Answers as `ports.remove`."""
+    binding.follow(cloud, tx, gone, "")
+    hosts = ports.remove(tx, [port for port in gone if port.made_for_server])
     unbound = {"host": "", "vif_type": None, "vif_details": None, "status": DOWN}
     free = {"device_id": "", "device_owner": "", "dns_name": "", "position": 0, "tag": None, **unbound}
     bindings.clear(tx, [port.id for port in gone if not port.made_for_server])
     for port in gone:
         if not port.made_for_server:
-            common.change(tx, Port, port.id, free)
+            left = minimums.without(port)
+            changes = {**free, **left, **port_devices.let_go(tx, msgspec.structs.replace(port, **left))}
+            common.change(tx, Port, port.id, changes)
+    return hosts
 
 
 def add_group(tx: Tx, ctx: Context, server_id: str, name: str) -> None:
@@ -218,7 +237,8 @@ def _checked(source: Source, ctx: Context, request: PortRequest) -> PortRequest:
         port = access.get(source, ctx, Port, request.port_id)
         if port.device_id:
             raise Conflict(f"Port {port.id} is still in use.", code="PortInUse")
-        if not addresses.of_ports(source, [port.id])[port.id] and port.port_security_enabled:
+        waits = port.ip_allocation == DEFERRED
+        if not waits and port.port_security_enabled and not addresses.of_ports(source, [port.id])[port.id]:
             raise Invalid(f"Port {port.id} requires a FixedIP in order to be used.", code="PortRequiresFixedIP")
         _check_external(source, ctx, access.must(source, Network, port.network_id))
         return request
@@ -230,10 +250,10 @@ def _checked(source: Source, ctx: Context, request: PortRequest) -> PortRequest:
 
 
 def _network(source: Source, ctx: Context, key: str) -> Network:
-    found = visibility.find_visible(source, ctx, Network, access.sees_all(ctx), id=[key])
-    if not found:
+    found = access.find(source, ctx, Network, key)
+    if found is None:
         raise NotFound(f"Network {key} could not be found.", code="NetworkNotFound")
-    return found[0]
+    return found
 
 
 def _check_external(source: Source, ctx: Context, network: Network) -> None:

@@ -4,22 +4,30 @@
 from __future__ import annotations
 
 from cumulet.kernel.cloud import Cloud
-from cumulet.services.network.logic import agents, dns, routers, security_groups
+from cumulet.services.network.logic import agents, distributed, dns, routed, security_groups, segments
+from cumulet.services.network.logic import legs as router_legs
 from cumulet.services.network.logic.hosting import FEATURES
 from cumulet.services.network.logic.hosting.base import Snapshot
-from cumulet.services.network.store import addresses, common, lookups
-from cumulet.services.network.types import OWNER_DHCP, TUNNEL, FloatingIp, Network, Port, Router, Subnet
+from cumulet.services.network.store import addresses, common, ha, lookups
+from cumulet.services.network.types import OWNER_DHCP, TUNNEL, FloatingIp, Network, Port, Subnet
+from cumulet.services.network.types.plugs import PLUGGED
 
 
 def take(cloud: Cloud, host: str) -> Snapshot:
     """What `host` needs: its bound ports, its routers, and all that these touch."""
     source = cloud.db
-    bound = lookups.bound_ports(source, host)
-    placed = common.find_all(source, Router, host=[host])
-    legs = {router.id: routers.legs(source, router) for router in placed}
+    everything = lookups.bound_ports(source, host)
+    bound = [port for port in everything if port.vif_type not in PLUGGED]
+    agent = lookups.agent_of(source, host)
+    spread_on = {port.network_id for port in bound} if distributed.can_take_part(agent) else set()
+    placed = ha.routers_on(source, host, spread_on)
+    legs = {router.id: router_legs.of(source, router) for router in placed}
     touched = {port.network_id for port in bound}
     touched |= {port.network_id for ports in legs.values() for port in ports}
-    networks = common.by_id(source, Network, touched)
+    agent = lookups.agent_of(source, host)
+    physical = routed.leads_to(agent.configurations) if agent is not None else set()
+    carried = segments.on_host(source, common.by_id(source, Network, touched).values(), physical)
+    networks = {network.id: network for network in carried}
     subnets = {subnet.id: subnet for subnet in common.find_all(source, Subnet, network_id=touched)}
     own = common.find_all(source, Port, network_id=touched, device_owner=[OWNER_DHCP])
     groups_of = addresses.groups_of(source, [port.id for port in bound])
@@ -28,14 +36,16 @@ def take(cloud: Cloud, host: str) -> Snapshot:
     remote = {rule.remote_group_id for listed in rules.values() for rule in listed if rule.remote_group_id}
     routers_own = [port.id for ports in legs.values() for port in ports]
     tunnelled = [network.id for network in networks.values() if network.network_type == TUNNEL]
-    here = agents.endpoint(source, host)
+    here = agents.endpoint_of(agent)
     far = lookups.ports_elsewhere(source, tunnelled, host) if tunnelled and here else []
     endpoints = agents.endpoints(source, {port.host for port in far})
     rows = Snapshot(
+        host=host,
         networks=networks,
         domain=dns.domain_of(cloud),
         subnets=subnets,
         bound=bound,
+        plugged=[port for port in everything if port.vif_type in PLUGGED],
         groups_of=groups_of,
         rules={**{key: [] for key in sorted(remote)}, **rules},
         members=addresses.members(source, remote),

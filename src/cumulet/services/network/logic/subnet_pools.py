@@ -26,7 +26,7 @@ _LENGTHS = ("min_prefixlen", "max_prefixlen", "default_prefixlen")
 
 def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> SubnetPool:
     """A new pool from its attributes; prefixes that touch are merged."""
-    quotas.take(tx, values["project_id"], subnetpool=1)
+    quotas.take(cloud, tx, values["project_id"], subnetpool=1)
     version = _version(values["prefixes"])
     if values["is_default"]:
         _check_no_default(tx, version)

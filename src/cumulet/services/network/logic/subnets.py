@@ -6,14 +6,26 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+import msgspec
+
 from cumulet.kernel import clock, ids
 from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Tx
-from cumulet.services.network.logic import access, addressing, ipam, ports, quotas, subnet_pools
+from cumulet.services.network.logic import (
+    access,
+    addressing,
+    ipam,
+    ports,
+    quotas,
+    routed,
+    segment_inventories,
+    segments,
+    subnet_pools,
+)
 from cumulet.services.network.logic.faults import bad, fault, invalid
 from cumulet.services.network.store import addresses, common
-from cumulet.services.network.types import OWNER_DHCP, OWNER_ROUTER_INTERFACE, Network, Port, Subnet, SubnetPool
+from cumulet.services.network.types import OWNER_DHCP, OWNERS_INSIDE, Network, Port, Subnet, SubnetPool
 
 MOST_NAME_SERVERS = 5
 MOST_ROUTES = 20
@@ -23,8 +35,9 @@ _PLAIN = ("name", "enable_dhcp", "dns_nameservers", "host_routes", "service_type
 def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet:
     """A new subnet from its attributes; with DHCP, the network's own service port comes to have an address on it."""
     network = access.get(tx, ctx, Network, values["network_id"])
-    quotas.take(tx, values["project_id"], subnet=1)
+    quotas.take(cloud, tx, values["project_id"], subnet=1)
     version, pool = values["ip_version"], subnet_pools.wanted_by(tx, ctx, values)
+    segments.check_mtu(network.id, network.mtu, version)
     cidr = _cidr(tx, values, pool)
     subnet_pools.check_affinity(tx, network, version, pool)
     values = {"dns_nameservers": [], "host_routes": [], "service_types": [], **values}
@@ -36,7 +49,10 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
     pools = values.get("allocation_pools")
     if pools is not None:
         addressing.check_pools(pools, cidr, gateway)
-    _check_no_overlap(tx, network, cidr)
+    there = common.find_all(tx, Subnet, network_id=[network.id])
+    _check_no_overlap(network, there, cidr)
+    segment_id = values.get("segment_id")
+    routed.check_new(tx, network.id, there, segment_id, values["service_types"])
     now = clock.utcnow()
     subnet = Subnet(
         id=ids.new_uuid(),
@@ -63,10 +79,16 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Subnet
         updated_at=now,
         **common.optional(Subnet, values),
     )
+    if segment_id is not None:
+        subnet = msgspec.structs.replace(subnet, host_routes=routed.peer_routes(subnet, there, subnet.host_routes))
     common.add(tx, subnet)
+    if segment_id is not None:
+        routed.spread(tx, network.id)
     common.touch(tx, Network, network.id)
     ipam.extend(tx, subnet)
     serve(tx, network.id)
+    if segment_id is not None:
+        segment_inventories.settle(cloud, tx, [segment_id])
     return subnet
 
 
@@ -85,8 +107,16 @@ def update(cloud: Cloud, tx: Tx, ctx: Context, key: str, values: dict[str, Any])
     if "allocation_pools" in values or "gateway_ip" in changes:
         pools = values.get("allocation_pools", subnet.allocation_pools)
         changes["allocation_pools"] = addressing.check_pools(pools, subnet.cidr, gateway)
+    if "segment_id" in values:
+        routed.check_move(tx, subnet, values["segment_id"])
+    if changes.get("segment_id", subnet.segment_id) is not None:
+        changes |= routed.rerouted(tx, subnet, changes)
     common.change(tx, Subnet, key, changes)
+    if "segment_id" in values:
+        routed.spread(tx, subnet.network_id)
     serve(tx, subnet.network_id)
+    placed = (subnet.segment_id, changes.get("segment_id"))
+    segment_inventories.settle(cloud, tx, [key for key in placed if key is not None])
     return access.must(tx, Subnet, key)
 
 
@@ -94,16 +124,22 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
     """Remove a subnet from which only the cloud's own service port still has an address."""
     subnet = access.must(tx, Subnet, key)
     holders = addresses.ports_on_subnet(tx, key)
-    if any(port.device_owner == OWNER_ROUTER_INTERFACE for port in holders):
+    if any(port.device_owner in OWNERS_INSIDE for port in holders):
         raise fault("SubnetInUse", id=key, reason="One or more ports have an IP allocation from this subnet")
     if any(port.device_owner != OWNER_DHCP for port in holders) and not _all_automatic(subnet):
+        raise fault("SubnetInUse", id=key, reason="One or more ports have an IP allocation from this subnet")
+    if subnet.segment_id is not None and _is_all_of_one(tx, key, holders):
         raise fault("SubnetInUse", id=key, reason="One or more ports have an IP allocation from this subnet")
     for port in holders:
         kept = [item for item in addresses.of_ports(tx, [port.id])[port.id] if item.subnet_id != key]
         addresses.put(tx, port.id, kept)
     common.remove(tx, Subnet, [key])
+    if subnet.segment_id is not None:
+        routed.spread(tx, subnet.network_id, gone=subnet.cidr)
     common.touch(tx, Network, subnet.network_id)
     serve(tx, subnet.network_id)
+    if subnet.segment_id is not None:
+        segment_inventories.settle(cloud, tx, [subnet.segment_id])
 
 
 def serve(tx: Tx, network_id: str) -> None:
@@ -204,8 +240,8 @@ def _check_modes(values: dict[str, Any], cidr: str) -> None:
         )
 
 
-def _check_no_overlap(tx: Tx, network: Network, cidr: str) -> None:
-    for other in common.find_all(tx, Subnet, network_id=[network.id]):
+def _check_no_overlap(network: Network, there: list[Subnet], cidr: str) -> None:
+    for other in there:
         if addressing.overlap(cidr, other.cidr):
             raise invalid(f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with another subnet")
 
@@ -227,7 +263,7 @@ def _check_gateway_free(tx: Tx, subnet: Subnet) -> None:
     if subnet.gateway_ip is None:
         return
     holder = addresses.holder(tx, subnet.network_id, subnet.gateway_ip)
-    if holder is not None and holder.device_owner == OWNER_ROUTER_INTERFACE:
+    if holder is not None and holder.device_owner in OWNERS_INSIDE:
         raise fault("GatewayIpInUse", address=subnet.gateway_ip, port_id=holder.id)
 
 
@@ -242,6 +278,12 @@ def _check_lists(key: str, values: dict[str, Any], version: int) -> None:
     for name, text in named:
         if ipaddress.ip_address(text).version != version:
             raise invalid(f"{name} '{text}' does not match the ip_version '{version}'")
+
+
+def _is_all_of_one(tx: Tx, key: str, holders: list[Port]) -> bool:
+    """Whether a port of somebody's has all its addresses on the subnet."""
+    held = addresses.of_ports(tx, [port.id for port in holders if port.device_owner != OWNER_DHCP])
+    return any(all(item.subnet_id == key for item in listed) for listed in held.values())
 
 
 def _all_automatic(subnet: Subnet) -> bool:

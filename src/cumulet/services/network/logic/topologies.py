@@ -55,7 +55,7 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, topology: Topology) -> None:
         router = access.must(tx, Router, topology.router_id)
         for subnet in common.find_all(tx, Subnet, network_id=[topology.network_id]):
             with suppress(NotFound):
-                interfaces.remove(tx, ctx, router, {"subnet_id": subnet.id})
+                interfaces.remove(cloud, tx, ctx, router, {"subnet_id": subnet.id})
         routers.delete(cloud, tx, ctx, router.id)
     networks.delete(cloud, tx, ctx, topology.network_id)
     store.remove(tx, topology.project_id)
@@ -106,5 +106,5 @@ def _make_router(cloud: Cloud, tx: Tx, ctx: Context, project_id: str, outside: N
     gateway = {"external_gateway_info": {"network_id": outside.id}}
     router = routers.create(cloud, tx, ctx, {**_COMMON, **values, **gateway})
     for subnet in inside:
-        interfaces.add(tx, ctx, router, {"subnet_id": subnet.id})
+        interfaces.add(cloud, tx, ctx, router, {"subnet_id": subnet.id})
     return router

@@ -10,7 +10,7 @@ from cumulet.kernel.errors import Invalid
 from cumulet.services.network.logic import agents, snapshot
 from cumulet.services.network.logic.compile import compile_host
 from cumulet.services.network.logic.security_group_rules import PROTOCOLS
-from cumulet.services.network.store import addresses, common
+from cumulet.services.network.store import addresses, common, lookups
 from cumulet.services.network.types import HostState, Port, reach
 
 PING = {4: (1, 8), 6: (58, 128)}  # protocol and type of an echo request, by IP version
@@ -55,8 +55,12 @@ def _packet(port: Port, destination: str, protocol: str, number: str) -> reach.P
 
 
 def _others(cloud: Cloud, host: str, state: HostState) -> dict[str, HostState]:
-    """What the hosts are told that the state's tunnels lead to, by endpoint."""
-    wanted = {remote.endpoint for remote in state.remotes}
+    """What the hosts are told that the state's tunnels lead to, by endpoint, and those on the same wires, by name."""
+    wanted = {place for remote in state.remotes for place in (remote.endpoint, *remote.standbys)}
     hosts = {agent.host for agent in agents.hosts(cloud.db) if agent.host != host} if wanted else set()
     ends = agents.endpoints(cloud.db, hosts)
-    return {end: compile_host(snapshot.take(cloud, name)) for name, end in ends.items() if end in wanted}
+    found = {end: name for name, end in ends.items() if end in wanted}
+    wires = [network.id for network in state.networks if reach.is_on_a_wire(network)]
+    near = (lookups.hosts_on(cloud.db, wires) if wires else set()) - {host, *found.values()}
+    found |= {name: name for name in near}
+    return {key: compile_host(snapshot.take(cloud, name)) for key, name in found.items()}

@@ -13,7 +13,7 @@ from cumulet.kernel.cloud import Cloud
 from cumulet.kernel.context import Context
 from cumulet.kernel.db import Source, Tx
 from cumulet.kernel.errors import CumuletError
-from cumulet.services.network.logic import access, quotas
+from cumulet.services.network.logic import access, binding, quotas, trunk_places
 from cumulet.services.network.logic.faults import fault, invalid
 from cumulet.services.network.store import common, visibility
 from cumulet.services.network.store import trunks as store
@@ -27,7 +27,7 @@ Wanted = dict[str, Any]  # a subport as it is asked for
 
 def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Trunk:
     """A new trunk on a port that nothing runs on, with the subports asked for."""
-    quotas.take(tx, values["project_id"], trunk=1)
+    quotas.take(cloud, tx, values["project_id"], trunk=1)
     parent = _parent(tx, ctx, values["port_id"])
     key = ids.new_uuid()
     made = _checked(tx, ctx, key, parent, values["sub_ports"])
@@ -41,7 +41,7 @@ def create(cloud: Cloud, tx: Tx, ctx: Context, values: dict[str, Any]) -> Trunk:
         status=DOWN,
         description=values["description"],
         tags=[],
-        revision_number=1,
+        revision_number=0,  # they are the only ones that Neutron counts from there
         created_at=now,
         updated_at=now,
         **common.optional(Trunk, values),
@@ -67,24 +67,29 @@ def delete(cloud: Cloud, tx: Tx, ctx: Context, key: str) -> None:
     _dissolve(tx, [key])
 
 
-def add(tx: Tx, ctx: Context, key: str, wanted: list[Wanted]) -> Trunk:
-    """Put ports into the trunk."""
+def add(cloud: Cloud, tx: Tx, ctx: Context, key: str, wanted: list[Wanted]) -> Trunk:
+    """Put ports into the trunk; the host that has its parent gets them too."""
+    trunk_places.hold(tx, [key])
     trunk = access.must(tx, Trunk, key)
-    made = _checked(tx, ctx, key, access.must(tx, Port, trunk.port_id), wanted)
+    parent = access.must(tx, Port, trunk.port_id)
+    made = _checked(tx, ctx, key, parent, wanted)
     _check_enabled(trunk)
     _join(tx, trunk, [], made)
-    common.change(tx, Trunk, key, {"status": DOWN})
+    if parent.host and made:
+        binding.follow(cloud, tx, [parent], parent.host)
+    common.set_quietly(tx, Trunk, [key], {"status": DOWN, "updated_at": clock.utcnow()})
     return access.must(tx, Trunk, key)
 
 
 def remove(tx: Tx, key: str, port_ids: list[str]) -> Trunk:
     """Take ports out of the trunk."""
+    trunk_places.hold(tx, [key])
     held = {each.port_id for each in store.subports(tx, [key])[key]}
     for port_id in port_ids:
         if port_id not in held:
             raise fault("SubPortNotFound", id=key, port_id=port_id)
     _part(tx, port_ids)
-    common.change(tx, Trunk, key, {"status": DOWN})
+    common.set_quietly(tx, Trunk, [key], {"status": DOWN, "updated_at": clock.utcnow()})
     return access.must(tx, Trunk, key)
 
 
@@ -171,7 +176,7 @@ def _segment(item: Wanted, network: Network | None) -> tuple[str, int]:
     """Type and number of the tag, those of the port's network where they are inherited."""
     kind, number = item.get("segmentation_type"), item.get("segmentation_id")
     if kind == SEGMENTATION_INHERIT and network is not None:
-        kind, number = network.network_type, network.segmentation_id or 0
+        kind, number = network.network_type, network.segment_number or 0
     if kind is None or number is None:
         raise invalid(
             f"Invalid subport details '{item}': missing segmentation information. Must specify both segmentation_id "
@@ -196,6 +201,7 @@ def _join(tx: Tx, trunk: Trunk, parents: list[str], made: list[SubPort]) -> None
 def _part(tx: Tx, port_ids: list[str]) -> None:
     store.remove(tx, port_ids)
     common.set_quietly(tx, Port, port_ids, {"trunk_id": None})
+    trunk_places.left(tx, port_ids)
 
 
 def _dissolve(tx: Tx, keys: list[str]) -> None:

@@ -11,12 +11,18 @@ from cumulet.services.network.policy import (
     conntrack_helpers,
     core,
     flavors,
+    gateways,
     group_defaults,
+    ha,
+    local_ips,
+    metering,
     ndp_proxies,
+    packet_logs,
     port_attributes,
     port_forwardings,
     qos,
     rbac_policies,
+    segments,
     topologies,
     trunks,
 )
@@ -36,7 +42,13 @@ RULES: dict[str, str] = {
     **conntrack_helpers.RULES,
     **agents.RULES,
     **flavors.RULES,
+    **gateways.RULES,
     **ndp_proxies.RULES,
+    **metering.RULES,
+    **segments.RULES,
+    **packet_logs.RULES,
+    **ha.RULES,
+    **local_ips.RULES,
 }
 
 _VERBS = ("create_", "get_", "update_", "delete_", "add_", "remove_", "onboard_", "activate")

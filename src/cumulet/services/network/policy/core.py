@@ -47,6 +47,7 @@ RULES: dict[str, str] = {
     "create_network:provider:network_type": ADMIN,
     "create_network:provider:physical_network": ADMIN,
     "create_network:provider:segmentation_id": ADMIN,
+    "create_network:segments": ADMIN,
     "create_network:tags": MEMBER,
     "get_network": (
         "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:service_api or "
@@ -55,6 +56,7 @@ RULES: dict[str, str] = {
     "get_network:provider:network_type": ADMIN,
     "get_network:provider:physical_network": ADMIN,
     "get_network:provider:segmentation_id": ADMIN,
+    "get_network:segments": ADMIN,
     "get_network:tags": (
         "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:shared or "
         "rule:external or rule:context_is_advsvc"
@@ -64,6 +66,7 @@ RULES: dict[str, str] = {
     "update_network:provider:network_type": ADMIN,
     "update_network:provider:physical_network": ADMIN,
     "update_network:provider:segmentation_id": ADMIN,
+    "update_network:segments": ADMIN,
     "update_network:router:external": ADMIN,
     "update_network:is_default": ADMIN,
     "update_network:port_security_enabled": MEMBER,

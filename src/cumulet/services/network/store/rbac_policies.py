@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Table, and_, exists, select
 
 from cumulet.kernel.db import Source, Tx, sql
 from cumulet.services.network import tables
-from cumulet.services.network.types import AS_EXTERNAL, AS_SHARED, EVERYBODY, RbacPolicy
+from cumulet.services.network.types import AS_EXTERNAL, AS_SHARED, EVERYBODY, OWNER_ROUTER_GATEWAY, RbacPolicy
 
 _POLICY = tables.rbac_policy
 # What the release before writes too, which knows no policies: the type of object, its table, and when its row says
@@ -63,8 +63,12 @@ def using_network(source: Source, network_id: str) -> set[str]:
 
 
 def routing_through(source: Source, network_id: str) -> set[str]:
-    """The projects whose routers have their gateway on the network."""
-    return _projects(source, tables.router, tables.router.c.gateway_network_id == network_id)
+    """The projects whose routers have a gateway on the network."""
+    port = tables.port
+    leading = select(port.c.device_id).where(
+        port.c.network_id == network_id, port.c.device_owner == OWNER_ROUTER_GATEWAY
+    )
+    return _projects(source, tables.router, tables.router.c.id.in_(leading))
 
 
 def cutting_from(source: Source, pool_id: str) -> set[str]:

@@ -21,6 +21,15 @@ _OF_PARENTS = (
     .where(_TRUNK.c.port_id.in_(bindparam("parents", expanding=True)))
     .order_by(*(_SUBPORT.c[name] for name in _IN_ORDER))
 )
+_BELOW = core.port.alias()
+_PARENTS_ALONE = (
+    select(_PORT.c.id)
+    .join(_TRUNK, _TRUNK.c.port_id == _PORT.c.id)
+    .join(_SUBPORT, _SUBPORT.c.trunk_id == _TRUNK.c.id)
+    .join(_BELOW, _BELOW.c.id == _SUBPORT.c.port_id)
+    .where(_PORT.c.host == bindparam("host"), _BELOW.c.host != _PORT.c.host)
+    .distinct()
+)
 _PARENTS = select(_TRUNK.c.port_id, _TRUNK.c.id).where(_TRUNK.c.port_id.in_(bindparam("ports", expanding=True)))
 
 
@@ -41,6 +50,11 @@ def members(source: Source) -> dict[str, str]:
 def parents(source: Source, port_ids: Iterable[str]) -> dict[str, str]:
     """The trunks whose parents are among these ports, by the parent's id."""
     return dict(sql.tuples(source, _PARENTS, {"ports": list(port_ids)}))
+
+
+def parents_alone(source: Source, host: str) -> list[str]:
+    """The ports on the host that are parents of trunks with subports that are not there."""
+    return list(sql.column(source, _PARENTS_ALONE, {"host": host}))
 
 
 def details(source: Source, port_ids: Iterable[str]) -> list[SubPortDetail]:

@@ -3,7 +3,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, Integer, String, Table, Text, false, true
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    false,
+    true,
+)
 
 from cumulet.kernel.db.sql import Json
 from cumulet.services.network.tables.base import metadata, revision, tail
@@ -30,6 +43,13 @@ network = Table(
     Column("qos_policy_id", String(36)),
     Column("dhcp_served", Boolean, nullable=False, server_default=true()),
     Column("dns_domain", String(255), nullable=False, server_default=""),
+    Column("segment_count", Integer),
+    Column("segment_physical", String(64)),
+    Column("segment_number", BigInteger),
+    Column("vlan_transparent", Boolean, nullable=False, server_default=false()),
+    Column("qinq", Boolean, nullable=False, server_default=false()),
+    Column("routed", Boolean, nullable=False, server_default=false()),
+    Column("zones", Json, nullable=False, server_default="[]"),
     Index("network_network_project", "project_id"),
     Index("network_network_qos", "qos_policy_id"),
 )
@@ -75,8 +95,10 @@ subnet = Table(
     Column("service_types", Json, nullable=False),
     *tail(),
     Column("dns_publish_fixed_ip", Boolean, nullable=False, server_default=false()),
+    Column("segment_id", String(36)),
     Index("network_subnet_network", "network_id"),
     Index("network_subnet_project", "project_id"),
+    Index("network_subnet_segment", "segment_id"),
     Index("network_subnet_pool_of", "subnetpool_id"),
 )
 
@@ -115,8 +137,10 @@ port = Table(
     Column("vif_details", Json),
     Column("dns_name", String(255), nullable=False, server_default=""),
     Column("dns_domain", String(255), nullable=False, server_default=""),
+    Column("ip_allocation", String(16), nullable=False, server_default="immediate"),
     Index("network_port_mac", "network_id", "mac_address", unique=True),
     Index("network_port_project", "project_id"),
+    Index("network_port_created", "created_at", "id"),
     Index("network_port_device", "device_id"),
     Index("network_port_host", "host"),
     Index("network_port_network_host", "network_id", "host"),
@@ -202,6 +226,12 @@ router = Table(
     Column("gateway_qos_policy_id", String(36)),
     Column("enable_ndp_proxy", Boolean, nullable=False, server_default=false()),
     Column("flavor_id", String(36)),
+    Column("more_gateways", Json, nullable=False, server_default="[]"),
+    Column("enable_default_route_ecmp", Boolean, nullable=False, server_default=false()),
+    Column("ha", Boolean, nullable=False, server_default=false()),
+    Column("distributed", Boolean, nullable=False, server_default=false()),
+    Column("zones", Json, nullable=False, server_default="[]"),
+    Column("enable_default_route_bfd", Boolean, nullable=False, server_default=false()),
     Index("network_router_project", "project_id"),
     Index("network_router_host", "host"),
     Index("network_router_qos", "gateway_qos_policy_id"),
@@ -250,6 +280,8 @@ agent = Table(
     Column("created_at", DateTime, nullable=False),
     Column("started_at", DateTime, nullable=False),
     Column("heartbeat_at", DateTime, nullable=False),
+    Column("resources_synced", Boolean),
+    Column("availability_zone", String(255), nullable=False, server_default="nova"),
 )
 
 epoch = Table(

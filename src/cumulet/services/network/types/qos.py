@@ -17,6 +17,8 @@ EGRESS, INGRESS, ANY = "egress", "ingress", "any"  # as the port's owner sees it
 DIRECTIONS = (INGRESS, EGRESS)
 DSCP_MARKS = (0, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 44, 46, 48, 56)
 
+PLACED = (MINIMUM_BANDWIDTH, MINIMUM_PACKET_RATE)  # whose amounts placement gives out
+
 # What a rule of each type holds, in the order in which policies list them.
 PARAMETERS: dict[str, tuple[str, ...]] = {
     BANDWIDTH_LIMIT: ("max_kbps", "max_burst_kbps", "direction"),

@@ -4,12 +4,25 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 import msgspec
 
-from cumulet.services.network.types.states import GroupState, HostState, LegState, PortState, RouterState, RuleState
+from cumulet.services.network.types.local_ips import LocalIpState
+from cumulet.services.network.types.rows import PHYSICAL
+from cumulet.services.network.types.states import (
+    FloatingState,
+    GatewayState,
+    GroupState,
+    HostState,
+    LegState,
+    NetworkState,
+    PortState,
+    RouterState,
+    RuleState,
+    VlanState,
+)
 
 _EPHEMERAL = 49152  # the first port that senders take for themselves (RFC 6335)
 _REPLIES = {8: 0, 13: 14, 128: 129}  # ICMP types: echo, timestamp, ICMPv6's echo
@@ -38,7 +51,7 @@ class Packet(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Place(msgspec.Struct, kw_only=True, frozen=True):
-    """A host's state, and those of the hosts at the far ends of its tunnels, by endpoint.
+    """A host's state, and those of other hosts by endpoint: at the far ends of its tunnels, and on the same wires.
 
     `said` is what the packet has met so far, in words for people.
     """
@@ -71,11 +84,11 @@ def passes(here: Place, packet: Packet) -> bool:
     state = here.state
     if packet.port is None:
         outside = ipaddress.ip_address(packet.source or ("::" if ":" in packet.destination else "0.0.0.0"))  # noqa: S104
-        return any(_comes_in(here, router, packet, outside) for router in state.routers)
+        return any(_comes_in(here, router, packet, outside) for router in state.routers if forwards(router))
     port = _port(state, packet.port)
     if port is None:
         return here.says(f"port {packet.port} is not on the host", False)
-    if not port.up:
+    if not _is_up(state, port):
         return here.says(f"port {port.id} is switched off", False)
     family = ":" in packet.destination
     source = packet.source or next((one.address for one in port.addresses if (":" in one.address) == family), "")
@@ -84,6 +97,9 @@ def passes(here: Place, packet: Packet) -> bool:
     if not may_send(port, packet.mac or port.mac, source):
         return here.says(f"{source} is no sender of port {port.id}, nor one of its allowed address pairs", False)
     here.says(f"port {port.id} may send from {source}", True)
+    meant = _meant(state, port, packet.destination)
+    if meant is not None:
+        return _leads(here, port, *meant, packet, source)
     if not _leaves(here, port, packet):
         return False
     if packet.destination in _service_addresses(state, port.network_id):
@@ -95,6 +111,26 @@ def passes(here: Place, packet: Packet) -> bool:
     if not routers:
         return here.says("no router is on the network", False)
     return any(_routed(place, router, port, packet, source) for place, router in routers)
+
+
+def _meant(state: HostState, port: PortState, address: str) -> tuple[PortState, LocalIpState] | None:
+    """The port that the address means on the host for the others of its network, if it is a local IP."""
+    if any(one.address == address for one in port.local_ips):
+        return None
+    near = [each for each in state.ports if each.network_id == port.network_id and each.local_ips]
+    for each in sorted(near, key=lambda one: one.id):
+        for one in each.local_ips:
+            if one.address == address:
+                return each, one
+    return None
+
+
+def _leads(here: Place, port: PortState, near: PortState, one: LocalIpState, packet: Packet, source: str) -> bool:
+    """Whether a packet to a local IP arrives at the port that is meant."""
+    here.says(f"{one.address} is a local IP, and means port {near.id} at {one.fixed} on this host", True)
+    if one.translate:
+        packet = msgspec.structs.replace(packet, destination=one.fixed)
+    return _leaves(here, port, packet) and _arrives(here, here.state, near, packet, source)
 
 
 def may_send(port: PortState, mac: str, source: str) -> bool:
@@ -124,6 +160,9 @@ def _routed(here: Place, router: RouterState, port: PortState, packet: Packet, s
     if inside is not None and router.gateway is not None:
         here.says(f"router {router.id} sends it on to {inside.destination} as from {_outward(router, source)}", True)
         return _delivered(here, router, inside, _outward(router, source))
+    edge = router.distributed is not None and not router.distributed.central
+    if edge and _leg_to(router, packet.destination) is None and not _floats_here(router, source):
+        return _by_the_center(here, router, port, packet, source)
     if _forwards_at(router, packet.destination):
         words = f"router {router.id} has the address for some ports alone, and answers pings"
         return here.says(words, packet.protocol == _ICMP)
@@ -136,17 +175,38 @@ def _routed(here: Place, router: RouterState, port: PortState, packet: Packet, s
             return here.says(f"router {router.id} does not forward between address scopes", False)
         here.says(f"router {router.id} forwards it to network {exit_leg.network_id}", True)
         return _delivered(here, router, packet, source)
-    if router.gateway is None:
-        return here.says(f"router {router.id} has no way to {packet.destination}: no gateway", False)
-    if not _is_translated(router, source) and not _share_scope(entry, router.gateway.leg, packet):
+    way = _way_out(router, source, packet.destination)
+    if way is None:
+        lacks = "no gateway" if router.gateway is None else "BFD hears no next hop"
+        return here.says(f"router {router.id} has no way to {packet.destination}: {lacks}", False)
+    if not _is_translated(router, source) and not _share_scope(entry, way.leg, packet):
         return here.says(f"router {router.id} does not let another address scope out untranslated", False)
-    for other in here.state.routers:
+    for other in filter(forwards, here.state.routers):
         if other.id != router.id and (_inward(other, packet) or _forwards_at(other, packet.destination)):
             here.says(f"router {router.id} sends it outside, to router {other.id}", True)
-            return _floats_in(here, other, packet, ipaddress.ip_address(_outward(router, source)))
-    leaves = router.gateway.snat or any(one.fixed == source for one in router.floating)
-    words = f"out as from {_outward(router, source)}" if leaves else "nothing out: its source NAT is off"
+            return _floats_in(here, other, packet, ipaddress.ip_address(_outward(router, source, way)))
+    leaves = way.snat or any(one.fixed == source for one in router.floating)
+    words = f"out as from {_outward(router, source, way)}" if leaves else "nothing out: its source NAT is off"
+    words += ", while BFD hears the next hop" if leaves and router.bfd else ""
     return here.says(f"router {router.id} lets {words}", leaves)
+
+
+def _floats_here(router: RouterState, source: str) -> bool:
+    """Whether the sender has a floating IP on this host."""
+    return any(one.fixed == source for one in router.floating)
+
+
+def _by_the_center(here: Place, router: RouterState, port: PortState, packet: Packet, source: str) -> bool:
+    """What leaves a distributed router by source NAT does so on its central host."""
+    assert router.distributed is not None
+    legs = {leg.port_id for leg in router.distributed.snat if leg.network_id == port.network_id}
+    for remote in here.state.remotes:
+        there = here.at(remote.endpoint) if remote.id in legs else None
+        for other in there.state.routers if there is not None else ():
+            if there is not None and other.id == router.id and other.distributed is not None:
+                here.says(f"router {router.id} sends it to its central host", True)
+                return other.distributed.central and _routed(there, other, port, packet, source)
+    return here.says(f"router {router.id} has no way to {packet.destination} but by its central host: none", False)
 
 
 def _comes_in(here: Place, router: RouterState, packet: Packet, sender: Address) -> bool:
@@ -160,7 +220,8 @@ def _comes_in(here: Place, router: RouterState, packet: Packet, sender: Address)
         return False
     if sender.version == 6 and router.proxied is not None and packet.destination not in router.proxied:
         return False
-    return _share_scope(router.gateway.leg, inside, packet) and _delivered(here, router, packet, str(sender))
+    shared = any(_share_scope(way.leg, inside, packet) for way in router.gateways)
+    return shared and _delivered(here, router, packet, str(sender))
 
 
 def _leg_to(router: RouterState, address: str) -> LegState | None:
@@ -208,6 +269,12 @@ def _inward(router: RouterState, packet: Packet) -> Packet | None:
     return None
 
 
+def leads(routers: Iterable[RouterState], packet: Packet) -> tuple[str, int | None] | None:
+    """The address and port inside to which the routers that forward here lead a packet; None where none does."""
+    found = (_inward(router, packet) for router in routers if forwards(router))
+    return next(((inside.destination, inside.low) for inside in found if inside is not None), None)
+
+
 def _delivered(here: Place, router: RouterState, packet: Packet, sender: str) -> bool:
     for leg in router.legs:
         target = _holder(here, leg.network_id, packet.destination)
@@ -218,15 +285,54 @@ def _delivered(here: Place, router: RouterState, packet: Packet, sender: str) ->
 
 def _routers(here: Place, network_id: str) -> Iterator[tuple[Place, RouterState]]:
     """The routers with a leg on the network: the host's own, and those that its tunnels lead to."""
-    for router in here.state.routers:
+    for router in filter(forwards, here.state.routers):
         if any(leg.network_id == network_id for leg in router.legs):
             yield here, router
     for remote in here.state.remotes:
-        there = here.at(remote.endpoint) if remote.network_id == network_id else None
-        if there is not None and _joined(here.state, there.state, network_id):
-            for router in there.state.routers:
-                if any(leg.port_id == remote.id for leg in router.legs):
-                    yield there, router
+        places = (remote.endpoint, *remote.standbys) if remote.network_id == network_id else ()
+        if any(router.id == remote.router and router.distributed is not None for router in here.state.routers):
+            continue  # this host's own part of it does that
+        for there in filter(None, map(here.at, places)):
+            if there.state is not here.state and _joined(here.state, there.state, network_id):
+                for router in filter(forwards, there.state.routers):
+                    if any(leg.port_id == remote.id for leg in router.legs):
+                        yield there, router
+    for there in _on_the_wire(here, network_id):
+        for router in filter(forwards, there.state.routers):
+            if any(leg.network_id == network_id for leg in router.legs):
+                yield there, router
+
+
+def forwards(router: RouterState) -> bool:
+    """Whether the router does so here, or stands by while another host's does."""
+    return router.ha is None or router.ha.active
+
+
+def _on_the_wire(here: Place, network_id: str) -> Iterator[Place]:
+    """The hosts that have the network from the same wire as this one."""
+    own = _wire(here.state, network_id)
+    for endpoint, state in here.others.items() if own is not None else ():
+        there = here.at(endpoint) if state is not here.state else None
+        if there is not None and _wire(state, network_id) == own:
+            yield there
+
+
+def is_on_a_wire(network: NetworkState) -> bool:
+    """Whether hosts have the network from a wire; the physical network that each is on by itself joins none."""
+    physical = network.vlan.physical if network.vlan is not None else network.physical
+    return physical not in (None, PHYSICAL)
+
+
+def _wire(state: HostState, network_id: str) -> VlanState | str | None:
+    """What of the world outside the network is."""
+    found = next((network for network in state.networks if network.id == network_id), None)
+    return (found.vlan or found.physical) if found is not None and is_on_a_wire(found) else None
+
+
+def _is_up(state: HostState, port: PortState) -> bool:
+    """Whether the port, and the one in whose trunk it is, is switched on."""
+    parent = _port(state, port.trunk.parent) if port.trunk is not None else port
+    return port.up and parent is not None and parent.up
 
 
 def _joined(one: HostState, other: HostState, network_id: str) -> bool:
@@ -243,13 +349,39 @@ def _service_addresses(state: HostState, network_id: str) -> set[str]:
     return {text.split("/")[0] for service in services for text in service.addresses}
 
 
-def _outward(router: RouterState, source: str) -> str:
-    """The sender's address after the router's source NAT."""
-    floating = next((one.address for one in router.floating if one.fixed == source), None)
-    if floating is not None or router.gateway is None:
-        return floating or source
-    own = next((text.split("/")[0] for text in router.gateway.leg.addresses), source)
-    return own if router.gateway.snat else source
+def _way_out(router: RouterState, source: str, to: str) -> GatewayState | None:
+    """The gateway by which the sender's packets leave: that of its floating address, else the first.
+
+    Where its next hop is silent, it is the next one that has another.
+    """
+    floating = _floating_of(router, source)
+    way = router.gateway_of(floating) if floating is not None else router.gateway
+    if way is None or not router.silent or any(_within(ipaddress.ip_address(to), cidr) for cidr in way.leg.addresses):
+        return way
+    if not _hops(way, to) & set(router.silent):
+        return way
+    return next((each for each in router.gateways if _hops(each, to) - set(router.silent)), None)
+
+
+def _hops(way: GatewayState, to: str) -> set[str]:
+    return {hop for hop in way.hops if (":" in hop) == (":" in to)}
+
+
+def _floating_of(router: RouterState, source: str) -> FloatingState | None:
+    """The floating address that the sender leaves with; it may have one of each gateway."""
+    return min((one for one in router.floating if one.fixed == source), key=lambda one: one.address, default=None)
+
+
+def _outward(router: RouterState, source: str, way: GatewayState | None = None) -> str:
+    """The sender's address after the router's source NAT, where it leaves by `way`, or by the first gateway."""
+    floating = _floating_of(router, source)
+    if floating is not None and way in (None, router.gateway_of(floating)):
+        return floating.address
+    way = way or router.gateway
+    if way is None:
+        return source
+    own = next((text.split("/")[0] for text in way.leg.addresses), source)
+    return own if way.snat else source
 
 
 def _leaves(here: Place, port: PortState, packet: Packet) -> bool:
@@ -261,8 +393,9 @@ def _leaves(here: Place, port: PortState, packet: Packet) -> bool:
 def _arrives(here: Place, state: HostState, port: PortState, packet: Packet, sender: str) -> bool:
     """`state` is that of the port's host."""
     if state is not here.state:
-        here.says("it goes through the tunnel to another host", True)
-    if not port.up:
+        way = "the tunnel" if _wire(state, port.network_id) is None else "the provider link"
+        here.says(f"it goes through {way} to another host", True)
+    if not _is_up(state, port):
         return here.says(f"port {port.id} is switched off", False)
     if not port.security:
         return here.says(f"port {port.id} has no port security: nothing is filtered", True)
@@ -336,6 +469,10 @@ def _holder(here: Place, network_id: str, address: str) -> tuple[HostState, Port
             far = _port(there, remote.id)
             if far is not None and _joined(here.state, there, network_id):
                 return there, far
+    for place in _on_the_wire(here, network_id):
+        for port in place.state.ports:
+            if port.network_id == network_id and any(one.address == address for one in port.addresses):
+                return place.state, port
     return None
 
 

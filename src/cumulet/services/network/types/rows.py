@@ -8,22 +8,37 @@ from typing import Any
 
 import msgspec
 
-FLAT, LOCAL, TUNNEL = "flat", "local", "vxlan"
-ACTIVE, DOWN, BUILD = "ACTIVE", "DOWN", "BUILD"
+FLAT, LOCAL, TUNNEL, VLAN = "flat", "local", "vxlan", "vlan"
+PHYSICAL = "public"  # the network of the outside world that the fabric joins to the host itself
+ACTIVE, DOWN, BUILD, ERROR = "ACTIVE", "DOWN", "BUILD", "ERROR"
+NOT_APPLICABLE = "N/A"  # of the ports that hold floating IPs: they are plugged in nowhere
 
 OWNER_DHCP = "network:dhcp"
 OWNER_ROUTER_INTERFACE = "network:router_interface"
+OWNER_HA_INTERFACE = "network:ha_router_replicated_interface"
+OWNER_DISTRIBUTED_INTERFACE = "network:router_interface_distributed"
+OWNERS_INSIDE = (OWNER_ROUTER_INTERFACE, OWNER_HA_INTERFACE, OWNER_DISTRIBUTED_INTERFACE)
 OWNER_ROUTER_GATEWAY = "network:router_gateway"
+OWNER_CENTRAL_SNAT = "network:router_centralized_snat"
 OWNER_FLOATING = "network:floatingip"
+IMMEDIATE, DEFERRED, UNADDRESSED = "immediate", "deferred", "none"  # how a port came to its addresses
+
 OWNER_COMPUTE = "compute:"  # followed by the availability zone
+OWNER_SUBPORT = "trunk:subport"
 
 
 class Network(msgspec.Struct, frozen=True):
-    """A network. `segmentation_id` is the tunnel's number, None for flat networks.
+    """A network.
+
+    What carries it are its segments, which have a table of their own. The row says how many they are, and of the first
+    its type, physical network and number (None where it has none): `network_type`, `segment_physical` and
+    `segment_number`; and whether subnets are on single ones of them (`routed`). `physical_network` and
+    `segmentation_id` are what the release before knows of that: they are unique whatever the type, and only flat
+    networks and tunnels have them.
 
     Of the RBAC policies on it, the row says whether one shares it with everybody (`shared`), whether some name a single
     project (`granted`), and whether it is external for those alone (`limited`). `dhcp_served` is False while no DHCP
-    agent hosts it.
+    agent hosts it. `zones` are the availability zones in which it may be hosted (none: any).
     """
 
     id: str
@@ -49,10 +64,20 @@ class Network(msgspec.Struct, frozen=True):
     qos_policy_id: str | None = None
     dhcp_served: bool = True
     dns_domain: str = ""
+    segment_count: int = 1
+    segment_physical: str | None = None
+    segment_number: int | None = None
+    vlan_transparent: bool = False
+    qinq: bool = False
+    routed: bool = False
+    zones: list[str] = []
 
 
 class Subnet(msgspec.Struct, frozen=True):
-    """A range of addresses of a network. Pools are `{"start", "end"}`, routes `{"destination", "nexthop"}`."""
+    """A range of addresses of a network, or of one segment of it.
+
+    Pools are `{"start", "end"}`, routes `{"destination", "nexthop"}`.
+    """
 
     id: str
     project_id: str
@@ -75,6 +100,7 @@ class Subnet(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     dns_publish_fixed_ip: bool = False
+    segment_id: str | None = None
 
 
 class SubnetPool(msgspec.Struct, frozen=True):
@@ -149,10 +175,11 @@ class Port(msgspec.Struct, frozen=True):
     vif_details: dict[str, Any] | None = None
     dns_name: str = ""
     dns_domain: str = ""
+    ip_allocation: str = "immediate"
 
 
 class BoundPort(msgspec.Struct, frozen=True):
-    """What a host has to know of a server's port that is bound to it; no row of its own."""
+    """What a host has to know of a server's port, or subport, that is bound to it; no row of its own."""
 
     id: str
     network_id: str
@@ -164,6 +191,12 @@ class BoundPort(msgspec.Struct, frozen=True):
     extra_dhcp_opts: list[dict[str, Any]]
     dns_name: str = ""
     qos_policy_id: str | None = None
+    vnic_type: str = "normal"
+    profile: dict[str, Any] = {}
+    trusted: bool | None = None
+    vif_type: str | None = None
+    vif_details: dict[str, Any] | None = None
+    trunk_id: str | None = None
 
 
 class ServerPort(msgspec.Struct, frozen=True):
@@ -178,6 +211,9 @@ class ServerPort(msgspec.Struct, frozen=True):
     port_security_enabled: bool
     made_for_server: bool
     tag: str | None
+    vnic_type: str = "normal"
+    vif_type: str | None = None
+    vif_details: dict[str, Any] | None = None
 
 
 class FarPort(msgspec.Struct, frozen=True):
@@ -187,6 +223,9 @@ class FarPort(msgspec.Struct, frozen=True):
     network_id: str
     mac: str
     host: str
+    device_id: str = ""
+    device_owner: str = ""
+    dns_name: str = ""
 
 
 class Allocation(msgspec.Struct, frozen=True):
@@ -207,7 +246,11 @@ class Membership(msgspec.Struct, frozen=True):
 
 
 class Router(msgspec.Struct, frozen=True):
-    """A router; `host` is where it runs, "" while no host was there to take it."""
+    """A router; `host` is where it runs, "" while no host was there to take it.
+
+    `more_gateways` are those beside the first one, each `{"network_id", "port_id"}`, in the order in which they came.
+    One that is `ha` runs there now, and stands by on the other hosts of its places (`types.ha`).
+    """
 
     id: str
     project_id: str
@@ -228,6 +271,29 @@ class Router(msgspec.Struct, frozen=True):
     gateway_qos_policy_id: str | None = None
     enable_ndp_proxy: bool = False
     flavor_id: str | None = None
+    more_gateways: list[dict[str, str]] = []
+    enable_default_route_ecmp: bool = False
+    ha: bool = False
+    distributed: bool = False
+    zones: list[str] = []
+    enable_default_route_bfd: bool = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether hosts agree on the one that forwards; what a distributed one has in one place, it has on one host."""
+        return self.ha and not self.distributed
+
+    @property
+    def gateway_ports(self) -> list[str]:
+        """The ports of all its gateways, the first one's first."""
+        first = [self.gateway_port_id] if self.gateway_port_id is not None else []
+        return first + [each["port_id"] for each in self.more_gateways]
+
+    @property
+    def gateway_networks(self) -> list[str]:
+        """The networks that its gateways are on, in the same order."""
+        first = [self.gateway_network_id] if self.gateway_network_id is not None else []
+        return first + [each["network_id"] for each in self.more_gateways]
 
 
 class FloatingIp(msgspec.Struct, frozen=True):
@@ -301,7 +367,10 @@ class Quota(msgspec.Struct, frozen=True):
 
 
 class Agent(msgspec.Struct, frozen=True):
-    """The network's part on a host. `configurations` are what it said of itself."""
+    """The network's part on a host. `configurations` are what it said of itself.
+
+    `resources_synced` says whether placement knows what it may promise; None where it has nothing to promise.
+    """
 
     id: str
     host: str
@@ -311,6 +380,8 @@ class Agent(msgspec.Struct, frozen=True):
     created_at: datetime
     started_at: datetime
     heartbeat_at: datetime
+    resources_synced: bool | None = None
+    availability_zone: str = "nova"
 
 
 class Epoch(msgspec.Struct, frozen=True):

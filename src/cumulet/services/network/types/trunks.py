@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+DEGRADED = "DEGRADED"  # a trunk of whose subports some do not stand
 SEGMENTATION_VLAN = "vlan"
 SEGMENTATION_INHERIT = "inherit"  # asked for only: the port's network says type and number
 

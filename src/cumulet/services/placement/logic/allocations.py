@@ -125,6 +125,33 @@ def replace(tx: Tx, wishes: Mapping[str, Wish]) -> None:
     provider_store.bump(tx, touched)
 
 
+def add(tx: Tx, uuid: str, more: Claims) -> None:
+    """Let the consumer hold so much more of each provider, or less where amounts are negative.
+
+    Raises NotFound where it holds nothing, or nothing of a provider of which it is to hold less (code
+    NothingClaimedOfProvider), and what `replace` raises.
+    """
+    _lock_consumers(tx, [uuid])
+    found = of_consumer(tx, uuid)
+    if found is None:
+        raise NotFound(f"No allocations for consumer '{uuid}'")
+    held: dict[str, dict[str, int]] = {}
+    for each in found.allocations:
+        held.setdefault(each.provider_uuid, {})[each.resource_class] = each.used
+    for provider, amounts in more.items():
+        if provider not in held and any(amount < 0 for amount in amounts.values()):
+            raise NotFound(f"Nothing of {provider} is claimed", code="NothingClaimedOfProvider", provider=provider)
+        mine = held.setdefault(provider, {})
+        for name, amount in amounts.items():
+            mine[name] = mine.get(name, 0) + amount
+    claims = {
+        provider: positive
+        for provider, amounts in held.items()
+        if (positive := {name: amount for name, amount in amounts.items() if amount > 0})
+    }
+    replace(tx, {uuid: Wish(claims, found.consumer.project_id, found.consumer.user_id)})
+
+
 def _lock_consumers(tx: Tx, uuids: Iterable[str]) -> None:
     for uuid in sorted(uuids):
         tx.lock(f"placement:consumer:{uuid}")

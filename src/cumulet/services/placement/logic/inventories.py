@@ -132,6 +132,20 @@ def ensure(tx: Tx, uuid: str, wanted: Mapping[str, Fields]) -> None:
     put(tx, uuid, inventories)
 
 
+def retire(tx: Tx, uuid: str) -> bool:
+    """Take away a provider of what is gone; False where something is claimed of it, or it has children.
+
+    Then it stays, and nothing more can be claimed of it.
+    """
+    if provider_store.find(tx, uuid) is None:
+        return True
+    used: dict[str, int] = {name: amount for (_, name), amount in usages.of_providers(tx, [uuid]).items() if amount}
+    ensure(tx, uuid, {name: {"total": amount, "reserved": amount} for name, amount in used.items()})
+    if used or provider_store.has_children(tx, uuid):
+        return False
+    return providers.remove(tx, uuid)
+
+
 def check_generation(provider: Provider, generation: int) -> None:
     if provider.generation != generation:
         raise Conflict("resource provider generation conflict", code="ConcurrentUpdate")

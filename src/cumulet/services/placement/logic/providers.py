@@ -32,6 +32,18 @@ def get(source: Source, uuid: str) -> Provider:
     return found
 
 
+def named(source: Source, name: str) -> str | None:
+    """The uuid of the provider of this name."""
+    found = store.find_named(source, name)
+    return found.uuid if found is not None else None
+
+
+def below(source: Source, uuid: str) -> dict[str, str]:
+    """The names of all providers of the tree below this one, by uuid."""
+    found = store.find_some(source, _subtree(source, get(source, uuid)) - {uuid})
+    return {key: each.name for key, each in found.items()}
+
+
 @dataclass(frozen=True)
 class Filters:
     """What providers are looked for; of each set in `required` one trait, of each in `member_of` one aggregate."""

@@ -79,7 +79,8 @@ def domain(
 def judge(spec: ServerSpec, folder: Path, machine: Machine, volumes: dict[str, Disk]) -> None:
     """Refuse what the QEMU driver refuses, in its words: it would have to render the same server."""
     names = [CONTROL_SOCKET, EVENTS_SOCKET, guest_agent.SOCKET, *serial_sockets(spec.guest)]
-    nobody = Inheritance(sockets=dict.fromkeys(names, 0), taps={port.id: [0] for port in spec.ports})
+    taps, keys = {port.id: [0] for port in spec.ports}, {each: 0 for each, disk in volumes.items() if disk.key}
+    nobody = Inheritance(sockets=dict.fromkeys(names, 0), taps=taps, keys=keys)
     command_line(spec, folder, machine, volumes, nobody)
 
 
@@ -182,8 +183,8 @@ def _devices(spec: ServerSpec, folder: Path, volumes: dict[str, Disk], surroundi
         "devices",
         element("emulator", text=f"/usr/bin/{PROGRAM}"),
         *devices.controllers(spec, [drive.bus for drive in found]),
-        *(disks.disk(drive, targets.take(drive.bus)) for drive in found),
-        *(devices.interface(port, surroundings.taps[port.id], guest) for port in spec.ports),
+        *(disks.disk(drive, targets.take(drive.bus), server_id=spec.id) for drive in found),
+        *(devices.interface(port, surroundings.taps[port.id], guest) for port in spec.ports if not port.passed),
         *devices.serial_ports(guest, folder),
         *devices.graphics(surroundings.displays),
         devices.card(guest, surroundings.displays),

@@ -8,13 +8,14 @@ import queue
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from cumulet.kernel.errors import Conflict, NotReady
+from cumulet.kernel.moment import Moment
 from cumulet.kernel.qmp import QmpError, connect
-from cumulet.services.compute.drivers.base import Diagnostics, Stopped, Supplies
+from cumulet.services.compute.drivers.base import Diagnostics, Disk, Stopped, Supplies
 from cumulet.services.compute.drivers.libvirt import (
     copies,
     devices,
@@ -26,6 +27,7 @@ from cumulet.services.compute.drivers.libvirt import (
     places,
     plugged,
     quiet,
+    secrets,
     taps,
     xen,
 )
@@ -62,8 +64,9 @@ class LibvirtHypervisor(ServersInFolders):
     Domains are transient: they are there while they run, so that the daemon keeps nothing that could differ from the
     host's journal. Domains that are not of `folder`'s servers are never looked at.
 
-    LIMITATIONS: as the QEMU driver's; volumes of other hosts are not opened; USB disks are plugged into running guests
-    that have a USB bus only; names of sockets are short, so that `folder` has at most 45 characters.
+    LIMITATIONS: as the QEMU driver's; a guest whose disk's export (NBD) is away is held for some seconds; USB disks are
+    plugged into running guests that have a USB bus only; names of sockets are short, so that `folder` has at most 45
+    characters.
     """
 
     def __init__(
@@ -159,16 +162,14 @@ class LibvirtHypervisor(ServersInFolders):
                 passthrough.give_back(self._servers / server_id)
                 shutil.rmtree(self._servers / server_id, ignore_errors=True)
         self._streams.end(server_id)
-        with self._guard:
-            self._locks.pop(server_id, None)
 
     def attach_disk(self, server_id: str, volume: VolumeSpec) -> None:
         with self._lock(server_id):
             folder = self._folder_of(server_id)
             if self.adopt(server_id):
-                source = self._supplies.open_volume(volume)
+                source = self._open(volume)
                 with self._domain(server_id) as found:
-                    hotplug.plug_volume(found, folder, volume, source, kept_guest.recall(folder))
+                    hotplug.plug_volume(self._connection, found, folder, volume, source, kept_guest.recall(folder))
 
     def detach_disk(self, server_id: str, volume_id: str) -> None:
         with self._lock(server_id):
@@ -186,10 +187,23 @@ class LibvirtHypervisor(ServersInFolders):
             with self._domain(server_id) as found:
                 if settle:
                     return exchange.settle(found, folder, volume_id, volume.volume_id)
-                source = self._supplies.open_volume(volume)
+                source = self._open(volume)
                 connection, new_id = self._connection, volume.volume_id
                 exchange.exchange_disk(connection, found, folder, server_id, volume_id, new_id, source)
+                self._limit(found, server_id, volume)
                 return True
+
+    def move_disk(self, server_id: str, volume: VolumeSpec, moved: Callable[[], object]) -> None:
+        raise Conflict("libvirt moves no volumes of servers that run", code="UnsupportedHardware")
+
+    def has_moved(self, server_id: str, volume: VolumeSpec) -> bool:
+        return False
+
+    def limit_disk(self, server_id: str, volume: VolumeSpec) -> None:
+        with self._lock(server_id):
+            if self.adopt(server_id):
+                with self._domain(server_id) as found:
+                    self._limit(found, server_id, volume)
 
     def attach_port(self, server_id: str, port: PortSpec) -> None:
         with self._lock(server_id):
@@ -218,8 +232,13 @@ class LibvirtHypervisor(ServersInFolders):
 
     def resize_disk(self, server_id: str, volume_id: str, size: int) -> None:
         with self._domain(server_id) as found:
-            target = plugged.targets(found.description())[self._alias(found, server_id, volume_id)]
-            found.resize_disk(target, size)
+            there, alias = found.description(), self._alias(found, server_id, volume_id)
+            if plugged.is_exported(there, alias):
+                monitor.work_on(found, monitor.see_growth, monitor.node_of(found, alias), size)
+                if found.is_stalled():
+                    found.go_on()
+            else:
+                found.resize_disk(plugged.targets(there)[alias], size)
 
     def snapshot_disk(self, server_id: str, volume_id: str, name: str) -> None:
         guest = kept_guest.recall(self._folder_of(server_id))
@@ -240,6 +259,13 @@ class LibvirtHypervisor(ServersInFolders):
         with self._domain(server_id) as found:
             wanted = {self._alias(found, server_id, volume_id): (target, target_format)}
             copies.copy(self._connection, found, server_id, wanted)
+
+    def copy_disks(
+        self, server_id: str, targets: Mapping[str, Path], target_format: str, moment: Moment | None = None
+    ) -> None:
+        with self._domain(server_id) as found:
+            wanted = {self._alias(found, server_id, each): (path, target_format) for each, path in targets.items()}
+            copies.copy(self._connection, found, server_id, wanted, moment=moment)
 
     def copy_root(self, server_id: str, target: Path) -> None:
         with self._lock(server_id):
@@ -311,6 +337,14 @@ class LibvirtHypervisor(ServersInFolders):
                         return found.power()
             return PowerState.SHUTDOWN
 
+    def stalled(self) -> list[str]:
+        held = []
+        for server_id in sorted(self._running.copy()):
+            with suppress(LibvirtError, NotReady), find(self._connection, server_id) as found:
+                if found is not None and found.is_stalled():
+                    held.append(server_id)
+        return held
+
     def list(self) -> dict[str, PowerState]:
         known = sorted(path.name for path in self._servers.iterdir() if path.is_dir())
         return {server_id: self.power(server_id) for server_id in known}
@@ -324,7 +358,7 @@ class LibvirtHypervisor(ServersInFolders):
     def _boot(self, spec: ServerSpec, folder: Path) -> None:
         accelerator = self.capabilities().accelerator
         machine = Machine(accelerator=accelerator, cpu=self._cpu(accelerator), firmware=firmware.choose(spec.guest))
-        volumes = {volume.volume_id: self._supplies.open_volume(volume) for volume in spec.volumes}
+        volumes = {volume.volume_id: self._open(volume) for volume in spec.volumes}
         kernel = tuple(self._supplies.base(each) for each in (spec.guest.kernel_id, spec.guest.ramdisk_id) if each)
         passthrough.prepare(Parts(mdevs=spec.parts.mdevs), folder)
         with ExitStack() as stack:
@@ -336,12 +370,13 @@ class LibvirtHypervisor(ServersInFolders):
             else:
                 xml = domain(spec, folder, machine, volumes, surroundings)
             kept_guest.remember(folder, spec.guest)
-            own = {each: disks.local_path(disk) for each, disk in volumes.items()}
+            own = {each: disks.place_of(disk) for each, disk in volumes.items()}
             places.begin(folder, (places.Place(each, disks.volume_alias(each), path) for each, path in own.items()))
             if spec.guest.tpm:
                 tpm.listen_at(folder, spec.guest.tpm)
                 stack.push(lambda error, *_: tpm.end(folder, 0) if error else None)
             stack.enter_context(_refused("libvirt did not start the server"))
+            stack.enter_context(secrets.lent(self._connection, spec.id, volumes))
             stack.enter_context(start(self._connection, xml))
         # The taps are where they belong.
         with self._domain(spec.id) as found:
@@ -356,10 +391,18 @@ class LibvirtHypervisor(ServersInFolders):
                 tpm.listen_at(folder, spec.guest.tpm)
                 stack.push(lambda error, *_: tpm.end(folder, 0) if error else None)
             stack.enter_context(_refused("The memory that was kept cannot be taken up"))
+            opened = {each.volume_id: self._open(each) for each in spec.volumes if each.remote or each.encrypted}
+            stack.enter_context(secrets.lent(self._connection, spec.id, opened))
             restore(self._connection, folder / FILE)
         drop(folder)
         with self._domain(spec.id) as found:
+            for volume in spec.volumes:
+                self._limit(found, spec.id, volume)
             found.go_on()
+
+    def _open(self, volume: VolumeSpec) -> Disk:
+        """libvirt cannot look into a container that lies in a qcow2 file."""
+        return self._supplies.open_volume(volume, served=volume.encrypted)
 
     @contextmanager
     def _domain(self, server_id: str) -> Iterator[RunningDomain]:
@@ -387,6 +430,9 @@ class LibvirtHypervisor(ServersInFolders):
             names: dict[str, str] = {}
             if ports and self._connection.kind() == xen.TYPE:
                 raise Conflict("servers on Xen have no ports of this cloud's networks", code="UnsupportedHardware")
+            if any(port.socket for port in ports):
+                raise Conflict("libvirt shares no memory of guests with a switch here", code="UnsupportedHardware")
+            ports = [port for port in ports if not port.passed]
             if ports:
                 daemon = taps.daemon_namespace(self._connection.uri)
                 stack.callback(os.close, daemon)
@@ -394,6 +440,11 @@ class LibvirtHypervisor(ServersInFolders):
                     tap = self._supplies.open_tap(port.id, multi_queue=port.queues > 1)
                     names[port.id] = stack.enter_context(taps.lent(tap, daemon))
             yield names
+
+    def _limit(self, found: RunningDomain, server_id: str, volume: VolumeSpec) -> None:
+        alias = places.find(self._servers / server_id, found.description(), volume.volume_id)
+        if alias is not None:
+            monitor.work_on(found, work.limit_disk, monitor.node_of(found, alias), volume.limits)
 
     def _alias(self, found: RunningDomain, server_id: str, volume_id: str) -> str:
         """The alias of an attached volume's disk; Conflict where the server does not have it."""

@@ -31,6 +31,7 @@ def exchange_disk(
     alias = places.find(folder, there, old_id)
     if alias is None:
         raise Conflict(f"volume {old_id} is not open here", code="HypervisorFailed")
+    plugged.check_plain(there, alias)
     target = plugged.targets(there)[alias]
     domain.end_block_job(target)
     path, wanted = Path(local_path(source)), domain.disk_size(target)

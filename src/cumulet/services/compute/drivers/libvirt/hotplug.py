@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cumulet.kernel.errors import Conflict
 from cumulet.services.compute.drivers.base import Disk
-from cumulet.services.compute.drivers.libvirt import devices, disks, places, plugged
+from cumulet.services.compute.drivers.libvirt import devices, disks, places, plugged, secrets
 from cumulet.services.compute.drivers.libvirt.connection import Connection, Heard
 from cumulet.services.compute.drivers.libvirt.running import RunningDomain
 from cumulet.services.compute.drivers.libvirt.words import element, write
@@ -20,8 +20,10 @@ from cumulet.services.compute.drivers.qemu.work import UNPLUG_TIMEOUT, UNPLUG_TR
 from cumulet.services.compute.types import Guest, PortSpec, VolumeSpec
 
 
-def plug_volume(domain: RunningDomain, folder: Path, volume: VolumeSpec, source: Disk, guest: Guest) -> None:
-    """Nothing happens where it is plugged in. Conflict where the bus takes no disk now."""
+def plug_volume(
+    connection: Connection, domain: RunningDomain, folder: Path, volume: VolumeSpec, source: Disk, guest: Guest
+) -> None:
+    """`folder` is the server's. Nothing happens where it is plugged in. Conflict where the bus takes no disk now."""
     there = domain.description()
     if places.find(folder, there, volume.volume_id) is not None:
         return
@@ -34,9 +36,10 @@ def plug_volume(domain: RunningDomain, folder: Path, volume: VolumeSpec, source:
         raise Conflict("Bus 'usb' does not support hotplugging", code="HypervisorFailed")
     target = disks.Targets(plugged.targets(there).values()).take(drive.bus)
     alias = places.free_alias(there, volume.volume_id)
-    made = write(disks.disk(drive, target, alias))
-    places.add(folder, there, places.Place(volume.volume_id, alias, disks.local_path(source)))
-    domain.plug(made)
+    made = write(disks.disk(drive, target, alias, server_id=folder.name))
+    places.add(folder, there, places.Place(volume.volume_id, alias, disks.place_of(source)))
+    with secrets.lent(connection, folder.name, {volume.volume_id: source}):
+        domain.plug(made)
 
 
 def plug_port(domain: RunningDomain, port: PortSpec, tap: str, guest: Guest) -> None:

@@ -33,10 +33,11 @@ BLOCK_JOB_READY = 3
 LIFECYCLE_STOPPED, LIFECYCLE_SHUTDOWN = 5, 6
 STOPPED_SAVED = 4
 SHUTDOWN_BY_GUEST = 1
+PAUSED_IO_ERROR = 5  # a reason for STATE_PAUSED
 STATE_RUNNING, STATE_BLOCKED, STATE_PAUSED, STATE_SHUTDOWN, STATE_SHUTOFF, STATE_CRASHED = 1, 2, 3, 4, 5, 6
 ERR_INTERNAL, ERR_SYSTEM, ERR_RPC, ERR_NO_DOMAIN, ERR_OPERATION_INVALID = 1, 38, 39, 42, 55
 ERR_OPERATION_TIMEOUT, ERR_AGENT_UNRESPONSIVE, ERR_AGENT_UNSYNCED, ERR_DEVICE_MISSING = 68, 86, 97, 99
-ERR_NO_CONNECT, ERR_INVALID_CONN = 5, 6
+ERR_NO_CONNECT, ERR_INVALID_CONN, ERR_NO_SECRET = 5, 6, 66
 _TYPED_BOOLEAN, _TYPED_STRING = 6, 7
 
 LifecycleCallback = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int, c_int, c_void_p)
@@ -173,6 +174,11 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "virDomainGetVcpus": (c_int, (c_void_p, POINTER(VcpuInfo), c_int, c_char_p, c_int)),
     "virDomainBlockStats": (c_int, (c_void_p, c_char_p, POINTER(BlockStats), c_size_t)),
     "virDomainMemoryStats": (c_int, (c_void_p, POINTER(MemoryStat), c_uint, c_uint)),
+    "virSecretDefineXML": (c_void_p, (c_void_p, c_char_p, c_uint)),
+    "virSecretSetValue": (c_int, (c_void_p, c_char_p, c_size_t, c_uint)),
+    "virSecretLookupByUUIDString": (c_void_p, (c_void_p, c_char_p)),
+    "virSecretUndefine": (c_int, (c_void_p,)),
+    "virSecretFree": (c_int, (c_void_p,)),
     "virDomainQemuMonitorCommand": (c_int, (c_void_p, c_char_p, POINTER(c_void_p), c_uint)),
 }
 _begin = threading.Lock()

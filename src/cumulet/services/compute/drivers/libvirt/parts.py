@@ -48,7 +48,7 @@ def tuning(guest: Guest, numa: GuestNodes | None, there: Sequence[HostNode], vcp
 def devices(parts: Parts) -> list[Element]:
     """The host's devices; libvirt takes PCI devices from the host's drivers and gives them back."""
     found: list[Element] = []
-    for each in parts.devices:
+    for each in parts.handed_over:
         domain, bus, place = each.address.split(":")
         slot, function = place.split(".")
         numbers = {"domain": domain, "bus": bus, "slot": slot, "function": function}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from cumulet.kernel.errors import Conflict
 from cumulet.services.compute.drivers.libvirt.words import Element
 from cumulet.services.compute.types import DISPLAYS, Display
 
@@ -13,8 +14,21 @@ def targets(description: Element) -> dict[str, str]:
 
 
 def files(description: Element) -> dict[str, str]:
-    """The files behind the disks, by alias."""
-    return {_alias(each): _attribute(each, "source", "file") for each in description.iterfind("devices/disk")}
+    """The files behind the disks, by alias; of others the device, or the name by which it is served."""
+    return {_alias(each): _behind(each) for each in description.iterfind("devices/disk")}
+
+
+def is_exported(description: Element, alias: str) -> bool:
+    """Whether a host exports the disk."""
+    found = description.iterfind("devices/disk/source[@tls='yes']/..")
+    return any(_alias(each) == alias for each in found)
+
+
+def check_plain(description: Element, alias: str) -> None:
+    """Conflict for a disk whose content libvirt decrypts: what it would copy is no ciphertext."""
+    found = description.iterfind("devices/disk/source/encryption/../..")
+    if any(_alias(each) == alias for each in found):
+        raise Conflict("libvirt copies no encrypted volumes", code="HypervisorFailed")
 
 
 def has(description: Element, alias: str) -> bool:
@@ -40,6 +54,11 @@ def displays(description: Element) -> tuple[Display, ...]:
     """All consoles; the serial port is always there."""
     found = {*graphics(description), "serial"}
     return tuple(each for each in DISPLAYS if each in found)
+
+
+def _behind(disk: Element) -> str:
+    words = (_attribute(disk, "source", each) for each in ("file", "dev", "name"))
+    return next((each for each in words if each), "")
 
 
 def _alias(device: Element) -> str:

@@ -43,9 +43,11 @@ class RunningDomain:
             raise self._connection.judged(error) from error
 
     def power(self) -> PowerState:
-        state, reason = ctypes.c_int(), ctypes.c_int()
-        self.call("virDomainGetState", ctypes.byref(state), ctypes.byref(reason), 0)
-        return _POWERS.get(state.value, PowerState.RUNNING)
+        return _POWERS.get(self._state()[0], PowerState.RUNNING)
+
+    def is_stalled(self) -> bool:
+        """Whether it is held since a disk has no room for what it writes."""
+        return self._state() == (library.STATE_PAUSED, library.PAUSED_IO_ERROR)
 
     def pause(self) -> None:
         if self.power() != PowerState.PAUSED:
@@ -142,6 +144,12 @@ class RunningDomain:
         if "error" in answer:
             raise LibvirtError(library.ERR_INTERNAL, str(answer["error"].get("desc", "")))
         return answer["return"]
+
+    def _state(self) -> tuple[int, int]:
+        """libvirt's numbers of its state and of the reason."""
+        state, reason = ctypes.c_int(), ctypes.c_int()
+        self.call("virDomainGetState", ctypes.byref(state), ctypes.byref(reason), 0)
+        return state.value, reason.value
 
     def memory(self) -> tuple[int, int]:
         """KiB that the guest has, and that its process takes."""

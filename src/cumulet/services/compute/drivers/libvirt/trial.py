@@ -30,7 +30,7 @@ class _Supplies:
     def close_tap(self, port_id: str) -> None:
         return
 
-    def open_volume(self, volume: VolumeSpec) -> Disk:
+    def open_volume(self, volume: VolumeSpec, *, served: bool = False) -> Disk:
         raise NotFound("no volume")
 
 

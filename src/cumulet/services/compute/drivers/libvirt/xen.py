@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cumulet.kernel.errors import Conflict
+from cumulet.services.block_storage.contract import NetworkSource
 from cumulet.services.compute.drivers.base import Disk
 from cumulet.services.compute.drivers.libvirt import disks
 from cumulet.services.compute.drivers.libvirt.domain import Surroundings, identity, kernel
@@ -101,7 +102,7 @@ def _devices(
     made = element("devices")
     for drive in drives(spec, folder, volumes):
         placed = _placed(drive, is_hvm=is_hvm)
-        made.append(disks.disk(placed, targets.take(placed.bus)))
+        made.append(disks.disk(placed, targets.take(placed.bus), server_id=spec.id))
     made.extend([_interface(port, surroundings.bridges[port.id], guest, is_hvm=is_hvm) for port in spec.ports])
     kind = "serial" if is_hvm else "xen"
     made.append(element("console", element("target", type=kind, port=0), type="pty"))
@@ -117,6 +118,8 @@ def _devices(
 
 def _placed(drive: Drive, *, is_hvm: bool) -> Drive:
     """The drive on Xen's bus; the order of booting is that of the disks."""
+    if isinstance(drive.disk.source, NetworkSource):
+        raise unsupported(drive.disk.source.remote.protocol)
     if drive.bus not in _BUSES or (not is_hvm and (drive.bus != "virtio" or drive.is_cdrom)):
         raise unsupported(drive.bus)
     return drive._replace(bus=_BUSES[drive.bus], boot=None)

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cumulet.services.block_storage.contract import RemoteDisk
+from cumulet.kernel import memory_file
+from cumulet.services.block_storage.contract import LUN, NetworkDisk, NetworkSource, RemoteDisk, qemu_file
 from cumulet.services.compute.drivers.base import Disk
 from cumulet.services.compute.drivers.qemu import guest_agent, hardware, passthrough, rescue
 from cumulet.services.compute.drivers.qemu.board import Board, Device
@@ -50,17 +51,20 @@ class Machine:
 class Inheritance:
     """The file descriptors that QEMU inherits: listening sockets by name, taps by port id, the server's folder.
 
+    `keys` are files in memory with the passphrases of encrypted volumes, by volume.
+
     `tpm` is the stream to its TPM; `kernel` holds the paths of the kernel and the first file system, which stay paths.
     """
 
     sockets: dict[str, int]
+    keys: Mapping[str, int] = field(default_factory=dict)
     folder: int = -1
     tpm: int = -1
     taps: Mapping[str, Sequence[int]] = field(default_factory=dict)
     kernel: tuple[Path, ...] = ()
 
     def all(self) -> list[int]:
-        others = [each for each in (self.folder, self.tpm) if each >= 0]
+        others = [*self.keys.values(), *(each for each in (self.folder, self.tpm) if each >= 0)]
         return [*self.sockets.values(), *(each for queues in self.taps.values() for each in queues), *others]
 
 
@@ -72,8 +76,13 @@ def command_line(
     Conflict where the guest asks for hardware that QEMU has not.
     """
     guest, board = spec.guest, Board(spec.guest)
-    disks = _disks(spec, folder, volumes, board)
-    interfaces = [word for port in spec.ports for word in _interface(port, inherited.taps[port.id], guest, board)]
+    disks = _disks(spec, folder, volumes, board, inherited)
+    interfaces = [
+        word
+        for port in spec.ports
+        if not port.passed
+        for word in _interface(port, inherited.taps.get(port.id, ()), guest, board)
+    ]
     extras = _devices([*hardware.extras(guest, board), *passthrough.devices(spec.parts, board)])
     return [
         PROGRAM,
@@ -107,6 +116,30 @@ def volume_node(volume_id: str) -> str:
     return f"vol-{volume_id[:20]}"
 
 
+def opened_node(node: str) -> str:
+    """The name of the node by which the volume with this block node is decrypted, where that is a LUKS container.
+
+    The volume's own node stays the ciphertext, so that whatever is copied of it is.
+    """
+    return f"luks-{node.removeprefix('vol-')}"
+
+
+def moved_node(volume_id: str, generation: int) -> str:
+    """The block node's name of a volume that has come to another place while the guest runs, by its attachment."""
+    return f"mv{generation}-{volume_id[:20]}"
+
+
+def is_of_volume(name: str, node: str) -> bool:
+    """Whether a block node is, or decrypts, the volume with this ordinary name, wherever it is."""
+    (kind, _, volume), (ordinary, _, wanted) = name.partition("-"), node.partition("-")
+    return name == node or (ordinary == "vol" and volume == wanted and (kind == "luks" or kind.startswith("mv")))
+
+
+def key_object(node: str) -> str:
+    """The name of the object with the passphrase, for the volume with this block node."""
+    return f"key-{node}"
+
+
 def volume_device(volume_id: str) -> str:
     return f"disk-{volume_id}"
 
@@ -130,14 +163,19 @@ def disk_arguments(volume: VolumeSpec) -> dict[str, str]:
 
 def block_arguments(node: str, disk: Disk, *, read_only: bool = False) -> dict[str, object]:
     """A block node as `blockdev-add` and `-blockdev` take it. Backing files are named in qcow2 itself."""
-    file = {"driver": "file", "filename": disk.path} if disk.network is None else _export(node, disk.network.remote)
     return {
         "node-name": node,
         "driver": disk.format,
         "discard": "unmap",
         "read-only": read_only,
-        "file": file,
+        "file": _file(node, disk),
     }
+
+
+def container_arguments(node: str, *, read_only: bool = False) -> dict[str, object]:
+    """The node that decrypts a volume, on top of its own and with the passphrase that `key_object` holds."""
+    words = {"node-name": opened_node(node), "driver": "luks", "key-secret": key_object(node)}
+    return {**words, "read-only": read_only, "file": node}
 
 
 def credentials_arguments(node: str, disk: Disk) -> dict[str, object] | None:
@@ -145,19 +183,36 @@ def credentials_arguments(node: str, disk: Disk) -> dict[str, object] | None:
 
     QEMU's own checks of the files ask for more than a certificate needs here; the peer is verified all the same.
     """
-    if disk.network is None:
-        return None
+    if not isinstance(disk.source, NetworkSource):
+        secret = disk.source.secret if isinstance(disk.source, NetworkDisk) else None
+        return None if secret is None else {"qom-type": "secret", "id": credentials(node), "file": str(secret)}
+    if disk.source.remote.protocol == "iscsi":
+        return {"qom-type": "secret", "id": credentials(node), "file": str(disk.source.credentials)}
     words = {"qom-type": "tls-creds-x509", "id": credentials(node), "endpoint": "client", "verify-peer": True}
-    return {**words, "sanity-check": False, "dir": str(disk.network.credentials)}
+    return {**words, "sanity-check": False, "dir": str(disk.source.credentials)}
 
 
 def credentials(node: str) -> str:
-    """The name of the object with this host's certificate, for the volume with this block node."""
+    """The name of the object with this host's certificate, or its secret, for the volume with this block node."""
     return f"tls-{node}"
 
 
-def _export(node: str, remote: RemoteDisk) -> dict[str, object]:
-    """Another host's disk: requests wait for it when it is away, and are made again when it is back."""
+def _file(node: str, disk: Disk) -> dict[str, object]:
+    if disk.source is None:
+        return {"driver": "file", "filename": disk.path}
+    if isinstance(disk.source, NetworkSource):
+        return _export(node, disk.source)
+    found = qemu_file(disk.source, credentials(node))
+    if found["driver"] == "nbd":
+        found |= {"reconnect-delay": RECONNECT_TIME, "open-timeout": OPEN_TIME}
+    return found
+
+
+def _export(node: str, network: NetworkSource) -> dict[str, object]:
+    """An exported disk: requests wait for it when it is away, and are made again when it is back."""
+    remote = network.remote
+    if remote.protocol == "iscsi":
+        return _target(node, remote)
     return {
         "driver": "nbd",
         "server": {"type": "inet", "host": remote.address, "port": str(remote.port)},
@@ -166,6 +221,20 @@ def _export(node: str, remote: RemoteDisk) -> dict[str, object]:
         "tls-hostname": remote.server,
         "reconnect-delay": RECONNECT_TIME,
         "open-timeout": OPEN_TIME,
+    }
+
+
+def _target(node: str, remote: RemoteDisk) -> dict[str, object]:
+    address = f"[{remote.address}]" if ":" in remote.address else remote.address
+    return {
+        "driver": "iscsi",
+        "transport": "tcp",
+        "portal": f"{address}:{remote.port}",
+        "target": remote.export,
+        "lun": LUN,
+        "initiator-name": remote.initiator,
+        "user": remote.user,
+        "password-secret": credentials(node),
     }
 
 
@@ -256,35 +325,53 @@ def serial_sockets(guest: Guest) -> list[str]:
     return [SERIAL_SOCKET, *others]
 
 
-def _disks(spec: ServerSpec, folder: Path, volumes: dict[str, Disk], board: Board) -> list[str]:
+def _disks(spec: ServerSpec, folder: Path, volumes: dict[str, Disk], board: Board, inherited: Inheritance) -> list[str]:
     words: list[str] = []
     for drive in drives(spec, folder, volumes):
         if drive.kind == "rescue" and spec.rescue is not None:
             words += ["-blockdev", _flatten(block_arguments(rescue.NODE, drive.disk)), *rescue.device(spec.rescue)]
         else:
-            words += _drive(drive, board)
+            words += _drive(drive, board, inherited.keys.get(drive.name, -1))
     return words
 
 
-def _drive(drive: Drive, board: Board) -> list[str]:
+def _drive(drive: Drive, board: Board, key: int) -> list[str]:
+    """`key` is the descriptor of a passphrase, of a volume that needs one."""
     words: list[str] = []
     names = {"local": (local_node(drive.name),) * 2, "volume": (volume_node(drive.name), volume_device(drive.name))}
     node, device = names.get(drive.kind, (drive.name, drive.name))
     if (secret := credentials_arguments(node, drive.disk)) is not None:
         kind = secret.pop("qom-type")
         words += ["-object", f"{kind},{_flatten(secret)}"]
-    block = block_arguments(node, drive.disk, read_only=drive.is_read_only)
-    found = {"drive": node, "id": device, **({"serial": drive.serial} if drive.serial else {})}
+    words += ["-blockdev", _flatten(block_arguments(node, drive.disk, read_only=drive.is_read_only))]
+    shown = node
+    if drive.disk.key:
+        shown = opened_node(node)
+        words += ["-object", f"secret,id={key_object(node)},file={memory_file.path_of(key)}"]
+        words += ["-blockdev", _flatten(container_arguments(node, read_only=drive.is_read_only))]
+    found = {"drive": shown, "id": device, **({"serial": drive.serial} if drive.serial else {})}
     placed = board.drive(drive.bus, found, cdrom=drive.is_cdrom)
     if drive.boot is not None:
         placed["bootindex"] = str(drive.boot)
-    return [*words, "-blockdev", _flatten(block), "-device", _device(placed)]
+    return [*words, "-device", _device(placed)]
 
 
 def _interface(port: PortSpec, queues: Sequence[int], guest: Guest, board: Board) -> list[str]:
+    if port.socket:
+        return _shared_interface(port, guest, board)
     handles = f"fd={queues[0]}" if len(queues) == 1 else f"fds={':'.join(map(str, queues))}"
     netdev = f"tap,id={port_netdev(port.id)},{handles}"
     return ["-netdev", netdev, "-device", _device(board.slot(interface_arguments(port, guest)))]
+
+
+def _shared_interface(port: PortSpec, guest: Guest, board: Board) -> list[str]:
+    """QEMU makes the socket, and begins when the switch has come to it."""
+    chardev, queues = f"vhu-{port.id}", f",queues={port.queues}" if port.queues > 1 else ""
+    return [
+        *("-chardev", f"socket,id={chardev},path={_escape(port.socket)},server=on"),
+        *("-netdev", f"vhost-user,id={port_netdev(port.id)},chardev={chardev}{queues}"),
+        *("-device", _device(board.slot(interface_arguments(port, guest)))),
+    ]
 
 
 def _devices(devices: list[Device]) -> list[str]:

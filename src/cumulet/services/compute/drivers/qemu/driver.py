@@ -12,9 +12,10 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cumulet.kernel import detached
+from cumulet.kernel import detached, memory_file
 from cumulet.kernel.errors import Conflict, NotReady
 from cumulet.kernel.loop import Loop
+from cumulet.kernel.moment import Moment
 from cumulet.kernel.qmp import Monitor, QmpError, QmpGoneError, listen
 from cumulet.services.compute.drivers.base import (
     Diagnostics,
@@ -31,6 +32,7 @@ from cumulet.services.compute.drivers.qemu import (
     guest_agent,
     hotplug,
     memory,
+    moves,
     numa,
     overlay,
     passthrough,
@@ -63,6 +65,7 @@ BUTTON_PERIOD = 3.0  # seconds between two presses of a power button
 _RUN_STATES = {
     "paused": PowerState.PAUSED,
     "prelaunch": PowerState.PAUSED,
+    "io-error": PowerState.PAUSED,
     "shutdown": PowerState.SHUTDOWN,
     "guest-panicked": PowerState.CRASHED,
     "internal-error": PowerState.CRASHED,
@@ -96,6 +99,8 @@ class QemuHypervisor(ServersInFolders):
     def start(self, spec: ServerSpec) -> None:
         with self._lock(spec.id):
             if self.adopt(spec.id):
+                # Whoever started it may have been killed before he came to this.
+                self._limit(spec.id, spec.volumes)
                 return
             folder = self._folder_of(spec.id)
             spec = rescue.plugged(spec)
@@ -109,7 +114,7 @@ class QemuHypervisor(ServersInFolders):
             passthrough.prepare(spec.parts, folder)
             volumes = {volume.volume_id: self._supplies.open_volume(volume) for volume in spec.volumes}
             with contextlib.ExitStack() as stack:
-                inherited = self._inheritance(spec, folder, stack)
+                inherited = self._inheritance(spec, folder, volumes, stack)
                 argv = command_line(spec, folder, machine, volumes, inherited)
                 argv += displays.arguments(self._displays, inherited.folder, card=not spec.guest.video)
                 if memory.is_kept(folder):
@@ -121,8 +126,9 @@ class QemuHypervisor(ServersInFolders):
             except QmpGoneError as error:
                 words = detached.last_words(folder / LOG_FILE) or str(error)
                 self._end(spec.id)
-                raise Conflict(f"QEMU did not start: {words}", code="HypervisorFailed") from error
+                raise work.refusal(f"QEMU did not start: {words}") from error
             self._pin(spec)
+            self._limit(spec.id, spec.volumes)
             if memory.is_kept(folder):
                 self._load_memory(spec.id, folder)
 
@@ -144,6 +150,9 @@ class QemuHypervisor(ServersInFolders):
                 # It hangs, or it was killed in the middle of its start: neither can be served.
                 self._end(server_id)
                 return False
+            # Nobody waits any more for what an agent that died had copied.
+            with contextlib.suppress(NotReady, Conflict):
+                self._control(server_id, work.end_copies)
             return True
 
     def suspend(self, server_id: str) -> None:
@@ -189,8 +198,6 @@ class QemuHypervisor(ServersInFolders):
             passthrough.give_back(self._servers / server_id)
             shutil.rmtree(self._servers / server_id, ignore_errors=True)
         self._streams.end(server_id)
-        with self._guard:
-            self._locks.pop(server_id, None)
 
     def attach_disk(self, server_id: str, volume: VolumeSpec) -> None:
         with self._lock(server_id):
@@ -213,7 +220,26 @@ class QemuHypervisor(ServersInFolders):
             if not runs:
                 raise Conflict("the server does not run", code="InstanceNotRunning")
             self._control(server_id, exchange.exchange_disk, volume_id, volume, self._supplies.open_volume(volume))
+            self._control(server_id, work.limit_disk, volume_node(volume.volume_id), volume.limits)
             return True
+
+    def move_disk(self, server_id: str, volume: VolumeSpec, moved: Callable[[], object]) -> None:
+        async def told() -> None:
+            await self._loop.asyncio.run_in_executor(None, moved)
+
+        with self._lock(server_id):
+            self._folder_of(server_id)
+            if not self.adopt(server_id):
+                raise Conflict("the server does not run", code="InstanceNotRunning")
+            self._control(server_id, moves.move_disk, volume, self._supplies.open_volume(volume), told)
+
+    def has_moved(self, server_id: str, volume: VolumeSpec) -> bool:
+        return self._on_running(server_id, moves.has_moved, volume)
+
+    def limit_disk(self, server_id: str, volume: VolumeSpec) -> None:
+        with self._lock(server_id):
+            if self.adopt(server_id):
+                self._control(server_id, work.limit_disk, volume_node(volume.volume_id), volume.limits)
 
     def attach_port(self, server_id: str, port: PortSpec) -> None:
         with self._lock(server_id):
@@ -248,6 +274,12 @@ class QemuHypervisor(ServersInFolders):
     def copy_disk(self, server_id: str, volume_id: str, target: Path, target_format: str) -> None:
         disk = Disk(path=str(target), format=target_format)
         self._on_running(server_id, work.copy_disk, volume_node(volume_id), disk, None, False)
+
+    def copy_disks(
+        self, server_id: str, targets: Mapping[str, Path], target_format: str, moment: Moment | None = None
+    ) -> None:
+        copies = {volume_node(each): Disk(path=str(path), format=target_format) for each, path in targets.items()}
+        self._on_running(server_id, work.copy_disks, copies, None, moment)
 
     def copy_root(self, server_id: str, target: Path) -> None:
         with self._lock(server_id):
@@ -306,6 +338,10 @@ class QemuHypervisor(ServersInFolders):
                 return PowerState.SHUTDOWN
             return _RUN_STATES.get(status, PowerState.RUNNING)
 
+    def stalled(self) -> list[str]:
+        with self._guard:
+            return sorted(server_id for server_id, watch in self._watches.items() if watch.stalled)
+
     def list(self) -> dict[str, PowerState]:
         known = {path.name for path in self._servers.iterdir() if path.is_dir()} | set(detached.find(self._servers))
         return {server_id: self.power(server_id) for server_id in sorted(known)}
@@ -329,11 +365,12 @@ class QemuHypervisor(ServersInFolders):
                 running.close()
 
     def _numa(self, spec: ServerSpec) -> Sequence[str]:
+        shared = any(port.socket for port in spec.ports)
         if spec.parts.numa is None:
-            return []
+            return numa.shared_memory(spec.ram) if shared else []
         there = self.capabilities().nodes
         ordinary = min((each.size for node in there for each in node.pages), default=0)
-        return numa.arguments(spec.parts.numa, ordinary, numa.mounts(), binds=len(there) > 1)
+        return numa.arguments(spec.parts.numa, ordinary, numa.mounts(), binds=len(there) > 1, shared=shared)
 
     def _pin(self, spec: ServerSpec) -> None:
         """Put the threads of the process that was just started where they belong; it ends where that cannot be."""
@@ -349,6 +386,10 @@ class QemuHypervisor(ServersInFolders):
             self._end(spec.id)
             raise
 
+    def _limit(self, server_id: str, volumes: Sequence[VolumeSpec]) -> None:
+        if any(volume.limits for volume in volumes):
+            self._control(server_id, work.limit_disks, volumes)
+
     def _open_taps(self, port: PortSpec, stack: contextlib.ExitStack) -> Sequence[int]:
         """The port's queues, one descriptor each; they are closed when `stack` is."""
         found: tuple[int, ...] = ()
@@ -357,7 +398,9 @@ class QemuHypervisor(ServersInFolders):
             stack.callback(os.close, found[-1])
         return found
 
-    def _inheritance(self, spec: ServerSpec, folder: Path, stack: contextlib.ExitStack) -> Inheritance:
+    def _inheritance(
+        self, spec: ServerSpec, folder: Path, volumes: Mapping[str, Disk], stack: contextlib.ExitStack
+    ) -> Inheritance:
         """Open what QEMU inherits; this process's copies are closed when `stack` is."""
         sockets: dict[str, int] = {}
         names = [CONTROL_SOCKET, EVENTS_SOCKET, *serial_sockets(spec.guest)]
@@ -367,13 +410,19 @@ class QemuHypervisor(ServersInFolders):
         stack.callback(os.close, opened)
         taps: dict[str, Sequence[int]] = {}
         for port in spec.ports:
-            taps[port.id] = self._open_taps(port, stack)
+            if not port.passed and not port.socket:
+                taps[port.id] = self._open_taps(port, stack)
         end = -1
         if spec.guest.tpm:
             end = stack.enter_context(tpm.start(folder, spec.guest.tpm)).fileno()
             stack.push(lambda error, *_: tpm.end(folder, 0) if error else None)
         kernel = tuple(self._supplies.base(each) for each in (spec.guest.kernel_id, spec.guest.ramdisk_id) if each)
-        return Inheritance(sockets=sockets, taps=taps, tpm=end, kernel=kernel, folder=opened)
+        keys = {
+            volume_id: stack.enter_context(memory_file.holding(disk.key.encode()))
+            for volume_id, disk in volumes.items()
+            if disk.key
+        }
+        return Inheritance(sockets=sockets, keys=keys, taps=taps, tpm=end, kernel=kernel, folder=opened)
 
     def _watch(self, server_id: str) -> None:
         path = self._servers / server_id / EVENTS_SOCKET
@@ -464,4 +513,4 @@ class QemuHypervisor(ServersInFolders):
         except TimeoutError as error:
             raise NotReady("the server's QEMU does not answer", code="HypervisorFailed") from error
         except QmpError as error:
-            raise Conflict(f"QEMU refused: {error}", code="HypervisorFailed") from error
+            raise work.refusal(f"QEMU refused: {error}") from error

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,6 +29,7 @@ class Drive(NamedTuple):
     is_cdrom: bool = False
     is_read_only: bool = False
     serial: str = ""
+    limits: Mapping[str, int] = {}
 
 
 def drives(spec: ServerSpec, folder: Path, volumes: dict[str, Disk]) -> list[Drive]:
@@ -54,7 +56,9 @@ def volume_drive(volume: VolumeSpec, disk: Disk, own: str) -> Drive:
     """An attached volume that is opened at `disk`; `own` is the bus of the guest's disks."""
     boot = volume.boot_index + 1 if volume.boot_index is not None and volume.boot_index >= 0 else None
     bus, serial, read_only = volume.bus or own, volume.serial, volume.read_only
-    return Drive("volume", volume.volume_id, disk, bus, boot=boot, serial=serial, is_read_only=read_only)
+    return Drive(
+        "volume", volume.volume_id, disk, bus, boot=boot, serial=serial, is_read_only=read_only, limits=volume.limits
+    )
 
 
 def _rescue(spec: ServerSpec, folder: Path) -> list[Drive]:

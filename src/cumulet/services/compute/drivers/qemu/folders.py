@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
 from cumulet.kernel.errors import NotFound
+from cumulet.kernel.keyed_locks import KeyedLocks
 from cumulet.services.compute.drivers.base import Capabilities, Supplies, Usage
 from cumulet.services.compute.drivers.parts import Rules
 from cumulet.services.compute.drivers.qemu import (
@@ -56,7 +57,7 @@ class ServersInFolders(ABC):
         self._capabilities: Capabilities | None = None
         self._streams = Streams()
         self._guard = threading.Lock()
-        self._locks: dict[str, threading.RLock] = {}
+        self._locks = KeyedLocks()
 
     @abstractmethod
     def adopt(self, server_id: str) -> bool:
@@ -136,13 +137,9 @@ class ServersInFolders(ABC):
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _lock(self, server_id: str) -> Iterator[None]:
+    def _lock(self, server_id: str) -> AbstractContextManager[None]:
         """One piece of work at a time on each server: a monitor serves one client."""
-        with self._guard:
-            lock = self._locks.setdefault(server_id, threading.RLock())
-        with lock:
-            yield
+        return self._locks.hold(server_id)
 
     def _folder_of(self, server_id: str) -> Path:
         folder = self._servers / server_id

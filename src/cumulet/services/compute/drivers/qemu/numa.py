@@ -14,17 +14,26 @@ MEMINFO = Path("/proc/meminfo")
 _UNITS = {"K": 1, "M": 1024, "G": 1024 * 1024}  # KiB
 
 
-def arguments(numa: GuestNodes | None, ordinary: int, pages: Mapping[int, Path], *, binds: bool) -> list[str]:
+def shared_memory(size: int) -> list[str]:
+    """Memory (MiB) of a guest without nodes that others on the host may share."""
+    return ["-object", f"memory-backend-memfd,id=mem,size={size}M,share=on", "-machine", "memory-backend=mem"]
+
+
+def arguments(
+    numa: GuestNodes | None, ordinary: int, pages: Mapping[int, Path], *, binds: bool, shared: bool = False
+) -> list[str]:
     """The nodes, each with a memory object of its own; nothing for a guest that has none.
 
     `ordinary` is the size of the host's pages (KiB), `pages` where files of larger ones are made. Memory is bound to
-    the host's node where it `binds`. Conflict where nothing makes files of the pages.
+    the host's node where it `binds`; where it is `shared`, others on the host may look at it. Conflict where nothing
+    makes files of the pages.
     """
     if numa is None:
         return []
     words: list[str] = []
     for number, node in enumerate(numa.nodes):
         bound = f",host-nodes={node.host_node},policy=bind" if binds else ""
+        bound += ",share=on" if shared else ""
         words += ["-object", f"{_memory(node, number, ordinary, pages)}{bound}"]
         cpus = "".join(f",cpus={first}-{last}" for first, last in _ranges(node.cpus))
         words += ["-numa", f"node,nodeid={number}{cpus},memdev=mem{number}"]

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Collection
 from pathlib import Path
 
-from cumulet.kernel import run
+from cumulet.kernel import memory_file, run
 from cumulet.kernel.errors import Conflict
 from cumulet.services.compute.drivers.qemu import filesystems
 
@@ -83,6 +83,16 @@ def copy(source: Path, target: Path, target_format: str) -> None:
 def overwrite(target: Path, target_format: str, source: Path, source_format: str) -> None:
     """Write a whole image over a disk that nobody has open; what lies behind the image's end is left as it is."""
     run.run([IMAGE_TOOL, "convert", "-q", "-n", "-f", source_format, "-O", target_format, source, target], timeout=3600)
+
+
+def overwrite_in_container(target: Path, target_format: str, passphrase: str, source: Path, source_format: str) -> None:
+    """The same of a disk that is a LUKS container: the image is encrypted in it."""
+    path = str(target).replace(",", ",,")
+    disk = f"driver=luks,key-secret=key,file.driver={target_format},file.file.driver=file,file.file.filename={path}"
+    with memory_file.holding(passphrase.encode()) as key:
+        secret = ("--object", f"secret,id=key,file={memory_file.path_of(key)}")
+        words = ("-q", "-n", *secret, "-f", source_format, "--target-image-opts", source, disk)
+        run.run([IMAGE_TOOL, "convert", *words], timeout=3600, pass_fds=[key])
 
 
 def discard(folder: Path, kept: Collection[str]) -> None:

@@ -16,7 +16,9 @@ REMEMBERED = "mdevs"
 
 def devices(parts: Parts, board: Board) -> list[Device]:
     """What QEMU is told of them."""
-    passed = [{"driver": DRIVER, "host": each.address, "id": f"pci-{_name(each.address)}"} for each in parts.devices]
+    passed = [
+        {"driver": DRIVER, "host": each.address, "id": f"pci-{_name(each.address)}"} for each in parts.handed_over
+    ]
     made = [
         {"driver": DRIVER, "sysfsdev": f"{SYS}/bus/mdev/devices/{each.uuid}", "id": f"mdev-{each.uuid}"}
         for each in parts.mdevs
@@ -32,7 +34,7 @@ def prepare(parts: Parts, folder: Path, root: Path = SYS) -> None:
     if parts.mdevs:
         (folder / REMEMBERED).write_text("\n".join(each.uuid for each in parts.mdevs))
     try:
-        for device in parts.devices:
+        for device in parts.handed_over:
             _take(device, root)
         for mdev in parts.mdevs:
             _make(mdev, root)

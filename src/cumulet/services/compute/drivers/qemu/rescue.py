@@ -13,6 +13,7 @@ from cumulet.services.compute.drivers.qemu import overlay
 from cumulet.services.compute.types import RescueSpec, ServerSpec
 
 DISK = "rescue.qcow2"
+HEADER = 2 << 20  # bytes that a container needs for itself
 NODE = "rescue"
 # The controller that a bus needs, and what a disk and a CD drive are called there.
 _BUSES = {
@@ -48,10 +49,13 @@ def device(wanted: RescueSpec) -> list[str]:
 
 def fill_volume(volume: Disk, image: Path, image_format: str) -> None:
     """Write the image over the volume; Conflict where it is not in a file of this host, or too small."""
-    if volume.network is not None:
-        raise Conflict("the volume is on another host", code="VolumeNotLocal")
+    if volume.source is not None:
+        raise Conflict("the volume is in no file of this host", code="VolumeNotLocal")
     path = Path(volume.path)
-    size = overlay.size_of(path, volume.format)
+    size = overlay.size_of(path, volume.format) - (HEADER if volume.key else 0)
     if overlay.virtual_size(image, image_format) > size:
         raise Conflict("the image is larger than the volume", code="FlavorDiskSmallerThanImage")
-    overlay.overwrite(path, volume.format, image, image_format)
+    if volume.key:
+        overlay.overwrite_in_container(path, volume.format, volume.key, image, image_format)
+    else:
+        overlay.overwrite(path, volume.format, image, image_format)

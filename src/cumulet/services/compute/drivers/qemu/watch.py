@@ -29,6 +29,7 @@ class Watch:
         self._loop = loop
         self._monitor = monitor
         self._tell: Callable[[str], None] | None = tell
+        self.stalled = False  # whether the guest is held since a disk has no room for what it writes
         self._work = loop.start(self._follow())
 
     @classmethod
@@ -55,10 +56,18 @@ class Watch:
             while True:
                 event = await self._monitor.wait(lambda _event: True, timeout=10**9)
                 reason = _reason(event, reason)
+                self.stalled = _stalls(event, self.stalled)
         except QmpGoneError:
             tell = self._tell
             if tell is not None:
                 threading.Thread(target=tell, args=(reason,), name="server-ended", daemon=True).start()
+
+
+def _stalls(event: Event, so_far: bool) -> bool:
+    """QEMU's own policy: of what goes wrong with writes, only a disk without room holds the guest."""
+    if event["event"] == "BLOCK_IO_ERROR":
+        return so_far or event["data"].get("action") == "stop"
+    return so_far and event["event"] != "RESUME"
 
 
 def _reason(event: Event, so_far: str) -> str:

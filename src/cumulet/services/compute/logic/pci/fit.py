@@ -63,7 +63,10 @@ def _match(
 
     if not all(seat(unit, set()) for unit in range(len(units))):
         return None
-    return [Passed(address=device, alias=units[unit].alias) for device, unit in sorted(owner.items())]
+    return [
+        Passed(address=device, alias=units[unit].alias, port=units[unit].port, tap=units[unit].tap)
+        for device, unit in sorted(owner.items())
+    ]
 
 
 def _options(
@@ -93,4 +96,5 @@ def _is(device: PciDevice, spec: Mapping[str, str]) -> bool:
     if device.kind == PHYSICAL and spec.get("kind") != PHYSICAL:
         return False
     facts = {**device.tags, "vendor_id": device.vendor_id, "product_id": device.product_id, "kind": device.kind}
+    facts["card"] = device.card
     return all(str(facts.get(name, "")).lower() == value.lower() for name, value in spec.items())

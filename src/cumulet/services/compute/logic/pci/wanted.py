@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from cumulet.kernel.errors import Invalid
 from cumulet.services.compute.logic.guest import exclusive
 from cumulet.services.compute.logic.guest.agreement import Wishes
+from cumulet.services.network.contract import ResourceRequest
 
 SPEC = "pci_passthrough:alias"
 KINDS = ("type-PCI", "type-PF", "type-VF")
@@ -26,12 +27,14 @@ class Alias(msgspec.Struct, frozen=True):
 
 
 class DeviceRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` devices of an alias."""
+    """`count` devices of an alias, or the one that a `port` is to be (see `Passed`)."""
 
     alias: str
     count: int
     policy: str
     specs: tuple[Mapping[str, str], ...]
+    port: str = ""
+    tap: bool = False
 
 
 def of(wishes: Wishes, defined: tuple[str, ...]) -> tuple[DeviceRequest, ...]:
@@ -52,6 +55,28 @@ def of(wishes: Wishes, defined: tuple[str, ...]) -> tuple[DeviceRequest, ...]:
         alias = known[name]
         found.append(DeviceRequest(alias=name, count=int(count), policy=policy or alias.policy, specs=alias.specs))
     return tuple(each for each in found if each.count)
+
+
+def of_ports(ports: Iterable[ResourceRequest]) -> tuple[DeviceRequest, ...]:
+    """What ports are to be."""
+    return tuple(
+        DeviceRequest(
+            alias="",
+            count=1,
+            policy=each.device.policy or _USUAL_POLICY,
+            specs=(
+                {
+                    "physical_network": each.device.physical_network,
+                    "kind": "type-PF" if each.device.whole else "type-VF",
+                    **({"card": each.device.card} if each.device.card and not each.device.whole else {}),
+                },
+            ),
+            port=each.port_id,
+            tap=each.device.tap,
+        )
+        for each in ports
+        if each.device is not None
+    )
 
 
 @cache

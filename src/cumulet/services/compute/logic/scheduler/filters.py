@@ -7,7 +7,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from cumulet.services.compute.logic.scheduler import operators, query
+from cumulet.kernel import json_query
+from cumulet.services.compute.logic.scheduler import operators
 from cumulet.services.compute.logic.scheduler.asked import Asked
 from cumulet.services.compute.logic.scheduler.place import Place
 
@@ -107,8 +108,8 @@ def queried(place: Place, asked: Asked) -> bool:
     if not words:
         return True
     try:
-        return isinstance(words, str) and query.holds(words, place.facts())
-    except query.BadQuery:
+        return isinstance(words, str) and json_query.holds(words, place.facts())
+    except json_query.BadQuery:
         return False
 
 

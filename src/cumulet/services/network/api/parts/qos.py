@@ -11,7 +11,7 @@ from cumulet.services.network.api import validators as check
 from cumulet.services.network.api.attributes import Attribute
 from cumulet.services.network.api.listing import Item
 from cumulet.services.network.api.parts.base import Part, Values, columns
-from cumulet.services.network.logic import qos_use
+from cumulet.services.network.logic import minimums, qos_use
 from cumulet.services.network.store import qos as store
 from cumulet.services.network.types import FloatingIp, Network, Port, Router
 
@@ -43,7 +43,7 @@ def _with_requests(source: Source, rows: list[Port], items: list[Item]) -> list[
     policies = [item["qos_policy_id"] or item["qos_network_policy_id"] for item in items]
     if not any(policies):
         return [{**item, "resource_request": None} for item in items]
-    asked = qos_use.resource_requests(source, rows, policies)
+    asked = minimums.shown(source, rows, policies)
     return [{**item, "resource_request": request} for item, request in zip(items, asked, strict=True)]
 
 

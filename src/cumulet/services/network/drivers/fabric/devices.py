@@ -34,7 +34,8 @@ _ROOM = 1 << 18
 class Device(msgspec.Struct, kw_only=True):
     """One network device; `number` is its link group, in which the fabric keeps a bridge's zone.
 
-    `tunnel` is a vxlan device's number, own address and UDP port.
+    `kind` is the kernel's word for what it is (`veth`), "" for a card. `tunnel` is a vxlan device's number, own address
+    and UDP port.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Device(msgspec.Struct, kw_only=True):
     master: int
     number: int
     mac: str
+    kind: str = ""
     tunnel: tuple[int, str, int] | None = None
 
 
@@ -109,6 +111,8 @@ def _attributes(view: memoryview, wanted: frozenset[int], at: int = 0) -> dict[i
 def _device(view: memoryview) -> Device:
     _, _, index, flags, _ = _LINK.unpack_from(view)
     known = _attributes(view, _OF_LINKS, _LINK.size)
+    about = _attributes(known[_LINK_INFO], _OF_KINDS) if _LINK_INFO in known else {}
+    kind = bytes(about.get(_KIND, b"")).rstrip(b"\0").decode()
     return Device(
         name=bytes(known[_NAME]).rstrip(b"\0").decode(),
         index=index,
@@ -117,7 +121,8 @@ def _device(view: memoryview) -> Device:
         master=_number(known.get(_MASTER)),
         number=_number(known.get(_GROUP)),
         mac=known[_ADDRESS].hex(":") if _ADDRESS in known else "",
-        tunnel=_tunnel(known.get(_LINK_INFO)),
+        kind=kind,
+        tunnel=_tunnel(about[_DATA]) if kind == "vxlan" else None,
     )
 
 
@@ -125,12 +130,7 @@ def _number(value: memoryview | None) -> int:
     return int(_NUMBER.unpack_from(value)[0]) if value is not None else 0
 
 
-def _tunnel(information: memoryview | None) -> tuple[int, str, int] | None:
-    if information is None:
-        return None
-    known = _attributes(information, _OF_KINDS)
-    if bytes(known.get(_KIND, b"")).rstrip(b"\0") != b"vxlan":
-        return None
-    words = _attributes(known[_DATA], _OF_TUNNELS)
+def _tunnel(about: memoryview) -> tuple[int, str, int]:
+    words = _attributes(about, _OF_TUNNELS)
     own = socket.inet_ntoa(words[_VXLAN_LOCAL]) if _VXLAN_LOCAL in words else ""
     return _number(words[_VXLAN_ID]), own, int.from_bytes(words[_VXLAN_PORT], "big")

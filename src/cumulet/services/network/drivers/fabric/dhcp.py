@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from collections.abc import Iterable
 
 import msgspec
 
@@ -44,11 +45,8 @@ class Table(msgspec.Struct, kw_only=True, frozen=True):
     offers: dict[str, Offer]
 
 
-def table(network: NetworkState, ports: list[PortState], resolvers: tuple[str, ...] = ()) -> Table | None:
-    """The answers for the network's `ports`; None where it has no IPv4 subnet with DHCP.
-
-    `resolvers` are told on subnets that name no DNS servers of their own.
-    """
+def table(network: NetworkState, ports: list[PortState]) -> Table | None:
+    """The answers for the network's `ports`; None where it has no IPv4 subnet with DHCP."""
     if network.service is None:
         return None
     own = [ipaddress.ip_interface(text) for text in network.service.addresses if ":" not in text]
@@ -66,7 +64,7 @@ def table(network: NetworkState, ports: list[PortState], resolvers: tuple[str, .
             address=address.address,
             prefix=address.prefix,
             gateway=_gateway(subnet),
-            dns=[server for server in name_servers(subnet, resolvers) if ":" not in server],
+            dns=[server for server in name_servers(subnet, [str(near.ip)]) if ":" not in server],
             routes=_routes(subnet, str(near.ip)),
             mtu=network.mtu,
             name=port.name,
@@ -75,9 +73,9 @@ def table(network: NetworkState, ports: list[PortState], resolvers: tuple[str, .
     return Table(server=str(own[0].ip), offers=offers)
 
 
-def name_servers(subnet: SubnetState, resolvers: tuple[str, ...] = ()) -> list[str]:
-    """The DNS servers that the subnet's guests are told of: its own, else `resolvers`."""
-    return [] if subnet.dns and set(subnet.dns) <= set(NO_DNS) else [*(subnet.dns or resolvers)]
+def name_servers(subnet: SubnetState, own: Iterable[str] = ()) -> list[str]:
+    """The DNS servers that the subnet's guests are told of: those that it names, else the network's `own`."""
+    return [] if subnet.dns and set(subnet.dns) <= set(NO_DNS) else [*(subnet.dns or own)]
 
 
 def _gateway(subnet: SubnetState) -> str | None:

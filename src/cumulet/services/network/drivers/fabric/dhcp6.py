@@ -72,9 +72,17 @@ def table(network: NetworkState, ports: Iterable[PortState]) -> Table | None:
         if not held:
             continue
         given = [item.address for item in held if subnets[item.subnet_id].address_mode != "dhcpv6-stateless"]
-        servers = [server for item in held for server in dhcp.name_servers(subnets[item.subnet_id])]
+        servers = [server for item in held for server in _servers(network, subnets[item.subnet_id], item.address)]
         offers[port.mac] = Offer(addresses=given, dns=list(dict.fromkeys(servers)), options=port.options)
     return Table(server=network.service.mac, offers=offers)
+
+
+def _servers(network: NetworkState, subnet: SubnetState, address: str) -> list[str]:
+    """What the guest at the address is told of DNS: the subnet's servers, else the network's own legs on the subnet."""
+    assert network.service is not None
+    legs = [] if subnet.dns else [ipaddress.ip_interface(text) for text in network.service.addresses]
+    own = (str(leg.ip) for leg in legs if ipaddress.ip_address(address) in leg.network)
+    return dhcp.name_servers(subnet, own)
 
 
 def answer(message: bytes, mac: str, answers: Table) -> bytes | None:

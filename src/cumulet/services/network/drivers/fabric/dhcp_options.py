@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A port's own DHCP options: names and values as dnsmasq takes them, to the bytes that are sent.
 
-Values are comma separated where a list is meant. The names are those of dnsmasq's manual, the forms those of RFC 2132,
-3397, 3442 and 8415; an option that is named by a number with no known form is taken for addresses, hexadecimal bytes
-(`00:11:aa`), a number or text, whichever it looks like.
+Values are comma separated where a list is meant; double quotes around them, or parts of them, say nothing. The names
+are those of dnsmasq's manual, the forms those of RFC 2132, 3397, 3442 and 8415; an option that is named by a number
+with no known form is taken for addresses, hexadecimal bytes (`00:11:aa`), a number or text, whichever it looks like.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def encode(options: Iterable[DhcpOption], version: int, tags: Iterable[str] = ()
         if number is None or number in _OURS[version]:
             continue
         try:
-            value = _encode(number, version, option.value)
+            value = _encode(number, version, option.value.replace('"', ""))
         except (ValueError, struct.error):
             continue
         if len(wanted) >= found.get(number, (0, b""))[0] and len(value) <= _LONGEST[version]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thread that hears on sockets of many namespaces, and keeps appointments: DHCP and router advertisements."""
+"""A thread that hears on sockets of many namespaces, and keeps appointments: for DHCP, router advertisements, BFD."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Ears:
     A socket keeps the namespace in which it was made, so the thread needs to be in none of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "ears") -> None:
         self._selector = selectors.DefaultSelector()
         self._sockets: dict[Hashable, socket.socket] = {}
         self._due: dict[Hashable, tuple[float, Callable[[], None]]] = {}
@@ -31,7 +31,7 @@ class Ears:
         self._wake, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._selector.register(self._wake, selectors.EVENT_READ, None)
-        self._thread = threading.Thread(target=self._serve, name="ears", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
     def __contains__(self, key: Hashable) -> bool:
@@ -100,10 +100,10 @@ class Ears:
 
 
 def _do(work: Callable[[], None]) -> None:
-    """What one guest sends must not make all others go without answers."""
+    """What one sends must not make all others go without answers."""
     try:
         work()
     except OSError:
         return  # the network went away, or the guest will ask again
     except Exception:
-        LOG.exception("a message from a guest could not be answered")
+        LOG.exception("a message could not be answered")

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container, Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,34 +19,59 @@ from pyroute2.netlink.exceptions import NetlinkError
 from cumulet.kernel.errors import NotFound, NotReady
 from cumulet.services.network.drivers import layers
 from cumulet.services.network.drivers.base import Metadata
-from cumulet.services.network.drivers.fabric import filters, modules, names, nft, taps
+from cumulet.services.network.drivers.fabric import filters, meters, modules, names, nft, packet_logs, taps, trunks
+from cumulet.services.network.drivers.fabric.connections import Connections
+from cumulet.services.network.drivers.fabric.distributed import Distributed
 from cumulet.services.network.drivers.fabric.ears import Ears
+from cumulet.services.network.drivers.fabric.ha import SharedRouters
 from cumulet.services.network.drivers.fabric.links import Links, sysctl
+from cumulet.services.network.drivers.fabric.local_ips import LocalIps
 from cumulet.services.network.drivers.fabric.metadata import MetadataServer
 from cumulet.services.network.drivers.fabric.namespace import Namespace, with_prefix
 from cumulet.services.network.drivers.fabric.options import FabricOptions
 from cumulet.services.network.drivers.fabric.outside import Outside
+from cumulet.services.network.drivers.fabric.packet_logs import PacketLogs
 from cumulet.services.network.drivers.fabric.probe import probe
+from cumulet.services.network.drivers.fabric.provider import Provider
+from cumulet.services.network.drivers.fabric.resolver import Resolver
+from cumulet.services.network.drivers.fabric.roles import Roles
 from cumulet.services.network.drivers.fabric.routers import Routers
 from cumulet.services.network.drivers.fabric.rulesets import Keeper
 from cumulet.services.network.drivers.fabric.services import Services
 from cumulet.services.network.drivers.fabric.shapers import Shapers
 from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
 from cumulet.services.network.drivers.fabric.tunnels import Tunnels
-from cumulet.services.network.types import KINDS, Applied, Capabilities, HostState, Layer, PortState
+from cumulet.services.network.types import KINDS, Applied, Capabilities, HostState, Layer, PortState, RouterState
+from cumulet.services.network.types.connections import Connection
+from cumulet.services.network.types.meters import MeterReading
+
+LOG = logging.getLogger(__name__)
 
 # What an apply does beside bridges and rules, in this order; a feature's module adds its own.
-STAGES: tuple[Callable[[Ground], Stage], ...] = (Tunnels, Services, Routers, taps.Taps, Shapers, Outside)
+STAGES: tuple[Callable[[Ground], Stage], ...] = (
+    SharedRouters,
+    Tunnels,
+    Provider,
+    Services,
+    Routers,
+    Distributed,
+    trunks.Trunks,
+    taps.Taps,
+    Shapers,
+    PacketLogs,
+    LocalIps,
+    meters.Meters,
+    Outside,
+)
 
+_NEEDED = ("namespaces", "bridge_filter", "bridge_netfilter", "nat", "tap")
 PATIENCE = 10.0  # seconds that open_tap waits for a port to become part of the state
-_BRIDGE = "brq"
 
 
 class KernelFabric:
     """The Fabric of `drivers.base` on the Linux kernel's own parts. Needs root in the agent's user namespace.
 
-    LIMITATIONS: tunnels run over IPv4, are not encrypted, and believe what other hosts send. A removed rule does not
-    end connections that it once allowed (nor does it in Neutron).
+    LIMITATIONS: tunnels run over IPv4, are not encrypted, and believe what other hosts send.
     """
 
     def __init__(self, options: FabricOptions, metadata: Metadata) -> None:
@@ -54,17 +82,23 @@ class KernelFabric:
         self._last = Applied(generation=0)
         self._metadata = MetadataServer(metadata)
         self._ears = Ears()
+        self._roles = Roles(options, self._home, self._turn)
+        self._tell: Callable[[], None] = lambda: None
+        self._resolver = Resolver(options.resolvers)
         modules.ensure()
-        self.capabilities: Capabilities = probe(egress=options.egress)
+        self.capabilities: Capabilities = probe(egress=options.egress, mark=options.mark)
         ground = Ground(
             options=options,
             home=self._home,
             metadata=self._metadata,
             ears=self._ears,
+            resolver=self._resolver,
             capabilities=self.capabilities,
+            roles=self._roles,
         )
-        self._stages = [make(ground) for make in STAGES]
-        self._filters = filters.BridgeTable(options.host_services)
+        self._connections = Connections(ground)
+        self._stages = [*(make(ground) for make in STAGES), self._connections]
+        self._filters = filters.BridgeTable(options.host_services, (options.packet_log_rate, options.packet_log_burst))
         self._rules = Keeper("bridge", filters.TABLE)
 
     def apply(self, state: HostState) -> Applied:
@@ -86,8 +120,11 @@ class KernelFabric:
                     raise NotFound(f"port {port_id} is not bound to this host")
             if port.network_id in self._last.failed:
                 raise NotReady(self._last.failed[port.network_id])
+            if port.trunk is not None:
+                raise NotFound(f"port {port_id} is a subport: its guest has tagged frames of port {port.trunk.parent}")
             network = next(network for network in self._state.networks if network.id == port.network_id)
-            return self._home.visit(lambda: taps.plug_tap(port, network, multi_queue=multi_queue))
+            ready = partial(self._prepare_tap, port)
+            return self._home.visit(lambda: taps.plug_tap(port, network, multi_queue=multi_queue, prepare=ready))
 
     def close_tap(self, port_id: str) -> None:
         """See `HostPorts.close_tap`."""
@@ -100,6 +137,14 @@ class KernelFabric:
         with self._changed:
             return msgspec.structs.replace(self._last, ports=_standing(self._state, self._found()))
 
+    def active(self) -> list[str]:
+        """See `Fabric.active`."""
+        return self._roles.active()
+
+    def on_turn(self, tell: Callable[[], None]) -> None:
+        """See `Fabric.on_turn`."""
+        self._tell = tell
+
     def look(self, port_id: str) -> list[Layer]:
         """See `Fabric.look`."""
         with self._changed:
@@ -108,10 +153,29 @@ class KernelFabric:
                 return layers.told(self._state, port)
             return [*layers.told(self._state, port), *self._home.visit(lambda: self._look(port))]
 
+    def meters(self, routers: Iterable[RouterState]) -> list[MeterReading]:
+        """See `Fabric.meters`."""
+        return meters.read(self._options.mark, routers)
+
+    def connections(self, port_ids: Collection[str]) -> list[Connection]:
+        """See `Fabric.connections`."""
+        with self._changed:
+            state = self._state
+        return self._connections.of(state, port_ids)
+
+    def adopt(self, offered: Collection[Connection]) -> int:
+        """See `Fabric.adopt`."""
+        with self._changed:
+            return self._connections.adopt(self._state, offered)
+
     def stop(self) -> None:
         """See `Fabric.stop`."""
+        self._roles.close()
         self._ears.close()
+        self._resolver.close()
         self._metadata.close()
+        for stage in self._stages:
+            stage.close()
 
     def shutdown(self) -> None:
         """See `Fabric.shutdown`."""
@@ -141,6 +205,21 @@ class KernelFabric:
         self._changed.notify_all()
         return self._last
 
+    def _turn(self, routers: set[str]) -> None:
+        """Routers that hosts share came here, or are elsewhere than before."""
+        with self._changed:
+            if self._home.exists():
+                run = Run(self._state, self._state, self._known())
+                for stage in self._stages:
+                    stage.turned(run, routers)
+                for key, reason in run.failed.items():
+                    LOG.error("network object %s could not follow a router: %s", key, reason)
+        self._tell()
+
+    def _prepare_tap(self, port: PortState) -> None:
+        for stage in self._stages:
+            stage.opened(port, self._state, self._last.failed)
+
     def _look(self, port: PortState) -> list[Layer]:
         with Links() as links:
             bridge = links.devices.get(names.bridge(port.network_id))
@@ -158,8 +237,9 @@ class KernelFabric:
 
     def _require_kernel(self) -> None:
         able = self.capabilities
-        if not (able.namespaces and able.bridge_filter and able.bridge_netfilter and able.nat and able.tap):
-            raise NotReady("; ".join(self.capabilities.missing.values()))
+        lacking = [name for name in _NEEDED if not getattr(able, name)]
+        if lacking:
+            raise NotReady("; ".join(able.missing.get(name, name) for name in lacking))
 
     def _port(self, port_id: str) -> PortState | None:
         return next((port for port in self._state.ports if port.id == port_id), None)
@@ -196,20 +276,23 @@ class KernelFabric:
             run.changes += links.changes
 
     def _load_rules(self, links: Links, run: Run) -> int:
-        zones = {device.name: device.number for device in links.devices.values() if device.name.startswith(_BRIDGE)}
+        zones = {
+            device.name: device.number for device in links.devices.values() if device.name.startswith(names.BRIDGE)
+        }
         thorough = not run.known
         changes = int(nft.replace("inet", filters.TABLE, filters.classify(zones), thorough=thorough))
+        wanted = packet_logs.without(run.state) if "packet_logs" in self.capabilities.missing else run.state
         try:
-            changes += self._rules.settle(self._filters.of(run.state), thorough=thorough)
+            changes += self._rules.settle(self._filters.of(wanted), thorough=thorough)
         except nft.RulesRefused:
-            sound, refused = filters.without_refused(run.state)
+            sound, refused = filters.without_refused(wanted)
             run.failed |= refused
             changes += self._rules.settle(self._filters.of(sound), thorough=thorough)
         return changes
 
     def _own(self, links: Links) -> set[str]:
         """The devices that are the fabric's; the kernel puts some of its own into every namespace."""
-        prefixes = (_BRIDGE, *(prefix for stage in self._stages for prefix in stage.prefixes))
+        prefixes = (names.BRIDGE, *(prefix for stage in self._stages for prefix in stage.prefixes))
         return {name for name in links.devices if name.startswith(prefixes)}
 
     def _remove_devices(self) -> None:
@@ -227,7 +310,7 @@ class KernelFabric:
 
 def _standing(state: HostState, devices: Container[str]) -> list[str]:
     """Ids of the bound ports that are up and whose device exists: it never does so off its bridge."""
-    return sorted(port.id for port in state.ports if port.up and names.tap(port.id) in devices)
+    return sorted(port.id for port in state.ports if port.up and trunks.is_whole(port, devices))
 
 
 def _rules(port: PortState) -> Layer:
@@ -239,11 +322,16 @@ def _rules(port: PortState) -> Layer:
 
 
 def _zone(links: Links, device: str) -> int:
-    """The bridge's connection-tracking zone: the one that it has, else the lowest that no bridge has."""
+    """The bridge's connection-tracking zone: the one that it has, else any that no bridge has.
+
+    A number that another network had a moment ago may still have its connections, so it is not the next to be given.
+    """
     if device in links.devices:
         return links.devices[device].number
-    taken = {one.number for one in links.devices.values() if one.name.startswith(_BRIDGE)}
-    return next(number for number in range(1, 65536) if number not in taken)
+    taken = {one.number for one in links.devices.values() if one.name.startswith(names.BRIDGE)}
+    while (number := secrets.randbelow(65535) + 1) in taken:
+        pass
+    return number
 
 
 def _first_settings() -> None:

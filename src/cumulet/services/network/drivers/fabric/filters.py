@@ -6,6 +6,9 @@ br_netfilter shows bridged frames to the inet family, where connection tracking 
 related, 2: invalid). The bridge family, where the ports have names, decides by that mark. `accept` ends only its own
 base chain, so what leaves a port and what reaches one are two base chains.
 
+Almost all packets are of connections that are known, from one guest's own address: each chain asks for those first, by
+what is compared and not looked up, and single addresses are looked up apart from ranges, which costs ten times as much.
+
 What a guest asks the network's services for is its own: DHCP by its own MAC, metadata from its own addresses, without
 port security and with allowed pairs too. Packets between guests are not looked at for that.
 
@@ -23,7 +26,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from cumulet.services.network.drivers.fabric import names, nft
+from cumulet.services.network.drivers.fabric import names, nft, packet_logs
 from cumulet.services.network.drivers.fabric.rulesets import Elements, Table
 from cumulet.services.network.types import GroupState, HostState, PortState, RuleState
 from cumulet.services.network.types.reach import is_stateless
@@ -41,8 +44,9 @@ _CLASSIFY = """
 map zone {{ typeof meta iifname : ct zone; {zones} }}
 chain raw {{ type filter hook prerouting priority raw; ct zone set meta iifname map @zone; }}
 chain classify {{ type filter hook prerouting priority mangle;
-ct state established,related meta mark set 0x1
-ct state invalid meta mark set 0x2
+ct state established,related meta mark set 0x1 accept
+ct state invalid meta mark set 0x2 accept
+ct state new tcp flags & (fin | syn | rst | ack) != syn meta mark set 0x2
 }}
 """
 
@@ -53,8 +57,10 @@ _SETS = {
     "stateless": "type ifname;",
     "mac": "type ifname . ether_addr;",
     "everywhere": "type ifname . ether_addr;",
-    "mac_ip": "type ifname . ether_addr . ipv4_addr; flags interval;",
-    "mac_ip6": "type ifname . ether_addr . ipv6_addr; flags interval;",
+    "mac_ip": "type ifname . ether_addr . ipv4_addr;",
+    "mac_ip6": "type ifname . ether_addr . ipv6_addr;",
+    "mac_range": "type ifname . ether_addr . ipv4_addr; flags interval;",
+    "mac_range6": "type ifname . ether_addr . ipv6_addr; flags interval;",
     "targets": "typeof iifname . ether saddr . @th,64,128; flags interval;",
     "own_mac": "type ifname . ether_addr;",
     "own_client": "typeof iifname . @th,288,48;",
@@ -68,21 +74,27 @@ chain spoof {{
 iifname . ether saddr != @mac drop
 ether type arp arp saddr ip 0.0.0.0 iifname . arp saddr ether @mac accept
 ether type arp iifname . arp saddr ether . arp saddr ip @mac_ip accept
+ether type arp iifname . arp saddr ether . arp saddr ip @mac_range accept
 ether type ip ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept
 ether type ip udp sport 67 drop
 ether type ip iifname . ether saddr . ip saddr @mac_ip accept
+ether type ip iifname . ether saddr . ip saddr @mac_range accept
 ether type ip6 udp dport 546 drop
 ether type ip6 icmpv6 type 134 drop
 ether type ip6 icmpv6 type 136 iifname . ether saddr . @th,64,128 != @targets drop
 ether type ip6 ip6 saddr :: icmpv6 type 135 iifname . ether saddr . @th,64,128 @targets accept
 ether type ip6 ip6 saddr :: icmpv6 type {{ 131, 133, 143 }} accept
 ether type ip6 iifname . ether saddr . ip6 saddr @mac_ip6 accept
+ether type ip6 iifname . ether saddr . ip6 saddr @mac_range6 accept
 drop
 }}
 chain pre {{ type filter hook prerouting priority -300;
 meta mark set 0
+iifname != "tap*" accept
+ether type ip meta l4proto != 17 iifname . ether saddr . ip saddr @mac_ip accept
+ether type ip6 meta l4proto != {{ 17, 58 }} iifname . ether saddr . ip6 saddr @mac_ip6 accept
 iifname @ports jump spoof
-iifname "tap*" iifname != @ports iifname != @open drop
+iifname != @ports iifname != @open drop
 }}
 chain asks {{
 ether type ip ip daddr 169.254.169.254 tcp dport 80 iifname . ether saddr . ip saddr != @own_ip drop
@@ -90,32 +102,32 @@ ether type ip udp dport 67 iifname . @th,288,48 != @own_client drop
 ether type ip6 ip6 daddr fe80::a9fe:a9fe tcp dport 80 iifname . ether saddr . ip6 saddr != @own_ip6 drop
 ether type ip6 udp dport 547 iifname . ether saddr != @own_mac drop
 }}
-chain near {{ type filter hook forward priority 0;
-oifname . ether saddr @everywhere drop
-iifname "tap*" oifname "sv-*" jump asks
-iifname "tap*" oifname "rt-*" jump asks
-iifname "tap*" oifname "vx-*" ip daddr 169.254.169.254 jump asks
+chain near {{
+oifname "sv-*" jump asks
+oifname "rt-*" jump asks
+oifname "vx-*" ip daddr 169.254.169.254 jump asks
+}}
+chain host {{
+ether type ip icmp type echo-request accept
+{host_services}
+drop
 }}
 chain local {{ type filter hook input priority 0; drop; }}
 chain from {{ type filter hook forward priority 10;
+meta mark 0x1 iifname "tap*" oifname "tap*" {tracked_from}accept
+iifname "tap*" jump near
+oifname "vx-*" oifname . ether saddr @everywhere drop
+meta mark 0x1 {tracked_from}accept
 ether type arp accept
-{tracked_from}meta mark 0x1 accept
 iifname @ports {tracked_from}meta mark 0x2 drop
 iifname vmap @from_port
 }}
 chain to {{ type filter hook forward priority 20;
+meta mark 0x1 {tracked_to}accept
 ether type arp accept
-{tracked_to}meta mark 0x1 accept
 oifname @ports {tracked_to}meta mark 0x2 drop
+oifname "{host}" goto host
 oifname vmap @to_port
-}}
-chain host {{ type filter hook forward priority 30;
-oifname != "{host}" accept
-ether type arp accept
-meta mark 0x1 accept
-ether type ip icmp type echo-request accept
-{host_services}
-drop
 }}
 """
 
@@ -136,8 +148,12 @@ class Parts(NamedTuple):
 class BridgeTable:
     """Makes the bridge table of states, and remembers what each port and group came to for the next one."""
 
-    def __init__(self, host_services: Iterable[int] = ()) -> None:
-        """`host_services` are TCP ports of the host that guests may reach; by default they reach none, only ping."""
+    def __init__(self, host_services: Iterable[int] = (), log_limit: tuple[int, int] = (100, 25)) -> None:
+        """`host_services` are TCP ports of the host that guests may reach; by default they reach none, only ping.
+
+        `log_limit` is how many packets of all are logged in a second, and at once.
+        """
+        self._log_limit = log_limit
         reachable = ", ".join(str(number) for number in sorted(host_services))
         services = f"tcp dport {{ {reachable} }} accept" if reachable else ""
         self._base = partial(_BASE.format, host=names.HOST_PEER, host_services=services)
@@ -155,6 +171,7 @@ class BridgeTable:
             made[group.id] = self._once(group.id, (group, known), partial(_group_parts, group, groups))
         for port in sorted(state.ports, key=lambda port: port.id):
             member = (is_stateless(port, groups), *(group in groups for group in port.groups))
+            member += tuple(made[group.id][0] for group in packet_logs.accepting(port, groups))
             made[port.id] = self._once(port.id, (port, member), partial(_port_parts, port, groups))
         for _, parts in made.values():
             chains.update(parts.chains)
@@ -165,7 +182,8 @@ class BridgeTable:
         for kind, heads in (("set", _SETS), ("map", _MAPS)):
             elements.update({name: Elements(kind, head, frozenset(items[name])) for name, head in heads.items()})
         side = "{} != @stateless " if items["stateless"] else ""
-        base = self._base(tracked_from=side.format("iifname"), tracked_to=side.format("oifname"))
+        limit = packet_logs.limit(state.ports, *self._log_limit)
+        base = limit + self._base(tracked_from=side.format("iifname"), tracked_to=side.format("oifname"))
         return Table(elements, chains, base)
 
     def _once(self, key: str, of: Any, make: Callable[[], Parts]) -> tuple[Any, Parts]:
@@ -282,8 +300,8 @@ def _port_parts(port: PortState, groups: Mapping[str, GroupState]) -> Parts:
         "ports": [tap],
         "stateless": [tap] if is_stateless(port, groups) else [],
         "mac": [f"{tap} . {mac}" for mac in _macs(port)],
-        "mac_ip": _sources(port, 4),
-        "mac_ip6": _sources(port, 6),
+        **_senders(port, 4, "mac_ip", "mac_range"),
+        **_senders(port, 6, "mac_ip6", "mac_range6"),
         "targets": _sources(port, 6, _number),
         "from_port": [f"{tap} : jump f-{port.id}"],
         "to_port": [f"{tap} : jump t-{port.id}"],
@@ -292,17 +310,23 @@ def _port_parts(port: PortState, groups: Mapping[str, GroupState]) -> Parts:
         "ether type ip udp sport 68 udp dport 67 accept",
         f"ether type ip6 icmpv6 type {_ICMPV6_OUT} accept",
         "ether type ip6 udp sport 546 udp dport 547 accept",
-        *(f"jump e-{group}" for group in known),
+        *(f"jump {packet_logs.chain(port, group, 'e')}" for group in known),
+        *packet_logs.dropped(port),
         "drop",
     )
     reaching = (
         "ether type ip udp sport 67 udp dport 68 accept",
         f"ether type ip6 icmpv6 type {_ICMPV6_IN} accept",
         "ether type ip6 ip6 saddr fe80::/64 udp sport 547 udp dport 546 accept",
-        *(f"jump i-{group}" for group in known),
+        *(f"jump {packet_logs.chain(port, group, 'i')}" for group in known),
+        *packet_logs.dropped(port),
         "drop",
     )
-    return Parts(items, {f"f-{port.id}": leaving, f"t-{port.id}": reaching}, {})
+    logged: dict[str, tuple[str, ...]] = {}
+    for group in packet_logs.accepting(port, groups):
+        rules = _group_parts(group, groups).chains
+        logged |= packet_logs.copies(port, group.id, {letter: rules[f"{letter}-{group.id}"] for letter in "ei"})
+    return Parts(items, {f"f-{port.id}": leaving, f"t-{port.id}": reaching, **logged}, {})
 
 
 def _own(port: PortState, tap: str) -> dict[str, list[str]]:
@@ -328,6 +352,15 @@ def _services(state: HostState) -> list[str]:
 
 def _macs(port: PortState) -> list[str]:
     return sorted({port.mac, *(pair.mac for pair in port.pairs)})
+
+
+def _senders(port: PortState, version: int, single: str, ranges: str) -> dict[str, list[str]]:
+    """What the port may send from, by set; none of the addresses lies within another item."""
+    found = _sources(port, version)
+    return {
+        single: [one for one in found if "-" not in one.split()[-1]],
+        ranges: [one for one in found if "-" in one.split()[-1]],
+    }
 
 
 def _sources(port: PortState, version: int, text: Callable[[Address], str] = str) -> list[str]:

@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from cumulet.services.network.drivers.fabric import devices, proxies
+from cumulet.services.network.drivers.fabric import bpf, devices, proxies, routing
 from cumulet.services.network.drivers.fabric.devices import Device
 from cumulet.services.network.drivers.fabric.namespace import Namespace
+from cumulet.services.network.drivers.fabric.routing import Hop, Roads
 
-_KERNEL_PROTOCOL = 2
 _SELF, _MASTER = 0x02, 0x04
 _NO_ARP, _PERMANENT = 0x40, 0x80
+_PROMISCUOUS = 0x100
 
 
 class Forward(NamedTuple):
@@ -35,7 +36,7 @@ class Forward(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """An IPv4 neighbour that the bridge `device` answers for."""
+    """A neighbour that is known without asking; where `device` is a bridge, it answers for it."""
 
     device: str
     address: str
@@ -90,6 +91,48 @@ class Links:
             peer["address"] = mac
         self._change("add", ifname=name, kind="veth", mtu=mtu, peer=peer)
         self._found(name)
+
+    def pair(self, name: str, other: str, mtu: int) -> None:
+        """Two devices of which each gets what the other sends; made anew where either is missing."""
+        if name in self.devices and other in self.devices:
+            return
+        for present in (name, other):
+            self.remove(present)
+        self._change("add", ifname=name, kind="veth", mtu=mtu, peer={"ifname": other, "mtu": mtu})
+        self._found(name)
+        self._found(other)
+
+    def vlan(self, name: str, carrier: str, tag: int) -> None:
+        """A device that has the carrier's frames of the tag (IEEE 802.1Q); made anew where it has others."""
+        index = self.devices[carrier].index
+        if name in self.devices:
+            found = self._route.get_links(self.devices[name].index)[0]
+            about = found.get_attr("IFLA_LINKINFO", default=None)
+            data = about.get_attr("IFLA_INFO_DATA") if about is not None else None
+            if found.get_attr("IFLA_LINK") == index and data and data.get_attr("IFLA_VLAN_ID") == tag:
+                return
+            self.remove(name)
+        self._change("add", ifname=name, kind="vlan", link=index, vlan_id=tag)
+        self._found(name)
+
+    def hear_all(self, name: str, *, every: bool = True) -> None:
+        """Have the device take in frames for every address, as a bridge's port does, or for its own again."""
+        flags = _PROMISCUOUS if every else 0
+        self._route.link("set", index=self.devices[name].index, flags=flags, mask=_PROMISCUOUS)
+
+    def program(self, name: str) -> str | None:
+        """The name of the packet program that runs at the device."""
+        return bpf.attached(self._route, self.devices[name].index)
+
+    def run_program(self, name: str, program: bytes, label: str) -> None:
+        """Run a packet program, under the name `label`, for all that comes in at the device; see `bpf.attach`."""
+        bpf.attach(self._route, self.devices[name].index, program, label)
+        self.changes += 1
+
+    def end_program(self, name: str) -> None:
+        """Run none there."""
+        bpf.detach(self._route, self.devices[name].index)
+        self.changes += 1
 
     def tunnel(self, name: str, inside: Namespace, *, number: int, own: str, port: int, mtu: int) -> None:
         """A vxlan device in the namespace `inside`, whose packets leave from and arrive in the calling thread's.
@@ -150,27 +193,30 @@ class Links:
             self._address("add", index, text)
         return added
 
-    def routes(self, wanted: dict[str, tuple[str, str]]) -> None:
-        """Make `wanted` the IPv4 and IPv6 routes by gateway: CIDR (`default` too) to next hop and device name."""
-        present: dict[str, tuple[str, str]] = {}
-        by_index = {device.index: device.name for device in self.devices.values()}
-        for family in (socket.AF_INET, socket.AF_INET6):
-            for item in self._route.get_routes(family=family, table=254):
-                hop = item.get_attr("RTA_GATEWAY")
-                if hop is None or item["proto"] == _KERNEL_PROTOCOL or item.get_attr("RTA_OIF") not in by_index:
-                    continue
-                target = item.get_attr("RTA_DST")
-                default = "0.0.0.0/0" if family == socket.AF_INET else "::/0"
-                text = f"{target}/{item['dst_len']}" if target else default
-                present[text] = (hop, by_index[item.get_attr("RTA_OIF")])
-        for target in present:
-            if target not in wanted:
-                self._route.route("del", dst=target)
-                self.changes += 1
-        for target, (hop, device) in wanted.items():
-            if present.get(target) != (hop, device):
-                self._route.route("replace", dst=target, gateway=hop, oif=self.devices[device].index, flags=["onlink"])
-                self.changes += 1
+    def routes(self, wanted: Mapping[str, Hop]) -> None:
+        """Make `wanted` the IPv4 and IPv6 routes by gateway: CIDR (`0.0.0.0/0` too) to next hop and device name."""
+        self.roads({target: frozenset([hop]) for target, hop in wanted.items()})
+
+    def roads(self, wanted: Roads, table: int = routing.MAIN) -> None:
+        """The same for routes that may have several next hops, in any table."""
+        self.changes += routing.settle(self._route, self.devices, wanted, table)
+
+    def hops(self, tables: Iterable[int]) -> set[Hop]:
+        """The next hops, with their devices, that these tables' routes have."""
+        return {
+            hop
+            for table in tables
+            for found in routing.read(self._route, self.devices, table).values()
+            for hop in found
+        }
+
+    def near(self, name: str, wanted: Iterable[str], table: int) -> None:
+        """Say in a table what is reached over the device without a gateway (CIDRs)."""
+        self.changes += routing.near(self._route, self.devices[name], set(wanted), table)
+
+    def choose(self, marks: Mapping[int, int], own: int | None = None) -> None:
+        """Let packets of each mark find their default route in a table of their own, and the namespace's in `own`."""
+        self.changes += routing.choose(self._route, marks, own)
 
     def on_link(self, name: str, destination: str) -> None:
         """Say that `destination` (CIDR) is reached directly over the device."""
@@ -201,20 +247,22 @@ class Links:
             self._route.fdb(verb, flags=_SELF, state=_PERMANENT, dst=entry.target, **words)
         self.changes += 1
 
-    def neighbours(self) -> set[Neighbour]:
-        """The permanent neighbours on bridges."""
-        bridges = {device.index: name for name, device in self.devices.items()}
+    def neighbours(self, *, every: bool = False) -> set[Neighbour]:
+        """The permanent IPv4 neighbours, or `every` one, IPv6 too."""
+        known = {device.index: name for name, device in self.devices.items()}
         return {
-            Neighbour(bridges[item["ifindex"]], item.get_attr("NDA_DST"), item.get_attr("NDA_LLADDR"))
-            for item in self._route.get_neighbours(family=socket.AF_INET)
-            if item["state"] & _PERMANENT and item["ifindex"] in bridges
+            Neighbour(known[item["ifindex"]], item.get_attr("NDA_DST"), item.get_attr("NDA_LLADDR"))
+            for family in ((socket.AF_INET, socket.AF_INET6) if every else (socket.AF_INET,))
+            for item in self._route.get_neighbours(family=family)
+            if item["state"] & _PERMANENT and item["ifindex"] in known
         }
 
     def neighbour(self, verb: str, entry: Neighbour) -> None:
         """`replace` or `del` an entry."""
         index = self.devices[entry.device].index
         words: dict[str, Any] = {"lladdr": entry.mac, "state": _PERMANENT} if verb != "del" else {}
-        self._route.neigh(verb, ifindex=index, dst=entry.address, **words)
+        family = socket.AF_INET6 if ":" in entry.address else socket.AF_INET
+        self._route.neigh(verb, family=family, ifindex=index, dst=entry.address, **words)
         self.changes += 1
 
     def answer_for(self, name: str, wanted: Iterable[str]) -> None:

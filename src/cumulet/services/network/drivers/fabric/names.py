@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+BRIDGE = "brq"  # begins the names of networks' bridges
 SERVICE_LEG = "svc"  # inside a network's service namespace
 HOST_PEER = "uplink0"  # the fabric's end of the cable to the host
 
@@ -32,6 +33,11 @@ def service_namespace(mark: str, network_id: str) -> str:
     return f"{fabric(mark)}-d{network_id[:11]}"
 
 
+def scratch_space(mark: str) -> str:
+    """Where an engine tries at its start what the kernel can."""
+    return f"{fabric(mark)}-probe"
+
+
 def host_space(mark: str) -> str:
     """The namespace that stands for the host's own, where that one cannot be touched."""
     return f"{fabric(mark)}-host"
@@ -43,7 +49,7 @@ def host_cable(mark: str) -> str:
 
 
 def bridge(network_id: str) -> str:
-    return f"brq{network_id[:11]}"
+    return f"{BRIDGE}{network_id[:11]}"
 
 
 def tap(port_id: str) -> str:
@@ -53,6 +59,21 @@ def tap(port_id: str) -> str:
 def tunnel(network_id: str) -> str:
     """The network's way to other hosts."""
     return f"vx-{network_id[:11]}"
+
+
+def vlan(network_id: str) -> str:
+    """The bridge's end of the network's way to a tagged link."""
+    return f"vl-{network_id[:11]}"
+
+
+def vlan_stub(network_id: str) -> str:
+    """The other end of it, where frames get their tag."""
+    return f"vs-{network_id[:11]}"
+
+
+def subport_stub(port_id: str) -> str:
+    """Where frames of a subport get their tag; the other end is called as any port's tap is."""
+    return f"spt-{port_id[:11]}"
 
 
 def service_plug(network_id: str) -> str:
@@ -68,6 +89,11 @@ def router_plug(port_id: str) -> str:
 def inner_leg(port_id: str) -> str:
     """A router's inside interface, within its namespace."""
     return f"qr-{port_id[:11]}"
+
+
+def snat_leg(port_id: str) -> str:
+    """The leg by which a distributed router's central host is reached from others, within its namespace."""
+    return f"sg-{port_id[:11]}"
 
 
 def outer_leg(port_id: str) -> str:

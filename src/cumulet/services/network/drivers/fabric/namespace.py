@@ -56,12 +56,13 @@ class Namespace:
         """Run `work` inside and return what it returns, or raise what it raises. Sockets made there stay inside."""
 
         def inside() -> T:
-            self._enter()
+            self.enter()
             return work()
 
         return in_thread(inside, self.name)
 
-    def _enter(self) -> None:
+    def enter(self) -> None:
+        """Move the calling thread inside, for good, and what it starts from now on."""
         handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             _checked(_libc.setns(handle, _CLONE_NEWNET), f"enter {self.name}")

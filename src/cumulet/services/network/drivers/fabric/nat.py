@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from cumulet.services.network.drivers.fabric import helpers, names
-from cumulet.services.network.types import ForwardState, RouterState
+from cumulet.services.network.drivers.fabric import distributed, gateways, helpers, names, watched
+from cumulet.services.network.types import FloatingState, ForwardState, GatewayState, RouterState
 
 TABLE = "cumulet"
 _AS_IT_IS = "0x10"  # the mark of packets that leave untranslated
@@ -19,6 +19,7 @@ map outward {{ type ipv4_addr : ipv4_addr; {outward} }}
 chain pre {{ type nat hook prerouting priority dstnat;
 iifname "qr-*" ip daddr 169.254.169.254 tcp dport 80 redirect to :{metadata}
 iifname "qr-*" ip daddr @floating ct mark set 1
+iifname "sg-*" ip daddr @floating ct mark set 1
 dnat to ip daddr map @inward
 {forwards}
 }}
@@ -30,14 +31,17 @@ chain post {{ type nat hook postrouting priority srcnat;
 _FILTER = """
 chain input {{ type filter hook input priority 0; policy drop;
 iifname "lo" accept
+{watched}
 ct state established,related accept
 meta l4proto {{ 1, 58 }} accept
 iifname "qr-*" ct status dnat tcp dport {metadata} accept
 }}
 chain forward {{ type filter hook forward priority 0;
-ct state invalid drop
+iifname "qg-*" ct state invalid drop
+oifname "qg-*" ct state invalid drop
 {scopes}
 {proxied}
+ct state established,related accept
 {hidden}
 }}
 {helpers}"""
@@ -55,21 +59,23 @@ def nat_table(router: RouterState) -> str:
     """
     floating = sorted(router.floating, key=lambda item: item.address)
     forwards = sorted(router.forwards, key=lambda item: (item.address, item.protocol, item.low))
+    outward = _first_of_each(floating)
+    own = next(filter(None, map(_own, router.gateways)), None)
     post: list[str] = []
-    if router.gateway is not None:
-        leg = router.gateway.leg
-        own = next((text.split("/")[0] for text in leg.addresses if ":" not in text), None)
-        outside = names.outer_leg(leg.port_id)
+    if router.gateways:
         post += ["ct mark 1 snat to ip saddr map @outward"]
-        post += [f"ct mark 1 snat to {own}"] if own else []
-        post += [f'oifname "{outside}" snat to ip saddr map @outward']
-        if own and router.gateway.snat:
-            post += [f"meta mark {_AS_IT_IS} accept"] if _untranslated(router) else []
-            post += [f'oifname "{outside}" snat to {own}']
+        post += [f"ct mark 1 snat to {own}"] if own else _hairpins(router)
+    for way in router.gateways:
+        post += _floating_out(router, way, floating)
+    if any(way.snat and _own(way) for way in router.gateways):
+        post += [f"meta mark {_AS_IT_IS} accept"] if _untranslated(router) else []
+    for way in router.gateways:
+        if way.snat and _own(way):
+            post += [f'oifname "{names.outer_leg(way.leg.port_id)}" snat to {_own(way)}']
     return _NAT.format(
         addresses=_elements(sorted({item.address for item in floating} | {item.address for item in forwards})),
         inward=_elements([f"{item.address} : {item.fixed}" for item in floating]),
-        outward=_elements([f"{item.fixed} : {item.address}" for item in floating]),
+        outward=_elements([f"{fixed} : {address}" for fixed, address in outward.items()]),
         metadata=METADATA_PORT,
         forwards="\n".join(_forward(item) for item in forwards),
         post="\n".join(post),
@@ -79,6 +85,9 @@ def nat_table(router: RouterState) -> str:
 def filter_table(router: RouterState, known: Collection[str] = ()) -> str:
     """The inet table: the router itself answers pings and metadata, nothing else; address scopes do not meet.
 
+    Packets of no known connection do not pass the outside, where no translation would be made of them. Inside they
+    do: with a router behind a router, one of the two hears one direction only.
+
     `known` are the conntrack helpers that the kernel has; the router makes do without others.
     """
     hides = router.gateway is not None and router.gateway.snat
@@ -87,9 +96,45 @@ def filter_table(router: RouterState, known: Collection[str] = ()) -> str:
         metadata=METADATA_PORT,
         scopes=scopes,
         proxied=_proxied(router),
+        watched=watched.admitted(router),
         hidden=_HIDDEN if hides else "",
-        helpers=helpers.rules(router.helpers, known),
+        helpers=helpers.rules(router.helpers, known)
+        + gateways.rules(router)
+        + distributed.rules(router)
+        + watched.untracked(router),
     )
+
+
+def _hairpins(router: RouterState) -> list[str]:
+    """An edge of a distributed router has no address outside: guests reach each other as from those inside."""
+    return [
+        f'ct mark 1 oifname "{names.inner_leg(leg.port_id)}" snat to {text.split("/")[0]}'
+        for leg in router.legs
+        for text in leg.addresses
+        if ":" not in text
+    ]
+
+
+def _own(way: GatewayState) -> str | None:
+    """The address that a gateway hides others behind."""
+    return next((text.split("/")[0] for text in way.leg.addresses if ":" not in text), None)
+
+
+def _first_of_each(floating: list[FloatingState]) -> dict[str, str]:
+    """Addresses inside, which may have a floating one of each gateway, to the first one."""
+    found: dict[str, str] = {}
+    for item in floating:
+        found.setdefault(item.fixed, item.address)
+    return found
+
+
+def _floating_out(router: RouterState, way: GatewayState, floating: list[FloatingState]) -> list[str]:
+    """How addresses inside that have a floating one leave by the gateway."""
+    outside = f'oifname "{names.outer_leg(way.leg.port_id)}"'
+    if len(router.gateways) == 1:
+        return [f"{outside} snat to ip saddr map @outward"]
+    pairs = [f"{item.fixed} : {item.address}" for item in floating if router.gateway_of(item) == way]
+    return [f"{outside} snat to ip saddr map {{ {', '.join(pairs)} }}"] if pairs else []
 
 
 def _proxied(router: RouterState) -> str:
@@ -106,11 +151,10 @@ def _crossings(router: RouterState, version: int) -> list[str]:
     if len(set(scopes.values())) < 2:
         return []
     family = "ipv4" if version == 4 else "ipv6"
-    gateway = router.gateway
-    hidden = names.outer_leg(gateway.leg.port_id) if gateway is not None and gateway.snat and version == 4 else None
+    hidden = {names.outer_leg(way.leg.port_id) for way in router.gateways if way.snat and version == 4}
     lines = ["ct status dnat accept"] if version == 4 else []
     for device, scope in scopes.items():
-        if device != hidden:
+        if device not in hidden:
             friends = _listed(other for other in scopes if scopes[other] == scope)
             lines.append(f'meta nfproto {family} oifname "{device}" iifname != {friends} ct state new drop')
     return lines
@@ -118,25 +162,26 @@ def _crossings(router: RouterState, version: int) -> list[str]:
 
 def _untranslated(router: RouterState) -> list[str]:
     """Marks what leaves for the outside within one address scope, and lets in what comes so."""
-    gateway = router.gateway
-    if gateway is None or not gateway.snat or not gateway.leg.scope4:
-        return []
-    outside = names.outer_leg(gateway.leg.port_id)
-    friends = [device for device, scope in _scopes(router, 4).items() if scope == gateway.leg.scope4]
-    inside = _listed(device for device in friends if device != outside)
-    if len(friends) < 2:
-        return []
-    return [
-        f'meta nfproto ipv4 iifname {inside} oifname "{outside}" meta mark set {_AS_IT_IS}',
-        f'meta nfproto ipv4 iifname "{outside}" oifname {inside} ct state new accept',
-    ]
+    scopes = _scopes(router, 4)
+    outer = {names.outer_leg(way.leg.port_id) for way in router.gateways}
+    lines = []
+    for way in router.gateways:
+        outside = names.outer_leg(way.leg.port_id)
+        friends = [device for device, scope in scopes.items() if scope == way.leg.scope4 and device not in outer]
+        if way.snat and way.leg.scope4 and outside in scopes and friends:
+            inside = _listed(friends)
+            lines += [
+                f'meta nfproto ipv4 iifname {inside} oifname "{outside}" meta mark set {_AS_IT_IS}',
+                f'meta nfproto ipv4 iifname "{outside}" oifname {inside} ct state new accept',
+            ]
+    return lines
 
 
 def _scopes(router: RouterState, version: int) -> dict[str, str]:
     """The address scope of each device that has addresses of the version."""
     legs = [(names.inner_leg(leg.port_id), leg) for leg in router.legs]
-    if router.gateway is not None:
-        legs.append((names.outer_leg(router.gateway.leg.port_id), router.gateway.leg))
+    legs += [(names.snat_leg(leg.port_id), leg) for leg in distributed.snat_legs(router)]
+    legs += [(names.outer_leg(way.leg.port_id), way.leg) for way in router.gateways]
     return {
         device: leg.scope4 if version == 4 else leg.scope6
         for device, leg in legs

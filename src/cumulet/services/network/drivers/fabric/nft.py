@@ -42,13 +42,18 @@ def replace(family: str, table: str, body: str, *, thorough: bool = False) -> bo
     `body` is what stands between the table's braces in nft's language. Raises RulesRefused; the old table stands then.
     `thorough`: do not believe the stamp, look at what stands.
     """
-    stamp = "v" + hashlib.sha256(body.encode()).hexdigest()[:24]
+    stamp = "v" + digest(body)
     whole = f"chain {stamp} {{ }}\n{body}"
     text = f"add table {family} {table}\ndelete table {family} {table}\ntable {family} {table} {{\n{whole}\n}}"
     if stamp in chains(family, table) and (not thorough or stands(family, table, partial(load, text))):
         return False
     load(text)
     return True
+
+
+def digest(text: str) -> str:
+    """What stamps tell texts apart by."""
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def load(text: str) -> None:
@@ -106,6 +111,13 @@ def chains(family: str, table: str) -> set[str]:
     found = _run(f"list chains {family}\n", as_json=True)
     items = json.loads(found).get("nftables", []) if found else []
     return {item["chain"]["name"] for item in items if "chain" in item and item["chain"]["table"] == table}
+
+
+def counters(family: str, table: str) -> dict[str, tuple[int, int]]:
+    """Packets and bytes of the table's named counters. Raises RulesRefused where there is no such table."""
+    items = json.loads(_run(f"list counters table {family} {table}\n", as_json=True)).get("nftables", [])
+    found = (item["counter"] for item in items if "counter" in item)
+    return {each["name"]: (each["packets"], each["bytes"]) for each in found}
 
 
 def complaint(family: str, table: str, body: str) -> str | None:

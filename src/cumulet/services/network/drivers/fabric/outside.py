@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The physical network's ways out: the cable to the host, a device of the host's, and `pasta`."""
+"""The ways out of the physical network that the host itself is on: the cable to the host, and `pasta`."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
 
-from cumulet.services.network.drivers.fabric import external, names
+from cumulet.services.network.drivers.fabric import names
 from cumulet.services.network.drivers.fabric.egress import Egress
 from cumulet.services.network.drivers.fabric.links import Links, sysctl
 from cumulet.services.network.drivers.fabric.namespace import Namespace, in_thread
@@ -26,7 +26,8 @@ class Outside(Stage):
         self._apart = Namespace(names.host_space(ground.options.mark)) if ground.options.apart else None
 
     def wanted(self, state: HostState) -> set[str]:
-        return {Egress.PLUG, names.HOST_PEER} if any(network.physical for network in state.networks) else set()
+        is_there = any(network.physical == self._options.physical for network in state.networks)
+        return {Egress.PLUG, names.HOST_PEER} if is_there else set()
 
     def settle(self, run: Run) -> None:
         """Bring all of it to its state; between two thorough passes only pasta is looked after."""
@@ -43,24 +44,20 @@ class Outside(Stage):
             with run.guarded(physical.id):
                 run.changes += self._at_host(lambda: self._settle_cable(cable, physical.mtu))
                 run.changes += home.visit(lambda: _join_cable(physical))
-        if physical is not None and self._options.external_device:
-            with run.guarded(physical.id):
-                run.changes += external.join(home, self._options.external_device, physical)
         if physical is not None:
             with run.guarded(physical.id):
                 run.changes += self._egress.settle(home, physical, self._options.host_address)
 
     def remove(self) -> None:
         self._egress.remove()
-        if self._ground.home.exists():
-            external.give_back(self._ground.home, self._options.external_device)
         self._at_host(lambda: _remove_cable(names.host_cable(self._options.mark)))
 
     def _at_host(self, work: Callable[[], int]) -> int:
         """Run `work` in the host's namespace, or in the one that stands for it."""
         if self._apart is None:
             return in_thread(work, "cable")
-        self._apart.create()
+        if self._apart.create():
+            self._apart.visit(_loop)
         return self._apart.visit(work)
 
     def _settle_cable(self, cable: str, mtu: int) -> int:
@@ -70,6 +67,12 @@ class Outside(Stage):
             links.settle(cable, mtu=mtu)
             links.addresses(cable, [self._options.host_address])
             return links.changes
+
+
+def _loop() -> None:
+    """What stands for the host reaches itself, as hosts do."""
+    with Links() as links:
+        links.settle("lo")
 
 
 def _join_cable(network: NetworkState) -> int:

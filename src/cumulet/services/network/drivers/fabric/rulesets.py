@@ -98,7 +98,7 @@ class Keeper:
             nft.load("\n".join([whole, *_restamp(stamps, stamp)]))
         except nft.MessageTooLong:
             nft.load("\n".join([begin, *_restamp(stamps, "")]))
-            _load([*difference(self._place, bare, wanted), *_restamp([], stamp)])
+            load_all([*difference(self._place, bare, wanted), *_restamp([], stamp)])
 
     def _load_difference(self, wanted: Table, stamps: list[str], stamp: str) -> bool:
         """Load what differs from the table that stands; False where that is not known, or cannot be done so."""
@@ -109,7 +109,7 @@ class Keeper:
         try:
             nft.load("\n".join([*commands, *_restamp(stamps if waits or len(stamps) > MOST else [], stamp)]))
         except nft.MessageTooLong:
-            _load([*_restamp(stamps, ""), *commands, *_restamp([], stamp)])
+            load_all([*_restamp(stamps, ""), *commands, *_restamp([], stamp)])
         except nft.RulesRefused:  # an interval that goes and comes again in one transaction may be in its own way
             return False
         return True
@@ -131,7 +131,7 @@ def _restamp(old: list[str], new: str) -> list[str]:
     ]
 
 
-def _load(commands: list[str]) -> None:
+def load_all(commands: list[str]) -> None:
     """All the commands in their order, in as few transactions as the kernel takes."""
     try:
         nft.load("\n".join(commands))
@@ -139,8 +139,8 @@ def _load(commands: list[str]) -> None:
         if len(commands) == 1:
             raise
         middle = len(commands) // 2
-        _load(commands[:middle])
-        _load(commands[middle:])
+        load_all(commands[:middle])
+        load_all(commands[middle:])
 
 
 def difference(place: str, old: Table, new: Table) -> Iterator[str]:

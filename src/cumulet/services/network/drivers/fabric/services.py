@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable
 from functools import partial
 
-from cumulet.services.network.drivers.fabric import dhcp, dhcp6, names
+from cumulet.services.network.drivers.fabric import dhcp, dhcp6, dns, names
 from cumulet.services.network.drivers.fabric.filters import link_local
 from cumulet.services.network.drivers.fabric.links import Links, supports_ipv6, sysctl
 from cumulet.services.network.drivers.fabric.namespace import Namespace
@@ -28,7 +28,7 @@ class Services(Stage):
     def __init__(self, ground: Ground) -> None:
         super().__init__(ground)
         self._mark = ground.options.mark
-        self._resolvers = ground.options.resolvers
+        self._resolver = ground.resolver
         self._dhcp = dhcp.Responder(ground.ears)
         self._dhcp6 = dhcp6.Responder(ground.ears)
         self._metadata = ground.metadata
@@ -59,6 +59,7 @@ class Services(Stage):
             if self._namespace(network.id).name == space.name:
                 self._dhcp.forget(network.id)
                 self._dhcp6.forget(network.id)
+                self._resolver.forget(network.id)
         self._metadata.forget(space.name)
         self._metadata.forget(_sixth(space))
         space.delete()
@@ -71,6 +72,7 @@ class Services(Stage):
                 if run.is_new(network):
                     run.changes += self._namespace(network.id).visit(partial(self._settle_inside, network, service))
                 self._tell(network, ports)
+                self._resolver.tell(network.id, partial(dns.zone, network, run.state))
 
     def look(self, port: PortState, state: HostState, links: Links) -> Iterable[Layer]:
         if port.network_id in {network.id for network, _ in _served(state)}:
@@ -83,7 +85,7 @@ class Services(Stage):
 
     def _tell(self, network: NetworkState, ports: list[PortState]) -> None:
         """Let DHCP answer for these ports from now on, and metadata know them by their link-local addresses."""
-        table = dhcp.table(network, ports, self._resolvers)
+        table = dhcp.table(network, ports)
         if table is not None:
             self._dhcp.tell(network.id, table)
         else:
@@ -102,14 +104,15 @@ class Services(Stage):
         with Links() as links:
             links.settle("lo")
             links.settle(names.SERVICE_LEG, mtu=network.mtu)
-            own = [text for text in service.addresses if has_ipv6 or ":" not in text]
-            own += [f"{dhcp.METADATA}/32", *([f"{METADATA6}/128"] if has_ipv6 else [])]
-            links.addresses(names.SERVICE_LEG, own)
+            told = [text for text in service.addresses if has_ipv6 or ":" not in text]
+            metadata = [f"{dhcp.METADATA}/32", *([f"{METADATA6}/128"] if has_ipv6 else [])]
+            links.addresses(names.SERVICE_LEG, [*told, *metadata])
             changes = links.changes
         if not self._dhcp.listening(network.id) and any(one.dhcp and one.version == 4 for one in network.subnets):
             self._dhcp.listen(network.id, names.SERVICE_LEG)
         if has_ipv6 and not self._dhcp6.listening(network.id) and any(map(dhcp6.is_served, network.subnets)):
             self._dhcp6.listen(network.id, names.SERVICE_LEG)
+        self._resolver.listen(network.id, [text.split("/")[0] for text in told])
         if not self._metadata.listening(space.name):
             self._metadata.listen(space.name, (dhcp.METADATA, 80), [(network.id, _EVERYWHERE)])
         if has_ipv6 and not self._metadata.listening(_sixth(space)):

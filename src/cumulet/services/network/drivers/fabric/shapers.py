@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from cumulet.services.network.drivers.fabric import names, nft
+from cumulet.services.network.drivers.fabric import names, nft, watched
 from cumulet.services.network.drivers.fabric.links import Links
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.drivers.fabric.stages import Ground, Run, Stage
@@ -49,11 +49,13 @@ map leaving6 {{ type ipv6_addr : verdict; {egress6} }}
 map reaching4 {{ type ipv4_addr : verdict; {ingress4} }}
 map reaching6 {{ type ipv6_addr : verdict; {ingress6} }}
 chain from {{ type filter hook postrouting priority 110;
+{watching}
 oifname "qg-*" ip saddr vmap @leaving4
 oifname "qg-*" ip6 saddr vmap @leaving6
 {egress}
 }}
 chain to {{ type filter hook prerouting priority -150;
+{watched}
 iifname "qg-*" ip daddr vmap @reaching4
 iifname "qg-*" ip6 daddr vmap @reaching6
 {ingress}
@@ -132,8 +134,16 @@ def addresses_table(router: RouterState) -> str:
         chains="\n".join(chains),
         egress=whole[qos.EGRESS],
         ingress=whole[qos.INGRESS],
+        watching=_spared(router, qos.EGRESS),
+        watched=_spared(router, qos.INGRESS),
         **{name: _elements(found) for name, found in jumps.items()},
     )
+
+
+def _spared(router: RouterState, direction: str) -> str:
+    """What watches next hops is not held to limits: a full line is not a dead one."""
+    matches = watched.arriving(router) if direction == qos.INGRESS else watched.leaving(router)
+    return "\n".join(f"{match} accept" for match in matches)
 
 
 def _words(shape: ShapeState) -> str:

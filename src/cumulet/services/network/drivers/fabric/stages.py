@@ -17,19 +17,26 @@ from cumulet.services.network.drivers.fabric.links import Links
 from cumulet.services.network.drivers.fabric.metadata import MetadataServer
 from cumulet.services.network.drivers.fabric.namespace import Namespace
 from cumulet.services.network.drivers.fabric.options import FabricOptions
+from cumulet.services.network.drivers.fabric.resolver import Resolver
+from cumulet.services.network.drivers.fabric.roles import Roles
 from cumulet.services.network.types import Capabilities, HostState, Layer, NetworkState, PortState
 
-_TROUBLE = (OSError, NetlinkError, nft.RulesRefused, CommandFailed)
+TROUBLE = (OSError, NetlinkError, nft.RulesRefused, CommandFailed)
 
 
 class Ground(msgspec.Struct, kw_only=True, frozen=True):
-    """What stages are made with. `home` is the namespace of the bridges; `ears` hear for all of them."""
+    """What stages are made with. `home` is the namespace of the bridges; `ears` and `resolver` hear for all of them.
+
+    `roles` know which of the routers that hosts share forward here.
+    """
 
     options: FabricOptions
     home: Namespace
     metadata: MetadataServer
     ears: Ears
+    resolver: Resolver
     capabilities: Capabilities
+    roles: Roles
 
 
 class Run:
@@ -57,7 +64,7 @@ class Run:
         """Trouble with one object is written down, the first of it, and does not stop the others."""
         try:
             yield
-        except _TROUBLE as error:
+        except TROUBLE as error:
             self.failed.setdefault(key, str(error))
         except KeyError as error:
             self.failed.setdefault(key, f"{error} is missing from the state or the kernel")
@@ -94,12 +101,24 @@ class Stage:
     def drop(self, space: Namespace, run: Run) -> None:
         """Take away a namespace that is not wanted any more."""
 
+    def opened(self, port: PortState, state: HostState, failed: dict[str, str]) -> None:
+        """A hypervisor has opened the port's tap, in whose namespace this is called; the device is not up yet.
+
+        `failed` gets, by id, what cannot be made.
+        """
+
     def settle(self, run: Run) -> None:
         """Bring the insides of namespaces, and all else, to their state."""
+
+    def turned(self, run: Run, routers: set[str]) -> None:
+        """Between two applies: these routers, which several hosts share, came here or are elsewhere than before."""
 
     def look(self, port: PortState, state: HostState, links: Links) -> Iterable[Layer]:
         """What the port's packets need of the stage; `links` are the fabric's, in whose namespace this is called."""
         return ()
+
+    def close(self) -> None:
+        """Let go of what the process holds; what forwards packets stays."""
 
     def remove(self) -> None:
         """Take away, at shutdown, what the engine does not: devices and namespaces by name it removes itself."""

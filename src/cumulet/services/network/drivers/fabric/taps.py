@@ -6,7 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cumulet.services.network.drivers.fabric import names
 from cumulet.services.network.drivers.fabric.links import Links
@@ -43,7 +43,7 @@ class Taps(Stage):
 
     def plug(self, links: Links, run: Run) -> None:
         for port in run.state.ports:
-            if names.tap(port.id) in links.devices:
+            if port.trunk is None and names.tap(port.id) in links.devices:
                 with run.guarded(port.id):
                     settle_tap(links, port, run.networks[port.network_id])
 
@@ -52,7 +52,7 @@ class Taps(Stage):
         bridge = links.devices.get(names.bridge(port.network_id))
         trouble = ""
         if device is None:
-            trouble = "no hypervisor has opened it"
+            trouble = "no hypervisor has opened it" if port.trunk is None else "not there"
         elif bridge is None or device.master != bridge.index:
             trouble = "not on its bridge"
         elif not device.up:
@@ -60,10 +60,17 @@ class Taps(Stage):
         yield Layer(name="device", sound=not trouble, words=f"{names.tap(port.id)} {trouble or 'is up, on its bridge'}")
 
 
-def plug_tap(port: PortState, network: NetworkState, *, multi_queue: bool) -> int:
-    """Open the port's tap in the fabric's namespace, on its bridge; the descriptor is the caller's."""
+def plug_tap(
+    port: PortState, network: NetworkState, *, multi_queue: bool, prepare: Callable[[], object] | None = None
+) -> int:
+    """Open the port's tap in the fabric's namespace, on its bridge; the descriptor is the caller's.
+
+    What `prepare` does is done before the device is up.
+    """
     handle = open_tap(names.tap(port.id), multi_queue=multi_queue)
     try:
+        if prepare is not None:
+            prepare()
         with Links(names.tap(port.id), names.bridge(network.id)) as links:
             settle_tap(links, port, network)
     except BaseException:

@@ -66,8 +66,17 @@ class Tunnels(Stage):
             with run.guarded(network.id):
                 _plug(links, network)
         keys = {one.id for one in wanted}
-        self._forward(links, set(_forwards(run.state, keys)), run.guarded)
-        self._neighbour(links, set(_neighbours(run.state, keys)), run.guarded)
+        self._forward(links, set(self._entries(run.state, keys)), run.guarded)
+        self._neighbour(links, set(self._answers(run.state, keys)), run.guarded)
+
+    def turned(self, run: Run, routers: set[str]) -> None:
+        """Send to the routers where they are now."""
+
+        def work() -> None:
+            with Links() as links:
+                self.plug(links, run)
+
+        self._ground.home.visit(work)
 
     def look(self, port: PortState, state: HostState, links: Links) -> Iterable[Layer]:
         if port.network_id not in {network.id for network in spanning(state)}:
@@ -75,7 +84,8 @@ class Tunnels(Stage):
         device = links.devices.get(names.tunnel(port.network_id))
         far = [remote for remote in state.remotes if remote.network_id == port.network_id]
         known = {entry.mac for entry in self._forwards if device is not None and entry.device == device.name}
-        sound = device is not None and device.up and all(remote.mac in known for remote in far)
+        away = [remote for remote in far if self._ground.roles.at(remote)]
+        sound = device is not None and device.up and all(remote.mac in known for remote in away)
         hosts = len({remote.endpoint for remote in far})
         yield Layer(name="tunnel", sound=sound, words=f"to {len(far)} ports on {hosts} other hosts")
 
@@ -139,6 +149,24 @@ class Tunnels(Stage):
                     links.neighbour("del", entry)
         self._neighbours = wanted
 
+    def _entries(self, state: HostState, networks: set[str]) -> Iterable[Forward]:
+        """Everybody is reached on all hosts; what is on several of them where it is now, unless that is here."""
+        for remote in state.remotes:
+            if remote.network_id in networks:
+                device = names.tunnel(remote.network_id)
+                for place in self._ground.roles.hears(remote):
+                    yield Forward(device, EVERYONE, place)
+                if place := self._ground.roles.at(remote):
+                    yield Forward(device, remote.mac, place)
+                    yield Forward(device, remote.mac, None)
+
+    def _answers(self, state: HostState, networks: set[str]) -> Iterable[Neighbour]:
+        for remote in state.remotes:
+            if remote.network_id in networks and self._ground.roles.at(remote):
+                for address in remote.addresses:
+                    if ":" not in address:
+                        yield Neighbour(names.bridge(remote.network_id), address, remote.mac)
+
     @contextlib.contextmanager
     def _noticed(self) -> Iterator[None]:
         """After trouble all is read anew; that something to be removed is gone already is none."""
@@ -163,20 +191,3 @@ def _plug(links: Links, network: NetworkState) -> None:
         links.settle(device, mtu=network.mtu, master=bridge, up=False)
         links.tunnel_port(device)
     links.settle(device, mtu=network.mtu, master=bridge)
-
-
-def _forwards(state: HostState, networks: set[str]) -> Iterable[Forward]:
-    for remote in state.remotes:
-        if remote.network_id in networks:
-            device = names.tunnel(remote.network_id)
-            yield Forward(device, EVERYONE, remote.endpoint)
-            yield Forward(device, remote.mac, remote.endpoint)
-            yield Forward(device, remote.mac, None)
-
-
-def _neighbours(state: HostState, networks: set[str]) -> Iterable[Neighbour]:
-    for remote in state.remotes:
-        if remote.network_id in networks:
-            for address in remote.addresses:
-                if ":" not in address:
-                    yield Neighbour(names.bridge(remote.network_id), address, remote.mac)

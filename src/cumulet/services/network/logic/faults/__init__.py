@@ -14,12 +14,18 @@ from cumulet.services.network.logic.faults import (
     conntrack_helpers,
     core,
     flavors,
+    gateways,
     group_defaults,
+    ha,
+    local_ips,
+    metering,
     ndp_proxies,
+    packet_logs,
     port_attributes,
     port_forwardings,
     qos,
     rbac_policies,
+    segments,
     topologies,
     trunks,
 )
@@ -39,7 +45,13 @@ _FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     **conntrack_helpers.FAULTS,
     **agents.FAULTS,
     **flavors.FAULTS,
+    **gateways.FAULTS,
     **ndp_proxies.FAULTS,
+    **segments.FAULTS,
+    **metering.FAULTS,
+    **packet_logs.FAULTS,
+    **ha.FAULTS,
+    **local_ips.FAULTS,
 }
 
 

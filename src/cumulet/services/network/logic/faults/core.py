@@ -21,6 +21,7 @@ FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     "OverQuota": (Conflict, "Quota exceeded for resources: {overs}."),
     "QuotaResourceUnknown": (NotFound, "Unknown quota resources {unknown}."),
     "NetworkInUse": (Conflict, "Unable to complete operation on network {id}. {reason}."),
+    "NetworkMTUSubnetConflict": (Conflict, "MTU of {id} is not valid, subnet requires a minimum of {mtu}."),
     "SubnetInUse": (Conflict, "Unable to complete operation on subnet {id}: {reason}."),
     "PortInUse": (
         Conflict,

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from cumulet.kernel.errors import Conflict, CumuletError
+from cumulet.kernel.errors import Conflict, CumuletError, Invalid
 
 FAULTS: dict[str, tuple[type[CumuletError], str]] = {
+    "IPAddressChangeNotAllowed": (Invalid, "IP updates for port {id} are not allowed"),
     "PortBoundNUMAAffinityPolicy": (
         Conflict,
         (

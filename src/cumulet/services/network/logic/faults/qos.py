@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, NotFound, Unsupported
+from cumulet.kernel.errors import Conflict, CumuletError, Forbidden, Invalid, NotFound, Unsupported
 
 FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     "QosPolicyNotFound": (NotFound, "QoS policy {id} could not be found."),
@@ -26,6 +26,18 @@ FAULTS: dict[str, tuple[type[CumuletError], str]] = {
     "PolicyRemoveAuthorizationError": (
         Forbidden,
         "Failed to remove provided policy {policy_id} because you are not authorized.",
+    ),
+    "QosPlacementAllocationUpdateConflict": (
+        Conflict,
+        (
+            "Updating placement allocation with {alloc_diff} for consumer {consumer} failed. The requested resources "
+            "would exceed the capacity available."
+        ),
+    ),
+    "PlacementAllocationRemoved": (Invalid, "Resource allocation is deleted for consumer {consumer}"),
+    "PlacementAllocationRpNotExists": (
+        Invalid,
+        "Resource provider {resource_provider} for {consumer} does not exist",
     ),
     # Neutron has no name of its own for it.
     "NotImplementedError": (Unsupported, "Cannot update QoS policies/rules backed by resources tracked in Placement"),

@@ -43,9 +43,10 @@ def _with_scopes(router: RouterState, scopes: dict[tuple[str, int], str]) -> Rou
         four, six = (scopes.get((leg.network_id, version), "") for version in (4, 6))
         return msgspec.structs.replace(leg, scope4=four, scope6=six)
 
-    gateway = router.gateway
+    ways = [msgspec.structs.replace(way, leg=scoped(way.leg)) for way in router.gateways]
     return msgspec.structs.replace(
         router,
         legs=[scoped(leg) for leg in router.legs],
-        gateway=msgspec.structs.replace(gateway, leg=scoped(gateway.leg)) if gateway is not None else None,
+        gateway=ways[0] if ways else None,
+        more_gateways=ways[1:],
     )

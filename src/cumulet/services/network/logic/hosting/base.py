@@ -27,12 +27,13 @@ Concern: TypeAlias = Callable[[Source, set[str]], set[str]]
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
-    """The rows that matter to one host.
+    """The rows that matter to one host, of the name `host`.
 
-    `bound` are servers' ports there, `legs` routers' ports by router id (the gateway's among them), `services` the
-    networks' own ports by network id. `members` are the addresses of all ports of the groups named by rules. `far` are
-    the ports of its tunnelled networks on other hosts, `far_addresses` theirs by port, `endpoints` all hosts' own.
-    `domain` is that of all ports' names. `more` is what features took, each under a name of its own.
+    `bound` are servers' ports in the fabric there, `plugged` those beside it, `legs` routers' ports by router id (the
+    gateway's among them), `services` the networks' own ports by network id. `members` are the addresses of all ports of
+    the groups named by rules. `far` are the ports of its tunnelled networks on other hosts, `far_addresses` theirs by
+    port, `endpoints` all hosts' own. `domain` is that of all ports' names. `more` is what features took, each under a
+    name of its own.
     """
 
     networks: dict[str, Network]
@@ -46,10 +47,12 @@ class Snapshot(msgspec.Struct, kw_only=True):
     floating: list[FloatingIp]
     services: dict[str, Port]
     allocations: dict[str, list[Allocation]]
+    plugged: list[BoundPort] = []
     far: list[FarPort] = []
     far_addresses: dict[str, list[str]] = {}
     endpoints: dict[str, str] = {}
     domain: str = ""
+    host: str = ""
     more: dict[str, Any] = {}
 
 

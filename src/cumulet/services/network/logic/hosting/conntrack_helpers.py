@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from cumulet.kernel.db import Source
+from cumulet.services.network.logic import spread
 from cumulet.services.network.logic.hosting.base import Concern, Feature, Snapshot
 from cumulet.services.network.store import common
 from cumulet.services.network.types import HelperState, HostState, Router
@@ -20,7 +21,7 @@ _NAME = "conntrack_helpers"
 def _concern(source: Source, keys: set[str]) -> set[str]:
     held = common.by_id(source, ConntrackHelper, keys).values()
     routers = common.by_id(source, Router, {each.router_id for each in held})
-    return {router.host for router in routers.values()} - {""}
+    return spread.hosts_of(source, routers.values())
 
 
 class ConntrackHelpers(Feature):

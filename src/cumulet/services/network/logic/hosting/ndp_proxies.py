@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from cumulet.kernel.db import Source
-from cumulet.services.network.logic import ndp_proxies
+from cumulet.services.network.logic import ndp_proxies, spread
 from cumulet.services.network.logic.hosting.base import Concern, Feature, Snapshot
 from cumulet.services.network.store import common
 from cumulet.services.network.types import HostState, Router
@@ -19,7 +19,7 @@ from cumulet.services.network.types.ndp_proxies import NdpProxy
 def _concern(source: Source, keys: set[str]) -> set[str]:
     held = common.by_id(source, NdpProxy, keys).values()
     routers = common.by_id(source, Router, {each.router_id for each in held})
-    return {router.host for router in routers.values()} - {""}
+    return spread.hosts_of(source, routers.values())
 
 
 class NdpProxies(Feature):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import msgspec
 
 from cumulet.kernel.db import Source
+from cumulet.services.network.logic import spread
 from cumulet.services.network.logic.hosting.base import Feature, Snapshot
 from cumulet.services.network.store import common
 from cumulet.services.network.store import qos as store
@@ -94,4 +95,4 @@ def _shape(rule: QosRule) -> ShapeState | None:
 def _of_rules(source: Source, keys: set[str]) -> set[str]:
     policies = {rule.qos_policy_id for rule in common.by_id(source, QosRule, keys).values()}
     ports, routers = store.ports_under(source, policies), store.routers_of_policies(source, policies)
-    return ({port.host for port in ports} | {router.host for router in routers}) - {""}
+    return ({port.host for port in ports} | spread.hosts_of(source, routers)) - {""}

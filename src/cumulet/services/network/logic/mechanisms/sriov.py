@@ -9,10 +9,7 @@ _UNTAGGED = "0"  # as Neutron says of flat networks
 
 
 class Sriov:
-    """`contract.MechanismDriver` for hosts that say which of their cards are on the port's physical network.
-
-    LIMITATIONS: hosts do not plug such ports in yet, so that no host of this release says so.
-    """
+    """`contract.MechanismDriver` for hosts that say which of their cards are on the port's physical network."""
 
     vnic_types = frozenset({"direct", "macvtap", "direct-physical"})
 

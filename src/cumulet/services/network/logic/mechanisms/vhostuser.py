@@ -11,14 +11,15 @@ _LONGEST_NAME = 14  # characters of a port's name in such a switch
 class VhostUser:
     """`contract.MechanismDriver` for hosts that say in which directory their switch keeps its sockets.
 
-    LIMITATIONS: hosts do not plug such ports in yet, so that no host of this release says so.
+    Where they say which physical networks it is on, ports of other networks are left to other drivers.
     """
 
     vnic_types = frozenset({"normal"})
 
     def bind(self, port: PortToBind) -> Vif | None:
         folder = port.offers.get("vhostuser_socket_dir")
-        if not folder:
+        mapped = port.offers.get("vhostuser_bridge_mappings")
+        if not folder or (isinstance(mapped, dict) and port.physical_network not in mapped):
             return None
         name = f"vhu{port.id}"[:_LONGEST_NAME]
         details = {

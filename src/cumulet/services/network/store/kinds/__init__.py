@@ -11,10 +11,14 @@ from cumulet.services.network.store.kinds import (
     core,
     flavors,
     group_defaults,
+    local_ips,
+    metering,
     ndp_proxies,
+    packet_logs,
     port_forwardings,
     qos,
     rbac_policies,
+    segments,
     trunks,
 )
 from cumulet.services.network.store.kinds.base import Kept, Kind, Row
@@ -32,6 +36,10 @@ KINDS: tuple[Kind, ...] = (
     *port_forwardings.KINDS,
     *conntrack_helpers.KINDS,
     *ndp_proxies.KINDS,
+    *segments.KINDS,
+    *metering.KINDS,
+    *packet_logs.KINDS,
+    *local_ips.KINDS,
 )
 _OF = {kind.row: kind for kind in KINDS}
 

@@ -9,7 +9,6 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Select, Table, and_, false, select, union_all
 
-from cumulet.kernel import quota
 from cumulet.kernel.context import Context
 from cumulet.services.network.tables import rbac_policy
 from cumulet.services.network.types import EVERYBODY
@@ -30,7 +29,7 @@ class Kind:
     """A kind of resource.
 
     The fields of `row` are the columns of `table`. `missing` names the fault of an id that nothing has. `counted` is
-    the quota's name, "" where projects may have any number of it, and `limit` its default. `seen` says which rows a
+    the quota's name (`network.quotas`), "" where projects may have any number of it. `seen` says which rows a
     caller may know of that does not see everything; where it is None, those of its own project.
     """
 
@@ -38,7 +37,6 @@ class Kind:
     table: Table
     missing: str
     counted: str = ""
-    limit: int = quota.UNLIMITED
     seen: Callable[[Context], ColumnElement[bool]] | None = None
 
     def visible(self, ctx: Context) -> ColumnElement[bool]:

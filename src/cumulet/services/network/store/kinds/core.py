@@ -53,20 +53,18 @@ def _rules(ctx: Context) -> ColumnElement[bool]:
     return or_(own(tables.security_group_rule, ctx), tables.security_group_rule.c.security_group_id.in_(mine))
 
 
-# Limits are Neutron's defaults.
 KINDS = (
-    Kind(Network, tables.network, "NetworkNotFound", "network", 100, _networks),
-    Kind(Subnet, tables.subnet, "SubnetNotFound", "subnet", 500, _subnets),
+    Kind(Network, tables.network, "NetworkNotFound", "network", _networks),
+    Kind(Subnet, tables.subnet, "SubnetNotFound", "subnet", _subnets),
     Kind(SubnetPool, tables.subnet_pool, "SubnetPoolNotFound", "subnetpool", seen=_pools),
-    Kind(Port, tables.port, "PortNotFound", "port", 500, _ports),
-    Kind(Router, tables.router, "RouterNotFound", "router", 10),
-    Kind(FloatingIp, tables.floating_ip, "FloatingIPNotFound", "floatingip", 50),
+    Kind(Port, tables.port, "PortNotFound", "port", _ports),
+    Kind(Router, tables.router, "RouterNotFound", "router"),
+    Kind(FloatingIp, tables.floating_ip, "FloatingIPNotFound", "floatingip"),
     Kind(
         SecurityGroup,
         tables.security_group,
         "SecurityGroupNotFound",
         "security_group",
-        10,
         partial(own_or_shared, tables.security_group),
     ),
     Kind(
@@ -74,7 +72,6 @@ KINDS = (
         tables.security_group_rule,
         "SecurityGroupRuleNotFound",
         "security_group_rule",
-        100,
         _rules,
     ),
     Kind(Agent, tables.agent, "AgentNotFound", seen=nobody),

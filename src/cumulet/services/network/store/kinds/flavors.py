@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flavors, which everybody may choose from, and their service profiles."""
+"""Flavors, which everybody may choose from, and their service profiles, of which policy keeps the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, true
 
 from cumulet.kernel.context import Context
 from cumulet.services.network import tables
-from cumulet.services.network.store.kinds.base import Kind, nobody
+from cumulet.services.network.store.kinds.base import Kind
 from cumulet.services.network.types.flavors import Flavor, ServiceProfile
 
 
@@ -17,5 +17,5 @@ def _everybody(ctx: Context) -> ColumnElement[bool]:
 
 KINDS = (
     Kind(Flavor, tables.flavor, "FlavorNotFound", seen=_everybody),
-    Kind(ServiceProfile, tables.service_profile, "ServiceProfileNotFound", seen=nobody),
+    Kind(ServiceProfile, tables.service_profile, "ServiceProfileNotFound", seen=_everybody),
 )

@@ -7,4 +7,4 @@ from cumulet.services.network import tables
 from cumulet.services.network.store.kinds.base import Kind
 from cumulet.services.network.types import RbacPolicy
 
-KINDS = (Kind(RbacPolicy, tables.rbac_policy, "RbacPolicyNotFound", "rbac_policy", 10),)
+KINDS = (Kind(RbacPolicy, tables.rbac_policy, "RbacPolicyNotFound", "rbac_policy"),)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what with volumes."""
+
+from __future__ import annotations
+
+from cumulet.services.block_storage.policy.words import ADMIN, MEMBER, READER
+
+RULES = {
+    "volume:multiattach_bootable_volume": MEMBER,
+    "volume:extend": MEMBER,
+    "volume:extend_attached_volume": MEMBER,
+    "volume_extension:volume_admin_actions:extend_volume_completion": ADMIN,
+    "volume:revert_to_snapshot": MEMBER,
+    "volume_extension:volume_admin_actions:reset_status": ADMIN,
+    "volume:retype": MEMBER,
+    "volume:update_readonly_flag": MEMBER,
+    "volume_extension:volume_admin_actions:force_delete": ADMIN,
+    "volume_extension:volume_actions:upload_public": ADMIN,
+    "volume_extension:volume_actions:upload_image": MEMBER,
+    "volume_extension:volume_admin_actions:force_detach": ADMIN,
+    "volume_extension:volume_admin_actions:migrate_volume": ADMIN,
+    "volume_extension:volume_admin_actions:migrate_volume_completion": ADMIN,
+    "volume_extension:volume_actions:initialize_connection": MEMBER,
+    "volume_extension:volume_actions:terminate_connection": MEMBER,
+    "volume_extension:volume_actions:roll_detaching": MEMBER,
+    "volume_extension:volume_actions:reserve": MEMBER,
+    "volume_extension:volume_actions:unreserve": MEMBER,
+    "volume_extension:volume_actions:begin_detaching": MEMBER,
+    "volume_extension:volume_actions:attach": MEMBER,
+    "volume_extension:volume_actions:detach": MEMBER,
+    "volume:reimage": MEMBER,
+    "volume:reimage_reserved": MEMBER,
+    "volume:get_volume_metadata": READER,
+    "volume:create_volume_metadata": MEMBER,
+    "volume:update_volume_metadata": MEMBER,
+    "volume:delete_volume_metadata": MEMBER,
+    "volume_extension:volume_image_metadata:show": READER,
+    "volume_extension:volume_image_metadata:set": MEMBER,
+    "volume_extension:volume_image_metadata:remove": MEMBER,
+    "volume:update_volume_admin_metadata": ADMIN,
+    "volume:create": MEMBER,
+    "volume:create_from_image": MEMBER,
+    "volume:get": READER,
+    "volume:get_all": READER,
+    "volume:update": MEMBER,
+    "volume:delete": MEMBER,
+    "volume:force_delete": ADMIN,
+    "volume_extension:volume_host_attribute": ADMIN,
+    "volume_extension:volume_tenant_attribute": READER,
+    "volume_extension:volume_mig_status_attribute": ADMIN,
+    "volume_extension:volume_encryption_metadata": READER,
+    "volume:multiattach": MEMBER,
+}

@@ -1,0 +1,1 @@
+ALTER TABLE network_agent ADD COLUMN resources_synced BOOLEAN;

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keeps objects, and the indexes of containers and accounts, on one device."""

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An SQLite file of a device: one writer, whose commits hold all that came while the last one was being flushed."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+BATCH = 256  # pieces of work in one commit
+_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-{}; PRAGMA temp_store=MEMORY;"
+
+
+_HARMLESS = ("SQLITE_FULL", "SQLITE_BUSY")
+
+
+def settle(path: Path) -> None:
+    """Bring the log of a file that nobody uses into it, and empty the log.
+
+    Where the flush of a log has failed the page cache may have what no disk has, and call it written: behind that
+    nothing would be safe. Raises sqlite3.Error.
+    """
+    if not path.exists():
+        return
+    with contextlib.closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+class Ledger:
+    """The file at `path`, made with `schema` (statements that may run again), whose pages are of `page` bytes.
+
+    `durable` has each commit flushed before it is acknowledged. `cache` is in KiB, for each connection.
+    """
+
+    def __init__(self, path: Path, schema: str, *, durable: bool = True, page: int = 4096, cache: int = 2048) -> None:
+        self._path = path
+        self._pragmas = _PRAGMAS.format("FULL" if durable else "OFF", cache)
+        self._idle: deque[sqlite3.Connection] = deque()
+        self._jobs: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._guard = threading.Lock()  # between `submit` and `close`: nothing comes behind the end
+        self._closed = False
+        self.failed = ""  # why nobody knows what is on the disk, once a commit has failed
+        self._connection = self._connect()
+        self._connection.execute(f"PRAGMA page_size={page}")
+        self._connection.executescript(self._pragmas + schema)
+        self._thread = threading.Thread(target=self._work, name=f"ledger-{path.stem}", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work[T]) -> Future[T]:
+        """Have `work` done in the next commit; the answer is there when that is on the disk.
+
+        What it raises undoes its own writes alone. What is cancelled before its turn is not done. RuntimeError when the
+        file is closed.
+        """
+        done: Future[T] = Future()
+        with self._guard:
+            if self._closed:
+                raise RuntimeError(f"{self._path} is closed")
+            self._jobs.put((work, done))
+        return done
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees what is committed; one snapshot for each statement."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+            connection.executescript(f"{self._pragmas}PRAGMA query_only=1;")
+        try:
+            yield connection
+        finally:
+            self._idle.append(connection)
+
+    def close(self) -> None:
+        """After what was submitted; nobody may be reading."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            self._jobs.put(None)
+        self._thread.join()
+        while self._idle:
+            self._idle.pop().close()
+        self._connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
+
+    def _work(self) -> None:
+        ended = False
+        while not ended:
+            job = self._jobs.get()
+            batch: list[tuple[Work[Any], Future[Any]]] = []
+            while job is not None:
+                batch.append(job)
+                if len(batch) == BATCH:
+                    break
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            ended = job is None
+            if batch:
+                self._commit(batch)
+
+    def _commit(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
+        say = self._connection.execute
+        answers: list[tuple[Future[Any], Any]] = []
+        try:
+            say("BEGIN IMMEDIATE")
+            for work, done in batch:
+                if not done.set_running_or_notify_cancel():
+                    continue
+                say("SAVEPOINT piece")
+                try:
+                    answers.append((done, work(self._connection)))
+                except Exception as error:
+                    if not self._connection.in_transaction:  # a full disk undoes all of it
+                        raise
+                    say("ROLLBACK TO piece")
+                    done.set_exception(error)
+                say("RELEASE piece")
+            say("COMMIT")
+        except BaseException as error:
+            if isinstance(error, sqlite3.Error) and error.sqlite_errorname not in _HARMLESS:
+                self.failed = self.failed or f"{error.sqlite_errorname}: {error}"
+            with contextlib.suppress(sqlite3.Error):
+                say("ROLLBACK")
+            for _, done in batch:
+                if not done.done() and (done.running() or done.set_running_or_notify_cancel()):
+                    done.set_exception(error)
+            return
+        for done, answer in answers:
+            done.set_result(answer)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices of other processes, of this host or another one, over one stream to each."""

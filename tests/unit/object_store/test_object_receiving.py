@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import pytest
 
+from cumulet.services.object_store.api.receiving import Receiving
 from support.object_store import ACCOUNT, ObjectStore, serving
 
 BODY = os.urandom(3_000_000)
@@ -124,9 +125,41 @@ def test_a_body_in_chunks_ends_where_it_says(talk: Talk) -> None:
     assert talk.answer()[2] == BODY
 
 
-def test_a_client_that_goes_away_in_the_middle_leaves_no_object(store: ObjectStore) -> None:
+def test_most_of_a_large_body_comes_out_of_the_socket_in_large_pieces(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = Receiving.piece, []
+
+    async def piece(receiving: Receiving, size: int) -> bytes:
+        seen.append(await real(receiving, size))
+        return seen[-1]
+
+    monkeypatch.setattr(Receiving, "piece", piece)
+    talk.send(put("a", BODY * 4) + get("a"))
+    assert talk.answer()[0] == 201
+    assert talk.answer()[2] == BODY * 4
+    whole = b"".join(seen)
+    assert len(whole) > 9_000_000
+    assert whole in BODY * 4
+
+
+def test_a_large_body_that_nobody_reads_to_its_end_leaves_the_connection_good(talk: Talk) -> None:
+    head = f"POST /v1/{ACCOUNT}?bulk-delete HTTP/1.1{LINE}Content-Length: {len(BODY)}\r\n\r\n".encode()
+    talk.send(head + BODY.replace(b"\n", b" ") + get("nothing"))
+    said = b""
+    while b"\r\nHTTP/1.1 404 " not in said:  # the first answer is in chunks
+        more = talk.socket.recv(1 << 16)
+        assert more
+        said += more
+
+
+@pytest.mark.parametrize("end", ["close", "shutdown"])
+def test_a_client_that_goes_away_in_the_middle_leaves_no_object(store: ObjectStore, end: str) -> None:
     gone = Talk(store)
     gone.send(put("gone", BODY)[:1_000_000])
+    if end == "shutdown":
+        gone.socket.shutdown(socket.SHUT_WR)
+        gone.socket.recv(1 << 16)  # until the server has seen it
     gone.close()
     with closing(Talk(store)) as other:
         other.send(get("gone"))

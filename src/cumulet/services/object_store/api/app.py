@@ -14,10 +14,11 @@ from cumulet.kernel.errors import CumuletError
 from cumulet.kernel.metrics import Counter, Histogram
 from cumulet.services.object_store.api import answers, pipeline
 from cumulet.services.object_store.api.message import Body, Go, Gone, Headers, Request, Response, unquoted
-from cumulet.services.object_store.api.protocol import SEND_FILE
+from cumulet.services.object_store.api.protocol import RECEIVE, SEND_FILE
 from cumulet.services.object_store.api.site import Site
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+ReceiveLarge = Callable[[], Awaitable[bytes]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 SendFile = Callable[[int, int, int], Awaitable[int]]
 
@@ -92,7 +93,8 @@ def _request(scope: MutableMapping[str, Any], receive: Receive) -> Request:
         headers.pop("content-length", None)
     length = headers.get("content-length", "")
     size = int(length) if length.isascii() and length.isdigit() else None
-    body = Body(_pieces(receive, size), size)
+    large = scope["extensions"].get(RECEIVE) if "extensions" in scope else None
+    body = Body(_pieces(receive, large, size), size)
     raw_path = scope["raw_path"].decode("latin-1").partition("?")[0]
     request = Request(scope["method"], unquoted(raw_path), headers, body, scope["query_string"].decode("latin-1"))
     request.client = scope["client"][0] if scope.get("client") else ""
@@ -107,10 +109,13 @@ def _trans_id(began: float) -> str:
     return f"tx{getrandbits(84):021x}-{int(began):010x}"
 
 
-async def _pieces(receive: Receive, size: int | None) -> AsyncIterator[bytes]:
+async def _pieces(receive: Receive, large: ReceiveLarge | None, size: int | None) -> AsyncIterator[bytes]:
     if size == 0:
         return
     while True:
+        if large is not None and (piece := await large()):
+            yield piece
+            continue
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Gone("the client went away")

@@ -14,9 +14,13 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from cumulet.kernel.http.gathering import Gathering, GatheringProtocol
 from cumulet.services.object_store.api.message import Gone
+from cumulet.services.object_store.api.receiving import Receiving
 from cumulet.services.object_store.api.sending import Sending
+from cumulet.services.object_store.drivers.base import PIECE
 
 SEND_FILE = "cumulet.send_file"  # in a scope's extensions: `await it(fd, offset, length)` sends a piece of a body
+RECEIVE = "cumulet.receive"  # as well: `await it()` is a piece of a large body, b"" where `receive` has what is next
+LARGE = 1 << 18  # bytes that are still to come: with fewer, a second way of reading costs more than it spares
 
 _SAFE = "".join(map(chr, range(0x7F)))
 _METHODS = frozenset((b"GET", b"HEAD", b"PUT", b"POST", b"DELETE", b"OPTIONS", b"COPY"))
@@ -35,6 +39,7 @@ class ObjectProtocol(GatheringProtocol):
     _left = 0  # bytes of the body that the parser does not see
     _is_lost = False
     _sending: Sending | None = None
+    _receiving: Receiving | None = None
 
     def data_received(self, data: bytes) -> None:
         if self._left:
@@ -62,7 +67,10 @@ class ObjectProtocol(GatheringProtocol):
         if self._method:
             scope["method"], self._method = self._method.decode(), b""
         if self.scheme == "http":  # else what is sent has to be encrypted
-            scope["extensions"] = {SEND_FILE: partial(self._send_file, self.cycle)}
+            scope["extensions"] = {
+                SEND_FILE: partial(self._send_file, self.cycle),
+                RECEIVE: partial(self._receive, self.cycle),
+            }
 
     def on_body(self, body: bytes) -> None:
         """What comes first is kept as it is: the one piece that a large body has here mostly is not copied again."""
@@ -96,15 +104,44 @@ class ObjectProtocol(GatheringProtocol):
         self._left -= len(body)
         self.on_body(body)
         if not self._left:
-            self.parser = httptools.HttpRequestParser(self)  # it waits for what it has not seen
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            self.on_message_complete()
+            self._end_body()
         return rest
+
+    def _end_body(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)  # it waits for what it has not seen
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.on_message_complete()
+
+    async def _receive(self, cycle: RequestResponseCycle) -> bytes:
+        """A piece of the body of `cycle` out of the socket, for which the transport does not read until `receive` is
+        asked, or the answer is complete. b"" where there is something to `receive`, or not much left. Gone."""
+        if self._left < LARGE or self._is_lost or cycle is not self.cycle:
+            return b""
+        if cycle.body or cycle.waiting_for_100_continue:
+            return b""
+        self.flow.pause_reading()
+        receiving = Receiving(cast(Gathering, self.transport).get_extra_info("socket").fileno())
+        self._receiving = receiving
+        try:
+            data = await receiving.piece(min(PIECE, self._left))
+        except Gone:
+            self.flow.resume_reading()  # the transport sees the end
+            raise
+        finally:
+            self._receiving = None
+            receiving.close()
+        self._left -= len(data)
+        self._received += len(data)
+        if not self._left:
+            self._end_body()
+        return data
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
         if self._sending is not None:
             self._sending.stop()
+        if self._receiving is not None:
+            self._receiving.stop()
         super().connection_lost(exc)
 
     async def _send_file(self, cycle: RequestResponseCycle, file: int, offset: int, length: int) -> int:

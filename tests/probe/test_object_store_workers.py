@@ -16,10 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from cumulet.services.object_store.engine.jobs.upkeep import Upkeep
-from cumulet.services.object_store.types.objects import Kind
-from cumulet.settings import load
-from probe.store_workers import COUNT, Clients, Workers, running
+from probe.store_replicas import examine
+from probe.store_workers import COUNT, Workers, running
 from support.small_disk import SmallDisk
 
 EVERY = [
@@ -39,7 +37,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_process_is_killed_at(workers: Workers, place: str) -> None:
-    clients = Clients(workers, place)
+    clients = workers.clients(place)
     victim = EVERY.index(place) % COUNT
     with clients.at_work() as more:
         more(LOAD)
@@ -52,7 +50,7 @@ def test_a_process_is_killed_at(workers: Workers, place: str) -> None:
 
 
 def test_a_folder_is_gone_and_comes_back(workers: Workers) -> None:
-    clients = Clients(workers, "gone")
+    clients = workers.clients("gone")
     away = workers.state / "away"
     with clients.at_work() as more:
         more(LOAD)
@@ -64,7 +62,7 @@ def test_a_folder_is_gone_and_comes_back(workers: Workers) -> None:
 
 
 def test_a_disk_is_replaced_by_an_empty_one(workers: Workers) -> None:
-    clients = Clients(workers, "empty")
+    clients = workers.clients("empty")
     with clients.at_work() as more:
         more(LOAD)
         workers.kill(2)
@@ -79,7 +77,7 @@ def test_a_disk_is_replaced_by_an_empty_one(workers: Workers) -> None:
 
 @pytest.mark.parametrize("what", ["bodies", "catalogue"])
 def test_bits_of_a_disk_are_turned(workers: Workers, what: str) -> None:
-    clients = Clients(workers, what)
+    clients = workers.clients(what)
     with clients.at_work() as more:
         more(2 * LOAD)
         if what == "bodies":
@@ -121,7 +119,7 @@ def turn_bits(path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
 def test_a_disk_is_full(workers: Workers) -> None:
     assert workers.small is not None
-    clients = Clients(workers, "full")
+    clients = workers.clients("full")
     with clients.at_work() as more:
         more(LOAD)
         fill(workers.small)
@@ -135,7 +133,7 @@ def test_in_the_end_every_replica_is_alike(workers: Workers) -> None:
     """By the last of the processes, which has all devices then."""
     for number in range(COUNT):
         workers.kill(number)
-    asyncio.run(examine(workers))
+    asyncio.run(examine(workers.state, {}, COUNT))
 
 
 def fill(disk: SmallDisk) -> None:
@@ -147,32 +145,3 @@ def fill(disk: SmallDisk) -> None:
             continue
         return
     raise AssertionError("the disk cannot be filled")
-
-
-async def examine(workers: Workers) -> None:
-    from cumulet.services.object_store.logic.standing import Standing
-
-    settings = load(environ={}, overrides={"state": str(workers.state), "object_store.workers": "1"})
-    standing = await Standing.open(settings.objects_folder, settings.object_store)
-    try:
-        assert len(standing.engine.places.devices) == COUNT
-        upkeep = Upkeep(standing.engine)
-        for _ in range(3):
-            for job in upkeep.jobs:
-                if job.name != "reclaimer":
-                    await job.run()
-        places, found = standing.engine.places, {}
-        for at, node in places.devices.items():
-            assert (await node.objects.audit()).damaged == ()
-            assert await node.objects.owed() == []
-            for policy, part in await node.objects.partitions():
-                for entry in await node.objects.entries(policy, part):
-                    found.setdefault(entry.address, {})[at] = entry.version
-        assert any(version.kind is Kind.DATA for copies in found.values() for version in copies.values())
-        for address, copies in found.items():
-            spot = places.spot(places.ring(address.policy), address.partition)
-            holders = {at for at, node in places.devices.items() if node in spot.primaries}
-            assert copies.keys() == holders, address
-            assert len(set(map(repr, copies.values()))) == 1, address
-    finally:
-        await standing.close()

@@ -4,7 +4,6 @@ cut off, and distributions are killed; clocks are apart."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.store_hosts import DEVICE_PORT, RINGS, StoreHost, StoreHosts
+from support.store_hosts import DEVICE_PORT, StoreHost, StoreHosts
 from support.waiting import until
 
 SMALL, LARGE = os.urandom(1000), os.urandom(300_000)  # in a row of the catalogue, and in a file
@@ -21,6 +20,12 @@ SMALL, LARGE = os.urandom(1000), os.urandom(300_000)  # in a row of the catalogu
 NOTICED = 8.0  # seconds after which nobody waits for a lost host any more, on a busy machine
 
 NAMES = "first\nlarge\nsmall\n"
+
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,43 +52,11 @@ def grow(store: StoreHosts) -> None:
     for each in (b, c):
         assert each.ask("GET", "/info").status_code == 503  # no secret of its own, and no rings
 
-    for ring in RINGS:
-        builder = a.builder(ring)
-        places = [f"r1z2-{b.address}:{DEVICE_PORT}/b0", "50", f"r1z2-{b.address}:{DEVICE_PORT}/b1", "50"]
-        places += [f"r1z3-{c.address}:{DEVICE_PORT}/c0", "100"]
-        for words in (("add", builder, *places), ("set-replicas", builder, "3"), ("rebalance", builder, "--seed", "1")):
-            status, said = a.ring(*words)
-            assert status == 0, said
-    _, said = until(lambda: (got := distribute(store))[0] == 0 and got, seconds=60)
+    said = store.spread()
     for each in (b, c):
         assert f"{each.address}:{DEVICE_PORT}: " in said
-        until(each.has_begun, seconds=60)
         # The token is good here, too: there is one secret.
         assert each.ask("GET", f"{account}/box/first", token).content == LARGE
-
-
-def distribute(store: StoreHosts) -> tuple[int, str]:
-    status, said = 0, ""
-    for ring in RINGS:
-        more, words = store.a.ring("distribute", store.a.builder(ring))
-        status, said = status | more, said + words
-    return status, said
-
-
-def alike(store: StoreHosts) -> bool:
-    """Whether each host has the same version of every object."""
-    kept = [each.kept() for each in store.hosts]
-    return kept[0] == kept[1] == kept[2] and {len(each) for each in kept[0].values()} == {1}
-
-
-@contextlib.contextmanager
-def without(store: StoreHosts, host: StoreHost) -> Iterator[None]:
-    """Its cable is pulled meanwhile."""
-    store.plug(host, up=False)
-    try:
-        yield
-    finally:
-        store.plug(host, up=True)
 
 
 @pytest.mark.timeout(240)
@@ -100,7 +73,7 @@ def test_a_host_is_cut_off(store: StoreHosts) -> None:
 
     assert a.ask("PUT", f"{account}/limbo", token).status_code == 201
     assert a.ask("PUT", f"{account}/limbo/small", token, content=SMALL).status_code == 201
-    with without(store, c), ThreadPoolExecutor(1) as beside:
+    with store.without(c), ThreadPoolExecutor(1) as beside:
         brought = beside.submit(a.ring, "distribute", a.builder("object"))
         begun = time.monotonic()
         assert a.ask("HEAD", f"{account}/box", token, headers={"x-newest": "true"}).status_code == 204  # asks all hosts
@@ -109,12 +82,16 @@ def test_a_host_is_cut_off(store: StoreHosts) -> None:
         assert b.ask("DELETE", f"{account}/box/first", token).status_code == 204
         assert b.ask("GET", f"{account}/box/while", token).content == LARGE
         refuses(c, token, account)
+        # What it has it gives.
+        assert c.ask("GET", f"{account}/box/small", token).content == SMALL
+        assert c.ask("GET", f"{account}/box/large", token).content == LARGE
+        assert c.ask("GET", f"{account}/box", token).text == NAMES
         status, said = brought.result(60)
         assert status == 1
         assert f"{b.address}:{DEVICE_PORT}: the same already\n" in said
         assert f"{c.address}:{DEVICE_PORT}: it cannot be reached" in said
 
-    until(lambda: alike(store), seconds=90)
+    until(store.alike, seconds=90)
     assert c.ask("GET", f"{account}/box/while", token).content == LARGE
     assert c.ask("GET", f"{account}/box/first", token).status_code == 404
     for each in store.hosts:
@@ -148,9 +125,8 @@ def test_a_distribution_is_killed(store: StoreHosts, who: str, place: str) -> No
     a, _, c = store.hosts
     builder = a.builder("object")
     weight = str(50 + len(place) + len(who))
-    for words in (("set-weight", builder, "3", weight), ("rebalance", builder, "--seed", "1")):
-        status, said = a.ring(*words)
-        assert status == 0, said
+    a.plan("set-weight", builder, "3", weight)
+    a.plan("rebalance", builder, "--seed", "1")
     new, old = Path(builder).with_name("object.ring.gz").read_bytes(), a.ring_file("object")
     assert new != old
     if who == "courier":
@@ -158,7 +134,7 @@ def test_a_distribution_is_killed(store: StoreHosts, who: str, place: str) -> No
         expected = [old, new, new]
     else:
         c.wishes.write_text(f"{place}\n")
-        status, said = distribute(store)
+        status, said = store.distribute()
         assert status == 1
         assert f"{c.address}:{DEVICE_PORT}: " in said
         c.died("objects")
@@ -166,7 +142,7 @@ def test_a_distribution_is_killed(store: StoreHosts, who: str, place: str) -> No
     assert [each.ring_file("object") for each in store.hosts] == expected
     if who == "taker":
         c.start("objects")
-    until(lambda: distribute(store)[0] == 0, seconds=30)
+    until(lambda: store.distribute()[0] == 0, seconds=30)
     assert [each.ring_file("object") for each in store.hosts] == [new, new, new]
     token, account = a.token()
     assert c.ask("GET", account, token).status_code in (200, 204)

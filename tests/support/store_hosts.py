@@ -15,11 +15,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from pyroute2 import IPRoute
 
 from cumulet import cli
 from cumulet.kernel.link.join import join
@@ -33,7 +34,8 @@ T = TypeVar("T")
 BRIDGE = "switch"
 LINK_PORT = 8702
 DEVICE_PORT = 6200
-RINGS = ("account", "container", "object")
+PART_POWER = 4
+_PERMANENT = 0x80  # a neighbour whose MAC nobody asks for
 AHEAD = {"a": 0.0, "b": 0.4, "c": -0.7}  # seconds that the clocks of the hosts are ahead
 CLOCK = """
 import os, time
@@ -92,6 +94,24 @@ class StoreHost:
     def died(self, part: str) -> None:
         assert self._processes.pop(part).wait(60) == -signal.SIGKILL, self.words()
 
+    def kill(self) -> list[str]:
+        """All of its processes, workers too, at once. Returns what `start` may be told again."""
+        parts = list(self._processes)
+        known = [self._processes[part].pid for part in parts]
+        every = [*known, *(child for each in known for child in _children(each))]
+        for each in every:
+            os.kill(each, signal.SIGKILL)
+        for part in parts:
+            self.died(part)
+        until(lambda: not any(map(_lives, every)))
+        return parts
+
+    def empty(self, device: str) -> None:
+        """Another disk is in its place, and the operator means it."""
+        shutil.rmtree(self.state / device)
+        (self.state / device).mkdir()
+        (self.state / "objects" / "made" / device).unlink()
+
     def _argv(self, *words: str) -> list[str]:
         inside = ["nsenter", f"--net={self.space.path}"]
         return [*inside, sys.executable, "-m", "cumulet.cli", "--state", str(self.state), *words]
@@ -110,19 +130,17 @@ class StoreHost:
             self.end(part)
         self.space.delete()
 
-    def command(self, *words: str) -> str:
-        argv = [sys.executable, "-m", "cumulet.cli", "--state", str(self.state), *words]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=100)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
     def ring(self, *words: str) -> tuple[int, str]:
         """`cumulet ring` here: exit status and what was said."""
+        return self.tell("ring", *words)
+
+    def tell(self, *words: str) -> tuple[int, str]:
+        """`cumulet` here, in this process: exit status and what was said."""
         said = io.StringIO()
 
         def act() -> int:
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-                return cli.main(["--state", str(self.state), "ring", *words])
+                return cli.main(["--state", str(self.state), *words])
 
         return self.inside(act), said.getvalue()
 
@@ -136,12 +154,23 @@ class StoreHost:
         return (self.state / "objects" / "rings" / f"{ring}.ring.gz").read_bytes()
 
     def builder(self, ring: str) -> str:
-        """A copy of the builder of this host's first ring, for what comes after it."""
+        """A copy of the builder of this host's first ring, for what comes after it. A new one of a ring that it could
+        not make, which has a replica on each host."""
         copy = self.state / "plans" / f"{ring}.builder"
         if not copy.exists():
             copy.parent.mkdir(exist_ok=True)
-            shutil.copy(self.state / "objects" / "rings" / copy.name, copy)
+            found = self.state / "objects" / "rings" / copy.name
+            if found.exists():
+                shutil.copy(found, copy)
+            else:
+                place = f"r1z1-{self.address}:{DEVICE_PORT}/{self.devices[0]}"
+                self.plan("create", str(copy), str(PART_POWER), "1", "1")
+                self.plan("add", str(copy), place, "100")
         return str(copy)
+
+    def plan(self, *words: str) -> None:
+        status, said = self.ring(*words)
+        assert status == 0, said
 
     def ask(self, method: str, path: str, token: str = "", **more: Any) -> httpx.Response:
         """One request to this host's own store."""
@@ -155,15 +184,16 @@ class StoreHost:
         assert answer.status_code == 200, answer.text
         return answer.headers["x-auth-token"], "/v1/" + answer.headers["x-storage-url"].rpartition("/")[2]
 
-    def kept(self) -> dict[str, set[tuple[int, bytes]]]:
-        """What its devices have: of each replicated object the stamp and the whole version of each replica."""
+    def kept(self, policy: int = 0) -> dict[str, set[tuple[int, bytes]]]:
+        """What its devices have: of each replicated object the stamp and the whole version of each replica; in other
+        policies, of each fragment the stamp."""
         found: dict[str, set[tuple[int, bytes]]] = {}
+        column = "x''" if policy else "version"
+        asked = f"SELECT container || '/' || object, stamp, {column} FROM objects WHERE policy = ?"
         for each in self.devices:
-            with contextlib.closing(
-                sqlite3.connect(f"file:{self.state / each / 'catalogue.db'}?mode=ro", uri=True)
-            ) as file:
-                rows = file.execute("SELECT container || '/' || object, stamp, version FROM objects WHERE policy = 0")
-                for name, stamp, version in rows:
+            path = self.state / each / "catalogue.db"
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+                for name, stamp, version in file.execute(asked, [policy]):
                     found.setdefault(name, set()).add((stamp, version))
         return found
 
@@ -185,14 +215,18 @@ class StoreHost:
 
 
 class StoreHosts:
-    """`a` with the control plane, `b` with two workers, and `c`. Their clocks are apart."""
+    """`a` with the control plane, `b` with two workers, and `c`. Their clocks are apart.
 
-    def __init__(self, folder: Path) -> None:
+    `more` are settings of each, with policies 1 to `policies` perhaps, which have a ring each then.
+    """
+
+    def __init__(self, folder: Path, more: str = "", policies: int = 0) -> None:
+        self.rings = ("account", "container", "object", *(f"object-{number + 1}" for number in range(policies)))
         mark = secrets.token_hex(2)
         net = f"198.18.{secrets.randbelow(254) + 1}"
         self.switch = Namespace(f"store-{mark}-s")
         self.hosts = [
-            StoreHost(folder, name, mark, f"{net}.{number}", devices, _settings(name, f"{net}.{number}"))
+            StoreHost(folder, name, mark, f"{net}.{number}", devices, _settings(name, f"{net}.{number}") + more)
             for number, (name, devices) in enumerate(DEVICES.items(), 1)
         ]
         self.a, self.b, self.c = self.hosts
@@ -208,8 +242,37 @@ class StoreHosts:
         self.a.start("serve")
         url = f"https://{self.a.address}:{LINK_PORT}"
         for each in (self.b, self.c):
-            token, member = self.a.command("host", "token"), Membership(each.state / "agent")
+            status, said = self.a.tell("host", "token")
+            assert status == 0, said
+            token, member = said.strip(), Membership(each.state / "agent")
             each.inside(lambda each=each, token=token, member=member: join(token, [url], each.name, member))
+
+    def spread(self) -> str:
+        """Have a replica of everything on each host; what the last distribution said."""
+        a, b, c = self.hosts
+        for ring in self.rings:
+            builder = a.builder(ring)
+            places = [f"r1z2-{b.address}:{DEVICE_PORT}/b0", "50", f"r1z2-{b.address}:{DEVICE_PORT}/b1", "50"]
+            a.plan("add", builder, *places, f"r1z3-{c.address}:{DEVICE_PORT}/c0", "100")
+            a.plan("set-replicas", builder, "3")
+            a.plan("rebalance", builder, "--seed", "1")
+        _, said = until(lambda: (got := self.distribute())[0] == 0 and got, seconds=60)
+        for each in (b, c):
+            until(each.has_begun, seconds=60)
+        return said
+
+    def distribute(self) -> tuple[int, str]:
+        """Bring all rings to all hosts: the worst status, and what was said."""
+        status, said = 0, ""
+        for ring in self.rings:
+            more, words = self.a.ring("distribute", self.a.builder(ring))
+            status, said = status | more, said + words
+        return status, said
+
+    def alike(self, policy: int = 0) -> bool:
+        """Whether each host has the same version of every object."""
+        kept = [each.kept(policy) for each in self.hosts]
+        return kept[0] == kept[1] == kept[2] and {len(each) for each in kept[0].values()} == {1}
 
     def down(self) -> None:
         for each in self.hosts:
@@ -224,6 +287,25 @@ class StoreHosts:
                 links.settle(host.cable, up=up)
 
         self.switch.visit(act)
+
+    @contextlib.contextmanager
+    def without(self, host: StoreHost) -> Iterator[None]:
+        """Its cable is pulled meanwhile."""
+        self.plug(host, up=False)
+        try:
+            yield
+        finally:
+            self.plug(host, up=True)
+
+    @contextlib.contextmanager
+    def mute(self, host: StoreHost) -> Iterator[None]:
+        """What it sends to the others is lost meanwhile; it hears them."""
+        others = [each.address for each in self.hosts if each is not host]
+        host.inside(lambda: _send_astray(others, astray=True))
+        try:
+            yield
+        finally:
+            host.inside(lambda: _send_astray(others, astray=False))
 
     def _lay_cables(self) -> None:
         with Links() as links:
@@ -246,6 +328,29 @@ def _come_up(address: str) -> None:
         links.addresses("wire0", [f"{address}/24"])
 
 
+def _send_astray(addresses: list[str], *, astray: bool) -> None:
+    """Take a MAC that nobody has for that of these neighbours, or forget it."""
+    with IPRoute() as route:
+        [wire] = route.link_lookup(ifname="wire0")
+        for each in addresses:
+            if astray:
+                route.neigh("replace", dst=each, lladdr="02:00:00:00:00:99", ifindex=wire, state=_PERMANENT)
+            else:
+                route.neigh("del", dst=each, ifindex=wire)
+
+
+def _children(process: int) -> list[int]:
+    found = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(child) for path in found for child in path.read_text().split()]
+
+
+def _lives(process: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
 def _settings(name: str, address: str) -> str:
     return f"""
 host = "{name}"
@@ -259,7 +364,7 @@ bcrypt_rounds = 4
 [object_store]
 address = "{address}"
 workers = {WORKERS[name]}
-part_power = 4
+part_power = {PART_POWER}
 [object_store.upkeep]
 replicator_interval = 1
 [object_store.temp_auth]

@@ -37,6 +37,7 @@ from cumulet.services.block_storage.drivers.base import Capabilities, Door, Ende
 from cumulet.services.block_storage.drivers.file import FileBackend
 from cumulet.services.block_storage.drivers.kinds import NBD, BackendKind, Made, Place
 from cumulet.services.block_storage.drivers.tgt import CONTROL, ENVIRONMENT, Mode, Op, Target, Tgt, TgtError
+from cumulet.services.block_storage.drivers.watch import Watch
 from cumulet.settings.base import UNSET
 from cumulet.settings.block_storage import IscsiVolumeBackend
 
@@ -101,7 +102,7 @@ class IscsiExporter:
         self._ended = ended
         self._write_cache = write_cache
         self._tgt = Tgt(self._folder)
-        self._watched: int | None = None
+        self._watched: Watch | None = None
         self._withheld: set[str] = set()
         self._guard = threading.RLock()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -444,29 +445,19 @@ class IscsiExporter:
             self._tell()
             return
         with running, contextlib.suppress(ProcessLookupError):
-            handle = self._watched = os.pidfd_open(running.pid)
-            self._loop.asyncio.call_soon_threadsafe(self._loop.asyncio.add_reader, handle, self._notice, handle)
+            self._watched = Watch(self._loop, running.pid, self._gone)
 
     def _forget(self) -> None:
         if self._watched is not None:
-            handle, self._watched = self._watched, None
-            self._loop.asyncio.call_soon_threadsafe(self._drop, handle)
+            self._watched.stop()
+            self._watched = None
 
-    def _drop(self, handle: int) -> None:
-        self._loop.asyncio.remove_reader(handle)
-        os.close(handle)
-
-    def _notice(self, handle: int) -> None:
-        """On the loop: the daemon has ended."""
-        self._loop.asyncio.remove_reader(handle)
-        threading.Thread(target=self._ended_by_itself, args=(handle,), name="tgtd-ended", daemon=True).start()
-
-    def _ended_by_itself(self, handle: int) -> None:
+    def _gone(self, watch: Watch) -> None:
+        """The daemon has ended by itself."""
         with self._guard:
-            if self._watched != handle:
+            if self._watched is not watch:
                 return
             self._watched = None
-            os.close(handle)
             self._tell()
 
     def _tell(self) -> None:

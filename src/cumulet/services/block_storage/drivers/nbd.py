@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import shutil
 import socket
 import threading
@@ -21,6 +20,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -32,6 +32,7 @@ from cumulet.kernel.qmp import Monitor, QmpError, QmpGoneError, listen
 from cumulet.services.block_storage.contract import DiskSource, NetworkDisk
 from cumulet.services.block_storage.drivers.base import IS_LOCKED, Door, Ended
 from cumulet.services.block_storage.drivers.nodes import node, objects
+from cumulet.services.block_storage.drivers.watch import Watch
 
 LOG = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class NbdExporter:
         self._address = address
         self._credentials = credentials
         self._ended = ended
-        self._watched: dict[str, int] = {}
+        self._watched: dict[str, Watch] = {}
         self._guard = threading.RLock()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._ports = dict(_recorded(self._folder))  # by volume: also of daemons that are dead, but come back
@@ -275,38 +276,22 @@ class NbdExporter:
         pid = detached.find(self._folder).get(volume_id)
         with contextlib.suppress(ProcessLookupError):
             if pid is not None:
-                handle = self._watched[volume_id] = os.pidfd_open(pid)
-                self._loop.asyncio.call_soon_threadsafe(
-                    self._loop.asyncio.add_reader, handle, self._notice, volume_id, handle
-                )
+                self._watched[volume_id] = Watch(self._loop, pid, partial(self._gone, volume_id))
                 return
-        self._tell(volume_id)
+        threading.Thread(target=self._ended, args=(volume_id,), name="export-ended", daemon=True).start()
 
     def _forget(self, volume_id: str) -> None:
-        handle = self._watched.pop(volume_id, None)
-        if handle is not None:
-            self._loop.asyncio.call_soon_threadsafe(self._drop, handle)
+        watch = self._watched.pop(volume_id, None)
+        if watch is not None:
+            watch.stop()
 
-    def _drop(self, handle: int) -> None:
-        self._loop.asyncio.remove_reader(handle)
-        os.close(handle)
-
-    def _notice(self, volume_id: str, handle: int) -> None:
-        """On the loop: a daemon that is watched has ended."""
-        self._loop.asyncio.remove_reader(handle)
-        self._tell(volume_id, handle)
-
-    def _tell(self, volume_id: str, handle: int | None = None) -> None:
-        def tell() -> None:
-            with self._guard:
-                wanted = handle is None or self._watched.get(volume_id) == handle
-                if handle is not None and wanted:
-                    del self._watched[volume_id]
-                    os.close(handle)
-            if wanted:
-                self._ended(volume_id)
-
-        threading.Thread(target=tell, name="export-ended", daemon=True).start()
+    def _gone(self, volume_id: str, watch: Watch) -> None:
+        """A daemon has ended by itself."""
+        with self._guard:
+            if self._watched.get(volume_id) is not watch:
+                return
+            del self._watched[volume_id]
+        self._ended(volume_id)
 
 
 def _recorded(folder: Path) -> Iterator[tuple[str, int]]:

@@ -74,6 +74,7 @@ class Objects:
             {
                 "log.level": log.Levels(settings.log.level).turn,
                 "link": self._link,
+                "workers.away": self._away,
                 "metrics": lambda _words: self._metrics(),
                 "container.show": self._show_container,
                 "container.shard": self._shard_container,
@@ -200,6 +201,12 @@ class Objects:
 
     def _link(self, _words: dict[str, Any]) -> Any:
         return msgspec.to_builtins(self._asker.status) if self._asker is not None else None
+
+    def _away(self, _words: dict[str, Any]) -> list[int]:
+        """The workers of this host whose devices are not reached from here."""
+        if self.running is None:
+            raise NotReady("The object store is not served yet.")
+        return self.loop.wait(self._reaching.away())
 
     def _metrics(self) -> str:
         LAG.set(self.loop.lag)

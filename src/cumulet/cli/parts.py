@@ -157,13 +157,22 @@ def objects_answer(settings: Settings, timeout: float = 5.0) -> bool:
     return isinstance(answer, dict) and answer.get("status") == "alive"
 
 
-def answers(settings: Settings, name: str, timeout: float = 2.0) -> bool:
-    """Whether the process `name` answers at its own door."""
+def answers(settings: Settings, name: str) -> bool:
+    """Whether the object store's worker `name` serves."""
+    return _workers_away(settings, name) is not None
+
+
+def reaches_others(settings: Settings, name: str) -> bool:
+    """Whether the object store's worker `name` serves, and has the devices of all others at hand."""
+    return _workers_away(settings, name) == []
+
+
+def _workers_away(settings: Settings, name: str, timeout: float = 2.0) -> list[int] | None:
     try:
-        door.ask(door.path_of(settings.run, name), "link", timeout=timeout)
+        away: list[int] = door.ask(door.path_of(settings.run, name), "workers.away", timeout=timeout)
     except (NotReady, door.DoorError, TimeoutError):
-        return False
-    return True
+        return None
+    return away
 
 
 def _get(host: str, port: int, path: str, timeout: float) -> Any:

@@ -161,7 +161,7 @@ def _await(settings: Settings, name: str, part: str, end: float) -> None:
 def _is_there(settings: Settings, part: str) -> bool:
     """As the control plane says; the object store, which it does not need, speaks for itself."""
     if parts.is_objects(part):
-        return parts.answers(settings, part) and parts.objects_answer(settings)
+        return parts.reaches_others(settings, part) and parts.objects_answer(settings)
     if part == "link":
         return _is_linked(settings)
     answer = parts.readiness(settings)

@@ -75,7 +75,9 @@ class Store:
     def are_all_there(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.words()
-        return all(parts.answers(self.settings, name) for name in self.names) and parts.objects_answer(self.settings)
+        return all(parts.reaches_others(self.settings, name) for name in self.names) and parts.objects_answer(
+            self.settings
+        )
 
     @property
     def names(self) -> list[str]:

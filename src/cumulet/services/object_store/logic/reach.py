@@ -19,7 +19,7 @@ import msgspec
 
 from cumulet.kernel.link.names import BADGE_NAME
 from cumulet.services.object_store.drivers.nodes import Node, Where
-from cumulet.services.object_store.drivers.remote.connection import Beyond, Connection, Here, Way
+from cumulet.services.object_store.drivers.remote.connection import LAST_PAUSE, Beyond, Connection, Here, Way
 from cumulet.services.object_store.drivers.remote.devices import node
 from cumulet.services.object_store.drivers.remote.server import DeviceServer
 from cumulet.services.object_store.logic.home import Home
@@ -33,6 +33,7 @@ LOG = logging.getLogger(__name__)
 
 PATIENCE = 2.0  # seconds that others are waited for when the process begins
 PAUSE = 1.0  # seconds before the next attempt to have the port
+LONGEST_REST = 0.5  # seconds between attempts to reach a worker: it is here, and costs nothing to try
 
 Call = Callable[[str, dict[str, Any]], Awaitable[Any]]
 Plain = Callable[[Any], Awaitable[Any]]
@@ -98,7 +99,12 @@ class Reaching:
 
     def worker(self, number: int) -> Connection:
         """To another worker of this host."""
-        return self._connection(f"worker {number}", lambda: Here(socket_of(self._run, number)))
+        return self._connection(f"worker {number}", lambda: Here(socket_of(self._run, number)), LONGEST_REST)
+
+    async def away(self) -> list[int]:
+        """The other workers of this host that are not reached now."""
+        others = (number for number in range(self._settings.workers) if number != self._worker)
+        return [number for number in others if self.worker(number).trouble]
 
     def follow(self, home: Home, rings: Iterable[Ring]) -> None:
         """Have in `nodes` the devices of other processes that these rings name, and no others."""
@@ -137,10 +143,10 @@ class Reaching:
             lambda: Beyond(address, port, badges.client, server_name=BADGE_NAME, admits=badges.is_good),
         )
 
-    def _connection(self, name: str, way: Callable[[], Way]) -> Connection:
+    def _connection(self, name: str, way: Callable[[], Way], rest: float = LAST_PAUSE) -> Connection:
         found = self._connections.get(name)
         if found is None:
-            found = self._connections[name] = Connection(way())
+            found = self._connections[name] = Connection(way(), rest=rest)
             found.start()
         return found
 

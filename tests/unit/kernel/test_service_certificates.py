@@ -70,7 +70,7 @@ def test_no_link_trusts_it(known, vault, tmp_path):
     handed = known.issue("api", ["cloud.example.org"], WEEK)
     with pytest.raises(ssl.SSLCertVerificationError):
         shake_hands(tmp_path, handed, links.certificate, "cloud.example.org")
-    with pytest.raises(ValueError, match="neither of a host nor of a replica"):
+    with pytest.raises(ValueError, match="speaks of nobody who is known here"):
         certificates.holder(handed.certificate)
 
 

@@ -38,7 +38,7 @@ def run(words: list[str], planted: dict[str, str]) -> subprocess.CompletedProces
     paths = [str(HERE / "site"), environment.get("PYTHONPATH", "")]
     environment |= {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "CUMULET_PLANTED": json.dumps(planted)}
     environment["KILLS_CALM"] = CALM
-    argv = [sys.executable, "-m", "pytest", "--tb=short", *words]
+    argv = [sys.executable, "-m", "pytest", "--tb=short", "--timeout", str(PATIENCE), *words]
     return subprocess.run(
         argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )

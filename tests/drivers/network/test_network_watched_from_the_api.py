@@ -80,14 +80,25 @@ def _is_counted(place: Place, guest: Namespace, reports: list[dict[str, Any]]) -
     words = {"metering_label_id": label, "direction": "egress", "source_ip_prefix": "10.20.0.0/24"}
     _own(place, "metering_label_rule", "metering/metering-label-rules", **words)
 
-    def told() -> int:
-        return sum(each["pkts"] for each in reports if each["label_id"] == label)
+    def of_label() -> list[dict[str, Any]]:
+        return [each for each in reports if each["label_id"] == label]
 
-    assert eventually(lambda: any(each["label_id"] == label for each in reports), 15)
-    assert told() == 0
-    assert guest.visit(lambda: ping(f"{EXTERNAL}.1", tries=1, patience=10))
-    assert eventually(lambda: told() == 1, 15)
-    [last] = [each for each in reports if each["pkts"]]
+    def counted_before() -> int:
+        """What is told when all that was sent until now has been."""
+        have = len(of_label())
+        assert eventually(lambda: len(of_label()) > have + 2, 15)
+        return sum(each["pkts"] for each in of_label())
+
+    def send() -> bool:
+        return bool(guest.visit(lambda: ping(f"{EXTERNAL}.1", tries=1, patience=10)))
+
+    assert eventually(lambda: bool(of_label()), 15)
+    assert sum(each["pkts"] for each in of_label()) == 0
+    assert eventually(lambda: send() and counted_before() > 0, 30), "once the host has the rule"
+    before = counted_before()
+    assert send()
+    assert counted_before() == before + 1
+    last = next(each for each in reversed(of_label()) if each["pkts"])
     assert (last["host"], last["project_id"], last["bytes"]) == ("host-1", place.words["PROJECT_ID"], 28)
     place.api("DELETE", f"metering/metering-labels/{label}", admin=True)
 

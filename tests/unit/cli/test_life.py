@@ -49,7 +49,7 @@ def cumulet(state: Path) -> Iterator[Cumulet]:
 
     def run(*words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "cumulet.cli", *words]
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=100)
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=110)
         assert code in (None, done.returncode), done.stdout + done.stderr
         return done
 
@@ -105,7 +105,7 @@ def test_a_cloud_lives_and_ends(cumulet: Cumulet, state: Path) -> None:
 def test_a_part_that_cannot_start_is_named(cumulet: Cumulet, state: Path) -> None:
     state.mkdir()
     (state / "cumulet.db").write_bytes(b"this is no database" * 100)
-    words = cumulet("up", "--no-seed", "--timeout", "60", code=1).stderr
+    words = cumulet("up", "--no-seed", "--timeout", "100", code=1).stderr
     assert "control does not start" in words
     assert str(state / "log" / "control.log") in words
     failed = {part["name"]: part["state"] for part in status(cumulet, code=1)["parts"]}

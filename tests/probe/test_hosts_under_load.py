@@ -11,7 +11,9 @@ import asyncio
 import contextlib
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from random import Random
 
@@ -20,7 +22,7 @@ import pytest
 from histories.judge import DONE
 from probe.store_clients import Box, Clients
 from probe.store_replicas import examine
-from support.store_hosts import AHEAD, DEVICE_PORT, StoreHost, StoreHosts
+from support.store_hosts import AHEAD, DEVICE_PORT, WORKERS, StoreHost, StoreHosts
 from support.waiting import until
 
 SETTINGS = """
@@ -65,13 +67,45 @@ def _emptied(store: StoreHosts, host: StoreHost) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _flapping(store: StoreHosts, host: StoreHost) -> Iterator[None]:
+    """Its cable is in and out, for times that are shorter and longer than a silence that is borne."""
+    over, luck = threading.Event(), Random(host.name)
+
+    def flap() -> None:
+        while not over.is_set():
+            with store.without(host):
+                over.wait(luck.choice([0.1, 1.0, 7.0]))
+            over.wait(luck.choice([0.1, 1.0, 3.0]))
+
+    with ThreadPoolExecutor(1) as beside:
+        flaps = beside.submit(flap)
+        try:
+            yield
+        finally:
+            over.set()
+        flaps.result()
+
+
+@contextlib.contextmanager
+def _worker_killed(store: StoreHosts, host: StoreHost) -> Iterator[None]:
+    """The one by which others reach the host. Its supervisor starts another one."""
+    host.kill_worker(0)
+    yield
+
+
 FAULTS: dict[str, Callable[[StoreHosts, StoreHost], AbstractContextManager[None]]] = {
     "cut off": StoreHosts.without,
     "mute": StoreHosts.mute,
     "killed": _killed,
     "emptied": _emptied,
+    "flapping": _flapping,
+    "worker killed": _worker_killed,
 }
-STORIES = list(itertools.product("abc", FAULTS)) if ALL else [("a", "cut off"), ("c", "emptied")]
+APART = ("cut off", "mute", "flapping")
+STORIES = [("a", "cut off"), ("c", "emptied")]
+if ALL:
+    STORIES = [each for each in itertools.product("abc", FAULTS) if each[1] != "worker killed" or WORKERS[each[0]] > 1]
 
 
 pytestmark = [
@@ -112,14 +146,13 @@ def test_a_host_fails_under_load(store: StoreHosts, victim: str, fault: str) -> 
         for each in every:
             work.enter_context(each.at_work(2))
         go_on(every)
-        apart = fault in ("cut off", "mute")
-        if apart and len(host.devices) > 1:
+        if fault in APART and len(host.devices) > 1:
             # Two devices take what belongs to three, where the others are away: either side takes what it is given.
             for each in every:
                 each.sure = False
         with FAULTS[fault](store, host):
             before = [each.acknowledged() for each in every]
-            if apart and len(host.devices) == 1:
+            if fault in ("cut off", "mute") and len(host.devices) == 1:
                 until(lambda: plain.put_box(host) == 503)
             go_on(every)
             for each, number in zip(every, before, strict=True):

@@ -106,6 +106,13 @@ class StoreHost:
         until(lambda: not any(map(_lives, every)))
         return parts
 
+    def kill_worker(self, number: int) -> None:
+        """One of several that a supervisor keeps, and see that it is gone."""
+        word = f"--worker\0{number}\0".encode()
+        [found] = [each for each in _children(self._processes["objects"].pid) if word in _line(each)]
+        os.kill(found, signal.SIGKILL)
+        until(lambda: not _lives(found))
+
     def empty(self, device: str) -> None:
         """Another disk is in its place, and the operator means it."""
         shutil.rmtree(self.state / device)
@@ -342,6 +349,10 @@ def _send_astray(addresses: list[str], *, astray: bool) -> None:
 def _children(process: int) -> list[int]:
     found = Path(f"/proc/{process}/task").glob("*/children")
     return [int(child) for path in found for child in path.read_text().split()]
+
+
+def _line(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 def _lives(process: int) -> bool:

@@ -41,6 +41,18 @@ def test_each_answers_for_itself(ledger: Ledger) -> None:
     assert numbers(ledger) == [1, 2, 3]
 
 
+def test_what_fails_alone_leaves_nothing_and_ends_nothing(ledger: Ledger) -> None:
+    def fail(say: sqlite3.Connection) -> None:
+        say.execute("INSERT INTO t VALUES (1)")
+        say.execute("INSERT INTO t VALUES (1)")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.submit(fail).result(20)
+    assert (numbers(ledger), ledger.failed) == ([], "")
+    assert ledger.submit(add(2)).result(20) == 1
+    assert numbers(ledger) == [2]
+
+
 def test_who_gives_up_before_its_turn_disturbs_nobody(ledger: Ledger) -> None:
     begun, held = threading.Event(), threading.Event()
 

@@ -116,30 +116,38 @@ class Ledger:
 
     def _commit(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
         say = self._connection.execute
+        batch = [(work, done) for work, done in batch if done.set_running_or_notify_cancel()]
+        alone = len(batch) == 1
         answers: list[tuple[Future[Any], Any]] = []
         try:
             say("BEGIN IMMEDIATE")
             for work, done in batch:
-                if not done.set_running_or_notify_cancel():
-                    continue
-                say("SAVEPOINT piece")
-                try:
-                    answers.append((done, work(self._connection)))
-                except Exception as error:
-                    if not self._connection.in_transaction:  # a full disk undoes all of it
-                        raise
-                    say("ROLLBACK TO piece")
-                    done.set_exception(error)
-                say("RELEASE piece")
-            say("COMMIT")
+                self._do(work, done, answers, alone=alone)
+            if answers or not alone:
+                say("COMMIT")
         except BaseException as error:
             if isinstance(error, sqlite3.Error) and error.sqlite_errorname not in _HARMLESS:
                 self.failed = self.failed or f"{error.sqlite_errorname}: {error}"
             with contextlib.suppress(sqlite3.Error):
                 say("ROLLBACK")
             for _, done in batch:
-                if not done.done() and (done.running() or done.set_running_or_notify_cancel()):
+                if not done.done():
                     done.set_exception(error)
             return
         for done, answer in answers:
             done.set_result(answer)
+
+    def _do(self, work: Work[Any], done: Future[Any], answers: list[tuple[Future[Any], Any]], *, alone: bool) -> None:
+        """What a piece wrote is undone where it fails; one that is `alone` needs no savepoint for that."""
+        say = self._connection.execute
+        if not alone:
+            say("SAVEPOINT piece")
+        try:
+            answers.append((done, work(self._connection)))
+        except Exception as error:
+            if not self._connection.in_transaction:  # a full disk undoes all of it
+                raise
+            say("ROLLBACK" if alone else "ROLLBACK TO piece")
+            done.set_exception(error)
+        if not alone:
+            say("RELEASE piece")

@@ -310,6 +310,21 @@ async def test_pages_go_once_they_are_flushed(bench, monkeypatch, cached):
     assert await content(device, O) == body
 
 
+@on_a_loop
+async def test_the_disk_begins_to_write_while_a_body_comes(bench, monkeypatch):
+    begun, begin = [], files._begin_to_write
+    monkeypatch.setattr(files, "_begin_to_write", lambda *words: (begun.append(words[1:]), begin(*words)))
+    monkeypatch.setattr(files, "_BEGIN", 2 * PIECE)
+    monkeypatch.setattr(files, "_FLUSH", 5 * PIECE)
+    device, body = await bench.open(), body_of(8 * PIECE)
+    async with await device.begin(O, len(body)) as upload:
+        for at in range(0, len(body), PIECE):
+            await upload.write(body[at : at + PIECE])
+        await upload.commit(version_of(body, 100))
+    assert begun == [(0, 2 * PIECE), (2 * PIECE, 2 * PIECE), (5 * PIECE, 2 * PIECE)]  # what is flushed is written
+    assert await content(device, O) == body
+
+
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_what_is_acknowledged_is_flushed_before(bench, tmp_path):
     """Before each acknowledgement: the body's file, its name, then the row; the older file goes last."""

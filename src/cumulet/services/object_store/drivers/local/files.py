@@ -8,6 +8,7 @@ catalogue names it. So there is nothing to rename, and what is found without a r
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import threading
@@ -31,6 +32,7 @@ MUCH = 256 << 20  # bytes that small objects do not fill in that time
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FLUSH = 256 << 20  # bytes of one body that may wait to be written by the kernel
 _FLUSH_UNCACHED = 32 << 20  # then its pages go: to write into new memory can cost ten times as much as to copy
+_BEGIN = 4 << 20  # bytes that the kernel is told to begin to write: by itself it waits, and the disk idles meanwhile
 
 
 class Marker(msgspec.Struct, frozen=True):
@@ -211,20 +213,33 @@ class Draft:
         self._durable = durable
         self._cached = cached
         self._most = _FLUSH if cached else _FLUSH_UNCACHED
+        self._size = 0
         self._unflushed = 0
+        self._unbegun = 0  # bytes at the end that the kernel was not told to write
 
     def append(self, pieces: list[bytes]) -> None:
         """DeviceFull or DeviceGone leave it for `drop`."""
         try:
+            count = sum(map(len, pieces))
             _write(self._fd, pieces)
-            self._unflushed += sum(map(len, pieces))
-            if self._durable and self._unflushed >= self._most:
-                os.fdatasync(self._fd)
-                self._uncache()
-                self._unflushed = 0
+            self._size += count
+            self._unflushed += count
+            self._unbegun += count
+            if self._durable:
+                self._move_on()
         except OSError as error:
             raise explained(error) from error
         faults.point("object_device.put:written")
+
+    def _move_on(self) -> None:
+        """Have the disk busy with what is there, so that flushes have little to wait for."""
+        if self._unflushed >= self._most:
+            os.fdatasync(self._fd)
+            self._uncache()
+            self._unflushed = self._unbegun = 0
+        elif self._unbegun >= _BEGIN:
+            _begin_to_write(self._fd, self._size - self._unbegun, self._unbegun)
+            self._unbegun = 0
 
     def seal(self, size: int) -> None:
         """All of `size` bytes are there; from now on it is as safe as a committed row."""
@@ -265,6 +280,16 @@ def read(fd: int, offset: int, length: int) -> bytes:
     if not data:
         raise DeviceGone("A body is shorter than it was.", code="DeviceGone")
     return data
+
+
+_SYNC_FILE_RANGE_WRITE = 2
+_sync_file_range = ctypes.CDLL(None).sync_file_range
+_sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
+
+def _begin_to_write(fd: int, offset: int, length: int) -> None:
+    """It promises nothing, and whatever goes wrong is told by the flush."""
+    _sync_file_range(fd, offset, length, _SYNC_FILE_RANGE_WRITE)
 
 
 def _write(fd: int, pieces: list[bytes]) -> None:

@@ -12,10 +12,12 @@ import pytest
 
 from cumulet.services.object_store.drivers.local.ledger import Ledger
 
+SCHEMA = "CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY);"
+
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path / "ledger.db", "CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY);")
+    made = Ledger(tmp_path / "ledger.db", SCHEMA)
     yield made
     made.close()
 
@@ -81,3 +83,15 @@ def test_what_is_written_stays(tmp_path: Path) -> None:
     again = Ledger(tmp_path / "ledger.db", schema)
     assert numbers(again) == [1, 2]
     again.close()
+
+
+def test_a_reader_makes_no_file_where_the_disk_was(tmp_path: Path) -> None:
+    folder = tmp_path / "a %?#"
+    folder.mkdir()
+    made = Ledger(folder / "one.db", SCHEMA)
+    folder.rename(tmp_path / "away")
+    folder.mkdir()
+    with pytest.raises(sqlite3.OperationalError), made.reading():
+        pass
+    assert not list(folder.iterdir())
+    made.close()

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -50,7 +51,7 @@ class Ledger:
         self._guard = threading.Lock()  # between `submit` and `close`: nothing comes behind the end
         self._closed = False
         self.failed = ""  # why nobody knows what is on the disk, once a commit has failed
-        self._connection = self._connect()
+        self._connection = self._connect("rwc")
         self._connection.execute(f"PRAGMA page_size={page}")
         self._connection.executescript(self._pragmas + schema)
         self._thread = threading.Thread(target=self._work, name=f"ledger-{path.stem}", daemon=True)
@@ -71,11 +72,14 @@ class Ledger:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection that sees what is committed; one snapshot for each statement."""
+        """A connection that sees what is committed; one snapshot for each statement.
+
+        Raises sqlite3.OperationalError where the file is away.
+        """
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = self._connect()
+            connection = self._connect("rw")
             connection.executescript(f"{self._pragmas}PRAGMA query_only=1;")
         try:
             yield connection
@@ -94,8 +98,10 @@ class Ledger:
             self._idle.pop().close()
         self._connection.close()
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        # Where the disk was unmounted meanwhile, a reader must not make the file anew on the disk below.
+        name = f"file:{quote(str(self._path.absolute()))}?mode={mode}"
+        return sqlite3.connect(name, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
 
     def _work(self) -> None:
         ended = False

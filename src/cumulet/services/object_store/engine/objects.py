@@ -17,7 +17,7 @@ from cumulet.services.object_store.engine.moving import Mender
 from cumulet.services.object_store.engine.paying import Payer
 from cumulet.services.object_store.engine.places import Node, Places, Spot
 from cumulet.services.object_store.engine.reading import EngineReading
-from cumulet.services.object_store.engine.writing import EngineWriting, Part, Sum, forget
+from cumulet.services.object_store.engine.writing import EngineWriting, Part, forget
 from cumulet.services.object_store.types import objects
 from cumulet.services.object_store.types.indexes import Key, ObjectRow
 from cumulet.services.object_store.types.objects import (
@@ -95,14 +95,12 @@ class Objects:
 
     async def write(self, name: Name, size: int | None = None) -> EngineWriting:
         address, spot = self._places.object(name)
-        summed = len(spot.primaries) > 1
-
         begun: list[Part] = []
         wanted = True
 
         async def begin(node: Node) -> drivers.Upload:
             first = node is spot.primaries[0]  # who is read from
-            part = Part(node, await node.objects.begin(address, size, summed=summed, cached=first))
+            part = Part(node, await node.objects.begin(address, size, summed=True, cached=first))
             if wanted:
                 begun.append(part)
             else:
@@ -129,7 +127,7 @@ class Objects:
         async def finish(parts: Sequence[Part], version: Version) -> Outcome:
             return await self._commit(address, spot, parts, version)
 
-        return EngineWriting(begun, spot.quorum, Sum() if summed else None, finish, self._asker)
+        return EngineWriting(begun, spot.quorum, finish, self._asker)
 
     async def post(self, name: Name, update: Update, *, expired_too: bool = False) -> Outcome:
         address, spot = self._places.object(name)

@@ -144,13 +144,11 @@ class PartsWriting(ABC, Generic[P]):
 
 
 class EngineWriting(PartsWriting[Part]):
-    """The same to each part. With one device that sums the body, `sum_` is None."""
+    """The same to each part."""
 
-    def __init__(
-        self, parts: Sequence[Part], quorum: int, sum_: Sum | None, finish: Finish[Part], asker: Asker
-    ) -> None:
+    def __init__(self, parts: Sequence[Part], quorum: int, finish: Finish[Part], asker: Asker) -> None:
         super().__init__(parts, quorum, finish, asker)
-        self._sum = sum_
+        self._sum = Sum()
         self._pieces: list[bytes] = []  # that no device has yet
         self._waiting = 0  # bytes in them
 
@@ -164,11 +162,7 @@ class EngineWriting(PartsWriting[Part]):
     async def etag(self) -> str:
         if self._etag is None:
             await self._pass_on()
-            try:
-                async with asyncio.timeout(self._asker.patience.commit):
-                    self._etag = await (self._parts[0].upload.etag() if self._sum is None else self._sum.digest())
-            except TROUBLE as error:
-                raise Unavailable("Too few devices answered.") from error
+            self._etag = await self._sum.digest()
         return self._etag
 
     async def _pass_on(self) -> None:
@@ -179,9 +173,8 @@ class EngineWriting(PartsWriting[Part]):
                 await part.upload.write(piece)
 
         await self._write_each(write)
-        if self._sum is not None:
-            for piece in pieces:
-                await self._sum.add(piece)
+        for piece in pieces:
+            await self._sum.add(piece)
 
 
 async def forget(parts: Iterable[Taker]) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from cumulet.services.object_store.drivers.local.turns import Turns
+
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
@@ -22,6 +24,7 @@ BATCH = 256  # pieces of work in one commit
 _PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-{}; PRAGMA temp_store=MEMORY;"
 
 
+_TURNS = Turns()  # of all files that this process has; commits, which flush, go on beside them
 _HARMLESS = ("SQLITE_FULL", "SQLITE_BUSY")
 
 
@@ -126,9 +129,10 @@ class Ledger:
         alone = len(batch) == 1
         answers: list[tuple[Future[Any], Any]] = []
         try:
-            say("BEGIN IMMEDIATE")
-            for work, done in batch:
-                self._do(work, done, answers, alone=alone)
+            with _TURNS.take():
+                say("BEGIN IMMEDIATE")
+                for work, done in batch:
+                    self._do(work, done, answers, alone=alone)
             if answers or not alone:
                 say("COMMIT")
         except BaseException as error:

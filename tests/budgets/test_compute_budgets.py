@@ -83,10 +83,13 @@ def test_answers_take_as_many_statements_for_many_servers_as_for_few(asked):
                 await count(client, "/servers/detail")
                 listed.append(min([await count(client, "/servers/detail") for _ in range(3)]))
             shown = min([await count(client, f"/servers/{found[0]}") for _ in range(3)])
-            statements.clear()
-            await stock.boot("bench-fleet-one-more")
-            await stock.wait_active("bench-fleet", MORE + 1, every=2.0)
-            return listed, shown, len(statements)
+            created = []
+            for number in range(3):  # what is looked at from time to time comes in between
+                statements.clear()
+                await stock.boot(f"bench-fleet-more-{number}")
+                await stock.wait_active("bench-fleet", MORE + 1 + number, every=2.0)
+                created.append(len(statements))
+            return listed, shown, min(created)
 
     listed, shown, created = asyncio.run(measured())
     assert listed[0] == listed[1] <= LIST

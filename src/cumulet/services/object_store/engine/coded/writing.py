@@ -11,7 +11,7 @@ from cumulet.services.object_store.drivers.base import Upload
 from cumulet.services.object_store.engine.asking import Asker
 from cumulet.services.object_store.engine.coded.coder import INLINE, Coder
 from cumulet.services.object_store.engine.places import Node
-from cumulet.services.object_store.engine.writing import Finish, PartsWriting, Sum
+from cumulet.services.object_store.engine.writing import Finish, PartsWriting
 
 
 class CodedPart(NamedTuple):
@@ -30,7 +30,6 @@ class CodedWriting(PartsWriting[CodedPart]):
     ) -> None:
         super().__init__(parts, quorum, finish, asker)
         self._coder = coder
-        self._sum = Sum()
         self._rest = bytearray()
         self._job: asyncio.Future[list[bytes]] | None = None
 

@@ -17,6 +17,7 @@ from cumulet.kernel.secrets import Secrets
 from cumulet.settings import FILE_NAME
 from kills import matrix
 from kills.world import World
+from support import kill_wishes
 from support.invariants import host_leftovers, violations
 from support.real_cloud import RealCloud
 
@@ -80,16 +81,10 @@ class Probed(RealCloud):
         return self.answers(self.settings.control_url, "/readyz")
 
     def wish(self, *wishes: str) -> None:
-        draft = self.faults.with_suffix(".new")
-        draft.write_text("".join(f"{wish}\n" for wish in wishes))
-        draft.rename(self.faults)
+        kill_wishes.wish(self.faults, *wishes)
 
     def ungranted(self) -> list[str]:
-        if self.died():
-            return []
-        left = self.faults.read_text().splitlines()
-        self.faults.unlink()
-        return left
+        return kill_wishes.ungranted(self.faults)
 
     def close(self) -> None:
         if self._database is not None:
@@ -112,19 +107,11 @@ def world():
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_kill_of_the_control_plane(world, place):
-    assert killed(world, matrix.flow_of(place), matrix.wishes(place)) == [], world.cloud.last_words()
+    assert matrix.run(world, matrix.flow_of(place), matrix.wishes(place)) == [], world.cloud.last_words()
     assert violations(world.cloud) == []
 
 
 @pytest.mark.parametrize(("flow", "places"), VERBS, ids=lambda each: each if isinstance(each, str) else each[0])
 def test_a_kill_of_the_host_part(world, flow, places):
-    assert killed(world, flow, places) == [], world.cloud.last_words()
+    assert matrix.run(world, flow, places) == [], world.cloud.last_words()
     assert violations(world.cloud) == []
-
-
-def killed(world, flow, wanted):
-    """What is wrong in the end; a flow that was over before its wish was heard runs again."""
-    wrong = matrix.run(world, flow, wanted)
-    if wrong and all(each.startswith("nobody came by ") for each in wrong):
-        wrong = matrix.run(world, flow, wanted)
-    return wrong

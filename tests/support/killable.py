@@ -29,13 +29,13 @@ from cumulet.kernel.link.membership import Membership
 from cumulet.kernel.secrets import Secrets
 from cumulet.kernel.vault import Vault
 from cumulet.settings import Settings
+from support import kill_wishes
 from support.cloud import FAKES, IMPORTS
 from support.waiting import until
 
 NURSERY = Path(__file__).with_name("nursery.py")
 START = 240.0  # seconds that all parts may take to start on a busy machine
 TOKEN_LIFETIME = 600  # seconds
-LATE = 10.0  # seconds that a wish may take to come true after all else is at rest
 # What is deleted can be had back for longer than any test takes; `World.remove_server` ends it for good.
 LIVES = {"compute.reclaim_instance_interval": "86400"}
 # Images come packed, or from web servers of the test at whatever port is free.
@@ -163,26 +163,11 @@ class KillableCloud:
 
     def wish(self, *wishes: str) -> None:
         """Have whoever comes by these places killed there; see `kernel.faults`."""
-        draft = self.faults.with_suffix(".new")
-        draft.write_text("".join(f"{wish}\n" for wish in wishes))
-        draft.rename(self.faults)
+        kill_wishes.wish(self.faults, *wishes)
 
-    def ungranted(self, late: float = LATE) -> list[str]:
-        """The wishes that have not come true; they are taken back.
-
-        What hosts do without being waited for may come late on a busy machine.
-        """
-        with suppress(AssertionError):
-            until(lambda: not self._wishes(), late)
-        left = self._wishes()
-        self.faults.unlink(missing_ok=True)
-        return left
-
-    def _wishes(self) -> list[str]:
-        try:
-            return self.faults.read_text().splitlines()
-        except FileNotFoundError:
-            return []
+    def ungranted(self, late: float = kill_wishes.LATE) -> list[str]:
+        """The wishes that have not come true; they are taken back."""
+        return kill_wishes.ungranted(self.faults, late)
 
     def trouble(self, faults: str) -> None:
         """Give the fake drivers of all hosts these faults, in the words of `kernel.injection`; none for ""."""

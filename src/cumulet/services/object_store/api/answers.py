@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 from cumulet.kernel.errors import CumuletError
@@ -78,4 +79,9 @@ def listing(form: str, headers: Headers, body: bytes, status: int = 200) -> Resp
 
 def date(stamp: int) -> str:
     """As HTTP has it, to the full second: nothing is said to be older than it is."""
-    return formatdate(math.ceil(stamps.seconds(stamp)), usegmt=True)
+    return _date(math.ceil(stamps.seconds(stamp)))
+
+
+@lru_cache(1024)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

@@ -30,6 +30,7 @@ from cumulet.services.object_store.drivers.local import auditor, catalogue, file
 from cumulet.services.object_store.drivers.local.answers import Answers
 from cumulet.services.object_store.drivers.local.bodies import LocalReading, LocalUpload, submit
 from cumulet.services.object_store.drivers.local.catalogue import Body, Change
+from cumulet.services.object_store.drivers.local.hot import HotRows, Row
 from cumulet.services.object_store.drivers.local.ledger import Ledger
 from cumulet.services.object_store.types import stamps
 from cumulet.services.object_store.types.objects import (
@@ -89,6 +90,8 @@ class LocalDevice:
             undo.callback(self._ledger.close)
             self.writers = ThreadPoolExecutor(THREADS, "object-write")
             self._readers = ThreadPoolExecutor(THREADS, "object-read")
+            self._hot = HotRows()
+            undo.callback(self._hot.clear)
             self._undo = undo.pop_all()
 
     @classmethod
@@ -123,29 +126,39 @@ class LocalDevice:
         pending: bool,
     ) -> Outcome:
         if pending:
-            return await self._change(lambda say: catalogue.pend(say, address, version, body), "pend", body.file)
+            return await self._change(
+                address, lambda say: catalogue.pend(say, address, version, body), "pend", body.file
+            )
         return await self._change(
-            lambda say: catalogue.put(say, address, version, body, owed, replica), "put", body.file
+            address, lambda say: catalogue.put(say, address, version, body, owed, replica), "put", body.file
         )
 
     async def post(
         self, address: Address, update: Update, owed: Sequence[OwedUpdate] = (), *, expired_too: bool = False
     ) -> Outcome:
-        return await self._change(lambda say: catalogue.post(say, address, update, owed, expired_too), "post")
+        return await self._change(address, lambda say: catalogue.post(say, address, update, owed, expired_too), "post")
 
     async def delete(
         self, address: Address, stamp: int, owed: Sequence[OwedUpdate] = (), *, if_delete_at: int | None = None
     ) -> Outcome:
-        return await self._change(lambda say: catalogue.delete(say, address, stamp, owed, if_delete_at), "delete")
+        return await self._change(
+            address, lambda say: catalogue.delete(say, address, stamp, owed, if_delete_at), "delete"
+        )
 
     async def settle(self, address: Address, version: Version) -> Outcome:
-        return await self._change(lambda say: catalogue.settle(say, address, version), "settle")
+        return await self._change(address, lambda say: catalogue.settle(say, address, version), "settle")
 
     async def head(self, address: Address) -> Version | None:
+        self._check()
+        if (row := self._hot.get(address)) is not None:
+            return row.version
         return await self._look(lambda say: catalogue.version_of(say, address))
 
     async def read(self, address: Address, stamp: int = 0) -> LocalReading | None:
         self._check()
+        if not stamp and (row := self._hot.get(address)) is not None:
+            return LocalReading(self.answers, self._readers, row.version, row.body, -1)
+        asked = self._hot.ask(address)
         job = submit(self._readers, partial(self._open, address, stamp))
         try:
             found = await self._answer(job)
@@ -158,10 +171,12 @@ class LocalDevice:
             if not await self.quarantine(found, "its file is missing or of another size") and stamp:
                 await self.withdraw(address, stamp)
             return None
+        if found is not None and found.inline is not None and not stamp:
+            self._hot.keep(address, Row(found.version, found.inline), asked)
         return found
 
     async def confirm(self, address: Address, stamp: int, owed: Sequence[OwedUpdate] = ()) -> Outcome:
-        return await self._change(lambda say: catalogue.confirm(say, address, stamp, owed), "confirm")
+        return await self._change(address, lambda say: catalogue.confirm(say, address, stamp, owed), "confirm")
 
     async def withdraw(self, address: Address, stamp: int) -> bool:
         done = self._submit(lambda say: catalogue.withdraw(say, address, stamp), "withdraw")
@@ -186,13 +201,14 @@ class LocalDevice:
         return await self._look(lambda say: catalogue.entries(say, policy, partition, suffix, after, limit))
 
     async def remove(self, entry: Entry) -> bool:
-        done = self._submit(lambda say: catalogue.remove(say, entry), "remove")
+        done = self._submit(lambda say: catalogue.remove(say, entry), "remove", entry.address)
         done.add_done_callback(self._settled)
         return await self._answer(done) is not None
 
     async def quarantine(self, entry: Entry, reason: str) -> bool:
+        at = stamps.now()
         return await self._answer(
-            self._submit(lambda say: catalogue.quarantine(say, entry, reason, stamps.now()), "quarantine")
+            self._submit(lambda say: catalogue.quarantine(say, entry, reason, at), "quarantine", entry.address)
         )
 
     async def quarantined(self, after: int = 0, limit: int = 1000) -> list[Quarantined]:
@@ -240,7 +256,8 @@ class LocalDevice:
             raise DeviceGone(f"The device failed: {self._broken}.", code="DeviceGone")
         self.files.check_lately()
 
-    def _submit(self, work: Callable[[sqlite3.Connection], T], verb: str) -> Future[T]:
+    def _submit(self, work: Callable[[sqlite3.Connection], T], verb: str, address: Address | None = None) -> Future[T]:
+        """What changes the row of an `address` says so."""
         self._check()
 
         def piece(say: sqlite3.Connection) -> T:
@@ -248,16 +265,21 @@ class LocalDevice:
             faults.point(f"object_device.{verb}:row")
             return done
 
+        start = partial(self._ledger.submit, piece)
         try:
-            return self._ledger.submit(piece)
+            return start() if address is None else self._hot.during(address, start)
         except RuntimeError as error:
             raise DeviceGone("The device is closed.", code="DeviceGone") from error
 
     async def _change(
-        self, work: Callable[[sqlite3.Connection], Change], verb: str, own_file: str | None = None
+        self,
+        address: Address,
+        work: Callable[[sqlite3.Connection], Change],
+        verb: str,
+        own_file: str | None = None,
     ) -> Outcome:
         try:
-            done = self._submit(work, verb)
+            done = self._submit(work, verb, address)
         except BaseException:
             self._unlink(own_file)
             raise

@@ -14,6 +14,7 @@ from cumulet.kernel.errors import CumuletError
 from cumulet.services.object_store.drivers.base import DeviceFull, DeviceGone
 from cumulet.services.object_store.engine.base import Unavailable
 from cumulet.services.object_store.engine.behind import Behind
+from cumulet.services.object_store.engine.limits import within
 from cumulet.services.object_store.engine.places import Node
 
 LOG = logging.getLogger(__name__)
@@ -146,8 +147,7 @@ class Asker:
                 spare = next(spares, None)
             if node is not None and spare is None:
                 try:
-                    async with asyncio.timeout(limit):
-                        return Answer(node, await verb(node), None)
+                    return Answer(node, await within(limit, verb(node)), None)
                 except TROUBLE as error:
                     trouble = error
                     self.behind.note(node)

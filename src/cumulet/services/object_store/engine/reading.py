@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Self
 
@@ -11,6 +10,7 @@ from cumulet.services.object_store.drivers import base as drivers
 from cumulet.services.object_store.drivers.base import FileSlice
 from cumulet.services.object_store.engine.asking import TROUBLE
 from cumulet.services.object_store.engine.base import Unavailable
+from cumulet.services.object_store.engine.limits import within
 from cumulet.services.object_store.engine.places import Node
 from cumulet.services.object_store.types import objects
 from cumulet.services.object_store.types.objects import Version
@@ -42,8 +42,7 @@ class EngineReading:
         pieces = self._reading.chunks(at, end)
         while at < end:
             try:
-                async with asyncio.timeout(self._limit):
-                    piece = await anext(pieces)
+                piece = await within(self._limit, anext(pieces))
             except TROUBLE as error:
                 await self._go_on(error)
                 pieces = self._reading.chunks(at, end)
@@ -64,8 +63,7 @@ class EngineReading:
         """At the next device with the same body; Unavailable where there is none."""
         for node in self._others:
             try:
-                async with asyncio.timeout(self._limit):
-                    found = await self._open(node)
+                found = await within(self._limit, self._open(node))
             except TROUBLE:
                 continue
             if found is None:

@@ -13,6 +13,7 @@ from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 from cumulet.services.object_store.drivers.base import PIECE, Upload
 from cumulet.services.object_store.engine.asking import TROUBLE, Asker
 from cumulet.services.object_store.engine.base import Unavailable
+from cumulet.services.object_store.engine.limits import within
 from cumulet.services.object_store.engine.places import Node
 from cumulet.services.object_store.types.objects import Outcome, Version
 
@@ -127,8 +128,7 @@ class PartsWriting(ABC, Generic[P]):
         lost = []
         for part in self._parts:
             try:
-                async with asyncio.timeout(self._asker.patience.answer):
-                    await write(part)
+                await within(self._asker.patience.answer, write(part))
             except TROUBLE:
                 lost.append(part)
         if lost:
@@ -181,5 +181,4 @@ async def forget(parts: Iterable[Taker]) -> None:
     """What was committed stays. A device that hangs does so when it likes."""
     for part in parts:
         with contextlib.suppress(*TROUBLE):
-            async with asyncio.timeout(_FORGET):
-                await part.upload.abort()
+            await within(_FORGET, part.upload.abort())

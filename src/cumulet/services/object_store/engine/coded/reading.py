@@ -16,6 +16,7 @@ from cumulet.services.object_store.engine.base import Unavailable
 from cumulet.services.object_store.engine.coded.coder import INLINE, Coder, Undecodable
 from cumulet.services.object_store.engine.coded.scheme import at
 from cumulet.services.object_store.engine.coded.state import Piece
+from cumulet.services.object_store.engine.limits import within
 from cumulet.services.object_store.types import objects
 from cumulet.services.object_store.types.objects import Address, Version
 
@@ -38,8 +39,7 @@ class Source:
             self._pieces, self._at, self._until = self._reading.chunks(offset, until), offset, until
             self._rest.clear()
         while len(self._rest) < length:
-            async with asyncio.timeout(limit):
-                piece = await anext(self._pieces, b"")
+            piece = await within(limit, anext(self._pieces, b""))
             if not piece:
                 raise drivers.DeviceGone("The fragment is shorter than it should be.", code="DeviceGone")
             if self._sum is not None:

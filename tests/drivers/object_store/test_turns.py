@@ -5,25 +5,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from cumulet.services.object_store.drivers.local import turns
-from cumulet.services.object_store.drivers.local.turns import Turns
+from cumulet.services.object_store.drivers.local.turns import Turn, Turns
+from support.waiting import until
 
 
 class Worker:
     """Has a turn until it is told to end it."""
 
     def __init__(self, asked: Turns) -> None:
-        self._asked = asked
-        self.begun, self.end = threading.Event(), threading.Event()
+        self.begun, self._end = threading.Event(), threading.Event()
+        self._asked, self._turn = asked, Turn()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+        asked.ask(self._turn)
 
-    def __call__(self) -> None:
-        with self._asked.take():
-            self.begun.set()
-            assert self.end.wait(20)
+    def end(self) -> None:
+        self._end.set()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    def _work(self) -> None:
+        self._turn.wait()
+        self.begun.set()
+        assert self._end.wait(20)
+        self._asked.over(self._turn)
 
 
 @pytest.fixture
@@ -31,40 +40,39 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return lambda wait: monkeypatch.setattr(turns, "WAIT", wait)
 
 
-def test_one_after_the_other(patient: Callable[[float], None]) -> None:
+def test_one_after_the_other_in_the_order_in_which_they_asked(patient: Callable[[float], None]) -> None:
     patient(20.0)
     asked = Turns()
-    first, second = Worker(asked), Worker(asked)
-    with ThreadPoolExecutor(2) as pool:
-        pool.submit(first)
-        assert first.begun.wait(20)
-        ended = pool.submit(second)
-        assert not second.begun.wait(0.05)
-        first.end.set()
-        assert second.begun.wait(20)
-        second.end.set()
-        ended.result(20)
+    workers = [Worker(asked) for _ in range(3)]
+    for at, worker in enumerate(workers):
+        assert worker.begun.wait(20)
+        assert not any(later.begun.wait(0.02) for later in workers[at + 1 :])
+        worker.end()
+    again = Worker(asked)
+    assert again.begun.wait(20)
+    again.end()
 
 
-def test_nobody_waits_for_what_hangs_and_all_do_again_when_it_is_back(patient: Callable[[float], None]) -> None:
+def test_nobody_waits_for_what_hangs(patient: Callable[[float], None]) -> None:
     patient(0.01)
     asked = Turns()
-    hanging, next_, third, last = (Worker(asked) for _ in range(4))
-    with ThreadPoolExecutor(4) as pool:
-        pool.submit(hanging)
-        assert hanging.begun.wait(20)
-        pool.submit(next_)
-        assert next_.begun.wait(20)
-        patient(20.0)
-        pool.submit(third)
-        assert third.begun.wait(10)  # without waiting at all
-        for each in (hanging, next_, third):
-            each.end.set()
-    with ThreadPoolExecutor(2) as pool:
-        with asked.take():
-            pass
-        with asked.take():
-            pool.submit(last)
-            assert not last.begun.wait(0.05)
-        assert last.begun.wait(20)
-        last.end.set()
+    hanging, behind = Worker(asked), Worker(asked)
+    assert hanging.begun.wait(20)
+    assert behind.begun.wait(20)
+    last = Worker(asked)
+    patient(20.0)
+    hanging.end()  # is not the end of the turn of whoever took its place
+    behind.end()
+    assert last.begun.wait(20)
+    last.end()
+
+
+def test_nobody_looks_on_when_all_is_quiet(patient: Callable[[float], None]) -> None:
+    patient(0.01)
+    asked, before = Turns(), set(threading.enumerate())
+    for _ in range(2):
+        workers = [Worker(asked) for _ in range(2)]
+        assert workers[1].begun.wait(20)
+        for worker in workers:
+            worker.end()
+        until(lambda: before.issuperset(threading.enumerate()))

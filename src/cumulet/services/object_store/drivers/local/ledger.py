@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import sqlite3
 import threading
 from collections import deque
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from cumulet.services.object_store.drivers.local.turns import Turns
+from cumulet.services.object_store.drivers.local.turns import Turn, Turns
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -50,8 +49,10 @@ class Ledger:
         self._path = path
         self._pragmas = _PRAGMAS.format("FULL" if durable else "OFF", cache)
         self._idle: deque[sqlite3.Connection] = deque()
-        self._jobs: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
-        self._guard = threading.Lock()  # between `submit` and `close`: nothing comes behind the end
+        self._jobs: deque[tuple[Work[Any], Future[Any]]] = deque()
+        self._guard = threading.Lock()
+        self._turn = Turn()
+        self._asked = False  # for a turn that does what is in `_jobs`
         self._closed = False
         self.failed = ""  # why nobody knows what is on the disk, once a commit has failed
         self._connection = self._connect("rwc")
@@ -70,7 +71,8 @@ class Ledger:
         with self._guard:
             if self._closed:
                 raise RuntimeError(f"{self._path} is closed")
-            self._jobs.put((work, done))
+            self._jobs.append((work, done))
+            self._ask()
         return done
 
     @contextmanager
@@ -95,7 +97,7 @@ class Ledger:
             if self._closed:
                 return
             self._closed = True
-            self._jobs.put(None)
+            self._ask()
         self._thread.join()
         while self._idle:
             self._idle.pop().close()
@@ -106,22 +108,23 @@ class Ledger:
         name = f"file:{quote(str(self._path.absolute()))}?mode={mode}"
         return sqlite3.connect(name, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
 
+    def _ask(self) -> None:
+        if not self._asked:
+            self._asked = True
+            _TURNS.ask(self._turn)
+
     def _work(self) -> None:
         ended = False
         while not ended:
-            job = self._jobs.get()
-            batch: list[tuple[Work[Any], Future[Any]]] = []
-            while job is not None:
-                batch.append(job)
-                if len(batch) == BATCH:
-                    break
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-            ended = job is None
-            if batch:
-                self._commit(batch)
+            self._turn.wait()
+            with self._guard:
+                batch = [self._jobs.popleft() for _ in range(min(BATCH, len(self._jobs)))]
+            self._commit(batch)
+            with self._guard:
+                self._asked = False
+                ended = self._closed and not self._jobs
+                if self._jobs:
+                    self._ask()
 
     def _commit(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
         say = self._connection.execute
@@ -129,11 +132,14 @@ class Ledger:
         alone = len(batch) == 1
         answers: list[tuple[Future[Any], Any]] = []
         try:
-            with _TURNS.take():
-                say("BEGIN IMMEDIATE")
+            try:
+                if batch:
+                    say("BEGIN IMMEDIATE")
                 for work, done in batch:
                     self._do(work, done, answers, alone=alone)
-            if answers or not alone:
+            finally:
+                _TURNS.over(self._turn)
+            if self._connection.in_transaction:
                 say("COMMIT")
         except BaseException as error:
             if isinstance(error, sqlite3.Error) and error.sqlite_errorname not in _HARMLESS:

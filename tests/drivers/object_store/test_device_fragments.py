@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from cumulet.services.object_store.drivers.base import INLINE
-from cumulet.services.object_store.drivers.local import catalogue
+from cumulet.services.object_store.drivers.local import catalogue_reads as reads
 from cumulet.services.object_store.drivers.local.device import CATALOGUE
 from cumulet.services.object_store.types import objects
 from cumulet.services.object_store.types.objects import Entry, OwedUpdate, Update, Verdict
@@ -214,8 +214,8 @@ async def found_by_hash(bench):
     steps = []
     with device._ledger.reading() as say:
         say.set_trace_callback(steps.append)
-        catalogue.fragments(say, F)
-        catalogue.is_named(say, "none", 1, 7, F.hash)
+        reads.fragments(say, F)
+        reads.is_named(say, "none", 1, 7, F.hash)
         say.set_trace_callback(None)
         for query in steps:
             plan = [row[3] for row in say.execute(f"EXPLAIN QUERY PLAN {query}")]

@@ -27,7 +27,8 @@ from cumulet.services.object_store.drivers.nodes import Node
 from cumulet.services.object_store.drivers.remote import devices
 from cumulet.services.object_store.drivers.remote.connection import Beyond, Connection, Here
 from cumulet.services.object_store.drivers.remote.devices import node
-from cumulet.services.object_store.drivers.remote.wire import CREDIT, SLICE, WINDOW, Wire
+from cumulet.services.object_store.drivers.remote.framing import CREDIT, SLICE, WINDOW
+from cumulet.services.object_store.drivers.remote.wire import Wire
 from drivers.object_store import remote_worker
 from drivers.object_store.device_benches import LocalBench, address, body_of, content, put, version_of
 from drivers.object_store.remote_benches import WHERE, Cloud, Served, come

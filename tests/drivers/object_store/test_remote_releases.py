@@ -26,7 +26,7 @@ from cumulet.services.object_store.drivers.fake_index import FakeIndex
 from cumulet.services.object_store.drivers.nodes import Node
 from cumulet.services.object_store.drivers.remote import connection, devices, server
 from cumulet.services.object_store.drivers.remote.devices import node
-from cumulet.services.object_store.drivers.remote.wire import HEADER, Kind
+from cumulet.services.object_store.drivers.remote.framing import HEADER, Kind
 from cumulet.services.object_store.types import objects
 from cumulet.services.object_store.types.indexes import Key, Listing, ObjectRow
 from cumulet.services.object_store.types.objects import Address, OwedUpdate, Update

@@ -18,8 +18,8 @@ from cumulet.services.object_store.drivers.base import DeviceGone
 from cumulet.services.object_store.drivers.fake import FakeDevice
 from cumulet.services.object_store.drivers.fake_index import FakeIndex
 from cumulet.services.object_store.drivers.nodes import Node
-from cumulet.services.object_store.drivers.remote import connection, server, verbs, wire
-from cumulet.services.object_store.drivers.remote.wire import CREDIT, HEADER, MOST, SLICE, Kind, Message
+from cumulet.services.object_store.drivers.remote import connection, framing, server, verbs, wire
+from cumulet.services.object_store.drivers.remote.framing import CREDIT, HEADER, MOST, SLICE, Kind, Message
 from drivers.object_store.device_benches import address, put
 from drivers.object_store.remote_benches import WHERE, Served, come
 from drivers.object_store.test_remote_calls import story
@@ -87,7 +87,7 @@ class Heard(wire.Wire):
 
 
 def hello(**words):
-    words = {"protocol": wire.PROTOCOL, "frames": 1, "oldest": 1, "silence": 15.0, "credit": CREDIT, **words}
+    words = {"protocol": framing.PROTOCOL, "frames": 1, "oldest": 1, "silence": 15.0, "credit": CREDIT, **words}
     return frames.encode(frames.Frame(kind="hello", body={key: each for key, each in words.items() if each != ""}))
 
 
@@ -300,7 +300,7 @@ async def test_long_messages_do_not_keep_others_waiting():
         )
         assert [task.result() for task in first] == ["short"]
         with pytest.raises(TooLarge):
-            await ask("echo", bytes(wire.MOST_MESSAGE), 20)
+            await ask("echo", bytes(framing.MOST_MESSAGE), 20)
         assert await ask("echo", "again", 20) == "again"
 
 

@@ -11,7 +11,8 @@ import sqlite3
 import msgspec
 
 from cumulet.services.object_store.drivers.base import PIECE
-from cumulet.services.object_store.drivers.local import catalogue
+from cumulet.services.object_store.drivers.local import catalogue_reads as reads
+from cumulet.services.object_store.drivers.local.catalogue_rows import Body
 from cumulet.services.object_store.drivers.local.files import Files
 from cumulet.services.object_store.types import objects
 from cumulet.services.object_store.types.objects import Entry
@@ -36,7 +37,7 @@ def walk(say: sqlite3.Connection, files: Files, after: int, size: int) -> Pass:
     count = done = 0
     damaged: list[Damage] = []
     while done < size:
-        found = catalogue.following(say, after)
+        found = reads.following(say, after)
         if found is None:
             return Pass(0, count, done, tuple(damaged))
         after, sum_, entry, body = found
@@ -49,7 +50,7 @@ def walk(say: sqlite3.Connection, files: Files, after: int, size: int) -> Pass:
     return Pass(after, count, done, tuple(damaged))
 
 
-def _judge(files: Files, entry: Entry, body: catalogue.Body) -> str:
+def _judge(files: Files, entry: Entry, body: Body) -> str:
     """What is wrong with a body; nothing where it has been replaced meanwhile (the caller's quarantine sees that)."""
     if body.file is None:
         inline = body.inline or b""

@@ -13,8 +13,8 @@ from typing import Protocol, Self, TypeVar
 from cumulet.services.object_store.drivers.base import INLINE, PIECE, DeviceGone, FileSlice
 from cumulet.services.object_store.drivers.local import files
 from cumulet.services.object_store.drivers.local.answers import Answers
-from cumulet.services.object_store.drivers.local.catalogue import Body
-from cumulet.services.object_store.types.objects import Address, Kind, Outcome, OwedUpdate, Version
+from cumulet.services.object_store.drivers.local.catalogue_rows import Body
+from cumulet.services.object_store.types.objects import Address, Entry, Kind, Outcome, OwedUpdate, Version
 
 T = TypeVar("T")
 
@@ -220,3 +220,9 @@ class LocalReading:
 
     async def __aexit__(self, *ended: object) -> None:
         await self.close()
+
+
+def close_unread(job: Future[LocalReading | Entry | None]) -> None:
+    """Whoever asked for it is gone."""
+    if not job.cancelled() and job.exception() is None and isinstance(found := job.result(), LocalReading):
+        found.drop()

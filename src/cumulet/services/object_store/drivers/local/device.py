@@ -27,9 +27,12 @@ from cumulet.services.object_store.drivers.base import (
     Space,
 )
 from cumulet.services.object_store.drivers.local import auditor, catalogue, files
+from cumulet.services.object_store.drivers.local import catalogue_reads as reads
+from cumulet.services.object_store.drivers.local import catalogue_rows as rows
 from cumulet.services.object_store.drivers.local.answers import Answers
-from cumulet.services.object_store.drivers.local.bodies import LocalReading, LocalUpload, submit
-from cumulet.services.object_store.drivers.local.catalogue import Body, Change
+from cumulet.services.object_store.drivers.local.bodies import LocalReading, LocalUpload, close_unread, submit
+from cumulet.services.object_store.drivers.local.catalogue import Change
+from cumulet.services.object_store.drivers.local.catalogue_rows import Body
 from cumulet.services.object_store.drivers.local.hot import HotRows, Row
 from cumulet.services.object_store.drivers.local.ledger import Ledger
 from cumulet.services.object_store.types import stamps
@@ -84,7 +87,7 @@ class LocalDevice:
             self.files = files.Files(root, name, durable=durable, reserve=reserve)
             undo.callback(self.files.close)
             try:
-                self._ledger = Ledger(root / CATALOGUE, catalogue.SCHEMA, durable=durable)
+                self._ledger = Ledger(root / CATALOGUE, rows.SCHEMA, durable=durable)
             except sqlite3.Error as error:
                 raise self._explained(error) from error
             undo.callback(self._ledger.close)
@@ -152,7 +155,7 @@ class LocalDevice:
         self._check()
         if (row := self._hot.get(address)) is not None:
             return row.version
-        return await self._look(lambda say: catalogue.version_of(say, address))
+        return await self._look(lambda say: reads.version_of(say, address))
 
     async def read(self, address: Address, stamp: int = 0) -> LocalReading | None:
         self._check()
@@ -163,7 +166,7 @@ class LocalDevice:
         try:
             found = await self._answer(job)
         except asyncio.CancelledError:
-            job.add_done_callback(_close_unread)
+            job.add_done_callback(close_unread)
             raise
         except OSError as error:
             raise files.explained(error) from error
@@ -184,21 +187,21 @@ class LocalDevice:
         return await self._answer(done) is not None
 
     async def fragments(self, address: Address) -> list[Fragment]:
-        return await self._look(lambda say: catalogue.fragments(say, address))
+        return await self._look(lambda say: reads.fragments(say, address))
 
     async def pending(self, after: int = 0, limit: int = 1000) -> list[Fragment]:
-        return await self._look(lambda say: catalogue.pending(say, after, limit))
+        return await self._look(lambda say: reads.pending(say, after, limit))
 
     async def partitions(self) -> list[tuple[int, int]]:
-        return await self._look(catalogue.partitions)
+        return await self._look(reads.partitions)
 
     async def digests(self, policy: int, partition: int) -> dict[int, Digest]:
-        return await self._look(lambda say: catalogue.digests(say, policy, partition))
+        return await self._look(lambda say: reads.digests(say, policy, partition))
 
     async def entries(
         self, policy: int, partition: int, suffix: int | None = None, after: str = "", limit: int = 1000
     ) -> list[Entry]:
-        return await self._look(lambda say: catalogue.entries(say, policy, partition, suffix, after, limit))
+        return await self._look(lambda say: reads.entries(say, policy, partition, suffix, after, limit))
 
     async def remove(self, entry: Entry) -> bool:
         done = self._submit(lambda say: catalogue.remove(say, entry), "remove", entry.address)
@@ -212,16 +215,16 @@ class LocalDevice:
         )
 
     async def quarantined(self, after: int = 0, limit: int = 1000) -> list[Quarantined]:
-        return await self._look(lambda say: catalogue.quarantined(say, after, limit))
+        return await self._look(lambda say: reads.quarantined(say, after, limit))
 
     async def owed(self, after: int = 0, limit: int = 1000) -> list[OwedUpdate]:
-        return await self._look(lambda say: catalogue.owed(say, after, limit))
+        return await self._look(lambda say: reads.owed(say, after, limit))
 
     async def paid(self, ids: Sequence[int]) -> None:
         await self._answer(self._submit(lambda say: catalogue.pay(say, ids), "paid"))
 
     async def expired(self, before: int, after: tuple[int, str] = (0, ""), limit: int = 1000) -> list[Entry]:
-        return await self._look(lambda say: catalogue.expired(say, before, after, limit))
+        return await self._look(lambda say: reads.expired(say, before, after, limit))
 
     async def space(self) -> Space:
         self._check()
@@ -348,7 +351,7 @@ class LocalDevice:
         last: Body | None = None
         for _ in range(_TRIES):
             with self._ledger.reading() as say:
-                found = catalogue.open_row(say, address, stamp)
+                found = rows.open_row(say, address, stamp)
             if found is None or found.version.kind is Kind.TOMBSTONE:
                 return None
             version, body = found.version, found.body
@@ -377,7 +380,7 @@ class LocalDevice:
                 continue
             # The row is looked for only now: who has settled since has committed it.
             with self._ledger.reading() as say:
-                named = catalogue.is_named(say, name, policy, partition, name_hash)
+                named = reads.is_named(say, name, policy, partition, name_hash)
             if not named:
                 count += self.files.remove(name)
         return count
@@ -390,9 +393,3 @@ class LocalDevice:
         self.writers.shutdown(wait=True)
         self._readers.shutdown(wait=True)
         self._undo.close()
-
-
-def _close_unread(job: Future[LocalReading | Entry | None]) -> None:
-    """Whoever asked for it is gone."""
-    if not job.cancelled() and job.exception() is None and isinstance(found := job.result(), LocalReading):
-        found.drop()

@@ -10,8 +10,9 @@ from typing import Any, Self
 from cumulet.services.object_store.drivers.base import INLINE, PIECE, DeviceFull, DeviceGone, FileSlice
 from cumulet.services.object_store.drivers.remote import verbs
 from cumulet.services.object_store.drivers.remote.connection import Session
+from cumulet.services.object_store.drivers.remote.framing import Kind, Message
 from cumulet.services.object_store.drivers.remote.seat import Seat
-from cumulet.services.object_store.drivers.remote.wire import Kind, Message, Stream
+from cumulet.services.object_store.drivers.remote.stream import Stream
 from cumulet.services.object_store.types.objects import Kind as Body
 from cumulet.services.object_store.types.objects import Outcome, OwedUpdate, Version
 

@@ -20,19 +20,9 @@ from cumulet.kernel.link import greeting, ways
 from cumulet.kernel.link.frames import FrameError
 from cumulet.kernel.link.outcome import CallTimeout
 from cumulet.services.object_store.drivers.remote import verbs
-from cumulet.services.object_store.drivers.remote.wire import (
-    OLDEST,
-    SILENCE,
-    STREAMS,
-    VERSION,
-    Admits,
-    Hello,
-    Kind,
-    Message,
-    Stream,
-    Wire,
-    lost,
-)
+from cumulet.services.object_store.drivers.remote.framing import OLDEST, SILENCE, STREAMS, VERSION, Kind, Message, lost
+from cumulet.services.object_store.drivers.remote.stream import Stream
+from cumulet.services.object_store.drivers.remote.wire import Admits, Hello, Wire
 
 LOG = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from cumulet.services.object_store.drivers.nodes import Node, Where
 from cumulet.services.object_store.drivers.remote import verbs
 from cumulet.services.object_store.drivers.remote.bodies import RemoteReading, RemoteUpload
 from cumulet.services.object_store.drivers.remote.connection import Connection
+from cumulet.services.object_store.drivers.remote.framing import Kind
 from cumulet.services.object_store.drivers.remote.seat import Seat
 from cumulet.services.object_store.drivers.remote.verbs import INDEXES, OBJECTS, Verb
-from cumulet.services.object_store.drivers.remote.wire import Kind
 from cumulet.services.object_store.types.objects import Address, Version
 
 P = ParamSpec("P")

@@ -11,7 +11,7 @@ from cumulet.services.object_store.drivers.base import DeviceGone
 from cumulet.services.object_store.drivers.nodes import Where
 from cumulet.services.object_store.drivers.remote import verbs
 from cumulet.services.object_store.drivers.remote.connection import Connection, Session
-from cumulet.services.object_store.drivers.remote.wire import Message
+from cumulet.services.object_store.drivers.remote.framing import Message
 
 
 class Seat:

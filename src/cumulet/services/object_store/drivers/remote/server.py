@@ -19,20 +19,18 @@ from cumulet.services.object_store.drivers.base import DeviceGone, Reading, Uplo
 from cumulet.services.object_store.drivers.nodes import Node, Where
 from cumulet.services.object_store.drivers.remote import verbs
 from cumulet.services.object_store.drivers.remote.devices import RemoteIndex
-from cumulet.services.object_store.drivers.remote.verbs import understood
-from cumulet.services.object_store.drivers.remote.wire import (
+from cumulet.services.object_store.drivers.remote.framing import (
     LENGTH,
     OLDEST,
     SILENCE,
     STREAMS,
     VERSION,
-    Admits,
-    Hello,
     Kind,
     Message,
-    Stream,
-    Wire,
 )
+from cumulet.services.object_store.drivers.remote.stream import Stream
+from cumulet.services.object_store.drivers.remote.verbs import understood
+from cumulet.services.object_store.drivers.remote.wire import Admits, Hello, Wire
 from cumulet.services.object_store.types.objects import Kind as Body
 
 LOG = logging.getLogger(__name__)

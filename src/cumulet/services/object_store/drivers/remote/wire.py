@@ -1,23 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One stream between two processes, on which many calls and bodies go at once.
-
-After a hello of each side (`kernel.link`'s first frame) a frame is its length (4 bytes), what it is (1) and the number
-of its exchange (8), all big-endian, and then so many bytes as its length says:
-
-CALL    begins an exchange: a head, and bytes that go with it
-MORE    says more in one that has begun
-REPLY   answers; ERROR answers too, and ends the exchange
-DATA    a piece of a body as it is
-CREDIT  so many bytes of DATA more may come (4 bytes)
-RESET   who called wants nothing more of it
-PART    of a CALL, MORE or REPLY that does not fit one frame: what comes before its end
-PING    a sign of life
-
-The payload of CALL, MORE and REPLY is the length of the head (4 bytes), the head as msgpack, and plain bytes. A frame
-has at most MOST bytes, so that no body keeps others waiting: pieces of all that is sent go in turn. Of a body no more
-is on its way than its receiver has granted: CREDIT bytes (said in the hello) at first, and what it takes in after that.
-Fields and verbs are added and never changed; a new kind of frame raises VERSION (docs/develop/link.md).
-"""
+"""A stream between two processes, on which many calls and bodies go at once: `framing.py` has what is said."""
 
 from __future__ import annotations
 
@@ -26,201 +8,42 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from enum import IntEnum
-from struct import Struct
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 
 from cumulet.kernel import clock
-from cumulet.kernel.errors import TooLarge
 from cumulet.kernel.link import frames, greeting
 from cumulet.kernel.link.frames import FrameError
-from cumulet.services.object_store.drivers.base import DeviceGone
+from cumulet.services.object_store.drivers.remote.framing import (
+    BACKLOG,
+    CREDIT,
+    HEADER,
+    HELD,
+    HIGH,
+    LENGTH,
+    MOST,
+    MOST_MESSAGE,
+    MOST_PARTS,
+    OLDEST,
+    PINGS,
+    PROTOCOL,
+    SILENCE,
+    VERSION,
+    WINDOW,
+    Kind,
+    Message,
+    lost,
+)
+from cumulet.services.object_store.drivers.remote.stream import Stream, wake
 
 if TYPE_CHECKING:
     from cumulet.kernel.link.certificates import Holder
 
 LOG = logging.getLogger(__name__)
 
-VERSION = 1  # the newest that is spoken here
-OLDEST = 1  # the oldest that is still spoken here: that of the release before
-PROTOCOL = "objects"  # in the hello: what is spoken behind it
-
-SILENCE = 5.0  # seconds without a frame after which the other side counts as gone
-PINGS = 5  # signs of life within that time
-SLICE = 1 << 17  # bytes of a body, or of a long message, in one frame
-MOST = SLICE + 1024
-MOST_MESSAGE = 64 << 20  # bytes of a call or an answer without its body
-MOST_PARTS = 4 * MOST_MESSAGE  # bytes of calls or answers that are not whole yet
-CREDIT = 1 << 17  # bytes of a body that may come before anything is granted
-WINDOW = 1 << 20  # bytes that one body may have on its way, where few do
-HELD = 128 << 20  # bytes that all bodies of a process may have on their way, but for CREDIT each
-SMALL = 1 << 14  # bytes up to which pieces that wait are put together, for each costs some memory of its own
-MESSAGES = 1 << 10  # pieces and messages that wait, beyond which no message is taken
-STREAMS = 4096  # exchanges that one side may have begun and not ended
-HIGH = 1 << 18  # bytes that wait to be sent before a piece of a body waits
-BACKLOG = 64 << 20  # bytes that wait to be sent before the other side counts as hung
-
-HEADER = Struct(">IBQ")
-LENGTH = Struct(">I")
-
 Hello = Mapping[str, Any]
 Admits = Callable[["Holder"], bool]
-
-
-class Kind(IntEnum):
-    CALL = 1
-    MORE = 2
-    REPLY = 3
-    ERROR = 4
-    DATA = 5
-    CREDIT = 6
-    RESET = 7
-    PING = 8
-    PART = 9
-
-
-class Message(NamedTuple):
-    """`head` is msgpack, `body` what goes with it as it is."""
-
-    kind: int
-    head: bytes
-    body: bytes
-
-
-def lost(why: str) -> DeviceGone:
-    return DeviceGone(f"The device cannot be reached: {why}.", code="DeviceGone")
-
-
-class Stream:
-    """One end of an exchange. One task takes from it, one sends."""
-
-    __slots__ = ("_allowed", "_arrived", "_credit", "_error", "_inbox", "_queued", "_wire", "_woken", "id")
-
-    def __init__(self, wire: Wire, id_: int) -> None:
-        self.id = id_
-        self._wire = wire
-        self._inbox: deque[bytes | Message] = deque()
-        self._queued = 0  # bytes of bodies in it
-        self._allowed = CREDIT  # bytes that the other side may still send
-        self._credit = wire.first_credit  # bytes that we may still send
-        self._error: Exception | None = None
-        self._arrived: asyncio.Future[None] | None = None
-        self._woken: asyncio.Future[None] | None = None
-
-    async def take(self, most: int = 0) -> bytes | Message:
-        """What came next, pieces of a body together up to `most` bytes. Raises the error that ended the exchange."""
-        while not self._inbox:
-            if self._error is not None:
-                raise self._error
-            self._arrived = self._wire.loop.create_future()
-            try:
-                await self._arrived
-            finally:
-                self._arrived = None
-        item = self._inbox.popleft()
-        if isinstance(item, Message):
-            return item
-        if len(item) < most and self._inbox and not isinstance(self._inbox[0], Message):
-            item = self._joined(item, most)
-        self._queued -= len(item)
-        self._grant()
-        return item
-
-    async def reply(self) -> Message:
-        """The answer that comes next. FrameError for anything else."""
-        item = await self.take()
-        if not isinstance(item, Message):
-            self._wire.fail("a body came where an answer was due")
-            raise lost("it does not answer as it should")
-        return item
-
-    def widen(self) -> None:
-        """Have a body come as fast as it can."""
-        self._grant()
-
-    async def send(self, data: bytes) -> None:
-        """A piece of a body, when the other side takes it in. Raises the error that ended the exchange."""
-        view = memoryview(data)
-        while view:
-            while not self._credit and self._error is None:
-                self._woken = self._wire.loop.create_future()
-                try:
-                    await self._woken
-                finally:
-                    self._woken = None
-            if self._error is not None:
-                raise self._error
-            piece = view[: min(self._credit, SLICE)]
-            self._credit -= len(piece)
-            await self._wire.put_in_turn(Kind.DATA, self.id, piece)
-            view = view[len(piece) :]
-
-    async def say(self, kind: Kind, head: bytes, body: bytes = b"") -> None:
-        """Send a message. TooLarge where it is longer than one may be."""
-        wire = self._wire
-        payload = (LENGTH.pack(len(head)), head, body)
-        size = LENGTH.size + len(head) + len(body)
-        if size <= SLICE:
-            wire.put(kind, self.id, size, payload)
-            return
-        if size > MOST_MESSAGE:
-            raise TooLarge(f"{size} bytes are too many for one call or answer.", code="FrameTooLarge")
-        view = memoryview(b"".join(payload))
-        wire.put(Kind.PART, self.id, 0, ())  # exchanges are begun in the order of their numbers
-        while len(view) > SLICE:
-            await wire.put_in_turn(Kind.PART, self.id, view[:SLICE])
-            view = view[SLICE:]
-        await wire.put_in_turn(kind, self.id, view)
-
-    def close(self, *, reset: bool = False) -> None:
-        """End it here, and with a `reset` there. Whoever still waits on it is told."""
-        if self._wire.forget(self) and reset:
-            self._wire.put(Kind.RESET, self.id, 0, ())
-        self.fail(lost("it was closed"))
-
-    def fail(self, error: Exception) -> None:
-        """End it with `error` for whoever takes or sends; what came before that may still be taken."""
-        if self._error is None:
-            self._error = error
-            _wake(self._arrived)
-            _wake(self._woken)
-
-    def came(self, item: bytes | Message) -> None:
-        """Something for it. FrameError where it is more than was granted."""
-        if not isinstance(item, Message):
-            self._allowed -= len(item)
-            if self._allowed < 0:
-                raise FrameError("more of a body came than was asked for")
-            self._queued += len(item)
-            last = self._inbox[-1] if self._inbox else None
-            if isinstance(last, bytes) and len(last) + len(item) <= SMALL:
-                self._inbox[-1] = last + item
-                return
-        elif len(self._inbox) > MESSAGES:
-            raise FrameError("more was said than was asked for")
-        self._inbox.append(item)
-        _wake(self._arrived)
-
-    def granted(self, size: int) -> None:
-        self._credit += size
-        _wake(self._woken)
-
-    def _grant(self) -> None:
-        window = self._wire.window()
-        more = window - self._allowed - self._queued
-        if more >= window // 4 and self._error is None:
-            self._allowed += more
-            self._wire.put(Kind.CREDIT, self.id, LENGTH.size, (LENGTH.pack(more),))
-
-    def _joined(self, first: bytes, most: int) -> bytes:
-        pieces, size = [first], len(first)
-        while self._inbox and not isinstance(self._inbox[0], Message) and size + len(self._inbox[0]) <= most:
-            piece = cast("bytes", self._inbox.popleft())
-            pieces.append(piece)
-            size += len(piece)
-        return b"".join(pieces)
 
 
 class Wire(asyncio.Protocol):
@@ -565,10 +388,5 @@ class Wire(asyncio.Protocol):
         self._parts.clear()
         self._rest = b""
         while self._turns:
-            _wake(self._turns.popleft())
-        _wake(self.ended)
-
-
-def _wake(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
+            wake(self._turns.popleft())
+        wake(self.ended)

@@ -34,7 +34,8 @@ from network_roads import (
 
 from cumulet.services.network.drivers.fabric import bfd, election, liveness, names
 from cumulet.services.network.drivers.fabric.links import Links
-from cumulet.services.network.drivers.fabric.namespace import Namespace
+from cumulet.services.network.drivers.fabric.namespace import Namespace, apart
+from cumulet.services.network.drivers.fabric.watched import Hop, Watched
 from cumulet.services.network.types import HaState, HostState, reach
 
 BIRD = shutil.which("bird") or "/usr/sbin/bird"
@@ -223,6 +224,30 @@ def test_routes_outlive_the_agent(roads, birds, monkeypatch):
         assert eventually(birds[AT_EAST].hears_all, COMES)
         time.sleep(6.5)  # until it believes in nothing any more
     assert set(map(frozenset, seen)) == {frozenset(EAST)}, "neither was one lost, nor did one come that is not heard"
+
+
+@pytest.mark.root
+@root
+def test_what_follows_from_a_change_knows_who_is_silent_while_all_ends(monkeypatch):
+    monkeypatch.setattr(liveness, "BELIEF", 0.2)
+    hop, told = Hop("127.0.0.2", "lo"), []
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def changed(routers):
+        begun.set()
+        assert goes_on.wait(20)
+        told.extend(watches.silent(router) for router in routers)
+
+    def watch():
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        watches.settle("router", [Watched("router", hop, "127.0.0.1")], lambda: [hop])
+
+    watches = liveness.Liveness(changed)
+    apart(watch)
+    assert begun.wait(20)
+    threading.Timer(0.3, goes_on.set).start()
+    watches.close()
+    assert told == [{hop}]
 
 
 @pytest.mark.root

@@ -99,9 +99,12 @@ class Liveness:
         return {one.hop: not watch.silent for one, watch in self._of(router).items()} | deaf
 
     def close(self) -> None:
-        """End all sessions; what routes stand, stay."""
-        self._end(list(self._of()))
+        """End all sessions; what routes stand, stay.
+
+        What follows from a change is over before: without sessions it would take every next hop for heard.
+        """
         self._errands.close()
+        self._end(list(self._of()))
         self._ears.close()
 
     def _of(self, router: str | None = None) -> Mapping[Watched, _Watch]:

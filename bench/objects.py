@@ -105,6 +105,8 @@ def _bursts(every: dict[str, Server], words: argparse.Namespace) -> dict[tuple[s
     found: dict[tuple[str, int, int, str], Cell] = defaultdict(Cell)
     for size in cells.sizes(words.sizes):
         objects = {kind: cells.Objects(server, size) for kind, server in every.items()}
+        for work in objects.values():
+            work.turn(8, words.seconds / 3, MOST.get(size, 48))  # what comes first makes threads and connections
         for at_once in map(int, words.at_once.split(",")):
             for _ in range(words.repeats):
                 for kind, work in objects.items():

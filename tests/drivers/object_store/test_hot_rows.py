@@ -52,7 +52,7 @@ async def test_a_device_that_is_opened_again_is_read_anew(bench):
 
 
 def test_the_room_is_shared_and_goes_to_what_was_read_last():
-    shelf = Shelf(10_000)
+    shelf = Shelf(10_000, doubt=0)
     one, other = HotRows(shelf), HotRows(shelf)
     for number in range(4):
         keep(one, address(f"{number}"))
@@ -66,6 +66,19 @@ def test_the_room_is_shared_and_goes_to_what_was_read_last():
     assert one.get(O)
     one.clear()
     assert one.get(O) is None
+
+
+def test_a_walk_through_more_than_there_is_room_for_does_not_empty_it():
+    hot = HotRows(Shelf(100_000))
+    places = [address(f"{number}") for number in range(60)]
+    found = 0
+    for turn in range(40):
+        for where in places:
+            if hot.get(where):
+                found += turn > 0
+            else:
+                keep(hot, where)
+    assert found > 39 * len(places) // 3
 
 
 def test_a_change_that_does_not_begin_is_over():

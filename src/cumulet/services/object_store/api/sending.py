@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from cumulet.services.object_store.api.message import Gone
 
 THREADS = 8
-TURN = 4 << 20  # bytes that a thread sends at once, so that others come to their turn
+TURN = 16 << 20  # bytes that a thread sends at once, so that others come to their turn
 MOMENT = 2  # milliseconds that a thread waits for a client: a quick one costs no way back to the loop
 
 _POOL = ThreadPoolExecutor(THREADS, "object-send")

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
+from random import getrandbits
 from typing import NamedTuple, TypeVar
 
 from cumulet.services.object_store.types.objects import Address, Version
@@ -24,10 +25,15 @@ class Row(NamedTuple):
 
 
 class Shelf:
-    """Room for `most` bytes; what was not asked for the longest time goes first."""
+    """Room for `most` bytes; what was not asked for the longest time goes first.
 
-    def __init__(self, most: int = MOST) -> None:
+    When it is full it takes in one of four (all of `doubt` bits are 0), so that a walk through more than there is room
+    for, which asks for each row just after it went, leaves most of it as it is.
+    """
+
+    def __init__(self, most: int = MOST, doubt: int = 2) -> None:
         self._most = most
+        self._doubt = doubt
         self._size = 0
         self._rows: OrderedDict[tuple[HotRows, Address], Row] = OrderedDict()
         self._guard = threading.Lock()
@@ -40,10 +46,13 @@ class Shelf:
             return row
 
     def put(self, key: tuple[HotRows, Address], row: Row) -> None:
+        size = len(row.body) + _ROW
         with self._guard:
             self._drop(key)
+            if self._size + size > self._most and getrandbits(self._doubt):
+                return
             self._rows[key] = row
-            self._size += len(row.body) + _ROW
+            self._size += size
             while self._size > self._most:
                 self._drop(next(iter(self._rows)))
 

@@ -390,6 +390,24 @@ async def test_a_straggler_is_read_last_until_it_has_done_what_others_have(verb)
 
 
 @story
+async def test_a_replica_that_refused_a_deletion_does_not_tell_what_it_took_away():
+    """A later PUT came to it first."""
+    async with ClusterBench(3, 3) as bench:
+        await bench.begin()
+        cluster, key = bench.cluster, Key("a", "twice")
+        await cluster.put(key, 10, metadata={"x-container-meta-word": "old"})
+        first = cluster.places.index(key).primaries[0]
+        await first.indexes.put(key, 30, default_policy=0)
+        assert await cluster.delete(key, 20)
+        for stamp in (30, 40):
+            await cluster.put(key, stamp)
+        assert (await cluster.info(key)).state.metadata["x-container-meta-word"] == ("", 20)
+        await mend(bench)
+        assert first in cluster.places.index(key).primaries[:1]
+        assert (await first.indexes.info(key)).state.metadata["x-container-meta-word"] == ("", 20)
+
+
+@story
 async def test_metadata_reach_a_replica_whose_object_was_still_on_its_way():
     async with ClusterBench(3, 3, patience=Patience(answer=10.0, stragglers=0.01)) as bench:
         await bench.begin()

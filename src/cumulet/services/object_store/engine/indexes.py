@@ -262,7 +262,11 @@ class Indexes:
             answers = await self._asker.each(spot.primaries, verb, spares=spares, enough=spot.quorum)
         finally:
             self._recent.drop(key)
-        return settled(answers, spot.quorum)
+        done = settled(answers, spot.quorum)
+        for each in answers:
+            if each.node is not None and each.error is not None and not each.trouble:
+                self._asker.missed(each.node)  # it knew of something that the others had not heard of yet
+        return done
 
     async def _first(self, key: Key) -> Info | None:
         """What the first replica says that has it; a replica that does not know it, or of its deletion, is not alone

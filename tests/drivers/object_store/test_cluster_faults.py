@@ -506,6 +506,24 @@ async def test_a_device_that_did_not_answer_is_asked_last_for_a_while():
 
 
 @story
+async def test_a_device_that_was_passed_over_may_lack_something():
+    async with ClusterBench(4, 3, patience=HASTY) as bench:
+        await bench.begin()
+        await bench.put("o", b"body")
+        node, behind = bench.node(bench.part()[0]), bench.cluster.asker.behind
+        bench.faults[bench.part()[0]].slow = 5.0
+        assert await bench.get() == b"body"
+        bench.faults[bench.part()[0]].slow = 0.0
+        await mend(bench)
+        assert node not in behind
+        assert bench.cluster.asker.rests(node)
+        assert await bench.get() == b"body"
+        assert node not in behind, "it was only read later than others"
+        await bench.put("o", b"more")
+        assert node in behind
+
+
+@story
 async def test_an_audit_rests_between_two_passes(monkeypatch):
     now = 1_800_000_000.0
     monkeypatch.setattr(clock, "now", lambda: now)

@@ -145,6 +145,8 @@ class Asker:
             spare = None
             if node is not None and self._resting and self.rests(node):
                 spare = next(spares, None)
+                if spare is not None:
+                    self.behind.note(node)
             if node is not None and spare is None:
                 try:
                     return Answer(node, await within(limit, verb(node)), None)

@@ -10,7 +10,7 @@ import ssl
 import time
 
 from cumulet.kernel.errors import NotReady
-from cumulet.kernel.link import certificates, ways
+from cumulet.kernel.link import certificates, greeting, ways
 from cumulet.kernel.link.admission import Admission
 from cumulet.kernel.link.authority import REPLICA_LIFETIME
 from cumulet.kernel.link.doors import Caller, Take
@@ -109,6 +109,7 @@ class TlsDoor:
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         self._strangers += 1
         known = False
+        writer: asyncio.StreamWriter | None = None
         try:
             ways.settle(connection, self._silence)
             transport, _ = await loop.connect_accepted_socket(
@@ -122,6 +123,8 @@ class TlsDoor:
             await take(reader, writer, caller)
         except (OSError, ValueError) as error:
             LOG.info("a TLS handshake with %s failed: %s", where, error)
+            if writer is not None:
+                await greeting.part(writer)
             connection.close()
         finally:
             if not known:

@@ -39,7 +39,7 @@ class Clients:
         self.failed: list[str] = []
         self._numbers = itertools.count(1)
         self._words: dict[int, str] = {}
-        self._asked: dict[Host, set[asyncio.Task]] = {}
+        self._asked: dict[Host, dict[asyncio.Task, None]] = {}
 
     async def begin(self) -> None:
         host = self.world.hosts[0]
@@ -64,12 +64,12 @@ class Clients:
             op.key = key or self.luck.choice(BOXES if verb in ("make", "drop", "describe", "look") else NAMES)
         with host.time():
             task = asyncio.ensure_future(self._do(host, op, newest))
-        asked = self._asked.setdefault(host, set())
-        asked.add(task)
+        asked = self._asked.setdefault(host, {})
+        asked[task] = None
         try:
             _, late = await asyncio.wait([task], timeout=PATIENCE)
         finally:
-            asked.discard(task)
+            del asked[task]
         if late:
             self.failed.append(f"was not answered: {op}")
             task.cancel()
@@ -84,7 +84,7 @@ class Clients:
 
     def hang_up(self, host: Host) -> None:
         """Its process dies."""
-        for task in self._asked.get(host, ()):
+        for task in list(self._asked.get(host, ())):
             task.cancel()
 
     async def _do(self, host: Host, op: Op, newest: bool) -> None:

@@ -84,7 +84,7 @@ class Disk:
 class Wire:
     """From a host to a disk. `fault`: "" (well), there (nothing arrives), back (no answer does), refused."""
 
-    def __init__(self, disk: Disk, luck: Random, *, local: bool, sent: set) -> None:
+    def __init__(self, disk: Disk, luck: Random, *, local: bool, sent: dict[asyncio.Task, None]) -> None:
         self.disk = disk
         self.luck = luck
         self.local = local
@@ -96,7 +96,7 @@ class Wire:
         if self.fault == "refused":
             raise DeviceGone("There is no way.", code="DeviceGone")
         task = asyncio.ensure_future(self._carry(verb, work, self.fault))
-        self._sent.add(task)
+        self._sent[task] = None
         task.add_done_callback(self._arrived)
         return await asyncio.shield(task)
 
@@ -113,7 +113,7 @@ class Wire:
         return answer
 
     def _arrived(self, task) -> None:
-        self._sent.discard(task)
+        self._sent.pop(task, None)
         if not task.cancelled():
             task.exception()
 
@@ -181,7 +181,7 @@ class Host:
 
     def __init__(self, world: World, number: int, ahead: float) -> None:
         self.world, self.number, self.ahead = world, number, ahead
-        self.sent: set = set()
+        self.sent: dict[asyncio.Task, None] = {}  # in order: that of a set is another one each run
         self.wires: list[Wire] = []
         self.up = False
 

@@ -426,6 +426,26 @@ async def test_metadata_reach_a_replica_whose_object_was_still_on_its_way():
 
 
 @story
+async def test_metadata_that_overtake_their_object_are_at_every_replica_when_they_are_acknowledged():
+    """Another host, which reads from the replica that has the object last, does not know that it should not."""
+    async with ClusterBench(3, 3, patience=Patience(answer=10.0, stragglers=1.0)) as bench:
+        await bench.begin()
+        late = bench.part()[0]
+        bench.faults[late].late["commit"] = 0.2
+        putting = asyncio.ensure_future(bench.put("o", b"body"))
+        await until(lambda: bench.faults[late].said.count("commit"))
+        bench.faults[late].late = {}
+        while sum(copy is not None for copy in await bench.copies()) < 2:
+            await asyncio.sleep(0.001)
+        update = Update(stamp=bench.stamp(), metadata={"x-object-meta-a": "1"})
+        assert (await bench.cluster.post(O, update)).verdict is Verdict.DONE
+        assert not putting.done()
+        assert {copy.meta_stamp for copy in await bench.copies()} == {update.stamp}
+        await putting
+        assert {copy.meta_stamp for copy in await bench.copies()} == {update.stamp}
+
+
+@story
 async def test_metadata_that_come_too_late_make_nobody_lack_something():
     async with ClusterBench(3, 3) as bench:
         await bench.begin()

@@ -126,9 +126,11 @@ class Asker:
         """As `each`, of one device."""
         return await self._one(node, verb, spares or iter(()), self.patience.answer)
 
-    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Do it beside requests."""
-        self._let_go(asyncio.ensure_future(work))
+        task = asyncio.ensure_future(work)
+        self._let_go(task)
+        return task
 
     async def close(self) -> None:
         """What goes on is given the time of a straggler."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from cumulet.services.object_store.drivers.base import ObjectDevice
@@ -67,6 +68,10 @@ class Mender:
         else:
             self._busy.add(address)
             self._asker.start(self._mend_once(address))
+
+    async def hurry(self, address: Address) -> None:
+        """Mend, and wait for it as for a straggler: what takes longer is done beside requests."""
+        await asyncio.wait([self._asker.start(self.mend(address))], timeout=self._asker.patience.stragglers)
 
     async def _mend_once(self, address: Address) -> None:
         try:

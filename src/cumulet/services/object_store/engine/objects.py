@@ -146,7 +146,8 @@ class Objects:
         holders = _holders(known)
         if len(holders) < spot.quorum:
             await self._mender.mend(address)
-            holders = _holders(await self._known(address, spot))
+            known = await self._known(address, spot)
+            holders = _holders(known)
         answers = await self._asker.each(holders, verb, enough=spot.quorum)
         done = sum(_verdict(each) in (*_WRITTEN, Verdict.NEWER) for each in answers)
         if done:
@@ -155,6 +156,8 @@ class Objects:
             for node in (*lacking, *(each for each in spot.primaries if each not in holders)):
                 if node is not None:
                     self._asker.missed(node)
+            if lacking or any(node not in holders for node, _ in known if node in spot.primaries):
+                await self._mender.hurry(address)  # others do not know that this one should be asked last
             await self._list(address, row, answers)
         if done < spot.quorum:
             raise Unavailable("Too few devices have the object.")

@@ -170,15 +170,33 @@ async def test_what_a_container_did_not_learn_is_brought(fault):
         await bench.put("gone")
         assert (await bench.cluster.remove(Name("a", "c", "gone"), bench.stamp())).verdict is Verdict.DONE
         await bench.cluster.flush()
-        assert sum(map(len, await bench.owed())) == 6
+        assert sum(map(len, await bench.owed())) == 9
         upkeep = Upkeep(bench.cluster)
-        assert await upkeep.updater._rows(bench.node(bench.part()[0]).objects) == (0, 2)
+        assert await upkeep.updater._rows(bench.node(bench.part()[0]).objects) == (0, 3)
         for number in lost:
             bench.faults[number].at.clear()
-        assert await upkeep.updater.run() >= 6
+        assert await upkeep.updater.run() >= 9
         assert await bench.owed() == [[], [], [], []]
         for number in bench.container_part():
             assert [row[0] for row in (await bench.node(number).indexes.list_objects(CONTAINER, Listing()))[1]] == ["o"]
+
+
+@story
+async def test_a_container_that_did_not_learn_of_a_put_nor_of_later_metadata_learns_of_both():
+    """The PUT comes last, and its metadata are those that the POST set before."""
+    async with ClusterBench(1, 1) as bench:
+        await bench.begin()
+        await bench.put("o", b"old")
+        bench.faults[0].at["merge_objects"] = GONE
+        put, post = bench.stamp(), bench.stamp()
+        await bench.cluster.post(O, Update(stamp=post, metadata={"x-object-meta-a": "1"}))
+        written = (await bench.put("o", b"new", stamp=put)).now
+        assert (written.stamp, written.meta_stamp) == (put, post)
+        bench.faults[0].at.clear()
+        await Upkeep(bench.cluster).updater.run()
+        [row] = (await bench.cluster.list_objects(CONTAINER, Listing()))[1]
+        assert row[1:] == (post, 3, "text/plain", written.etag)
+        assert await bench.owed() == [[]]
 
 
 @story

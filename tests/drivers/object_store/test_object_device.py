@@ -247,10 +247,12 @@ async def test_updates_that_are_owed(bench):
     device = await bench.open()
     (first,) = (await put(device, O, b"x", 100, [owed(100)])).owed
     (second,) = (await device.post(O, Update(stamp=200), [owed(200)])).owed
-    assert [(each.id, each.stamp, each.row) for each in await device.owed()] == [(second, 200, b"200")]
-    assert (await put(device, address("p"), b"x", 50, [owed(50)])).owed == (), "an older one does not come before it"
-    await device.paid([first])
+    (third,) = (await put(device, O, b"y", 150, [owed(150)])).owed
+    told = [(each.id, each.stamp, each.row) for each in await device.owed()]
+    assert told == [(first, 100, b"100"), (second, 200, b"200"), (third, 150, b"150")], "none tells what another does"
+    await device.paid([first, third])
     assert [each.id for each in await device.owed()] == [second]
+    await put(device, address("p"), b"x", 50)
     (other,) = (await device.delete(address("p"), 300, [owed(300, "p")])).owed
     assert [each.id for each in await device.owed(limit=1)] == [second]
     assert [each.id for each in await device.owed(after=second)] == [other]

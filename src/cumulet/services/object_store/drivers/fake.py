@@ -55,7 +55,7 @@ class FakeDevice:
         self._kept: dict[_Place, tuple[Entry, bytes]] = {}
         self._pending: dict[tuple[_Place, int], tuple[Fragment, bytes]] = {}
         self._aside: dict[int, tuple[Quarantined, bytes]] = {}
-        self._owed: dict[tuple[str, str, str], OwedUpdate] = {}
+        self._owed: dict[int, OwedUpdate] = {}
         self._last_id = 0
 
     def rot(self, address: Address) -> None:
@@ -205,11 +205,11 @@ class FakeDevice:
 
     async def owed(self, after: int = 0, limit: int = 1000) -> list[OwedUpdate]:
         await self._ready()
-        return sorted((each for each in self._owed.values() if each.id > after), key=lambda each: each.id)[:limit]
+        return [each for id_, each in self._owed.items() if id_ > after][:limit]
 
     async def paid(self, ids: Sequence[int]) -> None:
         await self._ready()
-        self._owed = {names: each for names, each in self._owed.items() if each.id not in ids}
+        self._owed = {id_: each for id_, each in self._owed.items() if id_ not in ids}
 
     async def expired(self, before: int, after: tuple[int, str] = (0, ""), limit: int = 1000) -> list[Entry]:
         await self._ready()
@@ -290,14 +290,12 @@ class FakeDevice:
         place = _place(address)
         self._kept[place] = Entry(address, now), self._kept[place][1] if body is None else body
         ids = [self._owe(each) for each in owed] if verdict in (Verdict.DONE, Verdict.MISSING) else []
-        return Outcome(verdict, before, now, tuple(id_ for id_ in ids if id_))
+        return Outcome(verdict, before, now, tuple(ids))
 
     def _owe(self, update: OwedUpdate) -> int:
-        names = (update.account, update.container, update.object)
-        if names in self._owed and self._owed[names].stamp > update.stamp:
-            return 0
-        self._owed[names] = msgspec.structs.replace(update, id=self._next_id())
-        return self._owed[names].id
+        id_ = self._next_id()
+        self._owed[id_] = msgspec.structs.replace(update, id=id_)
+        return id_
 
     def _next_id(self) -> int:
         self._last_id += 1

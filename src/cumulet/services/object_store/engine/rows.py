@@ -44,7 +44,6 @@ def of(address: Address, version: Version) -> ObjectRow:
 
 
 def owed(address: Address, row: ObjectRow) -> OwedUpdate:
-    """One takes the place of another by the newest of its stamps."""
     stamp = max(row.stamp, row.type_stamp, row.meta_stamp)
     return OwedUpdate(
         account=address.account, container=address.container, object=address.object, stamp=stamp, row=_encode(row)

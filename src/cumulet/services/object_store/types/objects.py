@@ -121,8 +121,8 @@ class Fragment(msgspec.Struct, frozen=True):
 class OwedUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """A row of a listing that is still to be brought to `account/container`, for `object`.
 
-    `row` is for those who bring it. One that is newer by `stamp` takes the place of an older one for the same names.
-    `id` names it on its device, 0 before it is there.
+    `row` is for those who bring it, made at `stamp`: each write has its own, for none tells all that another
+    does. `id` names it on its device, 0 before it is there.
     """
 
     account: str

@@ -47,11 +47,7 @@ _WEIGH = (
     "INSERT INTO digests VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET value = (value | excluded.value) & ~(value & excluded.value), count = count + excluded.count"
 )
-_OWE = (
-    "INSERT OR REPLACE INTO owed_updates (account, container, object, stamp, update_row)"
-    " SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM owed_updates"
-    " WHERE account = ?1 AND container = ?2 AND object = ?3 AND stamp > ?4)"
-)
+_OWE = "INSERT INTO owed (account, container, object, stamp, update_row) VALUES (?, ?, ?, ?, ?)"
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -191,7 +187,7 @@ def reclaim(say: sqlite3.Connection, before: int, limit: int) -> tuple[int, tupl
 
 
 def pay(say: sqlite3.Connection, ids: Sequence[int]) -> None:
-    say.executemany("DELETE FROM owed_updates WHERE id = ?", [(id_,) for id_ in ids])
+    say.executemany("DELETE FROM owed WHERE id = ?", [(id_,) for id_ in ids])
 
 
 def _store(say: sqlite3.Connection, address: Address, row: Row | None, now: Version, body: Body) -> None:
@@ -230,6 +226,5 @@ def _owe(say: sqlite3.Connection, updates: Sequence[OwedUpdate]) -> tuple[int, .
     ids: list[int] = []
     for each in updates:
         done = say.execute(_OWE, (each.account, each.container, each.object, each.stamp, each.row))
-        if done.rowcount == 1 and done.lastrowid:
-            ids.append(done.lastrowid)
+        ids.append(done.lastrowid or 0)
     return tuple(ids)

@@ -79,9 +79,7 @@ def expired(say: sqlite3.Connection, before: int, after: tuple[int, str], limit:
 
 
 def owed(say: sqlite3.Connection, after: int, limit: int) -> list[OwedUpdate]:
-    query = (
-        "SELECT id, account, container, object, stamp, update_row FROM owed_updates WHERE id > ? ORDER BY id LIMIT ?"
-    )
+    query = "SELECT id, account, container, object, stamp, update_row FROM owed WHERE id > ? ORDER BY id LIMIT ?"
     return [
         OwedUpdate(id=id_, account=account, container=container, object=name, stamp=stamp, row=row)
         for id_, account, container, name, stamp, row in say.execute(query, (after, limit))

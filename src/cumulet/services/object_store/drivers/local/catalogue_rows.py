@@ -66,14 +66,13 @@ CREATE TABLE IF NOT EXISTS digests (
     count INTEGER NOT NULL,
     PRIMARY KEY (policy, partition, suffix)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS owed_updates (
+CREATE TABLE IF NOT EXISTS owed (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     account TEXT NOT NULL,
     container TEXT NOT NULL,
     object TEXT NOT NULL,
     stamp INTEGER NOT NULL,
-    update_row BLOB NOT NULL,
-    UNIQUE (account, container, object)
+    update_row BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS quarantine (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -407,16 +407,20 @@ async def test_a_straggler_is_read_last_until_it_has_done_what_others_have(verb)
         assert first not in bench.cluster.asker.behind
 
 
+@pytest.mark.parametrize("late", [0.0, 0.05])
 @story
-async def test_a_replica_that_refused_a_deletion_does_not_tell_what_it_took_away():
+async def test_a_replica_that_refused_a_deletion_does_not_tell_what_it_took_away(late):
     """A later PUT came to it first."""
-    async with ClusterBench(3, 3) as bench:
+    async with ClusterBench(3, 3, patience=Patience(answer=10.0, stragglers=0.01)) as bench:
         await bench.begin()
         cluster, key = bench.cluster, Key("a", "twice")
         await cluster.put(key, 10, metadata={"x-container-meta-word": "old"})
         first = cluster.places.index(key).primaries[0]
         await first.indexes.put(key, 30, default_policy=0)
+        number = next(number for number in range(3) if bench.node(number) is first)
+        bench.faults[number].late["delete"] = late
         assert await cluster.delete(key, 20)
+        await until(lambda: first in cluster.asker.behind)
         for stamp in (30, 40):
             await cluster.put(key, stamp)
         assert (await cluster.info(key)).state.metadata["x-container-meta-word"] == ("", 20)
@@ -439,6 +443,26 @@ async def test_metadata_reach_a_replica_whose_object_was_still_on_its_way():
         while (await bench.copies())[late] is None:
             await asyncio.sleep(0.001)
         assert (await bench.cluster.head(O)).metadata == update.metadata
+        await replicator.run()
+        assert {copy.meta_stamp for copy in await bench.copies()} == {update.stamp}
+
+
+@story
+async def test_metadata_reach_a_replica_that_was_asked_while_it_had_the_object_and_took_them_when_it_had_none():
+    """It does last what all do: delete one object, put another, and between them describe what is not there."""
+    async with ClusterBench(3, 3, patience=Patience(answer=10.0, stragglers=0.01)) as bench:
+        await bench.begin()
+        await bench.put("o", b"old")
+        replicator = Upkeep(bench.cluster).replicator
+        await replicator.run()
+        late = bench.part()[0]
+        bench.faults[late].late = {"delete": 0.1, "post": 0.3, "commit": 0.5}
+        await bench.cluster.remove(O, bench.stamp())
+        await bench.put("o", b"new")
+        update = Update(stamp=bench.stamp(), metadata={"x-object-meta-a": "1"})
+        assert (await bench.cluster.post(O, update)).verdict is Verdict.DONE
+        while (await bench.copies())[late].size != 3 or (await bench.copies())[late].stamp < update.stamp - 1000:
+            await asyncio.sleep(0.001)
         await replicator.run()
         assert {copy.meta_stamp for copy in await bench.copies()} == {update.stamp}
 

@@ -194,16 +194,18 @@ class Asker:
                 timer.cancel()
 
     def _straggles(self, node: Node | None, task: asyncio.Task[Any]) -> None:
-        """Until `task` has ended `node` may lack what others have done."""
+        """Until `task` has ended `node` may lack what others have done, and beyond where it then refuses that."""
         self._let_go(task)
         if node is None:
             return
         self._stragglers[node] = self._stragglers.get(node, 0) + 1
 
-        def ended(_: asyncio.Task[Any]) -> None:
+        def ended(task: asyncio.Task[Any]) -> None:
             self._stragglers[node] -= 1
             if not self._stragglers[node]:
                 del self._stragglers[node]
+            if not task.cancelled() and task.exception() is None and task.result().error is not None:
+                self.missed(node)
 
         task.add_done_callback(ended)
 

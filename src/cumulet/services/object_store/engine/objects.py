@@ -138,9 +138,13 @@ class Objects:
             return Outcome(verdict, before, before)
         row = rows.of(address, now)
         owed = (rows.owed(address, row),)
+        done = 0
 
         async def verb(node: Node) -> Outcome:
-            return await node.objects.post(address, update, owed, expired_too=expired_too)
+            outcome = await node.objects.post(address, update, owed, expired_too=expired_too)
+            if done and outcome.verdict is Verdict.MISSING:
+                self._asker.missed(node)  # a straggler: the object may be on its way there, without this
+            return outcome
 
         # Those that have it; a handoff does where a primary has missed the PUT.
         holders = _holders(known)
@@ -151,8 +155,7 @@ class Objects:
         answers = await self._asker.each(holders, verb, enough=spot.quorum)
         done = sum(_verdict(each) in (*_WRITTEN, Verdict.NEWER) for each in answers)
         if done:
-            # The object may be on its way there, without this.
-            lacking = [each.node for each in answers if each.value is not None and each.value.now is None]
+            lacking = [each.node for each in answers if _verdict(each) is Verdict.MISSING]
             for node in (*lacking, *(each for each in spot.primaries if each not in holders)):
                 if node is not None:
                     self._asker.missed(node)

@@ -10,10 +10,11 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from cumulet.kernel.errors import Conflict, NotFound
+from cumulet.kernel.errors import Conflict, CumuletError, NotFound
 from cumulet.services.object_store.drivers.index_base import IndexDevice
 from cumulet.services.object_store.engine.asking import TROUBLE, Answer, Asker, settled
 from cumulet.services.object_store.engine.base import Unavailable
+from cumulet.services.object_store.engine.limits import within
 from cumulet.services.object_store.engine.places import Node, Places, Spot
 from cumulet.services.object_store.engine.recent import Recent
 from cumulet.services.object_store.engine.sharding.listing import ShardListing, View
@@ -265,8 +266,17 @@ class Indexes:
         done = settled(answers, spot.quorum)
         for each in answers:
             if each.node is not None and each.error is not None and not each.trouble:
-                self._asker.missed(each.node)  # it knew of something that the others had not heard of yet
+                await self._complete(key, each.node)
         return done
+
+    async def _complete(self, key: Key, node: Node) -> None:
+        """Before the answer: it refused what the others did, as it knew of something that they had not heard of."""
+        try:
+            known = await self._newest(key, hasty=True)
+            if known is not None:
+                await within(self._asker.patience.stragglers, node.indexes.merge_state(key, known.state))
+        except (*TROUBLE, CumuletError):
+            self._asker.missed(node)
 
     async def _first(self, key: Key) -> Info | None:
         """What the first replica says that has it; a replica that does not know it, or of its deletion, is not alone

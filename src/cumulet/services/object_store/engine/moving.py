@@ -69,9 +69,11 @@ class Mender:
             self._busy.add(address)
             self._asker.start(self._mend_once(address))
 
-    async def hurry(self, address: Address) -> None:
-        """Mend, and wait for it as for a straggler: what takes longer is done beside requests."""
-        await asyncio.wait([self._asker.start(self.mend(address))], timeout=self._asker.patience.stragglers)
+    async def hurry(self, address: Address) -> bool:
+        """Whether it is mended in the time of a straggler; what takes longer is done beside requests."""
+        task = self._asker.start(self.mend(address))
+        await asyncio.wait([task], timeout=self._asker.patience.stragglers)
+        return task.done() and not task.cancelled() and task.exception() is None and task.result()
 
     async def _mend_once(self, address: Address) -> None:
         try:
@@ -79,35 +81,38 @@ class Mender:
         finally:
             self._busy.discard(address)
 
-    async def mend(self, address: Address) -> None:
-        """What devices at hand know is merged into every primary of them."""
+    async def mend(self, address: Address) -> bool:
+        """What devices at hand know is merged into every primary of them; whether all have it then."""
         try:
             _, spot = self._places.object(Name.of(address))
         except Unavailable:
-            return  # its policy is not served here
+            return False  # its policy is not served here
         if address.policy in self._coded:
-            await self._coded[address.policy](address, spot)
-            return
+            return await self._coded[address.policy](address, spot)
         nodes = [node for node in (*spot.primaries, *self._places.spares(spot)) if node is not None]
         answers = await self._asker.each(nodes, lambda node: node.objects.head(address))
         known = [(each.node, each.value) for each in answers if each.node is not None and each.value is not None]
         now = verdicts.merged([version for _, version in known])
         if now is None:
-            return
+            return True
+        well = True
         for node in spot.primaries:
-            if node is not None:
-                await self._fill(node, address, now, known)
+            if node is None or not await self._fill(node, address, now, known):
+                well = False
+        return well
 
-    async def _fill(self, node: Node, address: Address, now: Version, known: Sequence[tuple[Node, Version]]) -> None:
+    async def _fill(self, node: Node, address: Address, now: Version, known: Sequence[tuple[Node, Version]]) -> bool:
         own = next((version for holder, version in known if holder is node), None)
         if own == now:
-            return
-        timed = self._places.timed
+            return True
+        timed, well = self._places.timed, True
         # The body first: metadata that are newer need it.
         for holder, version in sorted(known, key=lambda each: not objects.same_body(each[1], now)):
             if holder is node or has(own, version):
                 continue
             try:
-                await bring(timed(holder).objects, timed(node).objects, Entry(address, version))
+                well = await bring(timed(holder).objects, timed(node).objects, Entry(address, version)) and well
             except TROUBLE:
                 self._asker.troubles += 1
+                well = False
+        return well

@@ -13,7 +13,7 @@ from cumulet.services.object_store.engine import rows, verdicts
 from cumulet.services.object_store.engine.asking import Answer, Asker
 from cumulet.services.object_store.engine.base import Name, Unavailable
 from cumulet.services.object_store.engine.indexes import Indexes
-from cumulet.services.object_store.engine.moving import Mender
+from cumulet.services.object_store.engine.moving import Mender, has
 from cumulet.services.object_store.engine.paying import Payer
 from cumulet.services.object_store.engine.places import Node, Places, Spot
 from cumulet.services.object_store.engine.reading import EngineReading
@@ -142,7 +142,7 @@ class Objects:
 
         async def verb(node: Node) -> Outcome:
             outcome = await node.objects.post(address, update, owed, expired_too=expired_too)
-            if done and outcome.verdict is Verdict.MISSING:
+            if done and not has(outcome.now, now):
                 self._asker.missed(node)  # a straggler: the object may be on its way there, without this
             return outcome
 
@@ -155,12 +155,9 @@ class Objects:
         answers = await self._asker.each(holders, verb, enough=spot.quorum)
         done = sum(_verdict(each) in (*_WRITTEN, Verdict.NEWER) for each in answers)
         if done:
-            lacking = [each.node for each in answers if _verdict(each) is Verdict.MISSING]
-            for node in (*lacking, *(each for each in spot.primaries if each not in holders)):
-                if node is not None:
-                    self._asker.missed(node)
-            if lacking or any(node not in holders for node, _ in known if node in spot.primaries):
-                await self._mender.hurry(address)  # others do not know that this one should be asked last
+            lacking: set[Node | None] = {node for node, _ in known if node not in holders}
+            lacking |= {each.node for each in answers if each.value is not None and not has(each.value.now, now)}
+            await self._complete(address, [node for node in spot.primaries if node in lacking])
             await self._list(address, row, answers)
         if done < spot.quorum:
             raise Unavailable("Too few devices have the object.")
@@ -219,6 +216,14 @@ class Objects:
         answer = await self._asker.one(node, lambda node: node.objects.head(address))
         version = answer.value
         return version.stamp if version is not None and version.kind is Kind.TOMBSTONE else -1
+
+    async def _complete(self, address: Address, lacking: Sequence[Node | None]) -> None:
+        """Before the answer: hosts that had no part in this do not know who should be read last."""
+        if not lacking or await self._mender.hurry(address):
+            return
+        for node in lacking:
+            if node is not None:
+                self._asker.missed(node)
 
     async def _commit(self, address: Address, spot: Spot, parts: Sequence[Part], version: Version) -> Outcome:
         row = rows.of(address, version)

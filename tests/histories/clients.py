@@ -84,7 +84,7 @@ class Clients:
 
     def hang_up(self, host: Host) -> None:
         """Its process dies."""
-        for task in list(self._asked.get(host, ())):
+        for task in self._asked.get(host, ()):
             task.cancel()
 
     async def _do(self, host: Host, op: Op, newest: bool) -> None:

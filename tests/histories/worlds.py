@@ -113,7 +113,7 @@ class Wire:
         return answer
 
     def _arrived(self, task) -> None:
-        self._sent.pop(task, None)
+        del self._sent[task]
         if not task.cancelled():
             task.exception()
 

@@ -37,6 +37,18 @@ async def mend(bench, runs=2):
         await upkeep.replicator.run()
 
 
+async def described(bench):
+    """Metadata of the object `o` that were acknowledged."""
+    update = Update(stamp=bench.stamp(), metadata={"x-object-meta-a": "1"})
+    assert (await bench.cluster.post(O, update)).verdict is Verdict.DONE
+    return update
+
+
+async def meta_stamps(bench):
+    """Of all copies of the object `o`, each of which has to be there."""
+    return {copy.meta_stamp for copy in await bench.copies()}
+
+
 def spare_of(bench):
     return next(number for number in range(len(bench.names)) if number not in bench.part())
 
@@ -352,9 +364,8 @@ async def test_metadata_reach_an_object_that_one_primary_has():
             [entry] = await device.entries(0, bench.cluster.places.object(O)[0].partition)
             await device.remove(entry)
         assert await bench.copies() != [outcome.now] * 3
-        update = Update(stamp=bench.stamp(), metadata={"x-object-meta-a": "1"})
-        assert (await bench.cluster.post(O, update)).verdict is Verdict.DONE
-        assert {copy.meta_stamp for copy in await bench.copies()} == {update.stamp}
+        update = await described(bench)
+        assert await meta_stamps(bench) == {update.stamp}
 
 
 @story
@@ -441,13 +452,12 @@ async def test_metadata_reach_a_replica_whose_object_was_still_on_its_way():
         late = bench.part()[0]
         bench.faults[late].late["commit"] = 0.2
         await bench.put("o", b"body")
-        update = Update(stamp=bench.stamp(), metadata={"x-object-meta-a": "1"})
-        assert (await bench.cluster.post(O, update)).verdict is Verdict.DONE
+        update = await described(bench)
         while (await bench.copies())[late] is None:
             await asyncio.sleep(0.001)
         assert (await bench.cluster.head(O)).metadata == update.metadata
         await replicator.run()
-        assert {copy.meta_stamp for copy in await bench.copies()} == {update.stamp}
+        assert await meta_stamps(bench) == {update.stamp}
 
 
 @story
@@ -461,13 +471,12 @@ async def test_metadata_reach_a_replica_that_was_asked_while_it_had_the_object_a
         late = bench.part()[0]
         bench.faults[late].late = {"delete": 0.1, "post": 0.3, "commit": 0.5}
         await bench.cluster.remove(O, bench.stamp())
-        await bench.put("o", b"new")
-        update = Update(stamp=bench.stamp(), metadata={"x-object-meta-a": "1"})
-        assert (await bench.cluster.post(O, update)).verdict is Verdict.DONE
-        while (await bench.copies())[late].size != 3 or (await bench.copies())[late].stamp < update.stamp - 1000:
+        written = (await bench.put("o", b"new")).now
+        update = await described(bench)
+        while (await bench.copies())[late].stamp != written.stamp:
             await asyncio.sleep(0.001)
         await replicator.run()
-        assert {copy.meta_stamp for copy in await bench.copies()} == {update.stamp}
+        assert await meta_stamps(bench) == {update.stamp}
 
 
 @story
@@ -482,12 +491,11 @@ async def test_metadata_that_overtake_their_object_are_at_every_replica_when_the
         bench.faults[late].late = {}
         while sum(copy is not None for copy in await bench.copies()) < 2:
             await asyncio.sleep(0.001)
-        update = Update(stamp=bench.stamp(), metadata={"x-object-meta-a": "1"})
-        assert (await bench.cluster.post(O, update)).verdict is Verdict.DONE
+        update = await described(bench)
         assert not putting.done()
-        assert {copy.meta_stamp for copy in await bench.copies()} == {update.stamp}
+        assert await meta_stamps(bench) == {update.stamp}
         await putting
-        assert {copy.meta_stamp for copy in await bench.copies()} == {update.stamp}
+        assert await meta_stamps(bench) == {update.stamp}
 
 
 @story

@@ -223,8 +223,5 @@ def _drop(say: sqlite3.Connection, address: Address, row: Row) -> None:
 
 
 def _owe(say: sqlite3.Connection, updates: Sequence[OwedUpdate]) -> tuple[int, ...]:
-    ids: list[int] = []
-    for each in updates:
-        done = say.execute(_OWE, (each.account, each.container, each.object, each.stamp, each.row))
-        ids.append(done.lastrowid or 0)
-    return tuple(ids)
+    done = [say.execute(_OWE, (each.account, each.container, each.object, each.stamp, each.row)) for each in updates]
+    return tuple(each.lastrowid or 0 for each in done)

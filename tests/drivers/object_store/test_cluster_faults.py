@@ -494,6 +494,7 @@ async def test_metadata_that_overtake_their_object_are_at_every_replica_when_the
         update = await described(bench)
         assert not putting.done()
         assert await meta_stamps(bench) == {update.stamp}
+        assert bench.node(late) not in bench.cluster.asker.behind
         await putting
         assert await meta_stamps(bench) == {update.stamp}
 
@@ -528,6 +529,7 @@ async def test_who_knows_of_a_later_deletion_lacks_no_metadata():
         assert (await posting).verdict is Verdict.DONE
         assert bench.node(first) not in bench.cluster.asker.behind
         assert bench.cluster.asker.troubles == 0
+        assert not any("settle" in faults.said for faults in bench.faults), "there is nothing to mend"
 
 
 @story
